@@ -1,0 +1,65 @@
+// Scalar functions that are safer or more accurate than the builtins.
+
+// x^y as in C: builtin pow leaves a negative base undefined.
+fn power(x: f32, y: f32) -> f32 {
+  if (y == 0.0) { return 1.0; }
+  if (x == 0.0) {
+    let infinity = 0x7f800000u;
+    return select(0.0, bitcast<f32>(infinity), y < 0.0);
+  }
+  let magnitude = pow(abs(x), y);
+  if (x > 0.0) { return magnitude; }
+  let whole = floor(y) == y;
+  let odd = whole && floor(y * 0.5) * 2.0 != y;
+  let nan = 0x7fc00000u;
+  return select(bitcast<f32>(nan), select(magnitude, -magnitude, odd), whole);
+}
+
+// tanh by its series near zero and by exp elsewhere; some drivers' builtin returns NaN for large |x|.
+fn tanh_safe(x: f32) -> f32 {
+  let a = abs(x);
+  if (a < 0.25) {
+    let s = x * x;
+    return x + x * s * (-0.33333333 + s * (0.13333333 + s * (-0.053968254 + s * 0.021869489)));
+  }
+  let t = exp(-2.0 * min(a, 40.0));
+  return sign(x) * (1.0 - t) / (1.0 + t);
+}
+
+// 1/(1 + e^-x) without overflow.
+fn sigmoid(x: f32) -> f32 {
+  let e = exp(-min(abs(x), 87.0));
+  let r = 1.0 / (1.0 + e);
+  return select(e * r, r, x >= 0.0);
+}
+
+// log(1 + e^x) without overflow.
+fn softplus(x: f32) -> f32 {
+  return max(x, 0.0) + log(1.0 + exp(-min(abs(x), 87.0)));
+}
+
+// erf to 1.5e-7. Source: Abramowitz and Stegun, 7.1.26.
+fn erf(x: f32) -> f32 {
+  let a = min(abs(x), 9.0);
+  let t = 1.0 / (1.0 + 0.3275911 * a);
+  let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+  return sign(x) * (1.0 - p * exp(-a * a));
+}
+
+// e^x - 1 for x <= 0 (series where the subtraction would cancel), 0 above.
+fn expm1_negative(x: f32) -> f32 {
+  let v = min(x, 0.0);
+  let series = v * (1.0 + v * (0.5 + v * (0.16666667 + v * 0.041666667)));
+  return select(exp(v) - 1.0, series, v > -0.0625);
+}
+
+fn gelu_tanh(x: f32) -> f32 {
+  return 0.5 * x * (1.0 + tanh_safe(0.7978845608 * (x + 0.044715 * x * x * x)));
+}
+
+// x tanh(softplus(x)), with tanh(log(1 + w)) = (w^2 + 2w) / (w^2 + 2w + 2).
+fn mish(x: f32) -> f32 {
+  let w = exp(clamp(x, -87.0, 20.0));
+  let n = w * (w + 2.0);
+  return x * (n / (n + 2.0));
+}

@@ -1,0 +1,34 @@
+import type { NumericArray } from "../core/dtype.ts";
+import type { NDArray } from "../core/ndarray.ts";
+import type { Program } from "../graph/program.ts";
+import type { AdapterFacts } from "../ops/kernel.ts";
+import type { Arena, Variable } from "../ops/op.ts";
+import type { Plan, PlanOptions } from "../plan/plan.ts";
+
+/** Where graphs run: the GPU, or the reference on the CPU. */
+export interface Backend extends Disposable {
+  readonly name: "webgpu" | "cpu";
+  readonly facts: AdapterFacts;
+  /** Makes a program ready to run any number of times. */
+  compile(program: Program, options?: PlanOptions): Promise<Executable>;
+  /** Writes a variable; its arena is made, zeroed, at the first touch. */
+  write(variable: Variable, data: NumericArray): void;
+  read(variable: Variable): Promise<NumericArray>;
+  /** Frees an arena's memory. */
+  release(arena: Arena): void;
+  /** Waits until everything submitted is done. */
+  finish(): Promise<void>;
+  /** Bytes of device memory held now: arenas, temporaries, plans. */
+  readonly bytes: number;
+  dispose(): void;
+}
+
+/** A compiled program. */
+export interface Executable {
+  readonly plan: Plan;
+  /** Starts one run; feeds that are not given keep their last data. */
+  run(feeds?: Readonly<Record<string, NumericArray>>): void;
+  /** An output of the last run. */
+  fetch(name: string): Promise<NDArray>;
+  dispose(): void;
+}

@@ -1,0 +1,168 @@
+import { type NumericArray, storageArray } from "../core/dtype.ts";
+import { DescentError } from "../core/errors.ts";
+import { type NDArray, roundToDType, toFloat64 } from "../core/ndarray.ts";
+import { showType, sizeOf } from "../core/shape.ts";
+import { reachable } from "../graph/node.ts";
+import type { Program } from "../graph/program.ts";
+import type { AdapterFacts } from "../ops/kernel.ts";
+import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
+import { compilePlan, type Plan, type PlanOptions } from "../plan/plan.ts";
+import { programRoots } from "../plan/units.ts";
+import type { Backend, Executable } from "./backend.ts";
+
+const FACTS: AdapterFacts = {
+  name: "CPU reference",
+  vendor: "none",
+  architecture: "reference",
+  device: "CPU",
+  description: "each op's reference in float64, rounded to its dtype",
+  software: true,
+  maxBindingBytes: 2 ** 31,
+  maxBufferBytes: 2 ** 31,
+  maxBindings: 8,
+  maxWorkgroupsPerDimension: 65535,
+  maxInvocations: 256,
+  maxWorkgroupBytes: 16384,
+  offsetAlignment: 256,
+  subgroups: false,
+  subgroupMinSize: 0,
+  subgroupMaxSize: 0,
+  f16: false,
+  timestamps: false,
+};
+
+/**
+ * Runs each op's reference. With `precision` "f32" results are rounded to their dtype after every op, as on the GPU;
+ * with "f64" floats keep float64 between ops, which is what gradient checks need.
+ */
+export function cpuBackend(options: { precision?: "f32" | "f64" } = {}): Backend {
+  return new CpuBackend(options.precision ?? "f32");
+}
+
+class CpuBackend implements Backend {
+  readonly name = "cpu";
+  readonly facts = FACTS;
+  private readonly arenas = new Map<Arena, NumericArray>();
+
+  constructor(private readonly precision: "f32" | "f64") {}
+
+  async compile(program: Program, options?: PlanOptions): Promise<Executable> {
+    return new CpuExecutable(this, program, options);
+  }
+
+  private arena(arena: Arena): NumericArray {
+    let data = this.arenas.get(arena);
+    if (!data) {
+      data = this.precision === "f64" && arena.dtype === "f32" ? new Float64Array(arena.size) : storageArray(arena.dtype, arena.size);
+      this.arenas.set(arena, data);
+    }
+    return data;
+  }
+
+  view(variable: Variable): NumericArray {
+    return this.arena(variable.arena).subarray(variable.offset, variable.offset + sizeOf(variable.shape));
+  }
+
+  round(x: NDArray): NDArray {
+    return this.precision === "f32" ? roundToDType(x) : toFloat64(x);
+  }
+
+  write(variable: Variable, data: NumericArray): void {
+    this.view(variable).set(data);
+  }
+
+  async read(variable: Variable): Promise<NumericArray> {
+    return this.view(variable).slice();
+  }
+
+  release(arena: Arena): void {
+    this.arenas.delete(arena);
+  }
+
+  async finish(): Promise<void> {}
+
+  get bytes(): number {
+    return [...this.arenas.values()].reduce((sum, data) => sum + data.byteLength, 0);
+  }
+
+  dispose(): void {
+    this.arenas.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+class CpuExecutable implements Executable {
+  private readonly nodes: GraphNode[];
+  private readonly lastUse = new Map<GraphNode, GraphNode>();
+  private readonly feeds = new Map<string, NDArray>();
+  private outputs = new Map<string, NDArray>();
+  private printed: Plan | undefined;
+
+  constructor(
+    private readonly backend: CpuBackend,
+    private readonly program: Program,
+    private readonly options?: PlanOptions,
+  ) {
+    this.nodes = reachable(programRoots(program));
+    for (const node of this.nodes) for (const input of node.inputs) this.lastUse.set(input.node, node);
+  }
+
+  /** What a GPU would run; made only when somebody looks. */
+  get plan(): Plan {
+    this.printed ??= compilePlan(this.program, FACTS, this.options);
+    return this.printed;
+  }
+
+  run(feeds: Readonly<Record<string, NumericArray>> = {}): void {
+    for (const [name, data] of Object.entries(feeds)) this.feed(name, data);
+    const results = new Map<GraphNode, NDArray[]>();
+    const keep = new Set(programRoots(this.program).map((value) => value.node));
+    for (const node of this.nodes) {
+      const inputs = node.inputs.map((input) => results.get(input.node)![input.index]!);
+      results.set(node, node.op ? node.op.reference(inputs, node.attrs).map((x) => this.backend.round(x)) : [this.leaf(node)]);
+      for (const input of node.inputs)
+        if (this.lastUse.get(input.node) === node && !keep.has(input.node)) results.delete(input.node);
+    }
+    const valueOf = (value: Value) => results.get(value.node)![value.index]!;
+    for (const { variable, value } of this.program.updates ?? []) {
+      // A leaf shares the variable's memory: copy it, in case another update overwrites it first.
+      const data = valueOf(value).data;
+      this.backend.write(variable, value.node.op ? data : data.slice());
+    }
+    this.outputs = new Map(Object.entries(this.program.outputs ?? {}).map(([name, value]) => [name, valueOf(value)]));
+  }
+
+  private feed(name: string, data: NumericArray): void {
+    const node = this.nodes.find((n) => n.leaf?.kind === "feed" && n.leaf.name === name);
+    const type = node?.outputs[0];
+    if (!type || data.length !== sizeOf(type.shape))
+      throw new DescentError(`Feed "${name}": ${data.length} numbers for ${type ? showType(type) : "a feed that the graph does not have"}.`);
+    this.feeds.set(name, { ...type, data: data.slice() });
+  }
+
+  private leaf(node: GraphNode): NDArray {
+    const type = node.outputs[0]!;
+    const { leaf } = node;
+    if (leaf?.kind === "variable") return { ...type, data: this.backend.view(leaf.variable) };
+    if (leaf?.kind === "feed") {
+      const data = this.feeds.get(leaf.name);
+      if (!data) throw new DescentError(`Feed "${leaf.name}" was never given; pass it to run().`);
+      return data;
+    }
+    throw new Error("A node without an op must be a leaf.");
+  }
+
+  async fetch(name: string): Promise<NDArray> {
+    const result = this.outputs.get(name);
+    if (!result) throw new DescentError(`There is no output "${name}" yet; run the program first.`);
+    return { ...result, data: result.data.slice() };
+  }
+
+  dispose(): void {
+    this.outputs.clear();
+    this.feeds.clear();
+  }
+}

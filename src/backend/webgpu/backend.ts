@@ -1,0 +1,302 @@
+import { byteLength, bytesPerElement, type NumericArray, viewBytes } from "../../core/dtype.ts";
+import { DescentError, DeviceError } from "../../core/errors.ts";
+import type { NDArray } from "../../core/ndarray.ts";
+import { showType, sizeOf } from "../../core/shape.ts";
+import type { Program } from "../../graph/program.ts";
+import type { AdapterFacts } from "../../ops/kernel.ts";
+import type { Arena, Variable } from "../../ops/op.ts";
+import { compilePlan, type Plan, type PlanOptions, type PlanStep, type Range } from "../../plan/plan.ts";
+import type { Backend, Executable } from "../backend.ts";
+import { type DeviceRequest, type OpenDevice, openDevice } from "./device.ts";
+import { PipelineCache } from "./pipelines.ts";
+
+// GPUBufferUsage and GPUMapMode, which Node does not define as globals.
+const MAP_READ = 1;
+const COPY_SRC = 4;
+const COPY_DST = 8;
+const STORAGE = 128;
+const MODE_READ = 1;
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/**
+ * Opens the GPU: the browser's, or Dawn's in Node.
+ * @throws DeviceError with a remedy when there is none.
+ */
+export async function webgpuBackend(request: DeviceRequest = {}): Promise<WebGPUBackend> {
+  return new WebGPUBackend(await openDevice(request));
+}
+
+// Dawn's device must outlive every object made from it, or the process crashes when it is collected.
+const openDevices = new Set<GPUDevice>();
+
+/** The one place where GPU objects are made. */
+export class WebGPUBackend implements Backend {
+  readonly name = "webgpu";
+  readonly facts: AdapterFacts;
+  readonly limits: Readonly<Record<string, number>>;
+  readonly features: readonly string[];
+  readonly device: GPUDevice;
+  /** Resolves with a sentence when the device is lost other than by dispose(). */
+  readonly lost: Promise<DeviceError>;
+  private readonly pipelines: PipelineCache;
+  private readonly arenas = new Map<Arena, GPUBuffer>();
+  /** Buffers for temporaries, shared by all plans: plans never run at the same time. */
+  private readonly pool: GPUBuffer[] = [];
+  private allocated = 0;
+  private disposed = false;
+  private failure: Error | undefined;
+
+  constructor(opened: OpenDevice) {
+    this.device = opened.device;
+    this.facts = opened.facts;
+    this.limits = opened.limits;
+    this.features = opened.features;
+    this.pipelines = new PipelineCache(opened.device);
+    openDevices.add(opened.device);
+    opened.device.addEventListener("uncapturederror", (event) => {
+      this.failure ??= new Error((event as GPUUncapturedErrorEvent).error.message);
+    });
+    this.lost = new Promise((resolve) => {
+      void opened.device.lost.then((info) => {
+        if (this.disposed) return;
+        const error = new DeviceError(`The GPU device was lost (${info.message || info.reason}); start again from the last checkpoint.`);
+        this.failure ??= error;
+        resolve(error);
+      });
+    });
+  }
+
+  async compile(program: Program, options?: PlanOptions): Promise<WebGPUExecutable> {
+    const plan = compilePlan(program, this.facts, options);
+    const pipelines = await Promise.all(
+      plan.steps.map((step) => this.pipelines.get(step.source, step.bindings.map((b) => b.access), step.kernel)),
+    );
+    return new WebGPUExecutable(this, plan, pipelines);
+  }
+
+  createBuffer(bytes: number, label: string, usage = STORAGE | COPY_SRC | COPY_DST): GPUBuffer {
+    if (bytes > this.facts.maxBufferBytes)
+      throw new DeviceError(`${label} needs ${bytes} bytes, more than the adapter's maxBufferSize of ${this.facts.maxBufferBytes}; make it smaller.`);
+    const buffer = this.device.createBuffer({ size: Math.max(4, Math.ceil(bytes / 4) * 4), usage, label });
+    this.allocated += buffer.size;
+    return buffer;
+  }
+
+  destroyBuffer(buffer: GPUBuffer): void {
+    this.allocated -= buffer.size;
+    buffer.destroy();
+  }
+
+  /** Buffers for a plan's temporaries: the shared ones where they are large enough, new ones elsewhere. */
+  poolBuffers(sizes: readonly number[]): GPUBuffer[] {
+    const free = [...this.pool].sort((a, b) => a.size - b.size);
+    const order = sizes.map((_, i) => i).sort((a, b) => sizes[b]! - sizes[a]!);
+    const result = new Array<GPUBuffer>(sizes.length);
+    for (const i of order) {
+      const at = free.findIndex((buffer) => buffer.size >= sizes[i]!);
+      if (at >= 0) result[i] = free.splice(at, 1)[0]!;
+      else {
+        result[i] = this.createBuffer(sizes[i]!, "temporary");
+        this.pool.push(result[i]!);
+      }
+    }
+    return result;
+  }
+
+  arenaBuffer(arena: Arena): GPUBuffer {
+    let buffer = this.arenas.get(arena);
+    if (!buffer) {
+      buffer = this.createBuffer(byteLength(arena.size, arena.dtype), arena.name);
+      this.arenas.set(arena, buffer);
+    }
+    return buffer;
+  }
+
+  bindGroup(step: PlanStep, bufferOf: (range: Range) => GPUBuffer): GPUBindGroup {
+    return this.device.createBindGroup({
+      layout: this.pipelines.layout(step.bindings.map((b) => b.access)),
+      entries: step.bindings.map((range, binding) => ({
+        binding,
+        resource: { buffer: bufferOf(range), offset: range.offset, size: Math.max(4, range.bytes) },
+      })),
+    });
+  }
+
+  /** Throws what went wrong on the device since the last look. */
+  check(): void {
+    if (this.failure) throw this.failure;
+  }
+
+  write(variable: Variable, data: NumericArray): void {
+    const offset = variable.offset * bytesPerElement(variable.dtype);
+    this.writeBuffer(this.arenaBuffer(variable.arena), offset, data);
+  }
+
+  writeBuffer(buffer: GPUBuffer, offset: number, data: NumericArray): void {
+    if (data.byteLength % 4 === 0) {
+      this.device.queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+      return;
+    }
+    const padded = new Uint8Array(Math.ceil(data.byteLength / 4) * 4);
+    padded.set(new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength));
+    this.device.queue.writeBuffer(buffer, offset, padded);
+  }
+
+  async read(variable: Variable): Promise<NumericArray> {
+    const size = sizeOf(variable.shape);
+    const offset = variable.offset * bytesPerElement(variable.dtype);
+    const bytes = await this.readBuffer(this.arenaBuffer(variable.arena), offset, byteLength(size, variable.dtype));
+    return viewBytes(variable.dtype, bytes, 0, size);
+  }
+
+  /** Copies a range to the host, after everything submitted so far. */
+  async readBuffer(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    if (bytes === 0) return new ArrayBuffer(0);
+    const staging = this.createBuffer(bytes, "readback", MAP_READ | COPY_DST);
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+      this.device.queue.submit([encoder.finish()]);
+      await this.pause();
+      await staging.mapAsync(MODE_READ, 0, bytes);
+      this.check();
+      return staging.getMappedRange(0, bytes).slice(0);
+    } catch (error) {
+      throw this.failure ?? error;
+    } finally {
+      this.destroyBuffer(staging);
+    }
+  }
+
+  private submitted = 0;
+  private expected = 0;
+
+  /** Notes that work was submitted, for `pause`. */
+  noteSubmit(): void {
+    this.submitted ||= performance.now();
+  }
+
+  /**
+   * Sleeps for most of the time that the submitted work is expected to take. While a promise of Dawn's is pending,
+   * Node spins on it and takes a core from a software driver; a timer does not.
+   */
+  private async pause(): Promise<void> {
+    const started = this.submitted || performance.now();
+    const wait = started + this.expected * 0.9 - performance.now();
+    if (wait > 1) await sleep(Math.min(wait, 1000));
+    await this.device.queue.onSubmittedWorkDone();
+    if (this.submitted) this.expected = performance.now() - started;
+    this.submitted = 0;
+  }
+
+  async finish(): Promise<void> {
+    await this.pause();
+    this.check();
+  }
+
+  release(arena: Arena): void {
+    const buffer = this.arenas.get(arena);
+    if (buffer) this.destroyBuffer(buffer);
+    this.arenas.delete(arena);
+  }
+
+  get bytes(): number {
+    return this.allocated;
+  }
+
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    for (const arena of [...this.arenas.keys()]) this.release(arena);
+    for (const buffer of this.pool) this.destroyBuffer(buffer);
+    this.pool.length = 0;
+    this.device.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** A plan with its pipelines, bind groups and buffers: everything a run needs exists before the first one. */
+export class WebGPUExecutable implements Executable {
+  private readonly own: GPUBuffer[];
+  private readonly feedBuffer: GPUBuffer | undefined;
+  private readonly feedBytes: Uint8Array<ArrayBuffer>;
+  private readonly steps: { pipeline: GPUComputePipeline; group: GPUBindGroup; grid: readonly [number, number, number] }[];
+
+  constructor(
+    private readonly backend: WebGPUBackend,
+    readonly plan: Plan,
+    pipelines: readonly GPUComputePipeline[],
+  ) {
+    const pool = backend.poolBuffers(plan.pool);
+    this.own = plan.own.map((bytes) => backend.createBuffer(bytes, `${plan.name} result`));
+    this.feedBytes = new Uint8Array(plan.feedBytes);
+    this.feedBuffer = plan.feedBytes > 0 ? backend.createBuffer(plan.feedBytes, `${plan.name} feeds`) : undefined;
+    const bufferOf = ({ memory }: Range): GPUBuffer => {
+      if (memory.kind === "pool") return pool[memory.slot]!;
+      if (memory.kind === "own") return this.own[memory.slot]!;
+      if (memory.kind === "arena") return backend.arenaBuffer(memory.arena);
+      return this.feedBuffer!;
+    };
+    this.steps = plan.steps.map((step, i) => ({
+      pipeline: pipelines[i]!,
+      group: backend.bindGroup(step, bufferOf),
+      grid: step.workgroups,
+    }));
+    this.bufferOf = bufferOf;
+  }
+
+  private readonly bufferOf: (range: Range) => GPUBuffer;
+
+  run(feeds: Readonly<Record<string, NumericArray>> = {}): void {
+    this.backend.check();
+    this.writeFeeds(feeds);
+    const { device } = this.backend;
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const { pipeline, group, grid } of this.steps) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+    }
+    pass.end();
+    device.queue.submit([encoder.finish()]);
+    this.backend.noteSubmit();
+  }
+
+  /** Gathers all feeds of a run into one write. */
+  private writeFeeds(feeds: Readonly<Record<string, NumericArray>>): void {
+    let from = Number.POSITIVE_INFINITY;
+    let to = 0;
+    for (const name in feeds) {
+      const data = feeds[name]!;
+      const range = this.plan.feeds.get(name);
+      if (!range || data.length !== sizeOf(range.type.shape))
+        throw new DescentError(
+          `Feed "${name}": ${data.length} numbers for ${range ? showType(range.type) : "a feed that the graph does not have"}.`,
+        );
+      viewBytes(range.type.dtype, this.feedBytes.buffer, range.offset, data.length).set(data);
+      from = Math.min(from, range.offset);
+      to = Math.max(to, range.offset + range.bytes);
+    }
+    if (to > from && this.feedBuffer) this.backend.writeBuffer(this.feedBuffer, from, this.feedBytes.subarray(from, to));
+  }
+
+  async fetch(name: string): Promise<NDArray> {
+    const range = this.plan.outputs.get(name);
+    if (!range) throw new DescentError(`The program ${this.plan.name} has no output "${name}".`);
+    const size = sizeOf(range.type.shape);
+    if (size === 0) return { ...range.type, data: viewBytes(range.type.dtype, new ArrayBuffer(0)) };
+    const bytes = await this.backend.readBuffer(this.bufferOf(range), range.offset, byteLength(size, range.type.dtype));
+    return { ...range.type, data: viewBytes(range.type.dtype, bytes, 0, size) };
+  }
+
+  dispose(): void {
+    for (const buffer of this.own) this.backend.destroyBuffer(buffer);
+    if (this.feedBuffer) this.backend.destroyBuffer(this.feedBuffer);
+    this.own.length = 0;
+  }
+}

@@ -1,0 +1,82 @@
+import { DeviceError } from "../../core/errors.ts";
+import type { AdapterFacts } from "../../ops/kernel.ts";
+
+const REMEDY =
+  typeof process === "object" && process.versions?.node
+    ? "install a Vulkan, Metal or Direct3D 12 driver (on Debian or Ubuntu a software one: apt-get install mesa-vulkan-drivers, Mesa 24 or newer), or choose the CPU reference with --backend cpu"
+    : "use a browser with WebGPU (Chrome or Edge 113+, Safari 26+, Firefox 141+) and hardware acceleration switched on, or the CPU reference";
+
+/** Where adapters come from: the browser's navigator.gpu, or Dawn in Node (see node.ts). */
+export type GpuSource = () => Promise<GPU | undefined> | GPU | undefined;
+
+let source: GpuSource = () => (typeof navigator === "object" ? navigator.gpu : undefined);
+
+/** Tells the engine where to find WebGPU; Node's entry point does this at import. */
+export function setGpuSource(next: GpuSource): void {
+  source = next;
+}
+
+export interface DeviceRequest {
+  readonly powerPreference?: GPUPowerPreference;
+}
+
+export interface OpenDevice {
+  readonly device: GPUDevice;
+  readonly facts: AdapterFacts;
+  readonly limits: Record<string, number>;
+  readonly features: readonly string[];
+}
+
+/**
+ * Opens the adapter with the limits and features that the engine can use.
+ * @throws DeviceError when there is no WebGPU or no adapter.
+ */
+export async function openDevice(request: DeviceRequest = {}): Promise<OpenDevice> {
+  const gpu = await source();
+  if (!gpu) throw new DeviceError(`WebGPU is not available here: ${REMEDY}.`);
+  const adapter = await gpu.requestAdapter({ powerPreference: request.powerPreference ?? "high-performance" });
+  if (!adapter) throw new DeviceError(`WebGPU found no graphics adapter: ${REMEDY}.`);
+  const features = (["shader-f16", "subgroups", "timestamp-query"] as GPUFeatureName[]).filter((name) => adapter.features.has(name));
+  const limits = adapter.limits;
+  const device = await adapter.requestDevice({
+    label: "descent",
+    requiredFeatures: features,
+    requiredLimits: {
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+      maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+      maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+    },
+  });
+  const { info } = adapter;
+  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
+  const facts: AdapterFacts = {
+    name: info.description || info.device || info.architecture || info.vendor || "unknown adapter",
+    vendor: info.vendor,
+    architecture: info.architecture,
+    device: info.device,
+    description: info.description,
+    software: /llvmpipe|lavapipe|swiftshader|warp|basic render/i.test(text),
+    maxBindingBytes: limits.maxStorageBufferBindingSize,
+    maxBufferBytes: limits.maxBufferSize,
+    maxBindings: limits.maxStorageBuffersPerShaderStage,
+    maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+    maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
+    maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
+    offsetAlignment: limits.minStorageBufferOffsetAlignment,
+    subgroups: features.includes("subgroups"),
+    subgroupMinSize: (info as { subgroupMinSize?: number }).subgroupMinSize ?? 0,
+    subgroupMaxSize: (info as { subgroupMaxSize?: number }).subgroupMaxSize ?? 0,
+    f16: features.includes("shader-f16"),
+    timestamps: features.includes("timestamp-query"),
+  };
+  const allLimits: Record<string, number> = {};
+  for (const name in limits) {
+    const value = (limits as unknown as Record<string, unknown>)[name];
+    if (typeof value === "number") allLimits[name] = value;
+  }
+  return { device, facts, limits: allLimits, features: [...adapter.features].sort() };
+}

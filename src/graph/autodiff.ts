@@ -1,0 +1,56 @@
+import { ShapeError } from "../core/errors.ts";
+import { sameShape, type Shape, showShape } from "../core/shape.ts";
+import type { GraphNode, Value } from "../ops/op.ts";
+import { f } from "./functions.ts";
+import { reachable } from "./node.ts";
+
+/** Sums a gradient over the axes along which its tensor was broadcast. */
+export function sumTo(gradient: Value, shape: Shape): Value {
+  if (sameShape(gradient.shape, shape)) return gradient;
+  const lead = gradient.shape.length - shape.length;
+  const axes = gradient.shape.flatMap((dim, axis) => (axis < lead || (shape[axis - lead] === 1 && dim !== 1) ? [axis] : []));
+  const summed = axes.length > 0 ? f.sum!(gradient, { axes, keepdims: true }) : gradient;
+  return f.reshape!(summed, { shape });
+}
+
+/**
+ * Reverse-mode differentiation: gradients of a scalar `loss` in `targets`, as new nodes of the same graph.
+ *
+ * Walks the graph from the loss backwards and sums the contributions of all users of a tensor in the order in which
+ * the users were traced. A target that the loss does not depend on gets zeros.
+ * @throws ShapeError when the loss is not a scalar, or depends on a target through an op without a gradient.
+ */
+export function gradients(loss: Value, targets: readonly Value[]): Value[] {
+  if (loss.shape.length !== 0)
+    throw new ShapeError(`gradients: the loss has shape ${showShape(loss.shape)}; reduce it to a scalar, e.g. by its mean.`);
+  const nodes = reachable([loss]);
+  const wanted = new Set(targets.map((t) => t.node));
+  const dependent = new Set<GraphNode>();
+  for (const node of nodes) if (wanted.has(node) || node.inputs.some((x) => dependent.has(x.node))) dependent.add(node);
+
+  const received = new Map<GraphNode, (Value | null)[]>();
+  const accumulate = (target: Value, gradient: Value) => {
+    const slots = received.get(target.node) ?? target.node.outputs.map(() => null);
+    const before = slots[target.index];
+    slots[target.index] = before ? f.add!(before, gradient) : gradient;
+    received.set(target.node, slots);
+  };
+  accumulate(loss, f.constant!({ value: 1, shape: [], dtype: "f32" }));
+
+  for (const node of nodes.reverse()) {
+    const dys = received.get(node);
+    if (!dys || !node.op || !dependent.has(node)) continue;
+    if (!node.op.grad) throw new ShapeError(`${node.op.name}: has no gradient; keep it out of the path from parameters to the loss.`);
+    const outputs = node.outputs.map((type, index): Value => ({ node, index, ...type }));
+    const first = dys[0] ?? f.constant!({ value: 0, shape: outputs[0]!.shape, dtype: outputs[0]!.dtype });
+    const results = node.op.grad({ inputs: node.inputs, outputs, attrs: node.attrs, dy: first, dys }, f);
+    node.inputs.forEach((input, i) => {
+      const gradient = results[i];
+      if (gradient && dependent.has(input.node)) accumulate(input, sumTo(gradient, input.shape));
+    });
+  }
+  return targets.map(
+    (target) =>
+      received.get(target.node)?.[target.index] ?? f.constant!({ value: 0, shape: target.shape, dtype: target.dtype }),
+  );
+}

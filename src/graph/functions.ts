@@ -1,0 +1,44 @@
+import { ShapeError } from "../core/errors.ts";
+import type { OpFunction, OpRecord, OpTable, Value } from "../ops/op.ts";
+import { records } from "../ops/index.ts";
+import { applyOp } from "./node.ts";
+
+function isValue(x: unknown): x is Value {
+  return typeof x === "object" && x !== null && "node" in x;
+}
+
+function callOp(op: OpRecord, args: readonly unknown[]): Value[] {
+  const last = args.at(-1);
+  const hasAttrs = last !== undefined && typeof last === "object" && !isValue(last);
+  const attrs = hasAttrs ? last : undefined;
+  const tensors = hasAttrs ? args.slice(0, -1) : args;
+  // A number takes the dtype of the tensors beside it.
+  const like = tensors.filter(isValue).at(-1);
+  const dtype = like && like.dtype !== "bool" && like.dtype !== "u8" ? like.dtype : "f32";
+  const inputs = tensors.map((x, i) => {
+    if (isValue(x)) return x;
+    if (typeof x === "number") return applyOp(byName.get("constant")!, [], { value: x, shape: [], dtype })[0]!;
+    throw new ShapeError(`${op.name}: argument ${i} is ${x === null ? "null" : typeof x}; pass a tensor or a number.`);
+  });
+  if (op.implementation.kind === "composition") {
+    op.infer(inputs, attrs);
+    return op.implementation.compose(inputs, attrs, f);
+  }
+  return applyOp(op, inputs, attrs);
+}
+
+const byName = new Map<string, OpRecord>(records.map((record) => [record.name, record]));
+
+function table<T>(make: (op: OpRecord) => T): { [name: string]: T } {
+  return Object.fromEntries(records.map((op) => [op.name, make(op)]));
+}
+
+/**
+ * All ops as functions on graph values: tensors (or numbers) first, then an object of attributes.
+ *
+ * @example f.add(f.matmul(x, w, { transposeB: true }), b)
+ */
+export const f: OpTable = Object.assign(
+  table((op): OpFunction => (...args) => callOp(op, args)[0]!),
+  { all: table((op) => (...args: unknown[]) => callOp(op, args)) },
+) as unknown as OpTable;

@@ -1,0 +1,113 @@
+import scalarHarness from "../../shaders/elementwise-scalar.wgsl?raw";
+import vectorHarness from "../../shaders/elementwise.wgsl?raw";
+import { wgslType } from "../core/dtype.ts";
+import { broadcastStrides, type Shape, sizeOf, type TensorType } from "../core/shape.ts";
+import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "./kernel.ts";
+
+/** A chain of elementwise ops over inputs that broadcast to one shape. */
+export interface FusedExpression {
+  readonly output: TensorType;
+  readonly inputs: readonly TensorType[];
+  /** WGSL statements that define `result` from scalars x0, x1, …. */
+  readonly body: string;
+  /** Function files that the body calls. */
+  readonly functions: readonly string[];
+  readonly label: string;
+}
+
+/** Merges neighbouring axes that every input walks through alike, so that index arithmetic stays short. */
+function collapse(shape: Shape, strides: number[][]): { shape: number[]; strides: number[][] } {
+  const dims: number[] = [];
+  const steps: number[][] = strides.map(() => []);
+  for (let axis = 0; axis < shape.length; axis++) {
+    const dim = shape[axis]!;
+    if (dim === 1) continue;
+    const last = dims.length - 1;
+    if (last >= 0 && strides.every((s, i) => steps[i]![last] === s[axis]! * dim)) {
+      dims[last]! *= dim;
+      strides.forEach((s, i) => {
+        steps[i]![last] = s[axis]!;
+      });
+    } else {
+      dims.push(dim);
+      strides.forEach((s, i) => {
+        steps[i]!.push(s[axis]!);
+      });
+    }
+  }
+  if (dims.length === 0) {
+    dims.push(1);
+    for (const s of steps) s.push(0);
+  }
+  return { shape: dims, strides: steps };
+}
+
+/** WGSL that computes the offset of element `index` of an input with `strides` (in elements) within `shape`. */
+function offsetCode(shape: readonly number[], strides: readonly number[]): string {
+  const terms: string[] = [];
+  let below = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    const stride = strides[axis]!;
+    const divided = below === 1 ? "e" : `(e / ${below}u)`;
+    const coordinate = axis === 0 ? divided : `${divided} % ${shape[axis]}u`;
+    if (stride !== 0) terms.push(stride === 1 ? `(${coordinate})` : `(${coordinate}) * ${stride}u`);
+    below *= shape[axis]!;
+  }
+  return terms.length > 0 ? terms.join(" + ") : "0u";
+}
+
+/** The dispatch that evaluates an elementwise expression. */
+export function elementwiseDispatch(expression: FusedExpression, facts: AdapterFacts): Dispatch {
+  const { output: out, inputs } = expression;
+  const size = sizeOf(out.shape);
+  const { shape, strides } = collapse(out.shape, inputs.map((x) => broadcastStrides(x.shape, out.shape)));
+  const inner = shape[shape.length - 1]!;
+  const rows = strides.map((s) => s.slice(0, -1));
+  const vector =
+    inner % 4 === 0 && strides.every((s, i) => s.at(-1) === 0 || (s.at(-1) === 1 && rows[i]!.every((r) => r % 4 === 0)));
+
+  const outType = wgslType(out.dtype);
+  const lines: string[] = [];
+  inputs.forEach((x, i) => {
+    const scalar = wgslType(x.dtype);
+    const wide = vector && strides[i]!.at(-1) === 1;
+    lines.push(`@group(0) @binding(${i}) var<storage, read> in${i}: array<${wide ? `vec4<${scalar}>` : scalar}>;`);
+  });
+  lines.push(
+    `@group(0) @binding(${inputs.length}) var<storage, read_write> out: array<${vector ? `vec4<${outType}>` : outType}>;`,
+    "",
+    `fn apply(${inputs.map((x, i) => `x${i}: ${wgslType(x.dtype)}`).join(", ")}) -> ${outType} {`,
+    expression.body,
+    "  return result;",
+    "}",
+    "",
+  );
+  if (vector) {
+    lines.push(`fn fused(i: u32) -> vec4<${outType}> {`, "  let e = i * 4u;");
+    inputs.forEach((_, i) => {
+      const code = offsetCode(shape, strides[i]!);
+      if (strides[i]!.at(-1) === 0) lines.push(`  let v${i} = in${i}[${code}];`);
+      else if (shape.length === 1) lines.push(`  let v${i} = in${i}[i];`);
+      else lines.push(`  let v${i} = in${i}[(${code}) / 4u];`);
+    });
+    const calls = ["x", "y", "z", "w"].map(
+      (lane) => `apply(${inputs.map((_, i) => (strides[i]!.at(-1) === 0 ? `v${i}` : `v${i}.${lane}`)).join(", ")})`,
+    );
+    lines.push(`  return vec4<${outType}>(${calls.join(", ")});`, "}");
+  } else {
+    lines.push(`fn fused(e: u32) -> ${outType} {`);
+    lines.push(`  return apply(${inputs.map((_, i) => `in${i}[${offsetCode(shape, strides[i]!)}]`).join(", ")});`, "}");
+  }
+
+  const count = vector ? size / 4 : size;
+  const groups = count >= 65536 ? 4 : 1;
+  const workgroup = count >= 256 ? 256 : 64;
+  const harness = specialize(vector ? vectorHarness : scalarHarness, { COUNT: count, GROUPS: groups, WORKGROUP: workgroup });
+  return {
+    kernel: `elementwise/${expression.label}`,
+    source: [harness, ...new Set(expression.functions), lines.join("\n")].join("\n"),
+    bindings: [...inputs.map((_, i) => input(i)), output()],
+    workgroups: gridOf(Math.ceil(count / (groups * workgroup)), facts),
+    bytes: 4 * (size + inputs.reduce((sum, x) => sum + sizeOf(x.shape), 0)),
+  };
+}

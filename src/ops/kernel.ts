@@ -1,0 +1,145 @@
+import type { TensorType } from "../core/shape.ts";
+
+/** What the engine knows of an adapter; the planner and the kernels get it as data. */
+export interface AdapterFacts {
+  readonly name: string;
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  /** llvmpipe, SwiftShader, WARP: the processor does the work. */
+  readonly software: boolean;
+  readonly maxBindingBytes: number;
+  readonly maxBufferBytes: number;
+  readonly maxBindings: number;
+  readonly maxWorkgroupsPerDimension: number;
+  readonly maxInvocations: number;
+  readonly maxWorkgroupBytes: number;
+  readonly offsetAlignment: number;
+  readonly subgroups: boolean;
+  readonly subgroupMinSize: number;
+  readonly subgroupMaxSize: number;
+  readonly f16: boolean;
+  readonly timestamps: boolean;
+}
+
+export type Access = "read" | "read_write";
+
+/** A tensor that a dispatch binds: an input, an output, or a scratch buffer of the kernel's own. */
+export interface Binding {
+  readonly kind: "input" | "output" | "scratch";
+  readonly index: number;
+  readonly access: Access;
+}
+
+/** One dispatch: a specialised shader, what it binds (in @binding order) and its grid. */
+export interface Dispatch {
+  /** The kernel family, e.g. "conv2d/tile". */
+  readonly kernel: string;
+  /** WGSL after specialisation. */
+  readonly source: string;
+  readonly bindings: readonly Binding[];
+  readonly workgroups: readonly [number, number, number];
+  /** Floating-point operations and bytes moved at least, for the plan and the profiler. */
+  readonly flops?: number;
+  readonly bytes?: number;
+}
+
+/** One way to compute an op: a list of dispatches and the bytes of scratch they need. */
+export interface KernelVariant {
+  readonly name: string;
+  readonly dispatches: readonly Dispatch[];
+  readonly scratch?: readonly number[];
+}
+
+export interface KernelContext<A> {
+  readonly inputs: readonly TensorType[];
+  readonly outputs: readonly TensorType[];
+  readonly attrs: A;
+  readonly facts: AdapterFacts;
+}
+
+/** All ways to compute an op on this adapter, the default choice first, the readable baseline last. */
+export type Kernel<A> = (context: KernelContext<A>) => KernelVariant[];
+
+export const input = (index: number): Binding => ({ kind: "input", index, access: "read" });
+export const output = (index = 0): Binding => ({ kind: "output", index, access: "read_write" });
+export const scratch = (index = 0, access: Access = "read_write"): Binding => ({ kind: "scratch", index, access });
+
+/**
+ * Folds a count of workgroups into a grid whose first two dimensions stay within the adapter's limit. Shaders take the
+ * flat number as `wg.x + wg.y * grid.x` and must ignore numbers past the end.
+ */
+export function gridOf(workgroups: number, facts: AdapterFacts): [number, number, number] {
+  const limit = facts.maxWorkgroupsPerDimension;
+  if (workgroups <= limit) return [Math.max(1, workgroups), 1, 1];
+  const rows = Math.ceil(workgroups / limit);
+  return [Math.ceil(workgroups / rows), rows, 1];
+}
+
+type ConstantValue = number | string | boolean;
+
+/**
+ * Specialises a shader: rewrites the initialisers of top-level `const NAME = …;` and `alias NAME = …;` lines, then
+ * expands the loops that the file marks with `// unroll`.
+ *
+ * Numbers take the suffix of the default they replace (`4u` → `8u`). An unknown name is an error, so that a shader and
+ * the code that configures it cannot drift apart.
+ */
+export function specialize(source: string, constants: Record<string, ConstantValue> = {}): string {
+  let text = source;
+  for (const [name, value] of Object.entries(constants)) {
+    const declaration = new RegExp(`^(const|alias) ${name}( *: *\\w+)? *= *([^;]+);`, "m");
+    const match = declaration.exec(text);
+    if (!match) throw new Error(`The shader has no top-level const or alias named ${name}.`);
+    const [whole, keyword, type = "", old] = match as unknown as [string, string, string | undefined, string];
+    text = text.replace(whole, () => `${keyword} ${name}${type} = ${literal(value, old)};`);
+  }
+  return unrollLoops(text);
+}
+
+/** A WGSL literal of the same type as `like`. */
+function literal(value: ConstantValue, like: string): string {
+  if (typeof value !== "number") return String(value);
+  if (like.endsWith("u")) return `${value >>> 0}u`;
+  if (like.includes(".") || like.endsWith("f")) return floatLiteral(value);
+  return String(value);
+}
+
+/** A float32 literal that WGSL reads back as the same number. */
+export function floatLiteral(value: number): string {
+  const rounded = Math.fround(value);
+  if (!Number.isFinite(rounded)) throw new RangeError(`${value} cannot be written as a float32 constant in a shader.`);
+  if (rounded === 0) return Object.is(rounded, -0) ? "-0.0f" : "0.0f";
+  return `${rounded.toExponential()}f`;
+}
+
+const UNROLL = /^([ \t]*)for \(var (\w+) = (\d+)u; \2 < (\w+); \2\+\+\) \{ *\/\/ unroll\n/m;
+
+/** Expands `for (var i = 0u; i < N; i++) { // unroll` into N copies of its body with i written out, inner loops first. */
+function unrollLoops(source: string): string {
+  let text = source;
+  for (;;) {
+    const match = UNROLL.exec(text);
+    if (!match) return text;
+    const [head, indent, variable, first, bound] = match as unknown as [string, string, string, string, string];
+    const bodyStart = match.index + head.length;
+    const closing = `\n${indent}}\n`;
+    const bodyEnd = text.indexOf(closing, bodyStart - 1);
+    if (bodyEnd < 0) throw new Error(`The loop over ${variable} marked "unroll" has no closing brace at its own indentation.`);
+    const body = text.slice(bodyStart, bodyEnd + 1);
+    const count = constantValue(text, bound);
+    const name = new RegExp(`\\b${variable}\\b`, "g");
+    let expanded = "";
+    for (let i = Number(first); i < count; i++) expanded += `${indent}{\n${body.replace(name, `${i}u`)}${indent}}\n`;
+    text = text.slice(0, match.index) + expanded + text.slice(bodyEnd + closing.length);
+  }
+}
+
+function constantValue(text: string, name: string): number {
+  const direct = /^(\d+)u?$/.exec(name);
+  if (direct) return Number(direct[1]);
+  const match = new RegExp(`^const ${name}(?: *: *\\w+)? *= *(\\d+)u?;`, "m").exec(text);
+  if (!match) throw new Error(`The bound ${name} of a loop marked "unroll" is not a literal top-level const.`);
+  return Number(match[1]);
+}

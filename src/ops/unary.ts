@@ -1,0 +1,182 @@
+import math from "../../shaders/functions/math.wgsl?raw";
+import type { DType } from "../core/dtype.ts";
+import { ShapeError } from "../core/errors.ts";
+import { broadcastData } from "../core/ndarray.ts";
+import { sizeOf } from "../core/shape.ts";
+import * as special from "../core/special.ts";
+import { exact, ulp, ulps, within } from "../core/tolerance.ts";
+import { elementwiseOp } from "./elementwise.ts";
+import { floatLiteral } from "./kernel.ts";
+import { defineOp } from "./op.ts";
+
+const signed: readonly DType[] = ["f32", "i32"];
+
+export const neg = elementwiseOp({
+  name: "neg",
+  arity: 1,
+  dtypes: [signed],
+  reference: (x) => -x,
+  expression: ([x]) => `-${x}`,
+  grad: ({ dy }, f) => [f.neg!(dy)],
+  tolerance: exact,
+});
+
+export const exp = elementwiseOp({
+  name: "exp",
+  arity: 1,
+  domain: [[-10, 10]],
+  reference: Math.exp,
+  expression: ([x]) => `exp(${x})`,
+  grad: ({ dy, outputs: [y] }, f) => [f.mul!(dy, y)],
+  tolerance: ulps((x) => 3 + 2 * Math.abs(x!)),
+});
+
+export const log = elementwiseOp({
+  name: "log",
+  arity: 1,
+  domain: [[0.01, 10]],
+  reference: Math.log,
+  expression: ([x]) => `log(${x})`,
+  grad: ({ dy, inputs: [x] }, f) => [f.div!(dy, x)],
+  tolerance: within((y, x) => (x! >= 0.5 && x! <= 2 ? 2 ** -21 : 3 * ulp(y))),
+});
+
+/** √x: 1/inverseSqrt in the accuracy table, 2 + 2.5 ulp. */
+export const sqrt = elementwiseOp({
+  name: "sqrt",
+  arity: 1,
+  domain: [[0.01, 9]],
+  reference: Math.sqrt,
+  expression: ([x]) => `sqrt(${x})`,
+  grad: ({ dy, outputs: [y] }, f) => [f.div!(f.mul!(dy, 0.5), y)],
+  tolerance: ulps(5),
+});
+
+/** |x|; the gradient at 0 is 0. */
+export const abs = elementwiseOp({
+  name: "abs",
+  arity: 1,
+  dtypes: [signed],
+  reference: Math.abs,
+  expression: ([x]) => `abs(${x})`,
+  grad: ({ dy, inputs: [x] }, f) => [f.mul!(dy, f.sign!(x))],
+  tolerance: exact,
+  points: [[0], [-1], [1]],
+});
+
+/** −1, 0 or 1; its gradient is 0. */
+export const sign = elementwiseOp({
+  name: "sign",
+  arity: 1,
+  dtypes: [signed],
+  reference: Math.sign,
+  expression: ([x]) => `sign(${x})`,
+  grad: () => [null],
+  tolerance: exact,
+  points: [[0], [-1], [1]],
+});
+
+export const square = elementwiseOp({
+  name: "square",
+  arity: 1,
+  reference: (x) => x * x,
+  expression: ([x]) => `${x} * ${x}`,
+  grad: ({ dy, inputs: [x] }, f) => [f.mul!(dy, f.mul!(2, x))],
+  tolerance: ulps(1),
+});
+
+/** The error function; the polynomial is good to 1.5e-7, the bound adds exp's and the products' roundings. */
+export const erf = elementwiseOp({
+  name: "erf",
+  arity: 1,
+  reference: special.erf,
+  functions: math,
+  expression: ([x]) => `erf(${x})`,
+  grad: ({ dy, inputs: [x] }, f) => [f.mul!(dy, f.mul!(2 / Math.sqrt(Math.PI), f.exp!(f.neg!(f.square!(x)))))],
+  tolerance: within((y) => 1e-6 + ulp(y)),
+  points: [[0], [30], [-30]],
+});
+
+/** Converts between f32, i32, u32 and bool; floats are truncated towards zero, bool is "not zero". */
+export const cast = elementwiseOp<{ dtype: DType }>({
+  name: "cast",
+  arity: 1,
+  dtypes: [["f32", "i32", "u32", "bool"]],
+  domain: [[0, 100]],
+  attrs: [{ dtype: "f32" }, { dtype: "i32" }, { dtype: "u32" }, { dtype: "bool" }],
+  result: (_, attrs) => attrs.dtype,
+  checkAttrs: ({ dtype }) => {
+    if (!["f32", "i32", "u32", "bool"].includes(dtype))
+      throw new ShapeError(`cast: cannot cast to ${dtype}; use f32, i32, u32 or bool.`);
+  },
+  reference: (x, { dtype }) => (dtype === "bool" ? (x !== 0 ? 1 : 0) : dtype === "f32" ? x : Math.trunc(x)),
+  expression: ([x], { dtype }, [from]) => {
+    if (dtype !== "bool") return `${dtype}(${x})`;
+    return `select(0u, 1u, ${x} != ${from!.dtype === "f32" ? "0.0" : from!.dtype === "i32" ? "0i" : "0u"})`;
+  },
+  grad: ({ dy, inputs: [x] }) => [x!.dtype === "f32" && dy.dtype === "f32" ? dy : null],
+  tolerance: exact,
+  errors: [{ inputs: [{ shape: [2], dtype: "f32" }], attrs: { dtype: "u8" }, message: /cast: cannot cast to u8; use/ }],
+});
+
+/** A tensor filled with one number. */
+export const constant = defineOp<{ value: number; shape: readonly number[]; dtype: DType }>({
+  name: "constant",
+  infer: (inputs, { shape, dtype }) => {
+    if (inputs.length !== 0) throw new ShapeError(`constant: takes no inputs, got ${inputs.length}.`);
+    if (dtype === "u8") throw new ShapeError("constant: u8 is for packed data; use f32, i32, u32 or bool.");
+    return [{ shape, dtype }];
+  },
+  reference: (_, { value, shape, dtype }) => {
+    const data = dtype === "f32" ? new Float64Array(sizeOf(shape)) : new Int32Array(sizeOf(shape));
+    // A constant is written into the shader as a float32 literal.
+    data.fill(dtype === "f32" ? Math.fround(value) : value);
+    return [{ shape, dtype, data: dtype === "f32" || dtype === "i32" ? data : Uint32Array.from(data) }];
+  },
+  grad: () => [],
+  implementation: {
+    kind: "elementwise",
+    expression: (_, { value, dtype }) =>
+      dtype === "f32" ? floatLiteral(value) : dtype === "i32" ? `${Math.trunc(value)}i` : `${value >>> 0}u`,
+  },
+  tolerance: exact,
+  samples: () => [
+    { inputs: [], attrs: { value: 1.5, shape: [], dtype: "f32" } },
+    { inputs: [], attrs: { value: -0.1, shape: [3, 7], dtype: "f32" } },
+    { inputs: [], attrs: { value: -7, shape: [1024], dtype: "i32" } },
+    { inputs: [], attrs: { value: 1, shape: [0], dtype: "bool" } },
+  ],
+  errors: [{ inputs: [], attrs: { value: 1, shape: [2], dtype: "u8" }, message: /constant: u8 is for packed data; use/ }],
+});
+
+/** Stretches axes of size 1 (and adds leading ones) to a given shape. */
+export const broadcastTo = defineOp<{ shape: readonly number[] }>({
+  name: "broadcastTo",
+  infer: ([x], { shape }) => {
+    const lead = shape.length - x!.shape.length;
+    if (lead < 0 || x!.shape.some((dim, axis) => dim !== 1 && dim !== shape[lead + axis]))
+      throw new ShapeError(
+        `broadcastTo: shape [${x!.shape.join(", ")}] does not stretch to [${shape.join(", ")}]; only axes of 1 stretch.`,
+      );
+    return [{ shape, dtype: x!.dtype }];
+  },
+  reference: ([x], { shape }) => [{ shape, dtype: x!.dtype, data: broadcastData(x!, shape).slice() }],
+  // Autodiff sums the gradient back to the input's shape.
+  grad: ({ dy }) => [dy],
+  implementation: { kind: "elementwise", expression: ([x]) => x! },
+  tolerance: exact,
+  samples: (s) => [
+    { inputs: [s.randn(3, 1)], attrs: { shape: [2, 3, 4] } },
+    { inputs: [s.randn()], attrs: { shape: [7] } },
+    { inputs: [s.randn(1, 5, 1)], attrs: { shape: [3, 5, 8] } },
+    { inputs: [s.integers(-5, 5, [1, 4], "i32")], attrs: { shape: [1021, 4] } },
+    { inputs: [s.randn(1, 3)], attrs: { shape: [0, 3] } },
+  ],
+  errors: [
+    {
+      inputs: [{ shape: [2, 3], dtype: "f32" }],
+      attrs: { shape: [4, 3] },
+      message: /broadcastTo: shape \[2, 3\] does not stretch to \[4, 3\]/,
+    },
+  ],
+});

@@ -1,0 +1,189 @@
+import { sameShape, type TensorType } from "../core/shape.ts";
+import type { AdapterFacts } from "../ops/kernel.ts";
+import type { FusedExpression } from "../ops/elementwise-kernel.ts";
+import type { GraphNode, Value, Variable } from "../ops/op.ts";
+import type { Program } from "../graph/program.ts";
+import { reachable } from "../graph/node.ts";
+
+/** A piece of work that the plan schedules as one: an op's kernel, a chain of elementwise ops, or a pack. */
+export interface Unit {
+  readonly kind: "kernel" | "elementwise" | "pack";
+  /** The last node of the unit, whose results it stores. */
+  readonly node: GraphNode;
+  /** What it reads from memory, views resolved. */
+  readonly inputs: readonly Value[];
+  /** For elementwise units: the nodes of the chain in order. */
+  readonly chain?: readonly GraphNode[];
+}
+
+/** The value whose memory holds `value`: views share the memory of what they view. */
+export function resolveView(value: Value): Value {
+  let current = value;
+  while (current.node.op?.implementation.kind === "view") current = current.node.inputs[0]!;
+  return current;
+}
+
+const isElementwise = (node: GraphNode) => node.op?.implementation.kind === "elementwise";
+const isConstant = (node: GraphNode) => node.op?.name === "constant";
+
+/** Values that must exist in memory because somebody outside the graph reads them. */
+export function programRoots(program: Program): Value[] {
+  return [...Object.values(program.outputs ?? {}), ...(program.updates ?? []).map((update) => update.value)];
+}
+
+/**
+ * Divides a program into units. With `fuse`, an elementwise node joins its consumer's unit when every consumer is in
+ * that unit, shapes agree and the unit still fits the adapter's bindings: its result then never goes to memory.
+ * Constants are written into the expressions that use them.
+ */
+export function divide(program: Program, facts: AdapterFacts, fuse: boolean): Unit[] {
+  const roots = programRoots(program);
+  const nodes = reachable(roots);
+  const consumers = new Map<GraphNode, Set<GraphNode>>();
+  for (const node of nodes)
+    for (const input of node.inputs) {
+      const set = consumers.get(input.node) ?? new Set();
+      set.add(node);
+      consumers.set(input.node, set);
+    }
+  const stored = new Set(roots.map((value) => value.node));
+
+  const groupOf = new Map<GraphNode, GraphNode>();
+  const members = new Map<GraphNode, Set<GraphNode>>();
+  const externalInputs = (chain: Set<GraphNode>) => {
+    const inputs = new Set<string>();
+    for (const node of chain)
+      for (const input of node.inputs)
+        if (!chain.has(input.node) && !isConstant(input.node)) inputs.add(`${input.node.id}:${input.index}`);
+    return inputs.size;
+  };
+  for (const node of [...nodes].reverse()) {
+    if (!isElementwise(node)) continue;
+    const users = [...(consumers.get(node) ?? [])];
+    const target = users.length > 0 ? groupOf.get(users[0]!) : undefined;
+    if (
+      fuse &&
+      target &&
+      !stored.has(node) &&
+      !isConstant(node) &&
+      users.every((user) => groupOf.get(user) === target) &&
+      sameShape(node.outputs[0]!.shape, target.outputs[0]!.shape)
+    ) {
+      const chain = new Set(members.get(target)!).add(node);
+      if (externalInputs(chain) + 1 <= Math.min(facts.maxBindings, 8)) {
+        members.set(target, chain);
+        groupOf.set(node, target);
+        continue;
+      }
+    }
+    groupOf.set(node, node);
+    members.set(node, new Set([node]));
+  }
+
+  const units: Unit[] = [];
+  for (const node of nodes) {
+    const implementation = node.op?.implementation;
+    if (!implementation || implementation.kind === "view") continue;
+    if (implementation.kind === "elementwise") {
+      if (groupOf.get(node) !== node) continue;
+      const users = consumers.get(node);
+      const inlined = isConstant(node) && !stored.has(node) && users && [...users].every(isElementwise);
+      if (inlined) continue;
+      const chain = [...members.get(node)!].sort((a, b) => a.id - b.id);
+      units.push({ kind: "elementwise", node, chain, inputs: chainInputs(chain) });
+      continue;
+    }
+    const inputs = node.inputs.map(resolveView);
+    units.push({ kind: implementation.kind === "pack" ? "pack" : "kernel", node, inputs });
+  }
+  return units;
+}
+
+/** What a chain reads that it does not compute itself; a value read in two shapes counts twice. */
+function chainInputs(chain: readonly GraphNode[]): Value[] {
+  const inside = new Set(chain);
+  const inputs = new Map<string, Value>();
+  for (const node of chain)
+    for (const input of node.inputs)
+      if (!inside.has(input.node) && !isConstant(input.node)) inputs.set(`${input.node.id}:${input.index}`, input);
+  return [...inputs.values()];
+}
+
+/** The WGSL expression of an elementwise unit. */
+export function unitExpression(unit: Unit): FusedExpression {
+  const chain = unit.chain!;
+  const names = new Map<string, string>();
+  unit.inputs.forEach((input, i) => {
+    names.set(`${input.node.id}:${input.index}`, `x${i}`);
+  });
+  const lines: string[] = [];
+  const functions: string[] = [];
+  chain.forEach((node, i) => {
+    const implementation = node.op!.implementation;
+    if (implementation.kind !== "elementwise") throw new Error(`${node.op!.name} is not elementwise.`);
+    const args = node.inputs.map((input) => {
+      const name = names.get(`${input.node.id}:${input.index}`);
+      if (name) return name;
+      const literal = input.node.op!.implementation;
+      if (literal.kind !== "elementwise") throw new Error("Only constants are inlined.");
+      return literal.expression([], input.node.attrs, []);
+    });
+    const name = i === chain.length - 1 ? "result" : `t${i}`;
+    lines.push(`  let ${name} = ${implementation.expression(args, node.attrs, node.inputs)};`);
+    names.set(`${node.id}:0`, name);
+    if (implementation.functions) functions.push(implementation.functions);
+  });
+  const inputs: TensorType[] = unit.inputs.map(({ shape, dtype }) => ({ shape, dtype }));
+  const label = chain
+    .filter((node) => !isConstant(node) || chain.length === 1)
+    .map((node) => node.op!.name)
+    .join("+");
+  return { output: unit.node.outputs[0]!, inputs, body: lines.join("\n"), functions, label };
+}
+
+/** Whether two variables share memory. */
+function overlap(a: Variable, b: Variable): boolean {
+  if (a.arena !== b.arena) return false;
+  const end = (v: Variable) => v.offset + v.shape.reduce((x, y) => x * y, 1);
+  return a.offset < end(b) && b.offset < end(a);
+}
+
+/**
+ * Orders units: inputs first, and whoever reads a variable before the unit that overwrites it in place.
+ * Among units that are ready, the one traced first runs first, so the order is deterministic.
+ */
+export function schedule(units: readonly Unit[], inPlace: ReadonlyMap<GraphNode, readonly Variable[]>): Unit[] | null {
+  const producer = new Map<GraphNode, number>();
+  units.forEach((unit, i) => {
+    producer.set(unit.node, i);
+  });
+  const after: Set<number>[] = units.map(() => new Set());
+  const waiting = units.map(() => 0);
+  const edge = (from: number, to: number) => {
+    if (from === to || after[from]!.has(to)) return;
+    after[from]!.add(to);
+    waiting[to]!++;
+  };
+  const reads: { variable: Variable; unit: number }[] = [];
+  units.forEach((unit, i) => {
+    for (const value of unit.inputs) {
+      const base = resolveView(value);
+      const from = producer.get(base.node);
+      if (from !== undefined) edge(from, i);
+      if (base.node.leaf?.kind === "variable") reads.push({ variable: base.node.leaf.variable, unit: i });
+    }
+  });
+  for (const [node, variables] of inPlace) {
+    const writer = producer.get(node)!;
+    for (const { variable, unit } of reads) if (variables.some((v) => overlap(v, variable))) edge(unit, writer);
+  }
+  const order: Unit[] = [];
+  const ready = units.flatMap((_, i) => (waiting[i] === 0 ? [i] : []));
+  while (ready.length > 0) {
+    ready.sort((a, b) => units[a]!.node.id - units[b]!.node.id);
+    const i = ready.shift()!;
+    order.push(units[i]!);
+    for (const next of after[i]!) if (--waiting[next]! === 0) ready.push(next);
+  }
+  return order.length === units.length ? order : null;
+}

@@ -1,0 +1,140 @@
+import type { Backend } from "../backend/backend.ts";
+import type { NumericArray } from "../core/dtype.ts";
+import { broadcastData, type NDArray, roundToDType } from "../core/ndarray.ts";
+import { showType } from "../core/shape.ts";
+import { accumulationBound, compare, exact, SMALLEST_NORMAL, type Tolerance } from "../core/tolerance.ts";
+import { f } from "../graph/functions.ts";
+import { feed } from "../graph/node.ts";
+import type { Program } from "../graph/program.ts";
+import { records } from "../ops/index.ts";
+import type { AdapterFacts } from "../ops/kernel.ts";
+import type { OpRecord, Sample } from "../ops/op.ts";
+import { Sampler } from "../ops/samples.ts";
+import { kernelKey, type PlanOptions } from "../plan/plan.ts";
+
+/** One op on one sample with one kernel: how it compared with the reference. */
+export interface ParityRow {
+  readonly op: string;
+  readonly case: string;
+  readonly kernel: string;
+  readonly dtype: string;
+  readonly worstError: number;
+  readonly tolerance: number;
+  readonly pass: boolean;
+  /** What went wrong, in a sentence. */
+  readonly message?: string;
+}
+
+/** A sample made into a program that any backend can run. */
+export interface ParityCase {
+  readonly op: OpRecord;
+  readonly sample: Sample<any>;
+  readonly label: string;
+  readonly program: Program;
+  readonly feeds: Record<string, NumericArray>;
+  /** Names of the kernel variants to try; one entry, "", for ops without variants. */
+  readonly variants: (facts: AdapterFacts) => { name: string; options: PlanOptions }[];
+  readonly expected: () => NDArray[];
+}
+
+/** The samples of an op as programs. */
+export function parityCases(op: OpRecord): ParityCase[] {
+  return op.samples(new Sampler(op.name)).map((sample, number) => {
+    const inputs = sample.inputs.map((x, i) => feed(`x${i}`, x.shape, x.dtype));
+    const results = f.all[op.name]!(...inputs, ...(sample.attrs === undefined ? [] : [sample.attrs]));
+    const program: Program = {
+      name: op.name,
+      outputs: Object.fromEntries(results.map((value, i) => [`y${i}`, value])),
+    };
+    const feeds = Object.fromEntries(sample.inputs.map((x, i) => [`x${i}`, x.data]));
+    const attrs = sample.attrs === undefined ? "" : ` ${JSON.stringify(sample.attrs)}`;
+    const label = `${number + 1}: ${sample.name ? `${sample.name} ` : ""}${sample.inputs.map(showType).join(" ")}${attrs}`;
+    return {
+      op,
+      sample,
+      label,
+      program,
+      feeds,
+      variants: (facts) => {
+        const { implementation } = op;
+        if (implementation.kind !== "kernel") return [{ name: implementation.kind, options: {} }];
+        const node = results[0]!.node;
+        const context = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, facts };
+        if (node.outputs.every((type) => type.shape.includes(0)) || node.inputs.some((x) => x.shape.includes(0)))
+          return [{ name: "empty", options: {} }];
+        return implementation.kernel(context).map(({ name }) => ({
+          name,
+          options: { choices: new Map([[kernelKey(node), name]]) },
+        }));
+      },
+      expected: () => op.reference(sample.inputs, sample.attrs).map(roundToDType),
+    };
+  });
+}
+
+/** The bound of each element of output `index` under the op's tolerance. */
+export function elementBounds(op: OpRecord, sample: Sample<any>, expected: readonly NDArray[], index: number): (i: number) => number {
+  const list = Array.isArray(op.tolerance) ? (op.tolerance as readonly Tolerance[]) : [op.tolerance as Tolerance];
+  const tolerance = sample.exact ? exact : list[Math.min(index, list.length - 1)]!;
+  const result = expected[index]!;
+  if (tolerance.kind === "exact" || result.dtype !== "f32") return () => 0;
+  if (tolerance.kind === "elementwise") {
+    const spread = sample.inputs.map((x) => broadcastData(x, result.shape));
+    return (i) => tolerance.bound(result.data[i]!, ...spread.map((data) => data[i]!)) + SMALLEST_NORMAL;
+  }
+  const magnitudes = sample.inputs.map((x) => (x.dtype === "f32" ? { ...x, data: x.data.map(Math.abs) as NumericArray } : x));
+  const scale = tolerance.scale
+    ? tolerance.scale(sample.inputs, sample.attrs)[index]!
+    : op.reference(magnitudes, sample.attrs)[index]!.data;
+  const length = tolerance.length(sample.inputs, sample.attrs);
+  return (i) => accumulationBound(length, Math.abs(scale[i]!), tolerance.factor);
+}
+
+/** Runs one case with one kernel variant and compares all results with the reference. */
+export async function runCase(backend: Backend, parity: ParityCase, variant: { name: string; options: PlanOptions }): Promise<ParityRow> {
+  const { op, sample } = parity;
+  const dtype = sample.inputs[0]?.dtype ?? Object.values(parity.program.outputs!)[0]!.dtype;
+  const row = { op: op.name, case: parity.label, kernel: variant.name, dtype };
+  const executable = await backend.compile(parity.program, variant.options);
+  try {
+    executable.run(parity.feeds);
+    const results: NDArray[] = [];
+    for (const name of Object.keys(parity.program.outputs!)) results.push(await executable.fetch(name));
+    return { ...row, ...compareResults(parity, results) };
+  } finally {
+    executable.dispose();
+  }
+}
+
+/** Compares results with the reference of a case: the worst output decides. */
+export function compareResults(parity: ParityCase, results: readonly NDArray[]): Pick<ParityRow, "worstError" | "tolerance" | "pass" | "message"> {
+  const expected = parity.expected();
+  let worst: Pick<ParityRow, "worstError" | "tolerance" | "pass" | "message"> = { worstError: 0, tolerance: 0, pass: true };
+  let worstRatio = -1;
+  expected.forEach((want, index) => {
+    const got = results[index]!;
+    const c = compare(got.data, want.data, elementBounds(parity.op, parity.sample, expected, index));
+    const ratio = c.pass ? c.worstError / (c.tolerance || 1) : Number.POSITIVE_INFINITY;
+    if (ratio <= worstRatio) return;
+    worstRatio = ratio;
+    const at = `${c.mismatches} of ${want.data.length} elements of output ${index} (${showType(want)}) are off, worst at ${c.worstIndex}: ${c.got} instead of ${c.expected} (tolerance ${c.tolerance.toExponential(2)})`;
+    worst = { worstError: c.worstError, tolerance: c.tolerance, pass: c.pass, ...(c.pass ? {} : { message: at }) };
+  });
+  return worst;
+}
+
+/** Runs the parity suite: every op, every sample, every kernel variant. */
+export async function verifyOps(
+  backend: Backend,
+  options: { ops?: readonly OpRecord[]; onRow?: (row: ParityRow) => void } = {},
+): Promise<ParityRow[]> {
+  const rows: ParityRow[] = [];
+  for (const op of options.ops ?? records)
+    for (const parity of parityCases(op))
+      for (const variant of parity.variants(backend.facts)) {
+        const row = await runCase(backend, parity, variant);
+        rows.push(row);
+        options.onRow?.(row);
+      }
+  return rows;
+}
