@@ -53,7 +53,10 @@ class CpuBackend implements Backend {
   private arena(arena: Arena): NumericArray {
     let data = this.arenas.get(arena);
     if (!data) {
-      data = this.precision === "f64" && arena.dtype === "f32" ? new Float64Array(arena.size) : storageArray(arena.dtype, arena.size);
+      data =
+        this.precision === "f64" && arena.dtype === "f32"
+          ? new Float64Array(arena.size)
+          : storageArray(arena.dtype, arena.size);
       this.arenas.set(arena, data);
     }
     return data;
@@ -122,7 +125,10 @@ class CpuExecutable implements Executable {
     const keep = new Set(programRoots(this.program).map((value) => value.node));
     for (const node of this.nodes) {
       const inputs = node.inputs.map((input) => results.get(input.node)![input.index]!);
-      results.set(node, node.op ? node.op.reference(inputs, node.attrs).map((x) => this.backend.round(x)) : [this.leaf(node)]);
+      results.set(
+        node,
+        node.op ? node.op.reference(inputs, node.attrs).map((x) => this.backend.round(x)) : [this.leaf(node)],
+      );
       for (const input of node.inputs)
         if (this.lastUse.get(input.node) === node && !keep.has(input.node)) results.delete(input.node);
     }
@@ -132,14 +138,18 @@ class CpuExecutable implements Executable {
       const data = valueOf(value).data;
       this.backend.write(variable, value.node.op ? data : data.slice());
     }
-    this.outputs = new Map(Object.entries(this.program.outputs ?? {}).map(([name, value]) => [name, valueOf(value)]));
+    this.outputs = new Map(
+      Object.entries(this.program.outputs ?? {}).map(([name, value]) => [name, valueOf(value)]),
+    );
   }
 
   private feed(name: string, data: NumericArray): void {
     const node = this.nodes.find((n) => n.leaf?.kind === "feed" && n.leaf.name === name);
     const type = node?.outputs[0];
     if (!type || data.length !== sizeOf(type.shape))
-      throw new DescentError(`Feed "${name}": ${data.length} numbers for ${type ? showType(type) : "a feed that the graph does not have"}.`);
+      throw new DescentError(
+        `Feed "${name}": ${data.length} numbers for ${type ? showType(type) : "a feed that the graph does not have"}.`,
+      );
     this.feeds.set(name, { ...type, data: data.slice() });
   }
 

@@ -9,7 +9,12 @@ const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24];
 const KEY_PARITY = 0x1bd11bda;
 
 /** The 64 random bits of one key and one counter, as two unsigned 32-bit words. */
-export function threefry2x32(key0: number, key1: number, counter0: number, counter1: number): [number, number] {
+export function threefry2x32(
+  key0: number,
+  key1: number,
+  counter0: number,
+  counter1: number,
+): [number, number] {
   const keys = [key0 >>> 0, key1 >>> 0, (KEY_PARITY ^ key0 ^ key1) >>> 0];
   let x = (counter0 + keys[0]!) >>> 0;
   let y = (counter1 + keys[1]!) >>> 0;

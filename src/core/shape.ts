@@ -76,14 +76,20 @@ export function broadcastStrides(from: Shape, to: Shape): number[] {
  */
 export function normalizeAxis(op: string, axis: number, rank: number): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank)
-    throw new ShapeError(`${op}: axis ${axis} does not exist in a tensor of rank ${rank}; use ${-rank}…${rank - 1}.`);
+    throw new ShapeError(
+      `${op}: axis ${axis} does not exist in a tensor of rank ${rank}; use ${-rank}…${rank - 1}.`,
+    );
   return axis < 0 ? axis + rank : axis;
 }
 
 /** Sorted, unique axes from the front; `undefined` means all of them. */
 export function normalizeAxes(op: string, axes: readonly number[] | undefined, rank: number): number[] {
-  const list = axes === undefined ? Array.from({ length: rank }, (_, axis) => axis) : axes.map((a) => normalizeAxis(op, a, rank));
+  const list =
+    axes === undefined
+      ? Array.from({ length: rank }, (_, axis) => axis)
+      : axes.map((a) => normalizeAxis(op, a, rank));
   const unique = [...new Set(list)].sort((a, b) => a - b);
-  if (unique.length !== list.length) throw new ShapeError(`${op}: axes [${axes}] name one axis twice; name each once.`);
+  if (unique.length !== list.length)
+    throw new ShapeError(`${op}: axes [${axes}] name one axis twice; name each once.`);
   return unique;
 }

@@ -80,7 +80,8 @@ export function compare(
   expected: ArrayLike<number>,
   bound: (index: number) => number,
 ): Comparison {
-  if (got.length !== expected.length) throw new RangeError(`${got.length} results for ${expected.length} expectations.`);
+  if (got.length !== expected.length)
+    throw new RangeError(`${got.length} results for ${expected.length} expectations.`);
   let mismatches = 0;
   let worst = -1;
   let worstIndex = 0;
@@ -89,11 +90,19 @@ export function compare(
     const b = expected[i]!;
     let ratio: number;
     if (Object.is(a, b) || a === b) ratio = 0;
-    else if (!Number.isFinite(a) || !Number.isFinite(b)) ratio = Number.isNaN(a) && Number.isNaN(b) ? 0 : Number.POSITIVE_INFINITY;
+    else if (!Number.isFinite(a) || !Number.isFinite(b))
+      ratio = Number.isNaN(a) && Number.isNaN(b) ? 0 : Number.POSITIVE_INFINITY;
     else {
       const limit = bound(i);
       const error = Math.abs(a - b);
-      ratio = error <= limit ? (limit > 0 ? error / limit : 0) : limit > 0 ? error / limit : Number.POSITIVE_INFINITY;
+      ratio =
+        error <= limit
+          ? limit > 0
+            ? error / limit
+            : 0
+          : limit > 0
+            ? error / limit
+            : Number.POSITIVE_INFINITY;
     }
     if (!(ratio <= 1)) mismatches++;
     if (ratio > worst) {

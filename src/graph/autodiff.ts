@@ -1,5 +1,5 @@
 import { ShapeError } from "../core/errors.ts";
-import { sameShape, type Shape, showShape } from "../core/shape.ts";
+import { type Shape, sameShape, showShape } from "../core/shape.ts";
 import type { GraphNode, Value } from "../ops/op.ts";
 import { f } from "./functions.ts";
 import { reachable } from "./node.ts";
@@ -8,7 +8,9 @@ import { reachable } from "./node.ts";
 export function sumTo(gradient: Value, shape: Shape): Value {
   if (sameShape(gradient.shape, shape)) return gradient;
   const lead = gradient.shape.length - shape.length;
-  const axes = gradient.shape.flatMap((dim, axis) => (axis < lead || (shape[axis - lead] === 1 && dim !== 1) ? [axis] : []));
+  const axes = gradient.shape.flatMap((dim, axis) =>
+    axis < lead || (shape[axis - lead] === 1 && dim !== 1) ? [axis] : [],
+  );
   const summed = axes.length > 0 ? f.sum!(gradient, { axes, keepdims: true }) : gradient;
   return f.reshape!(summed, { shape });
 }
@@ -22,11 +24,14 @@ export function sumTo(gradient: Value, shape: Shape): Value {
  */
 export function gradients(loss: Value, targets: readonly Value[]): Value[] {
   if (loss.shape.length !== 0)
-    throw new ShapeError(`gradients: the loss has shape ${showShape(loss.shape)}; reduce it to a scalar, e.g. by its mean.`);
+    throw new ShapeError(
+      `gradients: the loss has shape ${showShape(loss.shape)}; reduce it to a scalar, e.g. by its mean.`,
+    );
   const nodes = reachable([loss]);
   const wanted = new Set(targets.map((t) => t.node));
   const dependent = new Set<GraphNode>();
-  for (const node of nodes) if (wanted.has(node) || node.inputs.some((x) => dependent.has(x.node))) dependent.add(node);
+  for (const node of nodes)
+    if (wanted.has(node) || node.inputs.some((x) => dependent.has(x.node))) dependent.add(node);
 
   const received = new Map<GraphNode, (Value | null)[]>();
   const accumulate = (target: Value, gradient: Value) => {
@@ -40,7 +45,10 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
   for (const node of nodes.reverse()) {
     const dys = received.get(node);
     if (!dys || !node.op || !dependent.has(node)) continue;
-    if (!node.op.grad) throw new ShapeError(`${node.op.name}: has no gradient; keep it out of the path from parameters to the loss.`);
+    if (!node.op.grad)
+      throw new ShapeError(
+        `${node.op.name}: has no gradient; keep it out of the path from parameters to the loss.`,
+      );
     const outputs = node.outputs.map((type, index): Value => ({ node, index, ...type }));
     const first = dys[0] ?? f.constant!({ value: 0, shape: outputs[0]!.shape, dtype: outputs[0]!.dtype });
     const results = node.op.grad({ inputs: node.inputs, outputs, attrs: node.attrs, dy: first, dys }, f);
@@ -51,6 +59,7 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
   }
   return targets.map(
     (target) =>
-      received.get(target.node)?.[target.index] ?? f.constant!({ value: 0, shape: target.shape, dtype: target.dtype }),
+      received.get(target.node)?.[target.index] ??
+      f.constant!({ value: 0, shape: target.shape, dtype: target.dtype }),
   );
 }

@@ -1,6 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
-import type { OpFunction, OpRecord, OpTable, Value } from "../ops/op.ts";
 import { records } from "../ops/index.ts";
+import type { OpFunction, OpRecord, OpTable, Value } from "../ops/op.ts";
 import { applyOp } from "./node.ts";
 
 function isValue(x: unknown): x is Value {
@@ -17,8 +17,11 @@ function callOp(op: OpRecord, args: readonly unknown[]): Value[] {
   const dtype = like && like.dtype !== "bool" && like.dtype !== "u8" ? like.dtype : "f32";
   const inputs = tensors.map((x, i) => {
     if (isValue(x)) return x;
-    if (typeof x === "number") return applyOp(byName.get("constant")!, [], { value: x, shape: [], dtype })[0]!;
-    throw new ShapeError(`${op.name}: argument ${i} is ${x === null ? "null" : typeof x}; pass a tensor or a number.`);
+    if (typeof x === "number")
+      return applyOp(byName.get("constant")!, [], { value: x, shape: [], dtype })[0]!;
+    throw new ShapeError(
+      `${op.name}: argument ${i} is ${x === null ? "null" : typeof x}; pass a tensor or a number.`,
+    );
   });
   if (op.implementation.kind === "composition") {
     op.infer(inputs, attrs);
@@ -39,6 +42,16 @@ function table<T>(make: (op: OpRecord) => T): { [name: string]: T } {
  * @example f.add(f.matmul(x, w, { transposeB: true }), b)
  */
 export const f: OpTable = Object.assign(
-  table((op): OpFunction => (...args) => callOp(op, args)[0]!),
-  { all: table((op) => (...args: unknown[]) => callOp(op, args)) },
+  table(
+    (op): OpFunction =>
+      (...args) =>
+        callOp(op, args)[0]!,
+  ),
+  {
+    all: table(
+      (op) =>
+        (...args: unknown[]) =>
+          callOp(op, args),
+    ),
+  },
 ) as unknown as OpTable;

@@ -1,5 +1,5 @@
-import { sizeOf, type Shape, type TensorType } from "../core/shape.ts";
 import type { DType } from "../core/dtype.ts";
+import { type Shape, sizeOf, type TensorType } from "../core/shape.ts";
 import type { Arena, GraphNode, OpRecord, Value, Variable } from "../ops/op.ts";
 
 let nextId = 0;
@@ -12,7 +12,14 @@ export function applyOp(op: OpRecord, inputs: readonly Value[], attrs: unknown):
 }
 
 function leaf(type: TensorType, source: GraphNode["leaf"]): Value {
-  const node: GraphNode = { id: nextId++, op: null, leaf: source, inputs: [], attrs: undefined, outputs: [type] };
+  const node: GraphNode = {
+    id: nextId++,
+    op: null,
+    leaf: source,
+    inputs: [],
+    attrs: undefined,
+    outputs: [type],
+  };
   return { node, index: 0, shape: type.shape, dtype: type.dtype };
 }
 
@@ -56,12 +63,15 @@ export function layOut(
   const places = tensors.map(({ shape, dtype = "f32" }) => {
     const size = Math.ceil(sizeOf(shape) / ALIGNMENT) * ALIGNMENT;
     let group = groups.at(-1);
-    if (!group || group.size + size > limit || group.dtype !== dtype) groups.push((group = { size: 0, dtype }));
+    if (!group || group.size + size > limit || group.dtype !== dtype)
+      groups.push((group = { size: 0, dtype }));
     const offset = group.size;
     group.size += size;
     return { group: groups.length - 1, offset };
   });
-  const arenas = groups.map((group, i): Arena => ({ name: i === 0 ? name : `${name}.${i}`, dtype: group.dtype, size: group.size }));
+  const arenas = groups.map(
+    (group, i): Arena => ({ name: i === 0 ? name : `${name}.${i}`, dtype: group.dtype, size: group.size }),
+  );
   const variables = tensors.map(
     (tensor, i): Variable => ({
       name: tensor.name,

@@ -21,7 +21,10 @@ export const sub = elementwiseOp({
   name: "sub",
   arity: 2,
   dtypes: [numbers, numbers],
-  domain: [[0, 100], [-100, 0]],
+  domain: [
+    [0, 100],
+    [-100, 0],
+  ],
   reference: (a, b) => a - b,
   expression: ([a, b]) => `${a} - ${b}`,
   grad: ({ dy }, f) => [dy, f.neg!(dy)],
@@ -43,7 +46,10 @@ export const mul = elementwiseOp({
 export const div = elementwiseOp({
   name: "div",
   arity: 2,
-  domain: [[-4, 4], [0.5, 4]],
+  domain: [
+    [-4, 4],
+    [0.5, 4],
+  ],
   reference: (a, b) => a / b,
   expression: ([a, b]) => `${a} / ${b}`,
   grad: ({ dy, inputs: [, b], outputs: [y] }, f) => [f.div!(dy, b), f.neg!(f.div!(f.mul!(dy, y), b))],
@@ -62,7 +68,11 @@ export const max = elementwiseOp({
     return [f.mul!(dy, share), f.mul!(dy, f.sub!(1, share))];
   },
   tolerance: exact,
-  points: [[1, 1], [0, 0], [-2, 3]],
+  points: [
+    [1, 1],
+    [0, 0],
+    [-2, 3],
+  ],
 });
 
 /** The smaller of a and b; at a tie each gets half the gradient, as torch.minimum. */
@@ -77,7 +87,11 @@ export const min = elementwiseOp({
     return [f.mul!(dy, share), f.mul!(dy, f.sub!(1, share))];
   },
   tolerance: exact,
-  points: [[1, 1], [0, 0], [-2, 3]],
+  points: [
+    [1, 1],
+    [0, 0],
+    [-2, 3],
+  ],
 });
 
 /**
@@ -87,8 +101,18 @@ export const min = elementwiseOp({
 export const pow = elementwiseOp({
   name: "pow",
   arity: 2,
-  domain: [[0.2, 3], [-2, 3]],
-  points: [[0, 2], [0, 0], [-2, 3], [-2, 2], [-1.5, -1], [2, 0]],
+  domain: [
+    [0.2, 3],
+    [-2, 3],
+  ],
+  points: [
+    [0, 2],
+    [0, 0],
+    [-2, 3],
+    [-2, 2],
+    [-1.5, -1],
+    [2, 0],
+  ],
   reference: (a, b) => a ** b,
   functions: math,
   expression: ([a, b]) => `power(${a}, ${b})`,

@@ -3,8 +3,16 @@ import { exact } from "../core/tolerance.ts";
 import { elementwiseOp } from "./elementwise.ts";
 
 const numbers: readonly DType[] = ["f32", "i32", "u32"];
-const domain: readonly (readonly [number, number])[] = [[-3, 3], [-3, 3]];
-const points = [[1, 1], [0, 1], [1, 0], [0, 0]];
+const domain: readonly (readonly [number, number])[] = [
+  [-3, 3],
+  [-3, 3],
+];
+const points = [
+  [1, 1],
+  [0, 1],
+  [1, 0],
+  [0, 0],
+];
 
 function comparison(name: string, operator: string, holds: (a: number, b: number) => boolean) {
   return elementwiseOp({
@@ -33,7 +41,10 @@ export const logicalAnd = elementwiseOp({
   name: "logicalAnd",
   arity: 2,
   dtypes: bools,
-  domain: [[0, 1], [0, 1]],
+  domain: [
+    [0, 1],
+    [0, 1],
+  ],
   reference: (a, b) => a & b,
   expression: ([a, b]) => `${a} & ${b}`,
   tolerance: exact,
@@ -43,7 +54,10 @@ export const logicalOr = elementwiseOp({
   name: "logicalOr",
   arity: 2,
   dtypes: bools,
-  domain: [[0, 1], [0, 1]],
+  domain: [
+    [0, 1],
+    [0, 1],
+  ],
   reference: (a, b) => a | b,
   expression: ([a, b]) => `${a} | ${b}`,
   tolerance: exact,
@@ -64,7 +78,11 @@ export const where = elementwiseOp({
   name: "where",
   arity: 3,
   dtypes: [["bool"], numbers, numbers],
-  domain: [[0, 1], [-4, 4], [-4, 4]],
+  domain: [
+    [0, 1],
+    [-4, 4],
+    [-4, 4],
+  ],
   reference: (condition, a, b) => (condition !== 0 ? a : b),
   expression: ([condition, a, b]) => `select(${b}, ${a}, ${condition} != 0u)`,
   grad: ({ dy, inputs: [condition] }, f) => [null, f.where!(condition, dy, 0), f.where!(condition, 0, dy)],

@@ -6,7 +6,10 @@ import { type AdapterFacts, type Dispatch, floatLiteral } from "./kernel.ts";
 /** Copies `words` 32-bit words from one range of memory to another. */
 export function copyDispatch(words: number, facts: AdapterFacts): Dispatch {
   const type: TensorType = { shape: [words], dtype: "u32" };
-  return elementwiseDispatch({ output: type, inputs: [type], body: "  let result = x0;", functions: [], label: "copy" }, facts);
+  return elementwiseDispatch(
+    { output: type, inputs: [type], body: "  let result = x0;", functions: [], label: "copy" },
+    facts,
+  );
 }
 
 /** Fills a tensor with one number (NaN and infinities included, by their bits). */

@@ -1,5 +1,5 @@
-import scalarHarness from "../../shaders/elementwise-scalar.wgsl?raw";
 import vectorHarness from "../../shaders/elementwise.wgsl?raw";
+import scalarHarness from "../../shaders/elementwise-scalar.wgsl?raw";
 import { wgslType } from "../core/dtype.ts";
 import { broadcastStrides, type Shape, sizeOf, type TensorType } from "../core/shape.ts";
 import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "./kernel.ts";
@@ -43,7 +43,7 @@ function collapse(shape: Shape, strides: number[][]): { shape: number[]; strides
 }
 
 /** WGSL that computes the offset of element `index` of an input with `strides` (in elements) within `shape`. */
-function offsetCode(shape: readonly number[], strides: readonly number[]): string {
+export function offsetCode(shape: readonly number[], strides: readonly number[]): string {
   const terms: string[] = [];
   let below = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
@@ -60,18 +60,24 @@ function offsetCode(shape: readonly number[], strides: readonly number[]): strin
 export function elementwiseDispatch(expression: FusedExpression, facts: AdapterFacts): Dispatch {
   const { output: out, inputs } = expression;
   const size = sizeOf(out.shape);
-  const { shape, strides } = collapse(out.shape, inputs.map((x) => broadcastStrides(x.shape, out.shape)));
+  const { shape, strides } = collapse(
+    out.shape,
+    inputs.map((x) => broadcastStrides(x.shape, out.shape)),
+  );
   const inner = shape[shape.length - 1]!;
   const rows = strides.map((s) => s.slice(0, -1));
   const vector =
-    inner % 4 === 0 && strides.every((s, i) => s.at(-1) === 0 || (s.at(-1) === 1 && rows[i]!.every((r) => r % 4 === 0)));
+    inner % 4 === 0 &&
+    strides.every((s, i) => s.at(-1) === 0 || (s.at(-1) === 1 && rows[i]!.every((r) => r % 4 === 0)));
 
   const outType = wgslType(out.dtype);
   const lines: string[] = [];
   inputs.forEach((x, i) => {
     const scalar = wgslType(x.dtype);
     const wide = vector && strides[i]!.at(-1) === 1;
-    lines.push(`@group(0) @binding(${i}) var<storage, read> in${i}: array<${wide ? `vec4<${scalar}>` : scalar}>;`);
+    lines.push(
+      `@group(0) @binding(${i}) var<storage, read> in${i}: array<${wide ? `vec4<${scalar}>` : scalar}>;`,
+    );
   });
   lines.push(
     `@group(0) @binding(${inputs.length}) var<storage, read_write> out: array<${vector ? `vec4<${outType}>` : outType}>;`,
@@ -91,18 +97,26 @@ export function elementwiseDispatch(expression: FusedExpression, facts: AdapterF
       else lines.push(`  let v${i} = in${i}[(${code}) / 4u];`);
     });
     const calls = ["x", "y", "z", "w"].map(
-      (lane) => `apply(${inputs.map((_, i) => (strides[i]!.at(-1) === 0 ? `v${i}` : `v${i}.${lane}`)).join(", ")})`,
+      (lane) =>
+        `apply(${inputs.map((_, i) => (strides[i]!.at(-1) === 0 ? `v${i}` : `v${i}.${lane}`)).join(", ")})`,
     );
     lines.push(`  return vec4<${outType}>(${calls.join(", ")});`, "}");
   } else {
     lines.push(`fn fused(e: u32) -> ${outType} {`);
-    lines.push(`  return apply(${inputs.map((_, i) => `in${i}[${offsetCode(shape, strides[i]!)}]`).join(", ")});`, "}");
+    lines.push(
+      `  return apply(${inputs.map((_, i) => `in${i}[${offsetCode(shape, strides[i]!)}]`).join(", ")});`,
+      "}",
+    );
   }
 
   const count = vector ? size / 4 : size;
   const groups = count >= 65536 ? 4 : 1;
   const workgroup = count >= 256 ? 256 : 64;
-  const harness = specialize(vector ? vectorHarness : scalarHarness, { COUNT: count, GROUPS: groups, WORKGROUP: workgroup });
+  const harness = specialize(vector ? vectorHarness : scalarHarness, {
+    COUNT: count,
+    GROUPS: groups,
+    WORKGROUP: workgroup,
+  });
   return {
     kernel: `elementwise/${expression.label}`,
     source: [harness, ...new Set(expression.functions), lines.join("\n")].join("\n"),

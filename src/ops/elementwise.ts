@@ -3,7 +3,15 @@ import { ShapeError } from "../core/errors.ts";
 import { broadcastData, type NDArray, referenceArray } from "../core/ndarray.ts";
 import { broadcastShapes, sizeOf, type TensorType } from "../core/shape.ts";
 import type { Tolerance } from "../core/tolerance.ts";
-import type { ElementwiseExpression, ErrorCase, GradientContext, OpRecord, OpTable, Sample, Value } from "./op.ts";
+import type {
+  ElementwiseExpression,
+  ErrorCase,
+  GradientContext,
+  OpRecord,
+  OpTable,
+  Sample,
+  Value,
+} from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
 
 /** What an elementwise op has to say of itself; the factory adds broadcasting, samples and error cases. */
@@ -46,22 +54,48 @@ function mapElements(
   return { ...out, data };
 }
 
-function drawInput(s: Sampler, dtype: DType, [low, high]: readonly [number, number], shape: readonly number[]): NDArray {
+function drawInput(
+  s: Sampler,
+  dtype: DType,
+  [low, high]: readonly [number, number],
+  shape: readonly number[],
+): NDArray {
   if (dtype === "f32") return s.uniform(low, high, shape);
   if (dtype === "bool") return s.integers(0, 1, shape, "bool");
-  return s.integers(Math.max(Math.ceil(low), dtype === "u32" ? 0 : -1000), Math.min(Math.floor(high), 1000), shape, dtype);
+  return s.integers(
+    Math.max(Math.ceil(low), dtype === "u32" ? 0 : -1000),
+    Math.min(Math.floor(high), 1000),
+    shape,
+    dtype,
+  );
 }
 
 /** Shapes on which every elementwise op is tried: one element, none, odd, broadcast, vectors of four, prime. */
 const SHAPES: readonly (readonly number[])[][] = [
-  [[2, 3], [2, 3], [2, 3]],
+  [
+    [2, 3],
+    [2, 3],
+    [2, 3],
+  ],
   [[], [], []],
   [[0, 3], [1], [0, 3]],
-  [[2, 3, 4], [3, 1], [1, 1, 4]],
+  [
+    [2, 3, 4],
+    [3, 1],
+    [1, 1, 4],
+  ],
   [[5, 8], [8], [5, 1]],
   [[1031], [1031], []],
-  [[3, 8, 4, 4], [1, 8, 1, 1], [3, 8, 4, 4]],
-  [[67, 1021], [67, 1], [67, 1021]],
+  [
+    [3, 8, 4, 4],
+    [1, 8, 1, 1],
+    [3, 8, 4, 4],
+  ],
+  [
+    [67, 1021],
+    [67, 1],
+    [67, 1021],
+  ],
 ];
 
 function elementwiseSamples<A>(definition: ElementwiseDefinition<A>, s: Sampler): Sample<A>[] {
@@ -82,7 +116,13 @@ function elementwiseSamples<A>(definition: ElementwiseDefinition<A>, s: Sampler)
       const points = definition.points;
       samples.push({
         name: "points",
-        inputs: dtypes.map((list, i) => s.values(points.map((p) => p[i]!), [points.length], list[0])),
+        inputs: dtypes.map((list, i) =>
+          s.values(
+            points.map((p) => p[i]!),
+            [points.length],
+            list[0],
+          ),
+        ),
         attrs,
         gradient: false,
       });
@@ -93,9 +133,15 @@ function elementwiseSamples<A>(definition: ElementwiseDefinition<A>, s: Sampler)
 
 function defaultErrors<A>(definition: ElementwiseDefinition<A>): ErrorCase<A>[] {
   const attrs = definition.attrs?.[0];
-  const types = (definition.dtypes ?? Array.from({ length: definition.arity }, () => ["f32"] as const)).map((list) => list[0]!);
+  const types = (definition.dtypes ?? Array.from({ length: definition.arity }, () => ["f32"] as const)).map(
+    (list) => list[0]!,
+  );
   const cases: ErrorCase<A>[] = [
-    { inputs: types.map(() => type([2], "u8")), attrs, message: new RegExp(`${definition.name}: .* u8.*(use|cast)`) },
+    {
+      inputs: types.map(() => type([2], "u8")),
+      attrs,
+      message: new RegExp(`${definition.name}: .* u8.*(use|cast)`),
+    },
   ];
   if (definition.arity > 1)
     cases.push({
@@ -111,14 +157,19 @@ export function elementwiseOp<A = undefined>(definition: ElementwiseDefinition<A
   const { name, arity } = definition;
   const dtypes = definition.dtypes ?? Array.from({ length: arity }, () => ["f32"] as const);
   const infer = (inputs: readonly TensorType[], attrs: A): TensorType[] => {
-    if (inputs.length !== arity) throw new ShapeError(`${name}: takes ${arity} input(s), got ${inputs.length}.`);
+    if (inputs.length !== arity)
+      throw new ShapeError(`${name}: takes ${arity} input(s), got ${inputs.length}.`);
     inputs.forEach((x, i) => {
       if (!(dtypes[i] as readonly DType[]).includes(x.dtype))
-        throw new ShapeError(`${name}: input ${i} is ${x.dtype}; use ${dtypes[i]!.join(" or ")}, or cast it first.`);
+        throw new ShapeError(
+          `${name}: input ${i} is ${x.dtype}; use ${dtypes[i]!.join(" or ")}, or cast it first.`,
+        );
     });
     const free = inputs.filter((_, i) => (dtypes[i] as readonly DType[]).length > 1);
     if (free.some((x) => x.dtype !== free[0]!.dtype))
-      throw new ShapeError(`${name}: inputs are ${inputs.map((x) => x.dtype).join(" and ")}; cast them to one dtype first.`);
+      throw new ShapeError(
+        `${name}: inputs are ${inputs.map((x) => x.dtype).join(" and ")}; cast them to one dtype first.`,
+      );
     definition.checkAttrs?.(attrs);
     const dtype =
       typeof definition.result === "function"
@@ -129,9 +180,15 @@ export function elementwiseOp<A = undefined>(definition: ElementwiseDefinition<A
   return {
     name,
     infer,
-    reference: (inputs, attrs) => [mapElements(inputs, infer(inputs, attrs)[0]!, definition.reference, attrs)],
+    reference: (inputs, attrs) => [
+      mapElements(inputs, infer(inputs, attrs)[0]!, definition.reference, attrs),
+    ],
     grad: definition.grad,
-    implementation: { kind: "elementwise", expression: definition.expression, functions: definition.functions },
+    implementation: {
+      kind: "elementwise",
+      expression: definition.expression,
+      functions: definition.functions,
+    },
     tolerance: definition.tolerance,
     samples: (s) => elementwiseSamples(definition, s),
     errors: [...defaultErrors(definition), ...(definition.errors ?? [])],

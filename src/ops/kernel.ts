@@ -64,7 +64,11 @@ export type Kernel<A> = (context: KernelContext<A>) => KernelVariant[];
 
 export const input = (index: number): Binding => ({ kind: "input", index, access: "read" });
 export const output = (index = 0): Binding => ({ kind: "output", index, access: "read_write" });
-export const scratch = (index = 0, access: Access = "read_write"): Binding => ({ kind: "scratch", index, access });
+export const scratch = (index = 0, access: Access = "read_write"): Binding => ({
+  kind: "scratch",
+  index,
+  access,
+});
 
 /**
  * Folds a count of workgroups into a grid whose first two dimensions stay within the adapter's limit. Shaders take the
@@ -109,7 +113,8 @@ function literal(value: ConstantValue, like: string): string {
 /** A float32 literal that WGSL reads back as the same number. */
 export function floatLiteral(value: number): string {
   const rounded = Math.fround(value);
-  if (!Number.isFinite(rounded)) throw new RangeError(`${value} cannot be written as a float32 constant in a shader.`);
+  if (!Number.isFinite(rounded))
+    throw new RangeError(`${value} cannot be written as a float32 constant in a shader.`);
   if (rounded === 0) return Object.is(rounded, -0) ? "-0.0f" : "0.0f";
   return `${rounded.toExponential()}f`;
 }
@@ -122,16 +127,26 @@ function unrollLoops(source: string): string {
   for (;;) {
     const match = UNROLL.exec(text);
     if (!match) return text;
-    const [head, indent, variable, first, bound] = match as unknown as [string, string, string, string, string];
+    const [head, indent, variable, first, bound] = match as unknown as [
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
     const bodyStart = match.index + head.length;
     const closing = `\n${indent}}\n`;
     const bodyEnd = text.indexOf(closing, bodyStart - 1);
-    if (bodyEnd < 0) throw new Error(`The loop over ${variable} marked "unroll" has no closing brace at its own indentation.`);
+    if (bodyEnd < 0)
+      throw new Error(
+        `The loop over ${variable} marked "unroll" has no closing brace at its own indentation.`,
+      );
     const body = text.slice(bodyStart, bodyEnd + 1);
     const count = constantValue(text, bound);
     const name = new RegExp(`\\b${variable}\\b`, "g");
     let expanded = "";
-    for (let i = Number(first); i < count; i++) expanded += `${indent}{\n${body.replace(name, `${i}u`)}${indent}}\n`;
+    for (let i = Number(first); i < count; i++)
+      expanded += `${indent}{\n${body.replace(name, `${i}u`)}${indent}}\n`;
     text = text.slice(0, match.index) + expanded + text.slice(bodyEnd + closing.length);
   }
 }
@@ -140,6 +155,7 @@ function constantValue(text: string, name: string): number {
   const direct = /^(\d+)u?$/.exec(name);
   if (direct) return Number(direct[1]);
   const match = new RegExp(`^const ${name}(?: *: *\\w+)? *= *(\\d+)u?;`, "m").exec(text);
-  if (!match) throw new Error(`The bound ${name} of a loop marked "unroll" is not a literal top-level const.`);
+  if (!match)
+    throw new Error(`The bound ${name} of a loop marked "unroll" is not a literal top-level const.`);
   return Number(match[1]);
 }

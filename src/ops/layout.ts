@@ -39,7 +39,10 @@ function stridedReference(x: NDArray, shape: Shape, axes: readonly Axis[], fill:
 }
 
 /** The kernel of ops that rearrange one input. */
-function stridedKernel<A>(axesOf: (x: TensorType, out: TensorType, attrs: A) => Axis[], fillOf: (attrs: A) => number): Kernel<A> {
+function stridedKernel<A>(
+  axesOf: (x: TensorType, out: TensorType, attrs: A) => Axis[],
+  fillOf: (attrs: A) => number,
+): Kernel<A> {
   return ({ inputs: [x], outputs: [out], attrs, facts }) => {
     // The shader walks from the innermost axis outwards.
     const axes = axesOf(x!, out!, attrs).reverse();
@@ -60,13 +63,20 @@ function stridedKernel<A>(axesOf: (x: TensorType, out: TensorType, attrs: A) => 
       STRIDE: list((a) => a.stride),
     });
     const workgroups = gridOf(Math.ceil(size / 256), facts);
-    const dispatch: Dispatch = { kernel: "strided", source, bindings: [input(0), output()], workgroups, bytes: 8 * size };
+    const dispatch: Dispatch = {
+      kernel: "strided",
+      source,
+      bindings: [input(0), output()],
+      workgroups,
+      bytes: 8 * size,
+    };
     return [{ name: "strided", dispatches: [dispatch] }];
   };
 }
 
 function movable(op: string, x: TensorType): void {
-  if (x.dtype === "u8") throw new ShapeError(`${op}: input is u8, packed four to a word; gather it to f32 first.`);
+  if (x.dtype === "u8")
+    throw new ShapeError(`${op}: input is u8, packed four to a word; gather it to f32 first.`);
 }
 
 /** The same elements under another shape. One axis may be −1: it is worked out. A view: no work on the device. */
@@ -97,7 +107,13 @@ export const reshape = defineOp<{ shape: Shape }>({
     { inputs: [s.randn(0, 3)], attrs: { shape: [3, 0] } },
     { inputs: [s.integers(0, 9, [4, 2], "i32")], attrs: { shape: [2, -1] } },
   ],
-  errors: [{ inputs: [type([2, 3])], attrs: { shape: [4, 2] }, message: /reshape: \[2, 3\] has 6 elements.*\[4, 2\]/ }],
+  errors: [
+    {
+      inputs: [type([2, 3])],
+      attrs: { shape: [4, 2] },
+      message: /reshape: \[2, 3\] has 6 elements.*\[4, 2\]/,
+    },
+  ],
 });
 
 /** Permutes axes: output axis i is input axis perm[i]. */
@@ -109,9 +125,22 @@ export const transpose = defineOp<{ perm: readonly number[] }>({
       throw new ShapeError(`transpose: perm [${perm}] must name each axis of ${showShape(x!.shape)} once.`);
     return [{ shape: perm.map((axis) => x!.shape[axis]!), dtype: x!.dtype }];
   },
-  reference: ([x], { perm }) => [stridedReference(x!, perm.map((axis) => x!.shape[axis]!), permuted(x!, perm), 0)],
+  reference: ([x], { perm }) => [
+    stridedReference(
+      x!,
+      perm.map((axis) => x!.shape[axis]!),
+      permuted(x!, perm),
+      0,
+    ),
+  ],
   grad: ({ dy, attrs: { perm } }, f) => [f.transpose!(dy, { perm: perm.map((_, i) => perm.indexOf(i)) })],
-  implementation: { kind: "kernel", kernel: stridedKernel((x, _, { perm }) => permuted(x, perm), () => 0) },
+  implementation: {
+    kind: "kernel",
+    kernel: stridedKernel(
+      (x, _, { perm }) => permuted(x, perm),
+      () => 0,
+    ),
+  },
   tolerance: exact,
   samples: (s) => [
     { inputs: [s.randn(3, 5)], attrs: { perm: [1, 0] } },
@@ -122,12 +151,25 @@ export const transpose = defineOp<{ perm: readonly number[] }>({
     { inputs: [s.integers(0, 99, [13, 17], "i32")], attrs: { perm: [1, 0] } },
     { inputs: [s.randn(127, 131)], attrs: { perm: [1, 0] } },
   ],
-  errors: [{ inputs: [type([2, 3])], attrs: { perm: [0, 0] }, message: /transpose: perm \[0,0\] must name each axis/ }],
+  errors: [
+    {
+      inputs: [type([2, 3])],
+      attrs: { perm: [0, 0] },
+      message: /transpose: perm \[0,0\] must name each axis/,
+    },
+  ],
 });
 
 function permuted(x: TensorType, perm: readonly number[]): Axis[] {
   const strides = stridesOf(x.shape);
-  return perm.map((axis) => ({ dim: x.shape[axis]!, start: 0, step: 1, hole: 1, limit: x.shape[axis]!, stride: strides[axis]! }));
+  return perm.map((axis) => ({
+    dim: x.shape[axis]!,
+    start: 0,
+    step: 1,
+    hole: 1,
+    limit: x.shape[axis]!,
+    stride: strides[axis]!,
+  }));
 }
 
 interface SliceAttrs {
@@ -161,7 +203,9 @@ export const slice = defineOp<SliceAttrs>({
     const { starts, ends, steps } = attrs;
     const rank = x!.shape.length;
     if (starts.length !== rank || ends.length !== rank || (steps && steps.length !== rank))
-      throw new ShapeError(`slice: starts, ends and steps need ${rank} entries each for ${showShape(x!.shape)}.`);
+      throw new ShapeError(
+        `slice: starts, ends and steps need ${rank} entries each for ${showShape(x!.shape)}.`,
+      );
     x!.shape.forEach((dim, axis) => {
       if (starts[axis]! < 0 || ends[axis]! > dim || starts[axis]! > ends[axis]! || (steps?.[axis] ?? 1) < 1)
         throw new ShapeError(
@@ -172,7 +216,14 @@ export const slice = defineOp<SliceAttrs>({
   },
   reference: ([x], attrs) => {
     const axes = sliceAxes(x!, attrs);
-    return [stridedReference(x!, axes.map((a) => a.dim), axes, 0)];
+    return [
+      stridedReference(
+        x!,
+        axes.map((a) => a.dim),
+        axes,
+        0,
+      ),
+    ];
   },
   grad: ({ dy, inputs: [x], attrs: { starts, steps } }, f) => {
     const interior = x!.shape.map((_, axis) => (steps?.[axis] ?? 1) - 1);
@@ -180,7 +231,13 @@ export const slice = defineOp<SliceAttrs>({
     const high = x!.shape.map((dim, axis) => dim - starts[axis]! - spread[axis]!);
     return [f.pad!(dy, { low: starts, high, interior, value: 0 })];
   },
-  implementation: { kind: "kernel", kernel: stridedKernel((x, _, attrs) => sliceAxes(x, attrs), () => 0) },
+  implementation: {
+    kind: "kernel",
+    kernel: stridedKernel(
+      (x, _, attrs) => sliceAxes(x, attrs),
+      () => 0,
+    ),
+  },
   tolerance: exact,
   samples: (s) => [
     { inputs: [s.randn(5, 7)], attrs: { starts: [1, 2], ends: [4, 7] } },
@@ -190,8 +247,16 @@ export const slice = defineOp<SliceAttrs>({
     { inputs: [s.integers(0, 9, [1031], "i32")], attrs: { starts: [7], ends: [1030], steps: [5] } },
   ],
   errors: [
-    { inputs: [type([5, 7])], attrs: { starts: [0, 0], ends: [6, 7] }, message: /slice: 0…6 .* outside axis 0 of \[5, 7\]/ },
-    { inputs: [type([5])], attrs: { starts: [0, 0], ends: [1, 1] }, message: /slice: starts, ends and steps need 1/ },
+    {
+      inputs: [type([5, 7])],
+      attrs: { starts: [0, 0], ends: [6, 7] },
+      message: /slice: 0…6 .* outside axis 0 of \[5, 7\]/,
+    },
+    {
+      inputs: [type([5])],
+      attrs: { starts: [0, 0], ends: [1, 1] },
+      message: /slice: starts, ends and steps need 1/,
+    },
   ],
 });
 
@@ -208,7 +273,14 @@ function padAxes(x: TensorType, { low, high, interior }: PadAttrs): Axis[] {
   return x.shape.map((limit, axis) => {
     const hole = (interior?.[axis] ?? 0) + 1;
     const spread = limit === 0 ? 0 : (limit - 1) * hole + 1;
-    return { dim: low[axis]! + spread + high[axis]!, start: -low[axis]!, step: 1, hole, limit, stride: strides[axis]! };
+    return {
+      dim: low[axis]! + spread + high[axis]!,
+      start: -low[axis]!,
+      step: 1,
+      hole,
+      limit,
+      stride: strides[axis]!,
+    };
   });
 }
 
@@ -219,22 +291,41 @@ export const pad = defineOp<PadAttrs>({
     movable("pad", x!);
     const rank = x!.shape.length;
     const all = [...attrs.low, ...attrs.high, ...(attrs.interior ?? [])];
-    if (attrs.low.length !== rank || attrs.high.length !== rank || (attrs.interior && attrs.interior.length !== rank))
-      throw new ShapeError(`pad: low, high and interior need ${rank} entries each for ${showShape(x!.shape)}.`);
+    if (
+      attrs.low.length !== rank ||
+      attrs.high.length !== rank ||
+      (attrs.interior && attrs.interior.length !== rank)
+    )
+      throw new ShapeError(
+        `pad: low, high and interior need ${rank} entries each for ${showShape(x!.shape)}.`,
+      );
     if (all.some((n) => n < 0 || !Number.isInteger(n)))
       throw new ShapeError(`pad: amounts [${all}] must be whole numbers of at least 0; use slice to cut.`);
     return [{ shape: padAxes(x!, attrs).map((a) => a.dim), dtype: x!.dtype }];
   },
   reference: ([x], attrs) => {
     const axes = padAxes(x!, attrs);
-    return [stridedReference(x!, axes.map((a) => a.dim), axes, Math.fround(attrs.value))];
+    return [
+      stridedReference(
+        x!,
+        axes.map((a) => a.dim),
+        axes,
+        Math.fround(attrs.value),
+      ),
+    ];
   },
   grad: ({ dy, inputs: [x], attrs: { low, interior } }, f) => {
     const steps = x!.shape.map((_, axis) => (interior?.[axis] ?? 0) + 1);
     const ends = x!.shape.map((dim, axis) => low[axis]! + (dim === 0 ? 0 : (dim - 1) * steps[axis]! + 1));
     return [f.slice!(dy, { starts: low, ends, steps })];
   },
-  implementation: { kind: "kernel", kernel: stridedKernel((x, _, attrs) => padAxes(x, attrs), ({ value }) => value) },
+  implementation: {
+    kind: "kernel",
+    kernel: stridedKernel(
+      (x, _, attrs) => padAxes(x, attrs),
+      ({ value }) => value,
+    ),
+  },
   tolerance: exact,
   samples: (s) => [
     { inputs: [s.randn(3, 4)], attrs: { low: [1, 0], high: [2, 3], value: 0 } },
@@ -245,7 +336,11 @@ export const pad = defineOp<PadAttrs>({
   ],
   errors: [
     { inputs: [type([3])], attrs: { low: [-1], high: [0], value: 0 }, message: /pad: amounts .* at least 0/ },
-    { inputs: [type([3])], attrs: { low: [1, 1], high: [0], value: 0 }, message: /pad: low, high and interior need 1/ },
+    {
+      inputs: [type([3])],
+      attrs: { low: [1, 1], high: [0], value: 0 },
+      message: /pad: low, high and interior need 1/,
+    },
   ],
 });
 
@@ -258,7 +353,11 @@ export const concat = defineOp<{ axis: number }>({
     movable("concat", first);
     const at = normalizeAxis("concat", axis, first.shape.length);
     for (const x of inputs)
-      if (x.dtype !== first.dtype || x.shape.length !== first.shape.length || x.shape.some((d, a) => a !== at && d !== first.shape[a]))
+      if (
+        x.dtype !== first.dtype ||
+        x.shape.length !== first.shape.length ||
+        x.shape.some((d, a) => a !== at && d !== first.shape[a])
+      )
         throw new ShapeError(
           `concat: ${inputs.map((i) => `${i.dtype}${showShape(i.shape)}`).join(" and ")} differ in more than axis ${at}; make the others equal.`,
         );
@@ -277,7 +376,8 @@ export const concat = defineOp<{ axis: number }>({
     let from = 0;
     for (const x of inputs) {
       const length = sizeOf(x.shape.slice(at));
-      for (let o = 0; o < outer; o++) data.set(x.data.subarray(o * length, (o + 1) * length), o * total + from);
+      for (let o = 0; o < outer; o++)
+        data.set(x.data.subarray(o * length, (o + 1) * length), o * total + from);
       from += length;
     }
     return [{ shape, dtype: first.dtype, data }];
@@ -302,7 +402,13 @@ export const concat = defineOp<{ axis: number }>({
       let from = 0;
       inputs.forEach((x, i) => {
         const length = sizeOf(x.shape.slice(at));
-        const constants = { Element: wgslType(x.dtype), OUTER: outer, LENGTH: length, TOTAL: total, FROM: from };
+        const constants = {
+          Element: wgslType(x.dtype),
+          OUTER: outer,
+          LENGTH: length,
+          TOTAL: total,
+          FROM: from,
+        };
         if (length > 0)
           dispatches.push({
             kernel: "concat",
@@ -325,7 +431,11 @@ export const concat = defineOp<{ axis: number }>({
     { inputs: [s.randn(3)], attrs: { axis: 0 } },
   ],
   errors: [
-    { inputs: [type([2, 3]), type([2, 4])], attrs: { axis: 0 }, message: /concat: .*\[2, 3\] and .*\[2, 4\] differ in more than axis 0/ },
+    {
+      inputs: [type([2, 3]), type([2, 4])],
+      attrs: { axis: 0 },
+      message: /concat: .*\[2, 3\] and .*\[2, 4\] differ in more than axis 0/,
+    },
     { inputs: [], attrs: { axis: 0 }, message: /concat: needs at least one/ },
   ],
 });
@@ -335,10 +445,14 @@ export const pack = defineOp<{ offsets: readonly number[]; size: number; dtype?:
   name: "pack",
   infer: (inputs, { offsets, size }) => {
     const dtype = inputs[0]?.dtype ?? "f32";
-    if (inputs.length !== offsets.length) throw new ShapeError(`pack: ${inputs.length} tensors for ${offsets.length} offsets.`);
+    if (inputs.length !== offsets.length)
+      throw new ShapeError(`pack: ${inputs.length} tensors for ${offsets.length} offsets.`);
     let end = 0;
     inputs.forEach((x, i) => {
-      if (x.dtype !== dtype) throw new ShapeError(`pack: tensor ${i} is ${x.dtype}, the first is ${dtype}; pack one dtype at a time.`);
+      if (x.dtype !== dtype)
+        throw new ShapeError(
+          `pack: tensor ${i} is ${x.dtype}, the first is ${dtype}; pack one dtype at a time.`,
+        );
       if (offsets[i]! < end || offsets[i]! + sizeOf(x.shape) > size || offsets[i]! % 64 !== 0)
         throw new ShapeError(
           `pack: tensor ${i} of ${sizeOf(x.shape)} elements at offset ${offsets[i]} overlaps its neighbour, leaves the ${size} elements or is not at a multiple of 64.`,
@@ -357,7 +471,9 @@ export const pack = defineOp<{ offsets: readonly number[]; size: number; dtype?:
   },
   grad: ({ dy, inputs, attrs: { offsets } }, f) =>
     inputs.map((x, i) =>
-      f.reshape!(f.slice!(dy, { starts: [offsets[i]!], ends: [offsets[i]! + sizeOf(x.shape)] }), { shape: x.shape }),
+      f.reshape!(f.slice!(dy, { starts: [offsets[i]!], ends: [offsets[i]! + sizeOf(x.shape)] }), {
+        shape: x.shape,
+      }),
     ),
   implementation: { kind: "pack", offsets: ({ offsets }) => offsets },
   tolerance: exact,
@@ -365,5 +481,11 @@ export const pack = defineOp<{ offsets: readonly number[]; size: number; dtype?:
     { inputs: [s.randn(3, 5), s.randn(7)], attrs: { offsets: [0, 64], size: 128 } },
     { inputs: [s.randn(67), s.randn(), s.randn(0, 2)], attrs: { offsets: [64, 192, 256], size: 320 } },
   ],
-  errors: [{ inputs: [type([100]), type([3])], attrs: { offsets: [0, 64], size: 128 }, message: /pack: tensor 1 .* overlaps/ }],
+  errors: [
+    {
+      inputs: [type([100]), type([3])],
+      attrs: { offsets: [0, 64], size: 128 },
+      message: /pack: tensor 1 .* overlaps/,
+    },
+  ],
 });

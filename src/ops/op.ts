@@ -21,7 +21,9 @@ export interface GraphNode {
 }
 
 /** Where a leaf's data comes from. */
-export type Leaf = { readonly kind: "feed"; readonly name: string } | { readonly kind: "variable"; readonly variable: Variable };
+export type Leaf =
+  | { readonly kind: "feed"; readonly name: string }
+  | { readonly kind: "variable"; readonly variable: Variable };
 
 /** A flat piece of device memory that outlives steps; variables are ranges of it. */
 export interface Arena {
@@ -76,15 +78,26 @@ export interface ErrorCase<A> {
 
 /** How an op computes on the device. */
 export type Implementation<A> =
-  | { readonly kind: "elementwise"; readonly expression: ElementwiseExpression<A>; readonly functions?: string }
+  | {
+      readonly kind: "elementwise";
+      readonly expression: ElementwiseExpression<A>;
+      readonly functions?: string;
+    }
   | { readonly kind: "kernel"; readonly kernel: Kernel<A> }
-  | { readonly kind: "composition"; readonly compose: (inputs: readonly Value[], attrs: A, f: OpTable) => Value[] }
+  | {
+      readonly kind: "composition";
+      readonly compose: (inputs: readonly Value[], attrs: A, f: OpTable) => Value[];
+    }
   | { readonly kind: "view" }
   /** Inputs are computed straight into their places in one flat result. */
   | { readonly kind: "pack"; readonly offsets: (attrs: A) => readonly number[] };
 
 /** A WGSL expression over scalar arguments. */
-export type ElementwiseExpression<A> = (args: readonly string[], attrs: A, inputs: readonly TensorType[]) => string;
+export type ElementwiseExpression<A> = (
+  args: readonly string[],
+  attrs: A,
+  inputs: readonly TensorType[],
+) => string;
 
 /** Everything anybody needs to know of an op. */
 export interface OpRecord<A = any> {

@@ -31,7 +31,10 @@ export class Sampler {
   /** A permutation of distinct values, for ops where ties matter. */
   distinct(...shape: number[]): NDArray {
     const order = this.random.permutation(sizeOf(shape));
-    return ndarray(shape, Array.from(order, (v) => v / 4 - order.length / 8));
+    return ndarray(
+      shape,
+      Array.from(order, (v) => v / 4 - order.length / 8),
+    );
   }
 
   /** Given values. */

@@ -92,7 +92,9 @@ export const erf = elementwiseOp({
   reference: special.erf,
   functions: math,
   expression: ([x]) => `erf(${x})`,
-  grad: ({ dy, inputs: [x] }, f) => [f.mul!(dy, f.mul!(2 / Math.sqrt(Math.PI), f.exp!(f.neg!(f.square!(x)))))],
+  grad: ({ dy, inputs: [x] }, f) => [
+    f.mul!(dy, f.mul!(2 / Math.sqrt(Math.PI), f.exp!(f.neg!(f.square!(x))))),
+  ],
   tolerance: within((y) => 1e-6 + ulp(y)),
   points: [[0], [30], [-30]],
 });
@@ -116,7 +118,13 @@ export const cast = elementwiseOp<{ dtype: DType }>({
   },
   grad: ({ dy, inputs: [x] }) => [x!.dtype === "f32" && dy.dtype === "f32" ? dy : null],
   tolerance: exact,
-  errors: [{ inputs: [{ shape: [2], dtype: "f32" }], attrs: { dtype: "u8" }, message: /cast: cannot cast to u8; use/ }],
+  errors: [
+    {
+      inputs: [{ shape: [2], dtype: "f32" }],
+      attrs: { dtype: "u8" },
+      message: /cast: cannot cast to u8; use/,
+    },
+  ],
 });
 
 /** A tensor filled with one number. */
@@ -146,7 +154,13 @@ export const constant = defineOp<{ value: number; shape: readonly number[]; dtyp
     { inputs: [], attrs: { value: -7, shape: [1024], dtype: "i32" } },
     { inputs: [], attrs: { value: 1, shape: [0], dtype: "bool" } },
   ],
-  errors: [{ inputs: [], attrs: { value: 1, shape: [2], dtype: "u8" }, message: /constant: u8 is for packed data; use/ }],
+  errors: [
+    {
+      inputs: [],
+      attrs: { value: 1, shape: [2], dtype: "u8" },
+      message: /constant: u8 is for packed data; use/,
+    },
+  ],
 });
 
 /** Stretches axes of size 1 (and adds leading ones) to a given shape. */

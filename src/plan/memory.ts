@@ -13,7 +13,9 @@ export function assignBuffers(lifetimes: readonly Lifetime[]): { slots: number[]
   const sizes: number[] = [];
   const busyUntil: number[] = [];
   const slots = new Array<number>(lifetimes.length);
-  const order = lifetimes.map((_, i) => i).sort((a, b) => lifetimes[a]!.first - lifetimes[b]!.first || lifetimes[b]!.bytes - lifetimes[a]!.bytes);
+  const order = lifetimes
+    .map((_, i) => i)
+    .sort((a, b) => lifetimes[a]!.first - lifetimes[b]!.first || lifetimes[b]!.bytes - lifetimes[a]!.bytes);
   for (const i of order) {
     const { bytes, first, last } = lifetimes[i]!;
     let best = -1;

@@ -3,10 +3,10 @@ import { DeviceError } from "../core/errors.ts";
 import { showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
+import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
 import type { Access, AdapterFacts, Dispatch, KernelVariant } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
-import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { assignBuffers, type Lifetime } from "./memory.ts";
 import { divide, programRoots, resolveView, schedule, type Unit, unitExpression } from "./units.ts";
 
@@ -101,7 +101,10 @@ class PlanBuilder {
   private readonly steps: PlanStep[] = [];
   /** Stored values: temporaries have a lifetime, others a fixed place. */
   private readonly fixed = new Map<string, { memory: Memory; offset: number }>();
-  private readonly temporaries = new Map<string, { id: number; first: number; last: number; bytes: number }>();
+  private readonly temporaries = new Map<
+    string,
+    { id: number; first: number; last: number; bytes: number }
+  >();
   private readonly temporaryList: { first: number; last: number; bytes: number }[] = [];
   private readonly own: number[] = [];
   private readonly feeds = new Map<string, Range & { type: TensorType }>();
@@ -144,7 +147,8 @@ class PlanBuilder {
   private placeOutputs(): void {
     for (const value of Object.values(this.program.outputs ?? {})) {
       const base = resolveView(value);
-      if (base.node.op && !this.fixed.has(valueKey(base))) this.fixed.set(valueKey(base), this.ownBuffer(base));
+      if (base.node.op && !this.fixed.has(valueKey(base)))
+        this.fixed.set(valueKey(base), this.ownBuffer(base));
     }
   }
 
@@ -171,7 +175,10 @@ class PlanBuilder {
       unit.inputs.forEach((value, i) => {
         const base = valueKey(value);
         if (!value.node.op || this.fixed.has(base) || bytesOf(value) === 0) return;
-        this.fixed.set(base, { memory: place.memory, offset: place.offset + offsets[i]! * bytesPerElement(value.dtype) });
+        this.fixed.set(base, {
+          memory: place.memory,
+          offset: place.offset + offsets[i]! * bytesPerElement(value.dtype),
+        });
         placed.set(value.node, base);
       });
       // A unit that writes one packed tensor and reads another would bind the buffer for both: keep those apart.
@@ -193,7 +200,12 @@ class PlanBuilder {
       unit.node.outputs.forEach((type, index) => {
         const key = `${unit.node.id}:${index}`;
         if (this.fixed.has(key) || bytesOf(type) === 0) return;
-        const entry = { id: this.temporaryList.length, first: at, last: lastUse.get(key) ?? at, bytes: bytesOf(type) };
+        const entry = {
+          id: this.temporaryList.length,
+          first: at,
+          last: lastUse.get(key) ?? at,
+          bytes: bytesOf(type),
+        };
         this.temporaries.set(key, entry);
         this.temporaryList.push(entry);
       });
@@ -282,7 +294,10 @@ class PlanBuilder {
     op.inPlace?.forEach((source, index) => {
       if (source < 0 || this.inPlace.get(node)?.length) return;
       const from = this.locate(node.inputs[source]!);
-      this.push(copyDispatch(sizeOf(outputs[index]!.shape), this.facts), node, [from, this.locate(outputs[index]!)]);
+      this.push(copyDispatch(sizeOf(outputs[index]!.shape), this.facts), node, [
+        from,
+        this.locate(outputs[index]!),
+      ]);
     });
     const variant = this.choose(node);
     const scratch = (variant.scratch ?? []).map((bytes) => this.scratch(at, bytes));
@@ -330,7 +345,10 @@ class PlanBuilder {
       const offset = target.offset + offsets[i]! * 4;
       const from = this.locate(value);
       if (from.memory === target.memory && from.offset === offset) return;
-      this.push(copyDispatch(sizeOf(value.shape), this.facts), unit.node, [from, { memory: target.memory, offset, bytes }]);
+      this.push(copyDispatch(sizeOf(value.shape), this.facts), unit.node, [
+        from,
+        { memory: target.memory, offset, bytes },
+      ]);
     });
   }
 
@@ -358,7 +376,9 @@ class PlanBuilder {
   private finish(): Plan {
     const { slots, sizes } = assignBuffers(this.temporaryList as Lifetime[]);
     const assign = <T extends Range>(range: T): T =>
-      range.memory.kind === "pool" ? { ...range, memory: { kind: "pool", slot: slots[range.memory.slot]! } } : range;
+      range.memory.kind === "pool"
+        ? { ...range, memory: { kind: "pool", slot: slots[range.memory.slot]! } }
+        : range;
     const outputs = new Map<string, Range & { type: TensorType }>();
     for (const [name, value] of Object.entries(this.program.outputs ?? {}))
       outputs.set(name, { ...this.locate(value), type: { shape: value.shape, dtype: value.dtype } });

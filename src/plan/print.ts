@@ -2,16 +2,32 @@ import { showShape } from "../core/shape.ts";
 import type { Plan, PlanStep, Range } from "./plan.ts";
 
 /** Bytes of GPU memory a plan's buffers take: temporaries, outputs, feeds, and the arenas it binds. */
-export function planBytes(plan: Plan): { temporaries: number; own: number; feeds: number; arenas: number; total: number } {
+export function planBytes(plan: Plan): {
+  temporaries: number;
+  own: number;
+  feeds: number;
+  arenas: number;
+  total: number;
+} {
   const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
-  const arenas = [...plan.arenas].reduce((bytes, arena) => bytes + arena.size * (arena.dtype === "u8" ? 1 : 4), 0);
+  const arenas = [...plan.arenas].reduce(
+    (bytes, arena) => bytes + arena.size * (arena.dtype === "u8" ? 1 : 4),
+    0,
+  );
   const parts = { temporaries: sum(plan.pool), own: sum(plan.own), feeds: plan.feedBytes, arenas };
   return { ...parts, total: parts.temporaries + parts.own + parts.feeds + parts.arenas };
 }
 
 function showRange(range: Range): string {
   const { memory } = range;
-  const place = memory.kind === "pool" ? `t${memory.slot}` : memory.kind === "own" ? `own${memory.slot}` : memory.kind === "arena" ? memory.arena.name : "feeds";
+  const place =
+    memory.kind === "pool"
+      ? `t${memory.slot}`
+      : memory.kind === "own"
+        ? `own${memory.slot}`
+        : memory.kind === "arena"
+          ? memory.arena.name
+          : "feeds";
   return range.offset > 0 ? `${place}+${range.offset}` : place;
 }
 

@@ -1,9 +1,9 @@
 import { sameShape, type TensorType } from "../core/shape.ts";
-import type { AdapterFacts } from "../ops/kernel.ts";
-import type { FusedExpression } from "../ops/elementwise-kernel.ts";
-import type { GraphNode, Value, Variable } from "../ops/op.ts";
-import type { Program } from "../graph/program.ts";
 import { reachable } from "../graph/node.ts";
+import type { Program } from "../graph/program.ts";
+import type { FusedExpression } from "../ops/elementwise-kernel.ts";
+import type { AdapterFacts } from "../ops/kernel.ts";
+import type { GraphNode, Value, Variable } from "../ops/op.ts";
 
 /** A piece of work that the plan schedules as one: an op's kernel, a chain of elementwise ops, or a pack. */
 export interface Unit {
@@ -105,7 +105,8 @@ function chainInputs(chain: readonly GraphNode[]): Value[] {
   const inputs = new Map<string, Value>();
   for (const node of chain)
     for (const input of node.inputs)
-      if (!inside.has(input.node) && !isConstant(input.node)) inputs.set(`${input.node.id}:${input.index}`, input);
+      if (!inside.has(input.node) && !isConstant(input.node))
+        inputs.set(`${input.node.id}:${input.index}`, input);
   return [...inputs.values()];
 }
 
@@ -152,7 +153,10 @@ function overlap(a: Variable, b: Variable): boolean {
  * Orders units: inputs first, and whoever reads a variable before the unit that overwrites it in place.
  * Among units that are ready, the one traced first runs first, so the order is deterministic.
  */
-export function schedule(units: readonly Unit[], inPlace: ReadonlyMap<GraphNode, readonly Variable[]>): Unit[] | null {
+export function schedule(
+  units: readonly Unit[],
+  inPlace: ReadonlyMap<GraphNode, readonly Variable[]>,
+): Unit[] | null {
   const producer = new Map<GraphNode, number>();
   units.forEach((unit, i) => {
     producer.set(unit.node, i);
@@ -175,7 +179,8 @@ export function schedule(units: readonly Unit[], inPlace: ReadonlyMap<GraphNode,
   });
   for (const [node, variables] of inPlace) {
     const writer = producer.get(node)!;
-    for (const { variable, unit } of reads) if (variables.some((v) => overlap(v, variable))) edge(unit, writer);
+    for (const { variable, unit } of reads)
+      if (variables.some((v) => overlap(v, variable))) edge(unit, writer);
   }
   const order: Unit[] = [];
   const ready = units.flatMap((_, i) => (waiting[i] === 0 ? [i] : []));

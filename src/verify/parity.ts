@@ -60,7 +60,10 @@ export function parityCases(op: OpRecord): ParityCase[] {
         if (implementation.kind !== "kernel") return [{ name: implementation.kind, options: {} }];
         const node = results[0]!.node;
         const context = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, facts };
-        if (node.outputs.every((type) => type.shape.includes(0)) || node.inputs.some((x) => x.shape.includes(0)))
+        if (
+          node.outputs.every((type) => type.shape.includes(0)) ||
+          node.inputs.some((x) => x.shape.includes(0))
+        )
           return [{ name: "empty", options: {} }];
         return implementation.kernel(context).map(({ name }) => ({
           name,
@@ -73,8 +76,15 @@ export function parityCases(op: OpRecord): ParityCase[] {
 }
 
 /** The bound of each element of output `index` under the op's tolerance. */
-export function elementBounds(op: OpRecord, sample: Sample<any>, expected: readonly NDArray[], index: number): (i: number) => number {
-  const list = Array.isArray(op.tolerance) ? (op.tolerance as readonly Tolerance[]) : [op.tolerance as Tolerance];
+export function elementBounds(
+  op: OpRecord,
+  sample: Sample<any>,
+  expected: readonly NDArray[],
+  index: number,
+): (i: number) => number {
+  const list = Array.isArray(op.tolerance)
+    ? (op.tolerance as readonly Tolerance[])
+    : [op.tolerance as Tolerance];
   const tolerance = sample.exact ? exact : list[Math.min(index, list.length - 1)]!;
   const result = expected[index]!;
   if (tolerance.kind === "exact" || result.dtype !== "f32") return () => 0;
@@ -82,7 +92,9 @@ export function elementBounds(op: OpRecord, sample: Sample<any>, expected: reado
     const spread = sample.inputs.map((x) => broadcastData(x, result.shape));
     return (i) => tolerance.bound(result.data[i]!, ...spread.map((data) => data[i]!)) + SMALLEST_NORMAL;
   }
-  const magnitudes = sample.inputs.map((x) => (x.dtype === "f32" ? { ...x, data: x.data.map(Math.abs) as NumericArray } : x));
+  const magnitudes = sample.inputs.map((x) =>
+    x.dtype === "f32" ? { ...x, data: x.data.map(Math.abs) as NumericArray } : x,
+  );
   const scale = tolerance.scale
     ? tolerance.scale(sample.inputs, sample.attrs)[index]!
     : op.reference(magnitudes, sample.attrs)[index]!.data;
@@ -91,7 +103,11 @@ export function elementBounds(op: OpRecord, sample: Sample<any>, expected: reado
 }
 
 /** Runs one case with one kernel variant and compares all results with the reference. */
-export async function runCase(backend: Backend, parity: ParityCase, variant: { name: string; options: PlanOptions }): Promise<ParityRow> {
+export async function runCase(
+  backend: Backend,
+  parity: ParityCase,
+  variant: { name: string; options: PlanOptions },
+): Promise<ParityRow> {
   const { op, sample } = parity;
   const dtype = sample.inputs[0]?.dtype ?? Object.values(parity.program.outputs!)[0]!.dtype;
   const row = { op: op.name, case: parity.label, kernel: variant.name, dtype };
@@ -107,9 +123,16 @@ export async function runCase(backend: Backend, parity: ParityCase, variant: { n
 }
 
 /** Compares results with the reference of a case: the worst output decides. */
-export function compareResults(parity: ParityCase, results: readonly NDArray[]): Pick<ParityRow, "worstError" | "tolerance" | "pass" | "message"> {
+export function compareResults(
+  parity: ParityCase,
+  results: readonly NDArray[],
+): Pick<ParityRow, "worstError" | "tolerance" | "pass" | "message"> {
   const expected = parity.expected();
-  let worst: Pick<ParityRow, "worstError" | "tolerance" | "pass" | "message"> = { worstError: 0, tolerance: 0, pass: true };
+  let worst: Pick<ParityRow, "worstError" | "tolerance" | "pass" | "message"> = {
+    worstError: 0,
+    tolerance: 0,
+    pass: true,
+  };
   let worstRatio = -1;
   expected.forEach((want, index) => {
     const got = results[index]!;
@@ -118,7 +141,12 @@ export function compareResults(parity: ParityCase, results: readonly NDArray[]):
     if (ratio <= worstRatio) return;
     worstRatio = ratio;
     const at = `${c.mismatches} of ${want.data.length} elements of output ${index} (${showType(want)}) are off, worst at ${c.worstIndex}: ${c.got} instead of ${c.expected} (tolerance ${c.tolerance.toExponential(2)})`;
-    worst = { worstError: c.worstError, tolerance: c.tolerance, pass: c.pass, ...(c.pass ? {} : { message: at }) };
+    worst = {
+      worstError: c.worstError,
+      tolerance: c.tolerance,
+      pass: c.pass,
+      ...(c.pass ? {} : { message: at }),
+    };
   });
   return worst;
 }

@@ -60,7 +60,9 @@ export class WebGPUBackend implements Backend {
     this.lost = new Promise((resolve) => {
       void opened.device.lost.then((info) => {
         if (this.disposed) return;
-        const error = new DeviceError(`The GPU device was lost (${info.message || info.reason}); start again from the last checkpoint.`);
+        const error = new DeviceError(
+          `The GPU device was lost (${info.message || info.reason}); start again from the last checkpoint.`,
+        );
         this.failure ??= error;
         resolve(error);
       });
@@ -70,14 +72,22 @@ export class WebGPUBackend implements Backend {
   async compile(program: Program, options?: PlanOptions): Promise<WebGPUExecutable> {
     const plan = compilePlan(program, this.facts, options);
     const pipelines = await Promise.all(
-      plan.steps.map((step) => this.pipelines.get(step.source, step.bindings.map((b) => b.access), step.kernel)),
+      plan.steps.map((step) =>
+        this.pipelines.get(
+          step.source,
+          step.bindings.map((b) => b.access),
+          step.kernel,
+        ),
+      ),
     );
     return new WebGPUExecutable(this, plan, pipelines);
   }
 
   createBuffer(bytes: number, label: string, usage = STORAGE | COPY_SRC | COPY_DST): GPUBuffer {
     if (bytes > this.facts.maxBufferBytes)
-      throw new DeviceError(`${label} needs ${bytes} bytes, more than the adapter's maxBufferSize of ${this.facts.maxBufferBytes}; make it smaller.`);
+      throw new DeviceError(
+        `${label} needs ${bytes} bytes, more than the adapter's maxBufferSize of ${this.facts.maxBufferBytes}; make it smaller.`,
+      );
     const buffer = this.device.createBuffer({ size: Math.max(4, Math.ceil(bytes / 4) * 4), usage, label });
     this.allocated += buffer.size;
     return buffer;
@@ -135,7 +145,13 @@ export class WebGPUBackend implements Backend {
 
   writeBuffer(buffer: GPUBuffer, offset: number, data: NumericArray): void {
     if (data.byteLength % 4 === 0) {
-      this.device.queue.writeBuffer(buffer, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+      this.device.queue.writeBuffer(
+        buffer,
+        offset,
+        data.buffer as ArrayBuffer,
+        data.byteOffset,
+        data.byteLength,
+      );
       return;
     }
     const padded = new Uint8Array(Math.ceil(data.byteLength / 4) * 4);
@@ -146,7 +162,11 @@ export class WebGPUBackend implements Backend {
   async read(variable: Variable): Promise<NumericArray> {
     const size = sizeOf(variable.shape);
     const offset = variable.offset * bytesPerElement(variable.dtype);
-    const bytes = await this.readBuffer(this.arenaBuffer(variable.arena), offset, byteLength(size, variable.dtype));
+    const bytes = await this.readBuffer(
+      this.arenaBuffer(variable.arena),
+      offset,
+      byteLength(size, variable.dtype),
+    );
     return viewBytes(variable.dtype, bytes, 0, size);
   }
 
@@ -224,7 +244,11 @@ export class WebGPUExecutable implements Executable {
   private readonly own: GPUBuffer[];
   private readonly feedBuffer: GPUBuffer | undefined;
   private readonly feedBytes: Uint8Array<ArrayBuffer>;
-  private readonly steps: { pipeline: GPUComputePipeline; group: GPUBindGroup; grid: readonly [number, number, number] }[];
+  private readonly steps: {
+    pipeline: GPUComputePipeline;
+    group: GPUBindGroup;
+    grid: readonly [number, number, number];
+  }[];
 
   constructor(
     private readonly backend: WebGPUBackend,
@@ -234,7 +258,8 @@ export class WebGPUExecutable implements Executable {
     const pool = backend.poolBuffers(plan.pool);
     this.own = plan.own.map((bytes) => backend.createBuffer(bytes, `${plan.name} result`));
     this.feedBytes = new Uint8Array(plan.feedBytes);
-    this.feedBuffer = plan.feedBytes > 0 ? backend.createBuffer(plan.feedBytes, `${plan.name} feeds`) : undefined;
+    this.feedBuffer =
+      plan.feedBytes > 0 ? backend.createBuffer(plan.feedBytes, `${plan.name} feeds`) : undefined;
     const bufferOf = ({ memory }: Range): GPUBuffer => {
       if (memory.kind === "pool") return pool[memory.slot]!;
       if (memory.kind === "own") return this.own[memory.slot]!;
@@ -282,7 +307,8 @@ export class WebGPUExecutable implements Executable {
       from = Math.min(from, range.offset);
       to = Math.max(to, range.offset + range.bytes);
     }
-    if (to > from && this.feedBuffer) this.backend.writeBuffer(this.feedBuffer, from, this.feedBytes.subarray(from, to));
+    if (to > from && this.feedBuffer)
+      this.backend.writeBuffer(this.feedBuffer, from, this.feedBytes.subarray(from, to));
   }
 
   async fetch(name: string): Promise<NDArray> {
@@ -290,7 +316,11 @@ export class WebGPUExecutable implements Executable {
     if (!range) throw new DescentError(`The program ${this.plan.name} has no output "${name}".`);
     const size = sizeOf(range.type.shape);
     if (size === 0) return { ...range.type, data: viewBytes(range.type.dtype, new ArrayBuffer(0)) };
-    const bytes = await this.backend.readBuffer(this.bufferOf(range), range.offset, byteLength(size, range.type.dtype));
+    const bytes = await this.backend.readBuffer(
+      this.bufferOf(range),
+      range.offset,
+      byteLength(size, range.type.dtype),
+    );
     return { ...range.type, data: viewBytes(range.type.dtype, bytes, 0, size) };
   }
 

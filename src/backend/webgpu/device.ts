@@ -34,9 +34,13 @@ export interface OpenDevice {
 export async function openDevice(request: DeviceRequest = {}): Promise<OpenDevice> {
   const gpu = await source();
   if (!gpu) throw new DeviceError(`WebGPU is not available here: ${REMEDY}.`);
-  const adapter = await gpu.requestAdapter({ powerPreference: request.powerPreference ?? "high-performance" });
+  const adapter = await gpu.requestAdapter({
+    powerPreference: request.powerPreference ?? "high-performance",
+  });
   if (!adapter) throw new DeviceError(`WebGPU found no graphics adapter: ${REMEDY}.`);
-  const features = (["shader-f16", "subgroups", "timestamp-query"] as GPUFeatureName[]).filter((name) => adapter.features.has(name));
+  const features = (["shader-f16", "subgroups", "timestamp-query"] as GPUFeatureName[]).filter((name) =>
+    adapter.features.has(name),
+  );
   const limits = adapter.limits;
   const device = await adapter.requestDevice({
     label: "descent",

@@ -33,7 +33,11 @@ export class PipelineCache {
     return pipeline;
   }
 
-  private async compile(source: string, accesses: readonly Access[], label: string): Promise<GPUComputePipeline> {
+  private async compile(
+    source: string,
+    accesses: readonly Access[],
+    label: string,
+  ): Promise<GPUComputePipeline> {
     const module = this.device.createShaderModule({ code: source, label });
     try {
       return await this.device.createComputePipelineAsync({
@@ -44,8 +48,12 @@ export class PipelineCache {
     } catch (error) {
       const { messages } = await module.getCompilationInfo();
       const lines = source.split("\n");
-      const details = messages.map((m) => `${m.lineNum}:${m.linePos} ${m.message}\n    ${lines[m.lineNum - 1] ?? ""}`);
-      throw new Error(`The shader of ${label} does not compile:\n${details.join("\n") || (error as Error).message}`);
+      const details = messages.map(
+        (m) => `${m.lineNum}:${m.linePos} ${m.message}\n    ${lines[m.lineNum - 1] ?? ""}`,
+      );
+      throw new Error(
+        `The shader of ${label} does not compile:\n${details.join("\n") || (error as Error).message}`,
+      );
     }
   }
 }

@@ -1,0 +1,45 @@
+// Opens a page of the demo in Chromium, served by Vite as `npm run demo` does, and records what goes wrong in it.
+import { chromium as browsers, type Page } from "playwright-core";
+import { createServer } from "vite";
+import { chromium } from "./chromium.ts";
+
+export interface DemoPage {
+  page: Page;
+  /** Exceptions, console errors and failed requests since the page was opened. */
+  problems: string[];
+  close(): Promise<void>;
+}
+
+/** @param path of the page within demo/, with its query: `"index.html"`, `"selftest.html?op=relu"` */
+export async function openDemo(path = "index.html"): Promise<DemoPage> {
+  const server = await createServer({
+    configFile: "demo/vite.config.ts",
+    server: { port: 0, hmr: false },
+    logLevel: "error",
+  });
+  await server.listen();
+  const browser = await browsers.launch({ ...chromium, headless: true });
+  const close = async () => {
+    await browser.close();
+    await server.close();
+  };
+  try {
+    const page = await browser.newPage();
+    const problems: string[] = [];
+    page.on("pageerror", (error) => problems.push(`exception: ${error.message}`));
+    page.on("response", (response) => {
+      const { pathname } = new URL(response.url());
+      if (response.status() >= 400 && pathname !== "/favicon.ico")
+        problems.push(`${response.status()}: ${pathname}`);
+    });
+    page.on("console", (message) => {
+      const isReportedAbove = message.text().startsWith("Failed to load resource");
+      if (message.type() === "error" && !isReportedAbove) problems.push(`console: ${message.text()}`);
+    });
+    await page.goto(new URL(path, server.resolvedUrls!.local[0]).href);
+    return { page, problems, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,60 @@
+// Four projects, run in this order by `npm test`: architecture, node, browser, package.
+import { playwright } from "@vitest/browser-playwright";
+import { defineConfig } from "vitest/config";
+import { chromium } from "./test/browser/chromium.ts";
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: { name: "architecture", include: ["test/architecture.test.ts"] },
+      },
+      {
+        // On the WebGPU adapter that Dawn finds: start it with `node scripts/run.mjs vitest --project node`.
+        test: {
+          name: "node",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/architecture.test.ts", "test/package.test.ts", "test/browser/**"],
+          globalSetup: "test/support/adapter.ts",
+          pool: "forks",
+          isolate: false, // test files share a process, and so its device and its compiled pipelines
+          maxWorkers: 2,
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "browser",
+          include: ["test/browser/**/*.browser.test.ts"],
+          globalSetup: "test/browser/chromium.ts",
+          testTimeout: 60_000,
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({ launchOptions: chromium }),
+            instances: [{ browser: "chromium" }],
+          },
+        },
+      },
+      {
+        // Node drives a page as a person would: the demo through Vite.
+        test: {
+          name: "page",
+          include: ["test/browser/**/*.page.test.ts"],
+          globalSetup: "test/browser/chromium.ts",
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "package",
+          include: ["test/package.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
+  },
+});
