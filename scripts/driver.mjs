@@ -21,6 +21,8 @@ const packages = ["mesa-vulkan-drivers", "libvulkan1"];
 export function ensureAdapter() {
   const system = probe(process.env);
   if (system.name) return { name: system.name, env: {} };
+  if (system.cannotLoad)
+    throw new Error(`The npm package webgpu cannot be loaded (${system.reason}): run npm ci.`);
   if (process.env.DESCENT_NO_DRIVER_SETUP)
     throw new Error(remedy(system.reason, "DESCENT_NO_DRIVER_SETUP is set"));
 
@@ -37,7 +39,7 @@ export function ensureAdapter() {
   );
 }
 
-/** Asks Dawn for an adapter in a new process with the given environment: `{ name }` or `{ reason }`. */
+/** Asks Dawn for an adapter in a new process with the given environment: `{ name }` or `{ reason, cannotLoad }`. */
 function probe(env) {
   const script = join(root, "scripts", "probe.mjs");
   const { status, stdout, stderr, signal } = spawnSync(process.execPath, [script], {
@@ -45,8 +47,10 @@ function probe(env) {
     encoding: "utf8",
     timeout: 60_000,
   });
-  if (status !== 0)
-    return { reason: signal ? `the probe died of ${signal}` : stderr.trim().split("\n").at(-1) };
+  if (status !== 0) {
+    const reason = signal ? `the probe died of ${signal}` : stderr.trim().split("\n").at(-1);
+    return { reason, cannotLoad: status === 2 };
+  }
   const { vendor, architecture, device, description } = JSON.parse(stdout.trim().split("\n").at(-1));
   return {
     name: [device, description, vendor, architecture].filter(Boolean).join(", ") || "unnamed adapter",

@@ -38,6 +38,7 @@ function adapterEnv() {
   } catch (error) {
     console.error(error.message);
     if (!optional) process.exit(1);
+    console.error("Going on without an adapter.\n");
     return { DESCENT_NO_ADAPTER: "1" };
   }
 }

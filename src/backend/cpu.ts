@@ -132,14 +132,14 @@ class CpuExecutable implements Executable {
       for (const input of node.inputs)
         if (this.lastUse.get(input.node) === node && !keep.has(input.node)) results.delete(input.node);
     }
-    const valueOf = (value: Value) => results.get(value.node)![value.index]!;
+    const resultOf = (value: Value) => results.get(value.node)![value.index]!;
     for (const { variable, value } of this.program.updates ?? []) {
       // A leaf shares the variable's memory: copy it, in case another update overwrites it first.
-      const data = valueOf(value).data;
+      const data = resultOf(value).data;
       this.backend.write(variable, value.node.op ? data : data.slice());
     }
     this.outputs = new Map(
-      Object.entries(this.program.outputs ?? {}).map(([name, value]) => [name, valueOf(value)]),
+      Object.entries(this.program.outputs ?? {}).map(([name, value]) => [name, resultOf(value)]),
     );
   }
 

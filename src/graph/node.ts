@@ -4,9 +4,10 @@ import type { Arena, GraphNode, OpRecord, Value, Variable } from "../ops/op.ts";
 
 let nextId = 0;
 
-/** Applies an op: infers its results and, for a composition, is not used (its parts are traced instead). */
+/** Applies an op that is not a composition: a new node, one value for each result. */
 export function applyOp(op: OpRecord, inputs: readonly Value[], attrs: unknown): Value[] {
-  const outputs = op.infer(inputs, attrs);
+  // A record may hand an input back as the type of its result: keep no more of it than the type.
+  const outputs = op.infer(inputs, attrs).map(({ shape, dtype }): TensorType => ({ shape, dtype }));
   const node: GraphNode = { id: nextId++, op, inputs, attrs, outputs };
   return outputs.map((type, index) => ({ node, index, shape: type.shape, dtype: type.dtype }));
 }

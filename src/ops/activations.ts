@@ -10,7 +10,7 @@ const KINK = [[0], [-0.5], [0.5], [30], [-30]];
 export const relu = elementwiseOp({
   name: "relu",
   arity: 1,
-  reference: (x) => (x < 0 ? 0 : x),
+  reference: (x) => Math.max(x, 0),
   expression: ([x]) => `select(${x}, 0.0, ${x} < 0.0)`,
   grad: ({ dy, inputs: [x] }, f) => [f.where!(f.greater!(x, 0), dy, 0)],
   tolerance: exact,

@@ -1,12 +1,19 @@
 import * as activations from "./activations.ts";
 import * as arithmetic from "./arithmetic.ts";
+import * as batch from "./batch.ts";
 import * as compare from "./compare.ts";
 import * as layout from "./layout.ts";
 import type { OpRecord } from "./op.ts";
 import * as reduce from "./reduce.ts";
+import * as training from "./training.ts";
 import * as unary from "./unary.ts";
+import * as update from "./update.ts";
+
+const files = [arithmetic, compare, unary, activations, layout, reduce, batch, training, update];
 
 /** Every op there is: parity and gradient tests, the verify command and the function table come from this list. */
-export const records: readonly OpRecord[] = [arithmetic, compare, unary, activations, layout, reduce].flatMap(
-  (file) => Object.values(file) as OpRecord[],
+export const records: readonly OpRecord[] = files.flatMap((file) =>
+  (Object.values(file) as unknown[]).filter(
+    (x): x is OpRecord => typeof x === "object" && x !== null && "infer" in x,
+  ),
 );

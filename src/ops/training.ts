@@ -1,0 +1,224 @@
+import gradientNormSource from "../../shaders/gradient-norm.wgsl?raw";
+import gradientStatsSource from "../../shaders/gradient-stats.wgsl?raw";
+import recordSource from "../../shaders/record-metrics.wgsl?raw";
+import statisticsSource from "../../shaders/update-statistics.wgsl?raw";
+import { ShapeError } from "../core/errors.ts";
+import { sameShape, showType, sizeOf } from "../core/shape.ts";
+import { accumulated, exact } from "../core/tolerance.ts";
+import { type Dispatch, gridOf, input, output, scratch, specialize } from "./kernel.ts";
+import { defineOp } from "./op.ts";
+import { type } from "./samples.ts";
+
+const NORM_THREADS = 4096;
+
+/**
+ * What a step's update needs to know of its gradients: inputs are the last statistics f32[4], the loss and the flat
+ * gradients; the result is (norm, halted, 0, 0) in place. Halted becomes 1, and stays 1, when the loss, an element or
+ * the norm is not finite.
+ */
+export const gradientStats = defineOp<undefined>({
+  name: "gradientStats",
+  infer: (inputs) => {
+    const [stats, loss, ...grads] = inputs;
+    if (!stats || !sameShape(stats.shape, [4]) || !loss || sizeOf(loss.shape) !== 1)
+      throw new ShapeError(
+        `gradientStats: takes statistics f32[4], a scalar loss and flat gradients, got ${inputs.map(showType).join(" and ")}.`,
+      );
+    for (const g of grads)
+      if (g.shape.length !== 1 || g.shape[0]! % 4 !== 0)
+        throw new ShapeError(
+          `gradientStats: ${showType(g)} is not a flat arena whose size is a multiple of 4.`,
+        );
+    return [{ shape: [4], dtype: "f32" }];
+  },
+  reference: ([stats, loss, ...grads]) => {
+    let squares = 0;
+    let bad = !Number.isFinite(loss!.data[0]!);
+    for (const g of grads)
+      for (const value of g.data) {
+        squares += value * value;
+        bad ||= !Number.isFinite(value);
+      }
+    bad ||= !Number.isFinite(Math.fround(squares));
+    return [
+      {
+        shape: [4],
+        dtype: "f32",
+        data: Float64Array.of(
+          Math.sqrt(squares),
+          bad ? 1 : stats!.data[1]!,
+          stats!.data[2]!,
+          stats!.data[3]!,
+        ),
+      },
+    ];
+  },
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs, facts }) => {
+      const dispatches: Dispatch[] = [];
+      let from = 0;
+      inputs.slice(2).forEach((grads, i) => {
+        const groups = grads.shape[0]! / 4;
+        if (groups === 0) return;
+        const share = Math.ceil(groups / NORM_THREADS);
+        const threads = Math.ceil(groups / share);
+        dispatches.push({
+          kernel: "gradientStats/norm",
+          source: specialize(gradientNormSource, {
+            COUNT: groups,
+            SHARE: share,
+            THREADS: threads,
+            FROM: from,
+          }),
+          bindings: [input(2 + i), scratch(0)],
+          workgroups: gridOf(Math.ceil(threads / 64), facts),
+          bytes: 16 * groups,
+        });
+        from += threads;
+      });
+      dispatches.push({
+        kernel: "gradientStats/merge",
+        source: specialize(gradientStatsSource, { PARTIALS: from }),
+        bindings: [output(), input(1), scratch(0, "read")],
+        workgroups: [1, 1, 1],
+        bytes: 8 * from,
+      });
+      return [{ name: "two passes", dispatches, scratch: [Math.max(8, 8 * from)] }];
+    },
+  },
+  inPlace: [0],
+  // The square root halves the relative error of the sum of squares; S is the norm itself.
+  tolerance: accumulated((inputs) => inputs.slice(2).reduce((n, g) => n + g.data.length, 1), {
+    scale: ([, , ...grads]) => [
+      [Math.sqrt(grads.reduce((n, g) => n + Array.from(g.data).reduce((a, v) => a + v * v, 0), 0)), 0, 0, 0],
+    ],
+  }),
+  samples: (s) => [
+    { inputs: [s.values([0, 0, 0, 0]), s.randn(), s.randn(64)] },
+    { inputs: [s.values([5, 1, 0, 0]), s.randn(), s.randn(1028), s.randn(320)], name: "halted before" },
+    { inputs: [s.values([0, 0, 0, 0]), s.values([Number.NaN], []), s.randn(64)], name: "loss NaN" },
+    {
+      inputs: [s.values([0, 0, 0, 0]), s.randn(), s.values([1, 2, Number.POSITIVE_INFINITY, 3])],
+      name: "gradient infinite",
+    },
+    { inputs: [s.values([0, 0, 0, 0]), s.randn(), s.randn(64 * 1031)] },
+  ],
+  errors: [
+    { inputs: [type([3]), type([]), type([64])], message: /gradientStats: takes statistics f32\[4\]/ },
+    { inputs: [type([4]), type([]), type([7])], message: /gradientStats: .* multiple of 4/ },
+  ],
+});
+
+/** Running statistics of all batch norms at once: running ← (1 − momentum)·running + momentum·scale·batch, unless halted. */
+export const updateStatistics = defineOp<undefined>({
+  name: "updateStatistics",
+  infer: (inputs) => {
+    const [running, batch, momentum, scale, stats] = inputs;
+    if (
+      inputs.length !== 5 ||
+      [batch, momentum, scale].some((x) => !sameShape(x!.shape, running!.shape)) ||
+      !sameShape(stats!.shape, [4])
+    )
+      throw new ShapeError(
+        `updateStatistics: ${inputs.map(showType).join(" and ")} must be four tensors of one shape and f32[4].`,
+      );
+    return [running!];
+  },
+  reference: ([running, batch, momentum, scale, stats]) => {
+    const data = Float64Array.from(running!.data);
+    if (stats!.data[1] === 0)
+      for (let i = 0; i < data.length; i++)
+        data[i] =
+          (1 - momentum!.data[i]!) * data[i]! + momentum!.data[i]! * scale!.data[i]! * batch!.data[i]!;
+    return [{ shape: running!.shape, dtype: "f32", data }];
+  },
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [running], facts }) => {
+      const count = sizeOf(running!.shape);
+      const dispatch: Dispatch = {
+        kernel: "updateStatistics",
+        source: specialize(statisticsSource, { COUNT: count }),
+        bindings: [output(), input(1), input(2), input(3), input(4)],
+        workgroups: gridOf(Math.ceil(count / 64), facts),
+        bytes: 20 * count,
+      };
+      return [{ name: "flat", dispatches: [dispatch] }];
+    },
+  },
+  inPlace: [0],
+  // Five roundings on positive factors.
+  tolerance: accumulated(() => 2),
+  samples: (s) => {
+    const make = (size: number, halted: number) => ({
+      inputs: [
+        s.randn(size),
+        s.randn(size),
+        s.uniform(0, 1, [size]),
+        s.uniform(1, 1.1, [size]),
+        s.values([1, halted, 0, 0]),
+      ],
+    });
+    return [make(64, 0), make(1031, 0), { ...make(5, 1), name: "halted" }];
+  },
+  errors: [
+    {
+      inputs: [type([3]), type([4]), type([3]), type([3]), type([4])],
+      message: /updateStatistics: .* four tensors of one shape/,
+    },
+  ],
+});
+
+/** Writes (loss, correct, norm, halted) into row counters[3] of a ring f32[rows, 4] that the host reads now and then. */
+export const recordMetrics = defineOp<undefined>({
+  name: "recordMetrics",
+  infer: (inputs) => {
+    const [ring, counters, , , stats] = inputs;
+    if (
+      inputs.length !== 5 ||
+      ring!.shape[1] !== 4 ||
+      counters!.dtype !== "u32" ||
+      !sameShape(stats!.shape, [4])
+    )
+      throw new ShapeError(
+        `recordMetrics: takes a ring f32[rows, 4], counters u32[4], loss, correct and statistics f32[4], got ${inputs.map(showType).join(" and ")}.`,
+      );
+    return [ring!];
+  },
+  reference: ([ring, counters, loss, correct, stats]) => {
+    const data = Float64Array.from(ring!.data);
+    const row = counters!.data[3]! % ring!.shape[0]!;
+    data.set([loss!.data[0]!, correct!.data[0]!, stats!.data[0]!, stats!.data[1]!], row * 4);
+    return [{ shape: ring!.shape, dtype: "f32", data }];
+  },
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [ring] }) => [
+      {
+        name: "row",
+        dispatches: [
+          {
+            kernel: "recordMetrics",
+            source: specialize(recordSource, { ROWS: ring!.shape[0]! }),
+            bindings: [output(), input(1), input(2), input(3), input(4)],
+            workgroups: [1, 1, 1],
+            bytes: 32,
+          },
+        ],
+      },
+    ],
+  },
+  inPlace: [0],
+  tolerance: exact,
+  samples: (s) => [
+    { inputs: [s.randn(8, 4), s.values([1, 2, 3, 5], [4], "u32"), s.randn(), s.randn(), s.randn(4)] },
+    { inputs: [s.randn(7, 4), s.values([1, 2, 3, 20], [4], "u32"), s.randn(), s.randn(), s.randn(4)] },
+  ],
+  errors: [
+    {
+      inputs: [type([8, 3]), type([4], "u32"), type([]), type([]), type([4])],
+      message: /recordMetrics: takes a ring f32\[rows, 4\]/,
+    },
+  ],
+});
