@@ -2,14 +2,28 @@ import * as activations from "./activations.ts";
 import * as arithmetic from "./arithmetic.ts";
 import * as batch from "./batch.ts";
 import * as compare from "./compare.ts";
+import * as conv from "./conv.ts";
 import * as layout from "./layout.ts";
+import * as matmul from "./matmul.ts";
 import type { OpRecord } from "./op.ts";
 import * as reduce from "./reduce.ts";
 import * as training from "./training.ts";
 import * as unary from "./unary.ts";
 import * as update from "./update.ts";
 
-const files = [arithmetic, compare, unary, activations, layout, reduce, batch, training, update];
+const files = [
+  arithmetic,
+  compare,
+  unary,
+  activations,
+  layout,
+  reduce,
+  batch,
+  training,
+  update,
+  matmul,
+  conv,
+];
 
 /** Every op there is: parity and gradient tests, the verify command and the function table come from this list. */
 export const records: readonly OpRecord[] = files.flatMap((file) =>

@@ -1,0 +1,32 @@
+// Gradient of batch norm, second pass: adds up each channel's slabs in their order and prepares the third pass;
+// one thread a channel. dx = scale·dy + slope·(x - mean) + offset.
+
+const CHANNELS = 1u;
+const SLABS = 1u;
+const COUNT = 1.0; // elements of a channel
+const EPS = 1e-5;
+
+@group(0) @binding(0) var<storage, read> partial: array<vec2f>;
+@group(0) @binding(1) var<storage, read> gamma: array<f32>;
+@group(0) @binding(2) var<storage, read> mean: array<f32>;
+@group(0) @binding(3) var<storage, read> variance: array<f32>;
+@group(0) @binding(4) var<storage, read_write> coefficients: array<vec4f>; // scale, mean, slope, offset
+@group(0) @binding(5) var<storage, read_write> dgamma: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dbeta: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let channel = id.x;
+  if (channel >= CHANNELS) { return; }
+  var sums = vec2f(0.0);
+  for (var slab = 0u; slab < SLABS; slab++) {
+    sums += partial[channel * SLABS + slab];
+  }
+  let deviation = inverseSqrt(variance[channel] + EPS);
+  let scale = gamma[channel] * deviation;
+  let product = sums.y * deviation;
+  dgamma[channel] = product;
+  dbeta[channel] = sums.x;
+  coefficients[channel] =
+    vec4f(scale, mean[channel], -scale * deviation * product / COUNT, -scale * sums.x / COUNT);
+}

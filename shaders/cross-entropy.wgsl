@@ -1,0 +1,39 @@
+// Cross-entropy of each row of logits (ROWS, CLASSES) against its label, with label smoothing:
+// log(sum(exp t)) - (1 - SMOOTHING)·t[label] - SMOOTHING·mean(t), where t = logit - largest logit.
+// A thread walks one row. A label that is no class gives NaN.
+
+const ROWS = 1u;
+const CLASSES = 1u;
+const SMOOTHING = 0.0;
+
+@group(0) @binding(0) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> labels: array<i32>;
+@group(0) @binding(2) var<storage, read_write> losses: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
+  if (row >= ROWS) { return; }
+  let base = row * CLASSES;
+  var largest = logits[base];
+  for (var k = 1u; k < CLASSES; k++) {
+    largest = max(largest, logits[base + k]);
+  }
+  var sum = 0.0;
+  var linear = 0.0;
+  for (var k = 0u; k < CLASSES; k++) {
+    let t = logits[base + k] - largest;
+    sum += exp(t);
+    linear += t;
+  }
+  let label = labels[row];
+  let valid = label >= 0 && label < i32(CLASSES);
+  let t = logits[base + u32(select(0, label, valid))] - largest;
+  let nan = 0x7fc00000u;
+  let loss = log(sum) - (1.0 - SMOOTHING) * t - SMOOTHING / f32(CLASSES) * linear;
+  losses[row] = select(bitcast<f32>(nan), loss, valid);
+}

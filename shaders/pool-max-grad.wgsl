@@ -1,0 +1,49 @@
+// Gradient of maximum pooling: each pixel adds up dy of the windows whose maximum it is, in the windows' order.
+// index and dy are (PLANES, OH, OW), dx is (PLANES, H, W). A thread makes PER consecutive pixels.
+
+const COUNT = 1u; // pixels
+const PER = 1u;
+const H = 1u;
+const W = 1u;
+const OH = 1u;
+const OW = 1u;
+const KERNEL_H = 1u;
+const KERNEL_W = 1u;
+const STRIDE_H = 1u;
+const STRIDE_W = 1u;
+const PAD_H = 0u;
+const PAD_W = 0u;
+
+@group(0) @binding(0) var<storage, read> index: array<i32>;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+
+// The first window that reaches `position`, a coordinate within the padded image.
+fn first_window(position: u32, kernel: u32, stride: u32) -> u32 {
+  return (max(position + 1u, kernel) - kernel + stride - 1u) / stride;
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let first = ((workgroup.x + workgroup.y * grid.x) * 64u + lane) * PER;
+  for (var i = first; i < min(first + PER, COUNT); i++) {
+    let base = i / (H * W) * (OH * OW);
+    let pixel = i32(i % (H * W));
+    let row = i / W % H + PAD_H;
+    let column = i % W + PAD_W;
+    let row_end = min(row / STRIDE_H + 1u, OH);
+    let column_end = min(column / STRIDE_W + 1u, OW);
+    var sum = 0.0;
+    for (var r = first_window(row, KERNEL_H, STRIDE_H); r < row_end; r++) {
+      for (var c = first_window(column, KERNEL_W, STRIDE_W); c < column_end; c++) {
+        let o = base + r * OW + c;
+        sum += select(0.0, dy[o], index[o] == pixel);
+      }
+    }
+    dx[i] = sum;
+  }
+}

@@ -1,0 +1,21 @@
+/** Descent for browsers: everything but files and the command line. */
+export type { Backend, Executable } from "./backend/backend.ts";
+export { cpuBackend } from "./backend/cpu.ts";
+export { type WebGPUBackend, webgpuBackend as gpu } from "./backend/webgpu/backend.ts";
+export * from "./core/errors.ts";
+export { type NDArray, ndarray } from "./core/ndarray.ts";
+export * as data from "./data/index.ts";
+export { gradients } from "./graph/autodiff.ts";
+export { f } from "./graph/functions.ts";
+export { feed, read, standalone } from "./graph/node.ts";
+export type { Program } from "./graph/program.ts";
+export * as nn from "./nn/index.ts";
+export * as losses from "./nn/losses.ts";
+export { records as ops } from "./ops/index.ts";
+export { defineOp, type OpRecord } from "./ops/op.ts";
+export * as optim from "./optim/index.ts";
+export { printPlan } from "./plan/print.ts";
+export type { Checkpoint } from "./train/checkpoint.ts";
+export { decodeTensors, encodeTensors, type TensorFile } from "./train/safetensors.ts";
+export { type EpochMetrics, type StepMetrics, Trainer, type TrainerOptions } from "./train/trainer.ts";
+export { type ParityRow, verifyOps } from "./verify/parity.ts";

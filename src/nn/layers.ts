@@ -1,0 +1,252 @@
+import { OptionError, ShapeError } from "../core/errors.ts";
+import { showShape } from "../core/shape.ts";
+import { f } from "../graph/functions.ts";
+import { type Padding, resolvePadding } from "../ops/conv.ts";
+import type { Value } from "../ops/op.ts";
+import { type Initializer, ones, torchDefault, zeros } from "./init.ts";
+import type { Module } from "./module.ts";
+
+type Pair = number | readonly [height: number, width: number];
+
+const pair = (x: Pair): readonly [number, number] => (typeof x === "number" ? [x, x] : x);
+
+function positive(layer: string, values: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(values))
+    if (!Number.isInteger(value) || value < 1)
+      throw new OptionError(`${layer}: ${name} is ${value}; use a whole number of at least 1.`);
+}
+
+export interface LinearOptions {
+  readonly in: number;
+  readonly out: number;
+  readonly bias?: boolean;
+  readonly init?: Initializer;
+}
+
+/** y = x Wᵀ + b: [N, in] → [N, out]; weight [out, in], bias [out], as torch.nn.Linear. */
+export function linear(options: LinearOptions): Module {
+  positive("linear", { in: options.in, out: options.out });
+  const weight = { shape: [options.out, options.in], init: options.init ?? torchDefault(options.in) };
+  const bias = { shape: [options.out], init: options.init ? zeros : torchDefault(options.in) };
+  const module: Module = {
+    label: `linear(${options.in} → ${options.out})`,
+    parameters: options.bias === false ? { weight } : { weight, bias },
+    forward(x, context) {
+      if (x.shape.length !== 2 || x.shape[1] !== options.in)
+        throw new ShapeError(
+          `linear: takes [batch, ${options.in}], got ${showShape(x.shape)}; flatten it or change "in".`,
+        );
+      const y = f.matmul!(x, context.parameter(module, "weight"), { transposeB: true });
+      return options.bias === false ? y : f.add!(y, context.parameter(module, "bias"));
+    },
+  };
+  return module;
+}
+
+export interface Conv2dOptions {
+  readonly in: number;
+  readonly out: number;
+  readonly kernel: Pair;
+  readonly stride?: Pair;
+  /** A number, a pair, "same" (stride 1 only) or "valid" (none, the default). */
+  readonly padding?: Padding;
+  readonly dilation?: Pair;
+  readonly groups?: number;
+  readonly bias?: boolean;
+  readonly init?: Initializer;
+}
+
+/** Cross-correlation [N, in, H, W] → [N, out, H′, W′]; weight [out, in/groups, kh, kw], bias [out], as torch.nn.Conv2d. */
+export function conv2d(options: Conv2dOptions): Module {
+  const kernel = pair(options.kernel);
+  const stride = pair(options.stride ?? 1);
+  const dilation = pair(options.dilation ?? 1);
+  const groups = options.groups ?? 1;
+  positive("conv2d", {
+    in: options.in,
+    out: options.out,
+    kernel: Math.min(...kernel),
+    stride: Math.min(...stride),
+    dilation: Math.min(...dilation),
+    groups,
+  });
+  if (options.in % groups !== 0 || options.out % groups !== 0)
+    throw new OptionError(
+      `conv2d: ${groups} groups divide neither ${options.in} inputs nor ${options.out} outputs evenly; choose a common divisor.`,
+    );
+  const attrs = {
+    stride,
+    padding: resolvePadding(options.padding ?? "valid", kernel, stride, dilation),
+    dilation,
+    groups,
+  };
+  const fanIn = (options.in / groups) * kernel[0] * kernel[1];
+  const weight = {
+    shape: [options.out, options.in / groups, ...kernel],
+    init: options.init ?? torchDefault(fanIn),
+  };
+  const bias = { shape: [options.out], init: options.init ? zeros : torchDefault(fanIn) };
+  const module: Module = {
+    label: `conv2d(${options.in} → ${options.out}, kernel ${kernel.join("×")}${stride.some((s) => s !== 1) ? `, stride ${stride.join("×")}` : ""})`,
+    parameters: options.bias === false ? { weight } : { weight, bias },
+    forward(x, context) {
+      if (x.shape.length !== 4 || x.shape[1] !== options.in)
+        throw new ShapeError(
+          `conv2d: takes [batch, ${options.in}, height, width], got ${showShape(x.shape)}; change "in" or the layer before.`,
+        );
+      const y = f.conv2d!(x, context.parameter(module, "weight"), attrs);
+      if (options.bias === false) return y;
+      return f.add!(y, f.reshape!(context.parameter(module, "bias"), { shape: [1, options.out, 1, 1] }));
+    },
+  };
+  return module;
+}
+
+export interface BatchNormOptions {
+  readonly eps?: number;
+  readonly momentum?: number;
+}
+
+/**
+ * Batch normalisation over the channels of [N, C], [N, C, L] or [N, C, H, W]: (x − mean)/√(variance + eps)·weight + bias,
+ * with the batch's statistics in training and the running ones otherwise, as torch.nn.BatchNorm1d and 2d.
+ * Source: Ioffe, Szegedy, 2015, algorithms 1 and 2.
+ */
+export function batchNorm(features: number, options: BatchNormOptions = {}): Module {
+  positive("batchNorm", { features });
+  const { eps = 1e-5, momentum = 0.1 } = options;
+  const module: Module = {
+    label: `batchNorm(${features})`,
+    parameters: { weight: { shape: [features], init: ones }, bias: { shape: [features], init: zeros } },
+    buffers: { running_mean: { shape: [features], value: 0 }, running_var: { shape: [features], value: 1 } },
+    countsBatches: true,
+    forward(x, context) {
+      if (x.shape.length < 2 || x.shape[1] !== features)
+        throw new ShapeError(
+          `batchNorm: takes [batch, ${features}, …], got ${showShape(x.shape)}; its number must be the channels of the layer before.`,
+        );
+      const gamma = context.parameter(module, "weight");
+      const beta = context.parameter(module, "bias");
+      if (!context.training)
+        return f.batchNormInference!(
+          x,
+          gamma,
+          beta,
+          context.buffer(module, "running_mean"),
+          context.buffer(module, "running_var"),
+          { eps },
+        );
+      const count = x.shape.reduce((n, dim) => n * dim, 1) / features;
+      if (count < 2)
+        throw new ShapeError(
+          `batchNorm: one value per channel has no variance in ${showShape(x.shape)}; use a batch of at least 2.`,
+        );
+      const [y, mean, variance] = f.all.batchNorm!(x, gamma, beta, { eps }) as [Value, Value, Value];
+      context.track(module, "running_mean", mean, momentum, 1);
+      context.track(module, "running_var", variance, momentum, count / (count - 1));
+      return y;
+    },
+  };
+  return module;
+}
+
+export interface Pool2dOptions {
+  readonly stride?: Pair;
+  readonly padding?: Pair;
+  readonly countIncludePad?: boolean;
+}
+
+/** The largest value of each window; stride is the kernel unless given. */
+export function maxPool2d(kernel: Pair, options: Pool2dOptions = {}): Module {
+  const attrs = {
+    kernel: pair(kernel),
+    stride: pair(options.stride ?? kernel),
+    padding: pair(options.padding ?? 0),
+  };
+  return { label: `maxPool2d(${attrs.kernel.join("×")})`, forward: (x) => f.maxPool2d!(x, attrs) };
+}
+
+/** The mean of each window; stride is the kernel unless given. */
+export function avgPool2d(kernel: Pair, options: Pool2dOptions = {}): Module {
+  const attrs = {
+    kernel: pair(kernel),
+    stride: pair(options.stride ?? kernel),
+    padding: pair(options.padding ?? 0),
+    countIncludePad: options.countIncludePad ?? true,
+  };
+  return { label: `avgPool2d(${attrs.kernel.join("×")})`, forward: (x) => f.avgPool2d!(x, attrs) };
+}
+
+/** The mean over height and width: [N, C, H, W] → [N, C]. */
+export const globalAvgPool2d = (): Module => ({
+  label: "globalAvgPool2d()",
+  forward: (x) => f.globalAvgPool2d!(x),
+});
+
+/** [N, …] → [N, product of the rest]. */
+export const flatten = (): Module => ({
+  label: "flatten()",
+  forward: (x) => f.reshape!(x, { shape: [x.shape[0]!, x.shape.slice(1).reduce((n, dim) => n * dim, 1)] }),
+});
+
+/**
+ * Zeroes each element with probability p in training and scales the others by 1/(1 − p). The mask comes from a counter
+ * (seed, layer, step, element) and is made again in the backward pass. Srivastava et al., 2014.
+ */
+export function dropout(p = 0.5): Module {
+  if (!(p >= 0 && p < 1))
+    throw new OptionError(`dropout: p is ${p}; use a probability of at least 0 and below 1.`);
+  const module: Module = {
+    label: `dropout(${p})`,
+    forward: (x, context) =>
+      context.training && p > 0 ? f.dropout!(x, context.counters, { p, layer: context.numberOf(module) }) : x,
+  };
+  return module;
+}
+
+/** Rows of a trained table: i32 or u32 indices [...] → [..., features]; weight [count, features], N(0, 1) at first. */
+export function embedding(options: { count: number; features: number; init: Initializer }): Module {
+  positive("embedding", { count: options.count, features: options.features });
+  const module: Module = {
+    label: `embedding(${options.count} × ${options.features})`,
+    parameters: { weight: { shape: [options.count, options.features], init: options.init } },
+    forward: (x, context) => f.gather!(context.parameter(module, "weight"), x),
+  };
+  return module;
+}
+
+const activation =
+  <A>(name: string, attrs?: A) =>
+  (): Module => ({
+    label: `${name}()`,
+    forward: (x) => (attrs === undefined ? f[name]!(x) : f[name]!(x, attrs)),
+  });
+
+export const relu = activation("relu");
+export const tanh = activation("tanh");
+export const sigmoid = activation("sigmoid");
+export const silu = activation("silu");
+export const selu = activation("selu");
+export const softplus = activation("softplus");
+export const mish = activation("mish");
+export const leakyRelu = (slope = 0.01): Module => activation("leakyRelu", { slope })();
+export const elu = (alpha = 1): Module => activation("elu", { alpha })();
+export const gelu = (approximate: "none" | "tanh" = "none"): Module => activation("gelu", { approximate })();
+
+/** Runs modules one after another; their names in checkpoints are 0, 1, 2, … */
+export function sequential(...modules: readonly Module[]): Module {
+  return {
+    label: `sequential(${modules.length})`,
+    children: Object.fromEntries(modules.map((module, i) => [String(i), module])),
+    forward: (x, context) => modules.reduce((value, module) => context.run(module, value), x),
+  };
+}
+
+/** x + body(x), or shortcut(x) + body(x) where shapes change. He et al., 2016, eq. 1 and 2. */
+export function residual(body: Module, shortcut?: Module): Module {
+  return {
+    label: "residual()",
+    children: shortcut ? { body, shortcut } : { body },
+    forward: (x, context) => f.add!(shortcut ? context.run(shortcut, x) : x, context.run(body, x)),
+  };
+}

@@ -1,0 +1,44 @@
+import { OptionError, ShapeError } from "../core/errors.ts";
+import { sameShape, showShape } from "../core/shape.ts";
+import { f } from "../graph/functions.ts";
+import type { Value } from "../ops/op.ts";
+
+/** What training minimises: a scalar from the network's output and the targets. */
+export interface Loss {
+  readonly name: string;
+  (output: Value, target: Value): Value;
+}
+
+function loss(name: string, compute: (output: Value, target: Value) => Value): Loss {
+  return Object.defineProperty(compute, "name", { value: name }) as Loss;
+}
+
+/**
+ * Mean softmax cross-entropy of logits [N, C] with labels i32 [N] or target probabilities f32 [N, C]; with label
+ * smoothing ε the target is (1 − ε)·one-hot + ε/C. Szegedy et al., 2016, §7.
+ */
+export function crossEntropy(options: { labelSmoothing?: number } = {}): Loss {
+  const { labelSmoothing = 0 } = options;
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
+    throw new OptionError(`crossEntropy: labelSmoothing is ${labelSmoothing}; use a number from 0 to 1.`);
+  return loss("crossEntropy", (logits, target) => {
+    if (target.dtype === "f32") {
+      const classes = logits.shape.at(-1)!;
+      const smooth =
+        labelSmoothing > 0 ? f.add!(f.mul!(target, 1 - labelSmoothing), labelSmoothing / classes) : target;
+      return f.mean!(f.softCrossEntropy!(logits, smooth));
+    }
+    return f.mean!(f.softmaxCrossEntropy!(logits, target, { labelSmoothing }));
+  });
+}
+
+/** Mean squared error over all elements. */
+export function mse(): Loss {
+  return loss("mse", (output, target) => {
+    if (!sameShape(output.shape, target.shape))
+      throw new ShapeError(
+        `mse: output ${showShape(output.shape)} and target ${showShape(target.shape)} differ; make them equal.`,
+      );
+    return f.mean!(f.square!(f.sub!(output, target)));
+  });
+}

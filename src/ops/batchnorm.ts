@@ -1,0 +1,573 @@
+import gradSource from "../../shaders/batchnorm-grad.wgsl?raw";
+import gradMergeSource from "../../shaders/batchnorm-grad-merge.wgsl?raw";
+import gradSumsSource from "../../shaders/batchnorm-grad-sums.wgsl?raw";
+import mergeSource from "../../shaders/batchnorm-merge.wgsl?raw";
+import statisticsSource from "../../shaders/batchnorm-statistics.wgsl?raw";
+import { ShapeError } from "../core/errors.ts";
+import { broadcastData, type NDArray } from "../core/ndarray.ts";
+import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
+import { accumulated } from "../core/tolerance.ts";
+import {
+  type AdapterFacts,
+  type Dispatch,
+  floatLiteral,
+  gridOf,
+  input,
+  output,
+  scratch,
+  specialize,
+} from "./kernel.ts";
+import { defineOp } from "./op.ts";
+import { type Sampler, type } from "./samples.ts";
+
+export interface BatchNormAttrs {
+  /** Added to the variance. */
+  readonly eps: number;
+}
+
+/** x is (batch, channels, length); `count` elements belong to each channel. */
+interface Layout {
+  readonly batch: number;
+  readonly channels: number;
+  readonly length: number;
+  readonly count: number;
+}
+
+function layoutOf(op: string, x: TensorType): Layout {
+  const rank = x.shape.length;
+  if (x.dtype !== "f32" || rank < 2 || rank > 4)
+    throw new ShapeError(`${op}: input is ${showType(x)}; use f32 [N, C], [N, C, L] or [N, C, H, W].`);
+  const [batch, channels, ...rest] = x.shape as [number, number, ...number[]];
+  const length = sizeOf(rest);
+  return { batch, channels, length, count: batch * length };
+}
+
+function checkChannels(op: string, names: readonly string[], inputs: readonly TensorType[], x: TensorType) {
+  const { channels } = layoutOf(op, x);
+  names.forEach((name, i) => {
+    const given = inputs[i]!;
+    if (given.dtype !== "f32" || !sameShape(given.shape, [channels]))
+      throw new ShapeError(
+        `${op}: ${name} is ${showType(given)}; ${showShape(x.shape)} has ${channels} channels, so use f32[${channels}].`,
+      );
+  });
+}
+
+/** A single value has no variance; PyTorch refuses it too. */
+function checkCount(op: string, x: TensorType): Layout {
+  const layout = layoutOf(op, x);
+  if (layout.count < 2)
+    throw new ShapeError(
+      `${op}: ${showShape(x.shape)} has ${layout.count} value(s) for each channel; training needs at least 2, so use a larger batch (or drop the last, smaller one).`,
+    );
+  return layout;
+}
+
+/** The shape in which a tensor of one number for each channel broadcasts against `x`. */
+const besides = (x: Shape): number[] => [1, x[1]!, ...x.slice(2).map(() => 1)];
+
+/** Calls `visit` with each channel and the offset of each of its planes. */
+function forEachPlane(
+  { batch, channels, length }: Layout,
+  visit: (channel: number, offset: number) => void,
+): void {
+  for (let n = 0; n < batch; n++) for (let c = 0; c < channels; c++) visit(c, (n * channels + c) * length);
+}
+
+function statisticsOf(x: NDArray): { mean: Float64Array; variance: Float64Array } {
+  const layout = layoutOf("", x);
+  const mean = new Float64Array(layout.channels);
+  const variance = new Float64Array(layout.channels);
+  forEachPlane(layout, (c, offset) => {
+    let sum = 0;
+    for (let i = offset; i < offset + layout.length; i++) sum += x.data[i]!;
+    mean[c]! += sum / layout.count;
+  });
+  forEachPlane(layout, (c, offset) => {
+    const m = mean[c]!;
+    let sum = 0;
+    for (let i = offset; i < offset + layout.length; i++) sum += (x.data[i]! - m) ** 2;
+    variance[c]! += sum / layout.count;
+  });
+  return { mean, variance };
+}
+
+function normalized(
+  x: NDArray,
+  gamma: ArrayLike<number>,
+  beta: ArrayLike<number>,
+  mean: ArrayLike<number>,
+  variance: ArrayLike<number>,
+  eps: number,
+): NDArray {
+  const layout = layoutOf("", x);
+  const data = new Float64Array(x.data.length);
+  forEachPlane(layout, (c, offset) => {
+    const scale = gamma[c]! / Math.sqrt(variance[c]! + Math.fround(eps));
+    const m = mean[c]!;
+    const b = beta[c]!;
+    for (let i = offset; i < offset + layout.length; i++) data[i] = (x.data[i]! - m) * scale + b;
+  });
+  return { shape: x.shape, dtype: "f32", data };
+}
+
+/** How the elements of each channel are shared out among threads; see batchnorm-statistics.wgsl. */
+function slabsOf(x: TensorType, facts: AdapterFacts, least: number) {
+  const { channels, length, count } = layoutOf("", x);
+  const width = length % 4 === 0 ? 4 : 1;
+  const vectors = count / width;
+  const wanted = Math.ceil((facts.software ? 2048 : 65536) / channels);
+  const slabs = Math.max(1, Math.min(wanted, Math.floor(vectors / least)));
+  const slab = Math.ceil(vectors / slabs);
+  const used = Math.ceil(vectors / slab);
+  return {
+    slabs: used,
+    threads: used * channels,
+    vector:
+      width === 4
+        ? "fn total(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }"
+        : "fn total(v: f32) -> f32 { return v; }",
+    constants: {
+      Vector: width === 4 ? "vec4<f32>" : "f32",
+      CHANNELS: channels,
+      LENGTH: length / width,
+      COUNT: vectors,
+      SLABS: used,
+      SPAN: slab,
+      STEP: 1,
+      SLAB: slab,
+      ACROSS: length < 4,
+    },
+    width,
+  };
+}
+
+const threadsGrid = (threads: number, facts: AdapterFacts) => gridOf(Math.ceil(threads / 64), facts);
+
+const STATISTICS_TILE = 8;
+
+/** Mean and biased variance of each channel over the batch and all positions. */
+export const batchNormStatistics = defineOp({
+  name: "batchNormStatistics",
+  infer: ([x]) => {
+    const { channels } = checkCount("batchNormStatistics", x!);
+    const result: TensorType = { shape: [channels], dtype: "f32" };
+    return [result, result];
+  },
+  reference: ([x]) => {
+    const { mean, variance } = statisticsOf(x!);
+    const shape = [mean.length];
+    return [
+      { shape, dtype: "f32", data: mean },
+      { shape, dtype: "f32", data: variance },
+    ];
+  },
+  // dmean/n + dvariance · 2(x − mean)/n
+  grad: ({ inputs: [x], outputs: [mean], dys: [dmean, dvariance] }, f) => {
+    const { count } = layoutOf("", x!);
+    const shape = besides(x!.shape);
+    const spread = (dy: typeof dmean, factor: number) => f.reshape!(f.mul!(dy, factor), { shape });
+    const viaMean = dmean && f.broadcastTo!(spread(dmean, 1 / count), { shape: x!.shape });
+    const viaVariance =
+      dvariance && f.mul!(f.sub!(x, f.reshape!(mean, { shape })), spread(dvariance, 2 / count));
+    return [viaMean && viaVariance ? f.add!(viaVariance, viaMean) : (viaMean ?? viaVariance ?? null)];
+  },
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [x], facts }) => {
+      const { channels } = layoutOf("", x!);
+      const { slabs, threads, constants, vector, width } = slabsOf(x!, facts, 2 * STATISTICS_TILE);
+      const dispatches: Dispatch[] = [
+        {
+          kernel: "batchNorm/statistics",
+          source: [
+            specialize(statisticsSource, { ...constants, WIDTH: width, TILE: STATISTICS_TILE }),
+            vector,
+          ].join("\n"),
+          bindings: [input(0), scratch(0)],
+          workgroups: threadsGrid(threads, facts),
+          bytes: 4 * sizeOf(x!.shape) + 16 * threads,
+        },
+        {
+          kernel: "batchNorm/merge",
+          source: specialize(mergeSource, { CHANNELS: channels, SLABS: slabs }),
+          bindings: [scratch(0, "read"), output(0), output(1)],
+          workgroups: threadsGrid(channels, facts),
+          bytes: 16 * threads + 8 * channels,
+        },
+      ];
+      return [{ name: "registers", dispatches, scratch: [16 * threads] }];
+    },
+  },
+  tolerance: accumulated(([x]) => layoutOf("", x!).count, { scale: ([x]) => statisticsScale(x!) }),
+  samples: (s) => [
+    ...SHAPES.map((shape) => ({ inputs: [s.randn(...shape)] })),
+    { name: "mean far from 0", inputs: [s.uniform(1000, 1001, [16, 3, 8, 8])] },
+    { name: "constant", inputs: [s.integers(5, 5, [2, 3, 4, 4])], exact: true, gradient: false },
+  ],
+  errors: [
+    {
+      inputs: [type([1, 3])],
+      message: /batchNormStatistics: \[1, 3\] has 1 value\(s\) for each channel; .* larger batch/,
+    },
+    { inputs: [type([3])], message: /batchNormStatistics: input is f32\[3\]; use f32 \[N, C\]/ },
+  ],
+});
+
+/** Linear layers and images, vectors of four and not, one slab and many, one channel. */
+const SHAPES: readonly Shape[] = [
+  [5, 3],
+  [4, 3, 2],
+  [2, 3, 7, 7],
+  [2, 1, 1, 1],
+  [8, 6, 4, 4],
+  [33, 70],
+  [16, 5, 16, 16],
+];
+
+/**
+ * Magnitudes for the bounds of mean and variance. The mean is a sum of |x|/n. A tile's M2 is relative to itself; merging
+ * adds terms δ², δ a difference of two means that are each off by u·mean|x|, and the mean of |δ| is at most σ.
+ */
+function statisticsScale(x: NDArray): [Float64Array, Float64Array] {
+  const { variance } = statisticsOf(x);
+  const magnitude = statisticsOf({ ...x, data: x.data.map(Math.abs) }).mean;
+  return [magnitude, variance.map((v, c) => v + Math.sqrt(v) * magnitude[c]!)];
+}
+
+const GRAD_NAMES = ["gamma", "mean", "variance"];
+
+/**
+ * Gradients of batch norm in x, gamma and beta, x's through the statistics included:
+ * dx = gamma/σ · (dy − mean(dy) − x̂ · mean(dy · x̂)), dgamma = Σ dy · x̂, dbeta = Σ dy. Ioffe, Szegedy, 2015, §3.
+ */
+export const batchNormGrad = defineOp<BatchNormAttrs>({
+  name: "batchNormGrad",
+  infer: ([x, gamma, mean, variance, dy]) => {
+    checkChannels("batchNormGrad", GRAD_NAMES, [gamma!, mean!, variance!], x!);
+    if (dy!.dtype !== "f32" || !sameShape(dy!.shape, x!.shape))
+      throw new ShapeError(`batchNormGrad: dy is ${showType(dy!)}, x is ${showType(x!)}; use equal shapes.`);
+    const channel: TensorType = { shape: gamma!.shape, dtype: "f32" };
+    return [{ shape: x!.shape, dtype: "f32" }, channel, channel];
+  },
+  reference: ([x, gamma, mean, variance, dy], { eps }) => {
+    const layout = layoutOf("", x!);
+    const { channels, length, count } = layout;
+    const dgamma = new Float64Array(channels);
+    const dbeta = new Float64Array(channels);
+    const inverse = Float64Array.from(variance!.data, (v) => 1 / Math.sqrt(v + Math.fround(eps)));
+    forEachPlane(layout, (c, offset) => {
+      const m = mean!.data[c]!;
+      let sum = 0;
+      let product = 0;
+      for (let i = offset; i < offset + length; i++) {
+        sum += dy!.data[i]!;
+        product += dy!.data[i]! * (x!.data[i]! - m);
+      }
+      dbeta[c]! += sum;
+      dgamma[c]! += product * inverse[c]!;
+    });
+    const dx = new Float64Array(x!.data.length);
+    forEachPlane(layout, (c, offset) => {
+      const m = mean!.data[c]!;
+      const scale = gamma!.data[c]! * inverse[c]!;
+      const slope = (inverse[c]! * dgamma[c]!) / count;
+      const offsetOf = dbeta[c]! / count;
+      for (let i = offset; i < offset + length; i++)
+        dx[i] = scale * (dy!.data[i]! - offsetOf - (x!.data[i]! - m) * slope);
+    });
+    const shape = gamma!.shape;
+    return [
+      { shape: x!.shape, dtype: "f32", data: dx },
+      { shape, dtype: "f32", data: dgamma },
+      { shape, dtype: "f32", data: dbeta },
+    ];
+  },
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [x], attrs: { eps }, facts }) => {
+      const { channels, length, count } = layoutOf("", x!);
+      const { slabs, threads, constants, vector, width } = slabsOf(x!, facts, 16);
+      const size = sizeOf(x!.shape);
+      const plane = length / width;
+      const per = [16, 8, 4, 2, 1].find((n) => plane % n === 0 && size / (width * n) >= 2048) ?? 1;
+      const last = size / (width * per);
+      const dispatches: Dispatch[] = [
+        {
+          kernel: "batchNormGrad/sums",
+          source: [specialize(gradSumsSource, constants), vector].join("\n"),
+          bindings: [input(0), input(4), input(2), scratch(0)],
+          workgroups: threadsGrid(threads, facts),
+          bytes: 8 * size + 8 * threads,
+        },
+        {
+          kernel: "batchNormGrad/merge",
+          source: specialize(gradMergeSource, {
+            CHANNELS: channels,
+            SLABS: slabs,
+            COUNT: count,
+            EPS: floatLiteral(eps),
+          }),
+          bindings: [scratch(0, "read"), input(1), input(2), input(3), scratch(1), output(1), output(2)],
+          workgroups: threadsGrid(channels, facts),
+          bytes: 8 * threads + 36 * channels,
+        },
+        {
+          kernel: "batchNormGrad/input",
+          source: specialize(gradSource, {
+            Vector: constants.Vector,
+            CHANNELS: channels,
+            LENGTH: plane,
+            TOTAL: last,
+            PER: per,
+          }),
+          bindings: [input(0), input(4), scratch(1, "read"), output(0)],
+          workgroups: threadsGrid(last, facts),
+          bytes: 12 * size,
+        },
+      ];
+      return [{ name: "registers", dispatches, scratch: [8 * threads, 16 * channels] }];
+    },
+  },
+  // Five roundings beside the sums, inverseSqrt's 2 ulp twice among them.
+  tolerance: accumulated(([x]) => layoutOf("", x!).count, {
+    factor: 2,
+    scale: (inputs, attrs) => gradScale(inputs, attrs),
+  }),
+  samples: (s) => [
+    ...SHAPES.map((shape) => gradSample(s, shape, s.randn(...shape))),
+    { name: "mean far from 0", ...gradSample(s, [16, 4, 8, 8], s.uniform(1000, 1001, [16, 4, 8, 8])) },
+  ],
+  errors: [
+    {
+      inputs: [type([2, 3]), type([4]), type([3]), type([3]), type([2, 3])],
+      attrs: { eps: 1e-5 },
+      message: /batchNormGrad: gamma is f32\[4\]; \[2, 3\] has 3 channels, so use f32\[3\]/,
+    },
+    {
+      inputs: [type([2, 3]), type([3]), type([3]), type([3]), type([2, 4])],
+      attrs: { eps: 1e-5 },
+      message: /batchNormGrad: dy is f32\[2, 4\], x is f32\[2, 3\]; use equal shapes/,
+    },
+  ],
+});
+
+function gradSample(s: Sampler, shape: Shape, x: NDArray) {
+  const { mean, variance } = statisticsOf(x);
+  const channels = [shape[1]!];
+  return {
+    inputs: [
+      x,
+      s.randn(...channels),
+      s.values([...mean], channels),
+      s.values([...variance], channels),
+      s.randn(...shape),
+    ],
+    attrs: { eps: 1e-5 },
+  };
+}
+
+/** The magnitudes that batchNormGrad's sums add up. */
+function gradScale([x, gamma, mean, variance, dy]: readonly NDArray[], { eps }: BatchNormAttrs) {
+  const layout = layoutOf("", x!);
+  const inverse = Float64Array.from(variance!.data, (v) => 1 / Math.sqrt(v + Math.fround(eps)));
+  const dgamma = new Float64Array(layout.channels);
+  const dbeta = new Float64Array(layout.channels);
+  const each = (visit: (c: number, i: number, d: number, t: number) => void) =>
+    forEachPlane(layout, (c, offset) => {
+      for (let i = offset; i < offset + layout.length; i++)
+        visit(c, i, Math.abs(dy!.data[i]!), Math.abs(x!.data[i]! - mean!.data[c]!) * inverse[c]!);
+    });
+  each((c, _, d, t) => {
+    dbeta[c]! += d;
+    dgamma[c]! += d * t;
+  });
+  const dx = new Float64Array(x!.data.length);
+  each((c, i, d, t) => {
+    const scale = Math.abs(gamma!.data[c]!) * inverse[c]!;
+    dx[i] = scale * (d + (dbeta[c]! + t * dgamma[c]!) / layout.count);
+  });
+  return [dx, dgamma, dbeta];
+}
+
+/**
+ * (x − mean)/√(variance + eps) · gamma + beta, where mean and variance are x's own over the batch: the gradient in x
+ * accounts for that, and none is left for mean and variance. The other inputs come in a shape that broadcasts to x's.
+ */
+export const batchNormApply = defineOp<BatchNormAttrs>({
+  name: "batchNormApply",
+  infer: ([x, ...rest]) => {
+    layoutOf("batchNormApply", x!);
+    const shape = besides(x!.shape);
+    for (const given of rest)
+      if (!sameShape(given.shape, shape))
+        throw new ShapeError(
+          `batchNormApply: gamma, beta, mean or variance is ${showType(given)}; use f32${showShape(shape)} beside ${showShape(x!.shape)}.`,
+        );
+    return [{ shape: x!.shape, dtype: "f32" }];
+  },
+  reference: ([x, gamma, beta, mean, variance], { eps }) => [
+    normalized(x!, gamma!.data, beta!.data, mean!.data, variance!.data, eps),
+  ],
+  grad: ({ dy, inputs: [x, gamma, , mean, variance], attrs }, f) => {
+    const flat = (value: typeof x) => f.reshape!(value, { shape: [-1] });
+    const [dx, dgamma, dbeta] = f.all.batchNormGrad!(x, flat(gamma), flat(mean), flat(variance), dy, attrs);
+    const spread = (value: typeof x) => f.reshape!(value, { shape: besides(x!.shape) });
+    return [dx!, spread(dgamma), spread(dbeta), null, null];
+  },
+  implementation: {
+    kind: "elementwise",
+    expression: ([x, gamma, beta, mean, variance], { eps }) =>
+      `(${x} - ${mean}) * (${gamma} * inverseSqrt(${variance} + ${floatLiteral(eps)})) + ${beta}`,
+  },
+  // Seven roundings, inverseSqrt's 2 ulp among them.
+  tolerance: accumulated(() => 1, { factor: 2, scale: (inputs, { eps }) => [applyScale(inputs, eps)] }),
+  samples: (s) =>
+    SHAPES.map((shape) => ({
+      inputs: [
+        s.randn(...shape),
+        s.randn(...besides(shape)),
+        s.randn(...besides(shape)),
+        s.randn(...besides(shape)),
+        s.uniform(0.1, 4, besides(shape)),
+      ],
+      attrs: { eps: 1e-5 },
+      gradient: false, // mean and variance are not x's here; batchNorm's own test has them so
+    })),
+  errors: [
+    {
+      inputs: [type([2, 3, 4]), type([3]), type([3]), type([3]), type([3])],
+      attrs: { eps: 1e-5 },
+      message: /batchNormApply: gamma, .* is f32\[3\]; use f32\[1, 3, 1\] beside \[2, 3, 4\]/,
+    },
+  ],
+});
+
+function applyScale([x, gamma, beta, mean, variance]: readonly NDArray[], eps: number): Float64Array {
+  const [g, b, m, v] = [gamma!, beta!, mean!, variance!].map((given) => broadcastData(given, x!.shape));
+  return Float64Array.from(
+    x!.data,
+    (value, i) =>
+      (Math.abs(g![i]!) * Math.abs(value - m![i]!)) / Math.sqrt(v![i]! + Math.fround(eps)) + Math.abs(b![i]!),
+  );
+}
+
+/**
+ * Normalises each channel by its mean and variance over the batch, then scales and shifts it; gives the result, the mean
+ * and the biased variance. Ioffe, Szegedy, 2015.
+ */
+export const batchNorm = defineOp<BatchNormAttrs>({
+  name: "batchNorm",
+  infer: ([x, gamma, beta]) => {
+    checkChannels("batchNorm", ["gamma", "beta"], [gamma!, beta!], x!);
+    checkCount("batchNorm", x!);
+    const channel: TensorType = { shape: gamma!.shape, dtype: "f32" };
+    return [{ shape: x!.shape, dtype: "f32" }, channel, channel];
+  },
+  reference: ([x, gamma, beta], { eps }) => {
+    const { mean, variance } = statisticsOf(x!);
+    const shape = gamma!.shape;
+    return [
+      normalized(x!, gamma!.data, beta!.data, mean, variance, eps),
+      { shape, dtype: "f32", data: mean },
+      { shape, dtype: "f32", data: variance },
+    ];
+  },
+  implementation: {
+    kind: "composition",
+    compose: ([x, gamma, beta], attrs, f) => {
+      const [mean, variance] = f.all.batchNormStatistics!(x);
+      const spread = (value: typeof x) => f.reshape!(value, { shape: besides(x!.shape) });
+      const y = f.batchNormApply!(x, spread(gamma), spread(beta), spread(mean), spread(variance), attrs);
+      return [y, mean!, variance!];
+    },
+  },
+  tolerance: accumulated(([x]) => layoutOf("", x!).count, {
+    factor: 2,
+    scale: (inputs, attrs) => batchNormScale(inputs, attrs),
+  }),
+  samples: (s) => [
+    ...SHAPES.slice(0, 6).map((shape) => ({
+      inputs: [s.randn(...shape), s.randn(shape[1]!), s.randn(shape[1]!)],
+      attrs: { eps: 1e-5 },
+    })),
+    {
+      name: "mean far from 0",
+      inputs: [s.uniform(1000, 1001, [16, 3, 8, 8]), s.randn(3), s.randn(3)],
+      attrs: { eps: 1e-3 },
+    },
+  ],
+  errors: [
+    {
+      inputs: [type([2, 3, 4, 4]), type([3]), type([2])],
+      attrs: { eps: 1e-5 },
+      message: /batchNorm: beta is f32\[2\]; \[2, 3, 4, 4\] has 3 channels, so use f32\[3\]/,
+    },
+    {
+      inputs: [type([1, 3]), type([3]), type([3])],
+      attrs: { eps: 1e-5 },
+      message: /batchNorm: \[1, 3\] has 1 value\(s\) for each channel/,
+    },
+  ],
+});
+
+/** Beside the roundings of batchNormApply: the errors of mean and variance, as far as y depends on them. */
+function batchNormScale([x, gamma, beta]: readonly NDArray[], { eps }: BatchNormAttrs): ArrayLike<number>[] {
+  const layout = layoutOf("", x!);
+  const { mean, variance } = statisticsOf(x!);
+  const [meanScale, varianceScale] = statisticsScale(x!);
+  const y = new Float64Array(x!.data.length);
+  forEachPlane(layout, (c, offset) => {
+    const v = variance[c]! + Math.fround(eps);
+    const scale = Math.abs(gamma!.data[c]!) / Math.sqrt(v);
+    const stretch = 1 + (0.5 * varianceScale[c]!) / v;
+    for (let i = offset; i < offset + layout.length; i++)
+      y[i] = scale * (meanScale[c]! + Math.abs(x!.data[i]! - mean[c]!) * stretch) + Math.abs(beta!.data[c]!);
+  });
+  return [y, meanScale, varianceScale];
+}
+
+/** Normalises each channel by given statistics: batch norm outside training. */
+export const batchNormInference = defineOp<BatchNormAttrs>({
+  name: "batchNormInference",
+  infer: ([x, ...channels]) => {
+    checkChannels("batchNormInference", ["gamma", "beta", "mean", "variance"], channels, x!);
+    return [{ shape: x!.shape, dtype: "f32" }];
+  },
+  reference: ([x, gamma, beta, mean, variance], { eps }) => [
+    normalized(x!, gamma!.data, beta!.data, mean!.data, variance!.data, eps),
+  ],
+  implementation: {
+    kind: "composition",
+    compose: ([x, gamma, beta, mean, variance], { eps }, f) => {
+      const spread = (value: typeof x) => f.reshape!(value, { shape: besides(x!.shape) });
+      const scale = f.div!(gamma, f.sqrt!(f.add!(variance, eps)));
+      return [f.add!(f.mul!(f.sub!(x, spread(mean)), spread(scale)), spread(beta))];
+    },
+  },
+  // Eleven roundings, sqrt's 4.5 ulp (half of which a square root halves) and the quotient's 2.5 among them.
+  tolerance: accumulated(() => 1, {
+    factor: 3,
+    scale: ([x, ...rest], { eps }) => [
+      applyScale([x!, ...rest.map((given) => ({ ...given, shape: besides(x!.shape) }))], eps),
+    ],
+  }),
+  samples: (s) =>
+    SHAPES.map((shape) => ({
+      inputs: [
+        s.randn(...shape),
+        s.randn(shape[1]!),
+        s.randn(shape[1]!),
+        s.randn(shape[1]!),
+        s.uniform(0.1, 4, [shape[1]!]),
+      ],
+      attrs: { eps: 1e-5 },
+    })),
+  errors: [
+    {
+      inputs: [type([2, 3]), type([3]), type([3]), type([3]), type([4])],
+      attrs: { eps: 1e-5 },
+      message: /batchNormInference: variance is f32\[4\]; \[2, 3\] has 3 channels/,
+    },
+  ],
+});

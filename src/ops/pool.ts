@@ -1,0 +1,477 @@
+import averageSource from "../../shaders/pool-average.wgsl?raw";
+import averageGradSource from "../../shaders/pool-average-grad.wgsl?raw";
+import maxSource from "../../shaders/pool-max.wgsl?raw";
+import maxGradSource from "../../shaders/pool-max-grad.wgsl?raw";
+import { ShapeError } from "../core/errors.ts";
+import type { NDArray } from "../core/ndarray.ts";
+import { showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
+import { accumulated, exact } from "../core/tolerance.ts";
+import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "./kernel.ts";
+import { defineOp } from "./op.ts";
+import { type Sampler, type } from "./samples.ts";
+
+type Pair = readonly [number, number];
+
+/** Height first, then width, as everywhere. */
+export interface PoolAttrs {
+  readonly kernel: Pair;
+  readonly stride: Pair;
+  /** Rows and columns added on both sides; at most half the kernel. */
+  readonly padding: Pair;
+}
+
+export interface AveragePoolAttrs extends PoolAttrs {
+  /** Count padding as zeros (the default, as in PyTorch) or average over the part of a window within the image. */
+  readonly countIncludePad?: boolean;
+}
+
+/** What a gradient needs beside the forward attributes: height and width of the image. */
+interface PoolGradAttrs extends PoolAttrs {
+  readonly size: Pair;
+}
+
+interface AveragePoolGradAttrs extends AveragePoolAttrs {
+  readonly size: Pair;
+}
+
+function checkAttrs(op: string, { kernel, stride, padding }: PoolAttrs): void {
+  const whole = (pair: Pair, least: number) =>
+    pair.length === 2 && pair.every((n) => Number.isInteger(n) && n >= least);
+  if (!whole(kernel, 1) || !whole(stride, 1) || !whole(padding, 0))
+    throw new ShapeError(
+      `${op}: kernel [${kernel}], stride [${stride}] and padding [${padding}] must be two whole numbers each, at least 1, 1 and 0.`,
+    );
+  if (padding.some((pad, axis) => pad > kernel[axis]! / 2))
+    throw new ShapeError(
+      `${op}: padding [${padding}] is more than half the kernel [${kernel}]; some windows would hold padding only.`,
+    );
+}
+
+/** Height and width of the result. */
+function pooledSize(op: string, size: Pair, attrs: PoolAttrs): [number, number] {
+  checkAttrs(op, attrs);
+  const { kernel, stride, padding } = attrs;
+  const [h, w] = size.map((dim, axis) => {
+    const room = dim + 2 * padding[axis]! - kernel[axis]!;
+    return dim > 0 && room >= 0 ? Math.floor(room / stride[axis]!) + 1 : 0;
+  });
+  if (h === 0 || w === 0)
+    throw new ShapeError(
+      `${op}: a window of ${kernel.join("×")} does not fit an image of ${size.join("×")} with padding [${padding}]; use a smaller kernel or more padding.`,
+    );
+  return [h!, w!];
+}
+
+function inferPool(op: string, x: TensorType, attrs: PoolAttrs): TensorType {
+  if (x.dtype !== "f32" || x.shape.length !== 4)
+    throw new ShapeError(`${op}: input is ${showType(x)}; use f32 [N, C, H, W].`);
+  const [n, c, h, w] = x.shape as [number, number, number, number];
+  return { shape: [n, c, ...pooledSize(op, [h, w], attrs)], dtype: "f32" };
+}
+
+function inferPoolGrad(op: string, dy: TensorType, attrs: PoolGradAttrs): TensorType {
+  const [oh, ow] = pooledSize(op, attrs.size, attrs);
+  const [n, c, h, w] = dy.shape;
+  if (dy.dtype !== "f32" || dy.shape.length !== 4 || h !== oh || w !== ow)
+    throw new ShapeError(
+      `${op}: dy is ${showType(dy)}; an image of ${attrs.size.join("×")} has a gradient of f32 [N, C, ${oh}, ${ow}].`,
+    );
+  return { shape: [n!, c!, ...attrs.size], dtype: "f32" };
+}
+
+/** Calls `visit` for each window of each plane with its place in the result and its bounds within the image. */
+function forEachWindow(
+  x: readonly number[],
+  attrs: PoolAttrs,
+  visit: (o: number, base: number, top: number, bottom: number, left: number, right: number) => void,
+): void {
+  const [n, c, h, w] = x as [number, number, number, number];
+  const [kh, kw] = attrs.kernel;
+  const [sh, sw] = attrs.stride;
+  const [ph, pw] = attrs.padding;
+  const [oh, ow] = pooledSize("", [h, w], attrs);
+  let o = 0;
+  for (let plane = 0; plane < n * c; plane++)
+    for (let r = 0; r < oh; r++)
+      for (let q = 0; q < ow; q++) {
+        const top = r * sh - ph;
+        const left = q * sw - pw;
+        visit(
+          o++,
+          plane * h * w,
+          Math.max(top, 0),
+          Math.min(top + kh, h),
+          Math.max(left, 0),
+          Math.min(left + kw, w),
+        );
+      }
+}
+
+function maxPoolReference(x: NDArray, attrs: PoolAttrs): NDArray[] {
+  const type = inferPool("maxPool2d", x, attrs);
+  const w = x.shape[3]!;
+  const data = new Float64Array(sizeOf(type.shape));
+  const index = new Int32Array(data.length);
+  forEachWindow(x.shape, attrs, (o, base, top, bottom, left, right) => {
+    let at = top * w + left;
+    let best = x.data[base + at]!;
+    for (let row = top; row < bottom; row++)
+      for (let i = row * w + left; i < row * w + right; i++) {
+        const v = x.data[base + i]!;
+        if (v > best || Number.isNaN(v)) {
+          best = v;
+          at = i;
+        }
+      }
+    data[o] = best;
+    index[o] = at;
+  });
+  return [
+    { ...type, data },
+    { shape: type.shape, dtype: "i32", data: index },
+  ];
+}
+
+const PER = 4;
+
+/** The dispatch of a pooling shader over `count` results. */
+function poolDispatch(
+  kernel: string,
+  source: string,
+  count: number,
+  image: readonly number[],
+  attrs: PoolAttrs,
+  facts: AdapterFacts,
+  rest: Pick<Dispatch, "bindings" | "bytes"> & { constants?: Record<string, boolean> },
+): Dispatch {
+  const size: Pair = [image[2]!, image[3]!];
+  const [oh, ow] = pooledSize("", size, attrs);
+  const per = count >= 65536 ? PER : 1;
+  return {
+    kernel,
+    source: specialize(source, {
+      COUNT: count,
+      PER: per,
+      H: size[0],
+      W: size[1],
+      OH: oh,
+      OW: ow,
+      KERNEL_H: attrs.kernel[0],
+      KERNEL_W: attrs.kernel[1],
+      STRIDE_H: attrs.stride[0],
+      STRIDE_W: attrs.stride[1],
+      PAD_H: attrs.padding[0],
+      PAD_W: attrs.padding[1],
+      ...rest.constants,
+    }),
+    bindings: rest.bindings,
+    workgroups: gridOf(Math.ceil(count / (64 * per)), facts),
+    bytes: rest.bytes,
+  };
+}
+
+/** Geometries on which the pools are tried: the usual ones, overlap, padding, strides past the kernel, one element. */
+const GEOMETRIES: readonly { shape: readonly number[]; attrs: PoolAttrs }[] = [
+  { shape: [2, 3, 8, 8], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
+  { shape: [2, 3, 7, 5], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
+  { shape: [2, 3, 9, 11], attrs: { kernel: [3, 3], stride: [2, 2], padding: [1, 1] } },
+  { shape: [1, 2, 13, 7], attrs: { kernel: [3, 2], stride: [1, 3], padding: [0, 1] } },
+  { shape: [1, 1, 1, 1], attrs: { kernel: [1, 1], stride: [1, 1], padding: [0, 0] } },
+  { shape: [5, 4, 7, 7], attrs: { kernel: [7, 7], stride: [7, 7], padding: [3, 3] } },
+  { shape: [0, 3, 4, 4], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
+  { shape: [16, 16, 32, 32], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
+];
+
+const GEOMETRY_ERRORS: readonly { attrs: PoolAttrs; message: string }[] = [
+  {
+    attrs: { kernel: [2, 2], stride: [0, 1], padding: [0, 0] },
+    message: "kernel .* stride \\[0,1\\] .* must be two whole numbers",
+  },
+  {
+    attrs: { kernel: [3, 3], stride: [1, 1], padding: [2, 1] },
+    message: "padding \\[2,1\\] is more than half the kernel",
+  },
+  {
+    attrs: { kernel: [5, 5], stride: [1, 1], padding: [0, 0] },
+    message: "a window of 5×5 does not fit an image of 4×4 .* use a smaller kernel",
+  },
+];
+
+const poolErrors = (name: string) => [
+  ...GEOMETRY_ERRORS.map(({ attrs, message }) => ({
+    inputs: [type([1, 1, 4, 4])],
+    attrs,
+    message: new RegExp(`${name}: ${message}`),
+  })),
+  {
+    inputs: [type([4, 4])],
+    attrs: GEOMETRIES[0]!.attrs,
+    message: new RegExp(`${name}: input is f32\\[4, 4\\]; use f32 \\[N, C, H, W\\]`),
+  },
+];
+
+/**
+ * The maximum of each window, and its index within the plane (i32, not differentiable).
+ *
+ * The first of equal elements is taken and gets the gradient; NaN wins over every number: both as in PyTorch.
+ */
+export const maxPool2d = defineOp<PoolAttrs>({
+  name: "maxPool2d",
+  infer: ([x], attrs) => {
+    const result = inferPool("maxPool2d", x!, attrs);
+    return [result, { shape: result.shape, dtype: "i32" }];
+  },
+  reference: ([x], attrs) => maxPoolReference(x!, attrs),
+  grad: ({ dy, inputs: [x], outputs: [, index], attrs }, f) => [
+    f.maxPool2dGrad!(index, dy, { ...attrs, size: x!.shape.slice(2) }),
+  ],
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [x], outputs: [out], attrs, facts }) => {
+      const count = sizeOf(out!.shape);
+      const dispatch = poolDispatch("maxPool2d/window", maxSource, count, x!.shape, attrs, facts, {
+        bindings: [input(0), output(0), output(1)],
+        bytes: 4 * (sizeOf(x!.shape) + 2 * count),
+      });
+      return [{ name: "window", dispatches: [dispatch] }];
+    },
+  },
+  tolerance: exact,
+  samples: (s) => [
+    ...GEOMETRIES.map(({ shape, attrs }) => ({ inputs: [s.distinct(...shape)], attrs })),
+    {
+      name: "ties and NaN",
+      inputs: [
+        s.values(
+          [1, 1, 1, 1, Number.NaN, 2, 3, 3, -5, -5, -4, Number.NaN, -5, -9, 0, Number.NaN, -1, -2, -0, 0],
+          [1, 1, 4, 5],
+        ),
+      ],
+      attrs: { kernel: [2, 2], stride: [1, 1], padding: [1, 1] },
+      gradient: false,
+    },
+  ],
+  errors: poolErrors("maxPool2d"),
+});
+
+const gradErrors = (name: string, before: readonly TensorType[]) => [
+  {
+    inputs: [...before, type([1, 1, 3, 3])],
+    attrs: { ...GEOMETRIES[0]!.attrs, size: [4, 4] as Pair },
+    message: new RegExp(
+      `${name}: dy is f32\\[1, 1, 3, 3\\]; an image of 4×4 has a gradient of f32 \\[N, C, 2, 2\\]`,
+    ),
+  },
+];
+
+/** Gradient of maxPool2d from the indices it found: each pixel gathers from the windows whose maximum it is. */
+export const maxPool2dGrad = defineOp<PoolGradAttrs>({
+  name: "maxPool2dGrad",
+  infer: ([index, dy], attrs) => {
+    const result = inferPoolGrad("maxPool2dGrad", dy!, attrs);
+    if (index!.dtype !== "i32" || index!.shape.some((dim, axis) => dim !== dy!.shape[axis]))
+      throw new ShapeError(
+        `maxPool2dGrad: index is ${showType(index!)}; use maxPool2d's second result, i32${showShape(dy!.shape)}.`,
+      );
+    return [result];
+  },
+  reference: ([index, dy], attrs) => {
+    const type = inferPoolGrad("maxPool2dGrad", dy!, attrs);
+    const data = new Float64Array(sizeOf(type.shape));
+    const window = dy!.shape[2]! * dy!.shape[3]!;
+    const plane = attrs.size[0] * attrs.size[1];
+    for (let o = 0; o < dy!.data.length; o++)
+      data[Math.floor(o / window) * plane + index!.data[o]!]! += dy!.data[o]!;
+    return [{ ...type, data }];
+  },
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [index], outputs: [dx], attrs, facts }) => {
+      const count = sizeOf(dx!.shape);
+      const dispatch = poolDispatch("maxPool2dGrad/gather", maxGradSource, count, dx!.shape, attrs, facts, {
+        bindings: [input(0), input(1), output()],
+        bytes: 4 * (count + 2 * sizeOf(index!.shape)),
+      });
+      return [{ name: "gather", dispatches: [dispatch] }];
+    },
+  },
+  tolerance: accumulated(
+    (_, { kernel, stride }) => Math.ceil(kernel[0] / stride[0]) * Math.ceil(kernel[1] / stride[1]),
+  ),
+  samples: (s) => [
+    ...GEOMETRIES.map((geometry) => maxGradSample(s, geometry, (shape) => s.randn(...shape))),
+    {
+      ...maxGradSample(s, GEOMETRIES[2]!, (shape) => s.integers(-8, 8, shape)),
+      name: "integers",
+      exact: true,
+    },
+  ],
+  errors: [
+    ...gradErrors("maxPool2dGrad", [type([1, 1, 3, 3], "i32")]),
+    {
+      inputs: [type([1, 1, 2, 2]), type([1, 1, 2, 2])],
+      attrs: { ...GEOMETRIES[0]!.attrs, size: [4, 4] },
+      message: /maxPool2dGrad: index is f32.*use maxPool2d's second result/,
+    },
+  ],
+});
+
+function maxGradSample(
+  s: Sampler,
+  { shape, attrs }: (typeof GEOMETRIES)[number],
+  draw: (shape: readonly number[]) => NDArray,
+) {
+  const [y, index] = maxPoolReference(s.distinct(...shape), attrs);
+  return { inputs: [index!, draw(y!.shape)], attrs: { ...attrs, size: [shape[2]!, shape[3]!] as Pair } };
+}
+
+/** How many elements a window's sum is divided by. */
+const windowSize = (attrs: AveragePoolAttrs, rows: number, columns: number) =>
+  (attrs.countIncludePad ?? true) ? attrs.kernel[0] * attrs.kernel[1] : rows * columns;
+
+/** The mean of each window; padding counts as zeros unless countIncludePad is false. */
+export const avgPool2d = defineOp<AveragePoolAttrs>({
+  name: "avgPool2d",
+  infer: ([x], attrs) => [inferPool("avgPool2d", x!, attrs)],
+  reference: ([x], attrs) => {
+    const type = inferPool("avgPool2d", x!, attrs);
+    const w = x!.shape[3]!;
+    const data = new Float64Array(sizeOf(type.shape));
+    forEachWindow(x!.shape, attrs, (o, base, top, bottom, left, right) => {
+      let sum = 0;
+      for (let row = top; row < bottom; row++)
+        for (let i = base + row * w + left; i < base + row * w + right; i++) sum += x!.data[i]!;
+      data[o] = sum / windowSize(attrs, bottom - top, right - left);
+    });
+    return [{ ...type, data }];
+  },
+  grad: ({ dy, inputs: [x], attrs }, f) => [f.avgPool2dGrad!(dy, { ...attrs, size: x!.shape.slice(2) })],
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [x], outputs: [out], attrs, facts }) => {
+      const count = sizeOf(out!.shape);
+      const dispatch = poolDispatch("avgPool2d/window", averageSource, count, x!.shape, attrs, facts, {
+        bindings: [input(0), output()],
+        bytes: 4 * (sizeOf(x!.shape) + count),
+        constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
+      });
+      return [{ name: "window", dispatches: [dispatch] }];
+    },
+  },
+  tolerance: accumulated((_, { kernel }) => kernel[0] * kernel[1]),
+  samples: (s) => [
+    ...GEOMETRIES.map(({ shape, attrs }) => ({ inputs: [s.randn(...shape)], attrs })),
+    ...averageExtras((shape) => [s.integers(-8, 8, shape)]),
+  ],
+  errors: poolErrors("avgPool2d"),
+});
+
+/** Windows of 2 and 4 elements, whose division is exact; and padding that is not counted. */
+function averageExtras(inputs: (shape: readonly number[]) => NDArray[]) {
+  const attrs: AveragePoolAttrs = { kernel: [2, 2], stride: [1, 1], padding: [1, 1], countIncludePad: false };
+  return [
+    { name: "padding not counted", inputs: inputs([2, 3, 5, 7]), attrs, exact: true },
+    {
+      name: "integers",
+      inputs: inputs([1, 2, 6, 6]),
+      attrs: { ...attrs, countIncludePad: true },
+      exact: true,
+    },
+  ];
+}
+
+/** Gradient of avgPool2d: each pixel gathers its share from the windows that hold it. */
+export const avgPool2dGrad = defineOp<AveragePoolGradAttrs>({
+  name: "avgPool2dGrad",
+  infer: ([dy], attrs) => [inferPoolGrad("avgPool2dGrad", dy!, attrs)],
+  reference: ([dy], attrs) => {
+    const type = inferPoolGrad("avgPool2dGrad", dy!, attrs);
+    const w = attrs.size[1];
+    const data = new Float64Array(sizeOf(type.shape));
+    forEachWindow(type.shape, attrs, (o, base, top, bottom, left, right) => {
+      const share = dy!.data[o]! / windowSize(attrs, bottom - top, right - left);
+      for (let row = top; row < bottom; row++)
+        for (let i = base + row * w + left; i < base + row * w + right; i++) data[i]! += share;
+    });
+    return [{ ...type, data }];
+  },
+  grad: ({ dy, attrs: { size: _, ...attrs } }, f) => [f.avgPool2d!(dy, attrs)],
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [dy], outputs: [dx], attrs, facts }) => {
+      const count = sizeOf(dx!.shape);
+      const dispatch = poolDispatch(
+        "avgPool2dGrad/gather",
+        averageGradSource,
+        count,
+        dx!.shape,
+        attrs,
+        facts,
+        {
+          bindings: [input(0), output()],
+          bytes: 4 * (count + sizeOf(dy!.shape)),
+          constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
+        },
+      );
+      return [{ name: "gather", dispatches: [dispatch] }];
+    },
+  },
+  // Each of the terms is a quotient, good to 2.5 ulp.
+  tolerance: accumulated(
+    (_, { kernel, stride }) => Math.ceil(kernel[0] / stride[0]) * Math.ceil(kernel[1] / stride[1]),
+    { factor: 2 },
+  ),
+  samples: (s) => [
+    ...GEOMETRIES.map(({ shape, attrs }) => averageGradSample(attrs, shape, (y) => s.randn(...y))),
+    ...averageExtras(() => []).map(({ name, attrs }) => ({
+      ...averageGradSample(attrs, [2, 3, 6, 6], (y) => s.integers(-8, 8, y)),
+      name,
+      exact: true,
+    })),
+  ],
+  errors: gradErrors("avgPool2dGrad", []),
+});
+
+function averageGradSample(
+  attrs: AveragePoolAttrs,
+  shape: readonly number[],
+  draw: (shape: readonly number[]) => NDArray,
+) {
+  const y = inferPool("avgPool2dGrad", type(shape), attrs);
+  return { inputs: [draw(y.shape)], attrs: { ...attrs, size: [shape[2]!, shape[3]!] as Pair } };
+}
+
+/** The mean of each plane: [N, C, H, W] → [N, C]. */
+export const globalAvgPool2d = defineOp({
+  name: "globalAvgPool2d",
+  infer: ([x]) => {
+    if (x!.dtype !== "f32" || x!.shape.length !== 4)
+      throw new ShapeError(`globalAvgPool2d: input is ${showType(x!)}; use f32 [N, C, H, W].`);
+    return [{ shape: x!.shape.slice(0, 2), dtype: "f32" }];
+  },
+  reference: ([x]) => {
+    const shape = x!.shape.slice(0, 2);
+    const plane = x!.shape[2]! * x!.shape[3]!;
+    const data = new Float64Array(sizeOf(shape));
+    for (let o = 0; o < data.length; o++) {
+      let sum = 0;
+      for (let i = o * plane; i < (o + 1) * plane; i++) sum += x!.data[i]!;
+      data[o] = sum / plane;
+    }
+    return [{ shape, dtype: "f32", data }];
+  },
+  implementation: { kind: "composition", compose: ([x], _, f) => [f.mean!(x, { axes: [2, 3] })] },
+  tolerance: accumulated(([x]) => x!.shape[2]! * x!.shape[3]!),
+  samples: (s) => [
+    { inputs: [s.randn(2, 3, 7, 7)] },
+    { inputs: [s.randn(1, 1, 1, 1)] },
+    { inputs: [s.randn(3, 5, 31, 17)] },
+    { name: "integers", inputs: [s.integers(-8, 8, [2, 5, 8, 8])], exact: true },
+  ],
+  errors: [
+    {
+      inputs: [type([2, 3, 4])],
+      message: /globalAvgPool2d: input is f32\[2, 3, 4\]; use f32 \[N, C, H, W\]/,
+    },
+  ],
+});

@@ -1,0 +1,115 @@
+import dropoutSource from "../../shaders/dropout.wgsl?raw";
+import threefry from "../../shaders/functions/threefry.wgsl?raw";
+import { ShapeError } from "../core/errors.ts";
+import type { NDArray } from "../core/ndarray.ts";
+import { threefry2x32 } from "../core/rng.ts";
+import { sameShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
+import { ulps } from "../core/tolerance.ts";
+import { gridOf, input, output, specialize } from "./kernel.ts";
+import { defineOp } from "./op.ts";
+import { type Sampler, type } from "./samples.ts";
+
+export interface DropoutAttrs {
+  /** The share of elements that are dropped, from 0 to less than 1. */
+  readonly p: number;
+  /** Distinguishes layers, so that each has a mask of its own. */
+  readonly layer: number;
+}
+
+/** The 24 random bits of each of `size` elements: element 2i has the first word of counter (i, step), 2i + 1 the second. */
+function forEachBits(
+  size: number,
+  counters: NDArray,
+  layer: number,
+  visit: (index: number, bits: number) => void,
+): void {
+  const [step, seed] = counters.data as Uint32Array;
+  for (let i = 0; i < size; i += 2) {
+    const [first, second] = threefry2x32(seed!, layer, i / 2, step!);
+    visit(i, first >>> 8);
+    if (i + 1 < size) visit(i + 1, second >>> 8);
+  }
+}
+
+function checkCounters(op: string, counters: TensorType, layer: number): void {
+  if (counters.dtype !== "u32" || !sameShape(counters.shape, [4]))
+    throw new ShapeError(`${op}: counters are ${showType(counters)}; use u32[4], step and seed first.`);
+  if (!Number.isInteger(layer) || layer < 0 || layer >= 2 ** 32)
+    throw new ShapeError(`${op}: layer is ${layer}; use a whole number from 0 to 2^32 - 1.`);
+}
+
+const thresholdOf = (p: number) => Math.round(p * 2 ** 24);
+
+/**
+ * Sets elements to 0 with probability p and divides the others by 1 − p. Counters are u32 [step, seed, 0, 0]: the same
+ * ones give the same mask, so the gradient makes it again. Srivastava et al., 2014, in its inverted form.
+ */
+export const dropout = defineOp<DropoutAttrs>({
+  name: "dropout",
+  infer: ([x, counters], { p, layer }) => {
+    if (x!.dtype !== "f32") throw new ShapeError(`dropout: input is ${showType(x!)}; cast it to f32 first.`);
+    checkCounters("dropout", counters!, layer);
+    if (!(p >= 0 && p < 1)) throw new ShapeError(`dropout: p is ${p}; use a number from 0 to less than 1.`);
+    return [{ shape: x!.shape, dtype: "f32" }];
+  },
+  reference: ([x, counters], { p, layer }) => {
+    const data = new Float64Array(x!.data.length);
+    const threshold = thresholdOf(p);
+    forEachBits(data.length, counters!, layer, (i, bits) => {
+      if (bits >= threshold) data[i] = x!.data[i]! / (1 - p);
+    });
+    return [{ shape: x!.shape, dtype: "f32", data }];
+  },
+  grad: ({ dy, inputs: [, counters], attrs }, f) => [f.dropout!(dy, counters, attrs), null],
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [x], attrs: { p, layer }, facts }) => {
+      const count = sizeOf(x!.shape);
+      const pairs = Math.ceil(count / 2);
+      const per = pairs >= 65536 ? 4 : 1;
+      const constants = {
+        COUNT: count,
+        PER: per,
+        LAYER: layer,
+        THRESHOLD: thresholdOf(p),
+        SCALE: 1 / (1 - p),
+      };
+      const dispatch = {
+        kernel: "dropout",
+        source: [threefry, specialize(dropoutSource, constants)].join("\n"),
+        bindings: [input(0), input(1), output()],
+        workgroups: gridOf(Math.ceil(pairs / (64 * per)), facts),
+        bytes: 8 * count,
+      };
+      return [{ name: "pairs", dispatches: [dispatch] }];
+    },
+  },
+  tolerance: ulps(2), // the rounded 1/(1 − p), and the product
+  samples: (s) => [
+    { inputs: [s.randn(2, 3), counters(s, 0, 0)], attrs: { p: 0, layer: 0 } },
+    { inputs: [s.randn(1031), counters(s, 1, 2)], attrs: { p: 0.5, layer: 3 } },
+    { inputs: [s.randn(1), counters(s, 3, 0)], attrs: { p: 0.1, layer: 1 } },
+    { inputs: [s.randn(0, 3), counters(s, 3, 0)], attrs: { p: 0.1, layer: 1 } },
+    { inputs: [s.randn(67, 1021), counters(s, 4e9, 4294967295)], attrs: { p: 0.25, layer: 4294967295 } },
+    { inputs: [s.randn(128, 1024), counters(s, 7, 42)], attrs: { p: 0.9, layer: 2 } },
+  ],
+  errors: [
+    {
+      inputs: [type([2]), type([4], "u32")],
+      attrs: { p: 1, layer: 0 },
+      message: /dropout: p is 1; use a number from 0 to less than 1/,
+    },
+    {
+      inputs: [type([2]), type([2], "u32")],
+      attrs: { p: 0.5, layer: 0 },
+      message: /dropout: counters are u32\[2\]; use u32\[4\], step and seed first/,
+    },
+    {
+      inputs: [type([2]), type([4], "u32")],
+      attrs: { p: 0.5, layer: -1 },
+      message: /dropout: layer is -1; use a whole number/,
+    },
+  ],
+});
+
+const counters = (s: Sampler, step: number, seed: number) => s.values([step, seed, 0, 0], [4], "u32");

@@ -1,0 +1,2 @@
+export * from "./optimizers.ts";
+export * from "./schedules.ts";

@@ -1,0 +1,181 @@
+import { CheckpointError } from "../core/errors.ts";
+import { sameShape, showShape, sizeOf } from "../core/shape.ts";
+import type { Variable } from "../ops/op.ts";
+import type { StoredTensor, TensorFile } from "./safetensors.ts";
+import type { ModelState } from "./state.ts";
+
+/** Where a run stands besides its tensors; strings in the checkpoint's `__metadata__`. */
+export interface Progress {
+  readonly step: number;
+  readonly seed: number;
+  /** Batches that the running statistics have seen: PyTorch's num_batches_tracked. */
+  readonly batchesTracked: number;
+  /** Sums over the epoch so far, so that its means come out the same after a resume. */
+  readonly epoch: { readonly loss: number; readonly correct: number; readonly images: number };
+  /** Kernel variant by op and shapes; the same choices give the same bits. */
+  readonly choices: Readonly<Record<string, string>>;
+  /** What else the run wants to keep: normalisation, model name, … */
+  readonly extra: Readonly<Record<string, string>>;
+}
+
+export interface Checkpoint {
+  /** Parameters and running statistics under PyTorch's names: `load_state_dict(strict=True)` takes it. */
+  readonly model: TensorFile;
+  /** Slots as `<parameter>.<slot>`, and the progress. */
+  readonly optimizer: TensorFile;
+}
+
+const VERSION = "1";
+
+/** Reads a network and its optimizer state back from the device. */
+export async function takeCheckpoint(state: ModelState, progress: Progress): Promise<Checkpoint> {
+  const { backend } = state;
+  const fetch = async (variable: Variable, shape = variable.shape): Promise<StoredTensor> => ({
+    dtype: "F32",
+    shape,
+    data: (await backend.read(variable)) as Float32Array<ArrayBuffer>,
+  });
+  const model = new Map<string, StoredTensor>();
+  for (const variable of [...state.parameterVariables, ...state.bufferVariables])
+    model.set(variable.name, await fetch(variable));
+  for (const path of state.counting)
+    model.set(path === "" ? "num_batches_tracked" : `${path}.num_batches_tracked`, {
+      dtype: "I64",
+      shape: [],
+      data: BigInt64Array.of(BigInt(progress.batchesTracked)),
+    });
+  const slots = new Map<string, StoredTensor>();
+  for (const { variables, slots: arenas } of state.parameterArenas)
+    for (const [k, arena] of arenas.entries())
+      for (const variable of variables)
+        slots.set(
+          `${variable.name}.${state.optimizer.slots[k]}`,
+          await fetch({ ...arena, offset: variable.offset, shape: variable.shape }),
+        );
+  const metadata = {
+    ...progress.extra,
+    format: "pt",
+    descent: VERSION,
+    optimizer: state.optimizer.op,
+    step: String(progress.step),
+    seed: String(progress.seed),
+    batchesTracked: String(progress.batchesTracked),
+    epoch: JSON.stringify(progress.epoch),
+    choices: JSON.stringify(progress.choices),
+  };
+  return {
+    model: { tensors: model, metadata: { ...progress.extra, format: "pt", step: String(progress.step) } },
+    optimizer: { tensors: slots, metadata },
+  };
+}
+
+/** Checks that a file holds exactly the tensors that are wanted, and says which one differs. */
+function match(
+  file: TensorFile,
+  wanted: readonly Variable[],
+  ignored: ReadonlySet<string>,
+  name: string,
+): void {
+  for (const variable of wanted) {
+    const stored = file.tensors.get(variable.name);
+    if (!stored)
+      throw new CheckpointError(
+        `${name} has no tensor "${variable.name}" ${showShape(variable.shape)}; it belongs to another model.`,
+      );
+    if (stored.dtype !== "F32" || !sameShape(stored.shape, variable.shape))
+      throw new CheckpointError(
+        `${name}: "${variable.name}" is ${stored.dtype} ${showShape(stored.shape)}, the model's is F32 ${showShape(variable.shape)}; it belongs to another model.`,
+      );
+  }
+  const names = new Set(wanted.map((v) => v.name));
+  const strange = [...file.tensors.keys()].find((key) => !names.has(key) && !ignored.has(key));
+  if (strange)
+    throw new CheckpointError(
+      `${name} has a tensor "${strange}" that the model does not have; it belongs to another model.`,
+    );
+}
+
+/**
+ * Writes a model file into a network: all of it or, on an error, nothing. Returns num_batches_tracked.
+ * @throws CheckpointError when a tensor is missing, unknown or of another shape.
+ */
+export function restoreModel(state: ModelState, file: TensorFile, name: string): number {
+  const counts = state.counting.map((path) =>
+    path === "" ? "num_batches_tracked" : `${path}.num_batches_tracked`,
+  );
+  const wanted = [...state.parameterVariables, ...state.bufferVariables];
+  match(file, wanted, new Set(counts), name);
+  for (const variable of wanted)
+    state.backend.write(variable, file.tensors.get(variable.name)!.data as Float32Array<ArrayBuffer>);
+  const count = counts.length > 0 ? file.tensors.get(counts[0]!) : undefined;
+  return count?.dtype === "I64" ? Number(count.data[0]) : 0;
+}
+
+/** Writes a whole checkpoint into a network and its optimizer, and returns where the run stood. */
+export function restoreCheckpoint(state: ModelState, checkpoint: Checkpoint, name: string): Progress {
+  const { metadata } = checkpoint.optimizer;
+  const where = `${name}/optimizer.safetensors`;
+  if (metadata.descent !== VERSION)
+    throw new CheckpointError(
+      `${where} was not written by this version of Descent (format ${metadata.descent ?? "none"}, this reads ${VERSION}).`,
+    );
+  if (metadata.optimizer !== state.optimizer.op)
+    throw new CheckpointError(
+      `${where} holds the state of ${metadata.optimizer}, the run uses ${state.optimizer.op}; choose the same optimizer.`,
+    );
+  const slots = state.parameterArenas.flatMap(({ variables, slots: arenas }) =>
+    arenas.flatMap((arena, k) =>
+      variables.map(
+        (v): Variable => ({
+          ...arena,
+          name: `${v.name}.${state.optimizer.slots[k]}`,
+          offset: v.offset,
+          shape: v.shape,
+        }),
+      ),
+    ),
+  );
+  match(checkpoint.optimizer, slots, new Set(), where);
+  const progress = readProgress(metadata, where);
+  if (progress.seed !== state.seed)
+    throw new CheckpointError(
+      `${name} was trained with seed ${progress.seed}, this run has ${state.seed}; use the same seed.`,
+    );
+  restoreModel(state, checkpoint.model, `${name}/model.safetensors`);
+  for (const slot of slots) {
+    const { data } = checkpoint.optimizer.tensors.get(slot.name)!;
+    if (sizeOf(slot.shape) > 0) state.backend.write(slot, data as Float32Array<ArrayBuffer>);
+  }
+  state.resetStats();
+  return progress;
+}
+
+function readProgress(metadata: Readonly<Record<string, string>>, where: string): Progress {
+  try {
+    const {
+      step,
+      seed,
+      batchesTracked,
+      epoch,
+      choices,
+      optimizer: _,
+      descent: __,
+      format: ___,
+      ...extra
+    } = metadata;
+    const progress = {
+      step: Number(step),
+      seed: Number(seed),
+      batchesTracked: Number(batchesTracked),
+      epoch: JSON.parse(epoch!),
+      choices: JSON.parse(choices!),
+      extra,
+    };
+    if (!Number.isInteger(progress.step) || !Number.isInteger(progress.seed)) throw new Error();
+    return progress;
+  } catch {
+    throw new CheckpointError(
+      `${where} does not say at which step and seed the run stood; use an older checkpoint.`,
+    );
+  }
+}

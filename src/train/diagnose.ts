@@ -1,0 +1,41 @@
+import type { Backend } from "../backend/backend.ts";
+import type { NumericArray } from "../core/dtype.ts";
+import { diagnosticProgram, type StepParts } from "./step.ts";
+
+function firstNonFinite(data: NumericArray): number {
+  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i]!)) return i;
+  return -1;
+}
+
+/**
+ * Replays a step with every layer's result and gradient kept and says in a phrase what is not finite first: in the
+ * order of the computation, layer by layer forwards, then the loss, then layer by layer backwards.
+ */
+export async function findNonFinite(
+  backend: Backend,
+  parts: StepParts,
+  counters: NumericArray,
+): Promise<string> {
+  const { program, layers, parameters } = diagnosticProgram(parts);
+  const executable = await backend.compile(program);
+  try {
+    executable.run({ counters });
+    const bad = async (name: string) => firstNonFinite((await executable.fetch(name)).data);
+    for (const [i, layer] of layers.entries()) {
+      const at = await bad(`layer ${i}`);
+      if (at >= 0)
+        return `the activations of layer ${layer.path}, ${layer.module.label}, from element ${at} on`;
+    }
+    if ((await bad("loss")) >= 0) return "the loss, though every layer's activations are finite";
+    for (let i = layers.length - 1; i >= 0; i--) {
+      const at = await bad(`gradient ${i}`);
+      if (at >= 0)
+        return `the gradient in the result of layer ${layers[i]!.path}, ${layers[i]!.module.label}, from element ${at} on`;
+    }
+    for (const [i, name] of parameters.entries())
+      if ((await bad(`parameter ${i}`)) >= 0) return `the gradient of ${name}`;
+    return "the norm of the gradients, which overflows although every gradient is finite";
+  } finally {
+    executable.dispose();
+  }
+}

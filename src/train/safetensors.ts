@@ -1,0 +1,118 @@
+import { CheckpointError } from "../core/errors.ts";
+import { type Shape, showShape, sizeOf } from "../core/shape.ts";
+
+/**
+ * The safetensors format: eight bytes of header length, a JSON header, raw little-endian data. PyTorch, JAX and others
+ * read it. Source: https://github.com/huggingface/safetensors, "Format".
+ */
+export interface TensorFile {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export type StoredTensor =
+  | { readonly dtype: "F32"; readonly shape: Shape; readonly data: Float32Array<ArrayBuffer> }
+  | { readonly dtype: "I64"; readonly shape: Shape; readonly data: BigInt64Array<ArrayBuffer> };
+
+const BYTES: Readonly<Record<string, number>> = { F32: 4, I64: 8, F64: 8, BF16: 2, F16: 2, I32: 4 };
+
+/** Serialises tensors; wide dtypes come first, so that every tensor is aligned. */
+export function encodeTensors(file: TensorFile): Uint8Array<ArrayBuffer> {
+  const entries = [...file.tensors].sort(([, a], [, b]) => BYTES[b.dtype]! - BYTES[a.dtype]!);
+  const header: Record<string, unknown> = { __metadata__: file.metadata };
+  let offset = 0;
+  for (const [name, { dtype, shape, data }] of entries) {
+    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
+    offset += data.byteLength;
+  }
+  let text = new TextEncoder().encode(JSON.stringify(header));
+  const padded = Math.ceil(text.length / 8) * 8;
+  if (padded > text.length) {
+    const spaces = new Uint8Array(padded).fill(0x20);
+    spaces.set(text);
+    text = spaces;
+  }
+  const bytes = new Uint8Array(8 + padded + offset);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(padded), true);
+  bytes.set(text, 8);
+  let at = 8 + padded;
+  for (const [, { data }] of entries) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    at += data.byteLength;
+  }
+  return bytes;
+}
+
+const HEADER_LIMIT = 100_000_000;
+
+/**
+ * Reads a safetensors file; F64, F16, BF16 and I32 become F32 and I64.
+ * @throws CheckpointError that names the file and what is wrong in it.
+ */
+export function decodeTensors(bytes: Uint8Array, name: string): TensorFile {
+  const damaged = (what: string) =>
+    new CheckpointError(`${name} is not a whole safetensors file: ${what}; use another copy.`);
+  if (bytes.length < 8) throw damaged(`it has ${bytes.length} bytes`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = Number(view.getBigUint64(0, true));
+  if (length > HEADER_LIMIT || 8 + length > bytes.length)
+    throw damaged(`its header of ${length} bytes does not fit its ${bytes.length} bytes`);
+  let header: Record<string, unknown>;
+  try {
+    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(8, 8 + length)));
+  } catch {
+    throw damaged("its header is not JSON");
+  }
+  if (typeof header !== "object" || header === null || Array.isArray(header))
+    throw damaged("its header is not an object");
+  const { __metadata__: metadata = {}, ...entries } = header;
+  const tensors = new Map<string, StoredTensor>();
+  for (const [key, value] of Object.entries(entries)) {
+    const {
+      dtype,
+      shape,
+      data_offsets: offsets,
+    } = (value ?? {}) as { dtype?: string; shape?: number[]; data_offsets?: number[] };
+    if (
+      typeof dtype !== "string" ||
+      !Array.isArray(shape) ||
+      !Array.isArray(offsets) ||
+      shape.some((dim) => !Number.isInteger(dim) || dim < 0)
+    )
+      throw damaged(`its entry "${key}" has no dtype, shape and data_offsets`);
+    const width = BYTES[dtype];
+    if (width === undefined)
+      throw new CheckpointError(`${name}: "${key}" is ${dtype}; save it as float32 first.`);
+    const [from, to] = offsets as [number, number];
+    if (to - from !== sizeOf(shape) * width || from < 0 || 8 + length + to > bytes.length)
+      throw damaged(`the data of "${key}" ${showShape(shape)} does not lie within its ${bytes.length} bytes`);
+    const raw = bytes.slice(8 + length + from, 8 + length + to).buffer;
+    tensors.set(key, convert(dtype, shape, raw));
+  }
+  return { tensors, metadata: metadata as Record<string, string> };
+}
+
+function convert(dtype: string, shape: Shape, raw: ArrayBuffer): StoredTensor {
+  if (dtype === "I64") return { dtype, shape, data: new BigInt64Array(raw) };
+  if (dtype === "I32") return { dtype: "I64", shape, data: BigInt64Array.from(new Int32Array(raw), BigInt) };
+  if (dtype === "F32") return { dtype, shape, data: new Float32Array(raw) };
+  if (dtype === "F64") return { dtype: "F32", shape, data: Float32Array.from(new Float64Array(raw)) };
+  const halves = new Uint16Array(raw);
+  const data = new Float32Array(halves.length);
+  if (dtype === "BF16") new Uint32Array(data.buffer).set(Array.from(halves, (h) => h << 16));
+  else
+    halves.forEach((h, i) => {
+      data[i] = halfToNumber(h);
+    });
+  return { dtype: "F32", shape, data };
+}
+
+/** IEEE 754 binary16. */
+function halfToNumber(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >> 10) & 31;
+  const fraction = half & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}

@@ -1,0 +1,115 @@
+import type { Backend } from "../backend/backend.ts";
+import { Random } from "../core/rng.ts";
+import { sizeOf } from "../core/shape.ts";
+import { layOut, read, standalone, wholeArena } from "../graph/node.ts";
+import {
+  type BufferSpec,
+  buffersOf,
+  type Module,
+  modulesOf,
+  type NamedTensor,
+  type ParameterSpec,
+  parametersOf,
+} from "../nn/module.ts";
+import type { Arena, Value, Variable } from "../ops/op.ts";
+import type { Optimizer } from "../optim/optimizers.ts";
+
+/** One flat arena of parameters with the optimizer's slots beside it. */
+export interface ParameterArena {
+  readonly arena: Arena;
+  readonly variables: readonly Variable[];
+  /** As large as the arena, one for each slot of the optimizer. */
+  readonly slots: readonly Variable[];
+}
+
+/** The key of a stream of random numbers that initialises a parameter: apart from those of shuffles. */
+const INIT_STREAM = 0x1000_0000;
+
+/** Everything of a network that lives on the device and outlasts a step. */
+export class ModelState {
+  readonly parameters: readonly NamedTensor<ParameterSpec>[];
+  readonly buffers: readonly NamedTensor<BufferSpec>[];
+  readonly parameterVariables: readonly Variable[];
+  readonly bufferVariables: readonly Variable[];
+  readonly parameterArenas: readonly ParameterArena[];
+  readonly bufferArenas: readonly Arena[];
+  /** (gradient norm, halted, 0, 0): see gradientStats. */
+  readonly stats = standalone("gradient statistics", [4]);
+  /** Modules that count batches, by path. */
+  readonly counting: readonly string[];
+  private readonly variableOf = new Map<Module, Map<string, Variable>>();
+
+  constructor(
+    readonly backend: Backend,
+    readonly model: Module,
+    readonly optimizer: Optimizer,
+    readonly seed: number,
+  ) {
+    this.parameters = parametersOf(model);
+    this.buffers = buffersOf(model);
+    const limit = backend.facts.maxBindingBytes;
+    const shapes = (list: readonly NamedTensor<{ shape: readonly number[] }>[]) =>
+      list.map(({ name, spec }) => ({ name, shape: spec.shape }));
+    const parameters = layOut("parameters", shapes(this.parameters), limit);
+    const buffers = layOut("statistics", shapes(this.buffers), limit);
+    this.parameterVariables = parameters.variables;
+    this.bufferVariables = buffers.variables;
+    this.bufferArenas = buffers.arenas;
+    this.parameterArenas = parameters.arenas.map((arena) => ({
+      arena,
+      variables: parameters.variables.filter((v) => v.arena === arena),
+      slots: optimizer.slots.map((slot) => wholeArena({ ...arena, name: `${slot} of ${arena.name}` })),
+    }));
+    this.counting = modulesOf(model)
+      .filter(({ module }) => module.countsBatches)
+      .map(({ path }) => path);
+    const index = (list: readonly NamedTensor<unknown>[], variables: readonly Variable[]) =>
+      list.forEach(({ module, key }, i) => {
+        const map = this.variableOf.get(module) ?? new Map<string, Variable>();
+        map.set(key, variables[i]!);
+        this.variableOf.set(module, map);
+      });
+    index(this.parameters, this.parameterVariables);
+    index(this.buffers, this.bufferVariables);
+  }
+
+  /** Fills parameters from their initialisers, buffers with their first values and slots with zeros. */
+  initialize(): void {
+    this.parameters.forEach(({ spec }, i) => {
+      this.backend.write(
+        this.parameterVariables[i]!,
+        spec.init(spec.shape, new Random(this.seed, INIT_STREAM + i)),
+      );
+    });
+    this.buffers.forEach(({ spec }, i) => {
+      this.backend.write(this.bufferVariables[i]!, new Float32Array(sizeOf(spec.shape)).fill(spec.value));
+    });
+    for (const { slots } of this.parameterArenas)
+      for (const slot of slots) this.backend.write(slot, new Float32Array(sizeOf(slot.shape)));
+    this.resetStats();
+  }
+
+  /** Clears the halt of a step that was not finite. */
+  resetStats(): void {
+    this.backend.write(this.stats, new Float32Array(4));
+  }
+
+  variable(module: Module, key: string): Variable {
+    const variable = this.variableOf.get(module)?.get(key);
+    if (!variable) throw new Error(`${module.label} has no tensor "${key}" in this network.`);
+    return variable;
+  }
+
+  value(module: Module, key: string): Value {
+    return read(this.variable(module, key));
+  }
+
+  release(): void {
+    for (const { arena, slots } of this.parameterArenas) {
+      this.backend.release(arena);
+      for (const slot of slots) this.backend.release(slot.arena);
+    }
+    for (const arena of this.bufferArenas) this.backend.release(arena);
+    this.backend.release(this.stats.arena);
+  }
+}

@@ -1,0 +1,154 @@
+import { sizeOf } from "../core/shape.ts";
+import type { ResidentData } from "../data/resident.ts";
+import { gradients } from "../graph/autodiff.ts";
+import { f } from "../graph/functions.ts";
+import { feed, read, wholeArena } from "../graph/node.ts";
+import type { Program, Update } from "../graph/program.ts";
+import type { Loss } from "../nn/losses.ts";
+import { Trace, type TracedLayer } from "../nn/module.ts";
+import type { Value, Variable } from "../ops/op.ts";
+import { HYPER_SIZE } from "../ops/update.ts";
+import type { ModelState } from "./state.ts";
+
+/** Rows of the metrics ring; the host reads it before it wraps. */
+export const RING_ROWS = 1024;
+
+/** u32[4]: step, seed, position in the epoch's order, row of the metrics ring. */
+export const counters = () => feed("counters", [4], "u32");
+
+interface Forward {
+  readonly layers: readonly TracedLayer[];
+  readonly trace: Trace;
+  readonly output: Value;
+  readonly target: Value;
+  readonly loss: Value;
+  /** How many predictions are right, f32; 0 where targets are not labels. */
+  readonly correct: Value;
+  readonly counters: Value;
+}
+
+export interface StepParts {
+  readonly state: ModelState;
+  readonly data: ResidentData;
+  readonly order: Variable;
+  readonly lossOf: Loss;
+  readonly batchSize: number;
+}
+
+/** Batch, network, loss and the count of correct predictions. */
+function forward({ state, data, order, lossOf, batchSize }: StepParts, training: boolean): Forward {
+  const counts = counters();
+  const indices = f.window!(read(order), counts, { count: batchSize });
+  const { x, y } = data.batch(indices);
+  const source = {
+    counters: counts,
+    parameter: state.value.bind(state),
+    buffer: state.value.bind(state),
+  };
+  const trace = new Trace(state.model, source, training);
+  const output = trace.run(state.model, x);
+  const loss = lossOf(output, y);
+  const labelled = y.dtype === "i32" && output.shape.length === 2;
+  const correct = labelled
+    ? f.sum!(f.cast!(f.equal!(f.argmax!(output, { axis: 1 }), y), { dtype: "f32" }))
+    : f.constant!({ value: 0, shape: [], dtype: "f32" });
+  return { layers: trace.layers, trace, output, target: y, loss, correct, counters: counts };
+}
+
+/** One training step: forward, backward, clip, update, running statistics, one row of metrics. */
+export function trainingProgram(parts: StepParts, ring: Variable, constants: ConstantTable): Program {
+  const { state } = parts;
+  const { trace, loss, correct, counters: counts } = forward(parts, true);
+  const targets = state.parameterVariables.map(read);
+  const grads = gradients(loss, targets);
+  const packed = state.parameterArenas.map(({ arena, variables }) =>
+    f.pack!(...variables.map((v) => grads[state.parameterVariables.indexOf(v)]!), {
+      offsets: variables.map((v) => v.offset),
+      size: arena.size,
+    }),
+  );
+  const stats = f.gradientStats!(read(state.stats), loss, ...packed);
+  const updates: Update[] = [{ variable: state.stats, value: stats }];
+  const hyper = feed("hyper", [HYPER_SIZE]);
+  state.parameterArenas.forEach(({ arena, slots }, i) => {
+    const params = wholeArena(arena);
+    const results = f.all[state.optimizer.op]!(read(params), packed[i]!, ...slots.map(read), hyper, stats);
+    updates.push({ variable: params, value: results[0]! });
+    slots.forEach((slot, k) => {
+      updates.push({ variable: slot, value: results[1 + k]! });
+    });
+  });
+  updates.push(...statisticUpdates(state, trace, constants, stats));
+  updates.push({ variable: ring, value: f.recordMetrics!(read(ring), counts, loss, correct, stats) });
+  return { name: `training step, batch ${parts.batchSize}`, updates };
+}
+
+/** Makes a variable of `size` zeros with some ranges set: constants that a program reads. */
+export type ConstantTable = (
+  size: number,
+  entries: readonly { offset: number; size: number; value: number }[],
+) => Variable;
+
+function statisticUpdates(state: ModelState, trace: Trace, constants: ConstantTable, stats: Value): Update[] {
+  if (trace.tracked.length === 0) return [];
+  return state.bufferArenas.map((arena) => {
+    const tracked = trace.tracked
+      .map((t) => ({ ...t, variable: state.variable(t.module, t.name) }))
+      .filter((t) => t.variable.arena === arena)
+      .sort((a, b) => a.variable.offset - b.variable.offset);
+    const batch = f.pack!(...tracked.map((t) => t.batch), {
+      offsets: tracked.map((t) => t.variable.offset),
+      size: arena.size,
+    });
+    const table = (kind: "momentum" | "scale") =>
+      constants(
+        arena.size,
+        tracked.map((t) => ({ offset: t.variable.offset, size: sizeOf(t.variable.shape), value: t[kind] })),
+      );
+    const running = wholeArena(arena);
+    const value = f.updateStatistics!(
+      read(running),
+      batch,
+      read(table("momentum")),
+      read(table("scale")),
+      stats,
+    );
+    return { variable: running, value };
+  });
+}
+
+/** One evaluation batch: inference form, one row of metrics. */
+export function evaluationProgram(parts: StepParts, ring: Variable): Program {
+  const { loss, correct, counters: counts } = forward(parts, false);
+  const none = f.constant!({ value: 0, shape: [4], dtype: "f32" });
+  return {
+    name: `evaluation, batch ${parts.batchSize}`,
+    updates: [{ variable: ring, value: f.recordMetrics!(read(ring), counts, loss, correct, none) }],
+  };
+}
+
+/** The forward and backward pass of a step with every layer's result and gradient kept, to find what is not finite. */
+export function diagnosticProgram(parts: StepParts): {
+  program: Program;
+  layers: readonly TracedLayer[];
+  parameters: readonly string[];
+} {
+  const { state } = parts;
+  const { layers, loss } = forward(parts, true);
+  const own = layers.filter((layer) => !layer.module.children);
+  const targets = state.parameterVariables.map(read);
+  const grads = gradients(loss, [...own.map((layer) => layer.output), ...targets]);
+  const outputs: Record<string, Value> = { loss };
+  own.forEach((layer, i) => {
+    outputs[`layer ${i}`] = layer.output;
+    outputs[`gradient ${i}`] = grads[i]!;
+  });
+  targets.forEach((_, i) => {
+    outputs[`parameter ${i}`] = grads[own.length + i]!;
+  });
+  return {
+    program: { name: "diagnosis", outputs },
+    layers: own,
+    parameters: state.parameters.map((p) => p.name),
+  };
+}

@@ -1,0 +1,373 @@
+import type { Backend, Executable } from "../backend/backend.ts";
+import { NonFiniteError, OptionError } from "../core/errors.ts";
+import { Random } from "../core/rng.ts";
+import { channelStatistics, type ImageDataset } from "../data/dataset.ts";
+import { type Normalization, type ResidentData, residentImages } from "../data/resident.ts";
+import { standalone } from "../graph/node.ts";
+import type { Loss } from "../nn/losses.ts";
+import type { Module } from "../nn/module.ts";
+import type { Variable } from "../ops/op.ts";
+import type { Optimizer } from "../optim/optimizers.ts";
+import type { PlanOptions } from "../plan/plan.ts";
+import { type Checkpoint, restoreCheckpoint, restoreModel, takeCheckpoint } from "./checkpoint.ts";
+import { findNonFinite } from "./diagnose.ts";
+import type { TensorFile } from "./safetensors.ts";
+import { ModelState } from "./state.ts";
+import { evaluationProgram, RING_ROWS, type StepParts, trainingProgram } from "./step.ts";
+
+export interface TrainerOptions {
+  readonly device: Backend;
+  readonly model: Module;
+  readonly loss: Loss;
+  readonly optimizer: Optimizer;
+  /** Decides initial parameters, shuffles and dropout. */
+  readonly seed?: number;
+  /** Kernel fusion and choices; the same choices give the same bits. */
+  readonly plan?: PlanOptions;
+}
+
+/** Images, which the trainer uploads once, or data that is on the device already. */
+export type TrainingData = ImageDataset | ResidentData;
+
+export interface FitOptions {
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly validation?: TrainingData;
+  /** Called with every finished step, some steps late: metrics are read in groups. */
+  readonly onStep?: (step: StepMetrics) => void;
+  /** Called while validation runs. */
+  readonly onValidation?: (done: number, total: number) => void;
+  /** Stops after the step in flight; what is trained so far stays. */
+  readonly signal?: AbortSignal;
+}
+
+export interface StepMetrics {
+  /** Steps done, counted from 1 over all epochs. */
+  readonly step: number;
+  readonly epoch: number;
+  readonly loss: number;
+  /** Share of the batch that was predicted right. */
+  readonly accuracy: number;
+  readonly gradientNorm: number;
+  readonly learningRate: number;
+  readonly imagesPerSecond: number;
+}
+
+export interface EpochMetrics {
+  readonly step: number;
+  readonly epoch: number;
+  /** Means over the images of the epoch, each measured as it was trained on. */
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly imagesPerSecond: number;
+  readonly validation?: Evaluation;
+}
+
+export interface Evaluation {
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
+/** The host reads metrics about this often, in milliseconds; between readings nothing waits for the GPU. */
+const READ_INTERVAL = 250;
+/** Shuffles draw from streams of their own, one an epoch. */
+const SHUFFLE_STREAM = 0x2000_0000;
+const EVALUATION_BATCH = 250;
+
+/** Trains a network: compiles its step once per batch size and replays it. */
+export class Trainer {
+  readonly state: ModelState;
+  /** Steps trained so far; it continues over calls of fit and checkpoints. */
+  step = 0;
+  private readonly backend: Backend;
+  private readonly loss: Loss;
+  private planOptions: PlanOptions | undefined;
+  private readonly ring = standalone("metrics ring", [RING_ROWS, 4]);
+  private readonly executables = new Map<string, Promise<Executable>>();
+  private readonly orders = new Map<ResidentData, Variable>();
+  private readonly constants: Variable[] = [];
+  /** Over the current epoch. */
+  private sums = { loss: 0, correct: 0, images: 0 };
+  private readonly uploaded = new Map<ImageDataset, ResidentData>();
+  private normalization: Normalization | undefined;
+  /** Batches that the running statistics had seen at step 0. */
+  private batchesBefore = 0;
+
+  constructor(options: TrainerOptions) {
+    this.backend = options.device;
+    this.loss = options.loss;
+    this.planOptions = options.plan;
+    const seed = options.seed ?? 0;
+    if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32)
+      throw new OptionError(`The seed is ${seed}; use a whole number from 0 to 4294967295.`);
+    this.state = new ModelState(options.device, options.model, options.optimizer, seed);
+    this.state.initialize();
+  }
+
+  /**
+   * Trains until `epochs` epochs are done since step 0, so that a resumed run ends where it would have ended.
+   * Yields after each epoch.
+   * @throws NonFiniteError when a step's loss or gradients are not finite: nothing of that step is applied.
+   */
+  async *fit(data: TrainingData, options: FitOptions): AsyncGenerator<EpochMetrics, void, void> {
+    const train = this.resident(data);
+    const { epochs, batchSize } = options;
+    if (!Number.isInteger(batchSize) || batchSize < 1)
+      throw new OptionError(`The batch size is ${batchSize}; use a whole number of at least 1.`);
+    if (batchSize > train.count)
+      throw new OptionError(
+        `A batch of ${batchSize} is larger than the training set of ${train.count}; use at most ${train.count}.`,
+      );
+    if (!Number.isInteger(epochs) || epochs < 0)
+      throw new OptionError(`The number of epochs is ${epochs}; use a whole number of at least 0.`);
+    const stepsPerEpoch = Math.ceil(train.count / batchSize);
+    const total = stepsPerEpoch * epochs;
+    await this.prepare(train, batchSize);
+    while (this.step < total) {
+      const epoch = Math.floor(this.step / stepsPerEpoch);
+      const metrics = await this.epoch(train, epoch, stepsPerEpoch, total, options);
+      if (!metrics) return;
+      const validation = options.validation ? await this.evaluate(options.validation, options) : undefined;
+      yield validation ? { ...metrics, validation } : metrics;
+      if (options.signal?.aborted) return;
+    }
+  }
+
+  /** The data on the device; images are normalised with the statistics of the first set, which is the training set. */
+  private resident(data: TrainingData): ResidentData {
+    if ("batch" in data) return data;
+    let resident = this.uploaded.get(data);
+    if (!resident) {
+      this.normalization ??= channelStatistics(data);
+      resident = residentImages(this.backend, data, this.normalization);
+      this.uploaded.set(data, resident);
+    }
+    return resident;
+  }
+
+  /** Compiles the steps that a data set and batch size need, ahead of time. */
+  async prepare(data: TrainingData, batchSize: number): Promise<void> {
+    const train = this.resident(data);
+    const rest = train.count % batchSize;
+    await Promise.all([
+      this.trainingStep(train, batchSize),
+      ...(rest > 0 ? [this.trainingStep(train, rest)] : []),
+    ]);
+  }
+
+  /** The compiled step: its plan can be printed. */
+  trainingStep(set: TrainingData, batchSize: number): Promise<Executable> {
+    const data = this.resident(set);
+    const constants = (size: number, entries: readonly { offset: number; size: number; value: number }[]) => {
+      const table = new Float32Array(size);
+      for (const entry of entries) table.fill(entry.value, entry.offset, entry.offset + entry.size);
+      const variable = standalone("batch norm constants", [size]);
+      this.backend.write(variable, table);
+      this.constants.push(variable);
+      return variable;
+    };
+    return this.executable(`train ${data.name} ${batchSize}`, () =>
+      trainingProgram(this.parts(data, batchSize), this.ring, constants),
+    );
+  }
+
+  private executable(key: string, make: () => Parameters<Backend["compile"]>[0]): Promise<Executable> {
+    let executable = this.executables.get(key);
+    if (!executable) {
+      executable = this.backend.compile(make(), this.planOptions);
+      this.executables.set(key, executable);
+    }
+    return executable;
+  }
+
+  private parts(data: ResidentData, batchSize: number): StepParts {
+    return { state: this.state, data, order: this.order(data), lossOf: this.loss, batchSize };
+  }
+
+  /** The order in which a data set is gone through: 0, 1, 2, … until an epoch shuffles it. */
+  private order(data: ResidentData): Variable {
+    let order = this.orders.get(data);
+    if (!order) {
+      order = standalone(`order of ${data.name}`, [data.count], "u32");
+      this.backend.write(
+        order,
+        Uint32Array.from({ length: data.count }, (_, i) => i),
+      );
+      this.orders.set(data, order);
+    }
+    return order;
+  }
+
+  /** The rest of an epoch; nothing when it was stopped. */
+  private async epoch(
+    train: ResidentData,
+    epoch: number,
+    stepsPerEpoch: number,
+    total: number,
+    options: FitOptions,
+  ): Promise<EpochMetrics | undefined> {
+    const { batchSize, signal } = options;
+    const random = new Random(this.state.seed, SHUFFLE_STREAM + epoch);
+    this.backend.write(this.order(train), random.permutation(train.count));
+    const first = this.step - epoch * stepsPerEpoch;
+    if (first === 0) this.sums = { loss: 0, correct: 0, images: 0 };
+    const { sums } = this;
+    let seen = 0;
+    let pending: { step: number; images: number; rate: number }[] = [];
+    let group = 1;
+    let last = performance.now();
+    const began = last;
+    const flush = async () => {
+      if (pending.length === 0) return;
+      const ring = await this.backend.read(this.ring);
+      const now = performance.now();
+      const seconds = (now - last) / 1000;
+      const images = pending.reduce((n, p) => n + p.images, 0);
+      last = now;
+      for (const p of pending) {
+        const at = (p.step % RING_ROWS) * 4;
+        const [loss, correct, norm, halted] = [ring[at]!, ring[at + 1]!, ring[at + 2]!, ring[at + 3]!];
+        if (halted !== 0) await this.explain(train, p.step, p.images, batchSize, stepsPerEpoch);
+        sums.loss += loss * p.images;
+        sums.correct += correct;
+        sums.images += p.images;
+        seen += p.images;
+        this.step = p.step + 1;
+        options.onStep?.({
+          step: this.step,
+          epoch: epoch + 1,
+          loss,
+          accuracy: correct / p.images,
+          gradientNorm: norm,
+          learningRate: p.rate,
+          imagesPerSecond: images / seconds,
+        });
+      }
+      // As many steps as fit between two readings, growing at most fourfold at a time.
+      const perStep = (seconds * 1000) / pending.length;
+      group = Math.max(1, Math.min(RING_ROWS / 2, group * 4, Math.floor(READ_INTERVAL / perStep)));
+      pending = [];
+    };
+
+    for (let i = first; i < stepsPerEpoch && !signal?.aborted; i++) {
+      const step = epoch * stepsPerEpoch + i;
+      const images = Math.min(batchSize, train.count - i * batchSize);
+      const executable = await this.trainingStep(train, images);
+      executable.run(this.feeds(step, i * batchSize, total));
+      pending.push({ step, images, rate: this.state.optimizer.rate(step, total) });
+      if (pending.length >= group) await flush();
+    }
+    await flush();
+    if (sums.images === 0 || (signal?.aborted && this.step < (epoch + 1) * stepsPerEpoch)) return undefined;
+    return {
+      step: this.step,
+      epoch: epoch + 1,
+      loss: sums.loss / sums.images,
+      accuracy: sums.correct / sums.images,
+      imagesPerSecond: (seen / (performance.now() - began)) * 1000,
+    };
+  }
+
+  private feeds(step: number, position: number, total: number) {
+    return {
+      counters: Uint32Array.of(step, this.state.seed, position, step % RING_ROWS),
+      hyper: this.state.optimizer.hyper(step, total),
+    };
+  }
+
+  /** A step was not finite and nothing of it was applied: replays it to say where. */
+  private async explain(
+    train: ResidentData,
+    step: number,
+    images: number,
+    batchSize: number,
+    stepsPerEpoch: number,
+  ): Promise<never> {
+    const position = (step % stepsPerEpoch) * batchSize;
+    const where = await findNonFinite(
+      this.backend,
+      this.parts(train, images),
+      this.feeds(step, position, step + 1).counters,
+    );
+    this.state.resetStats();
+    this.step = step;
+    throw new NonFiniteError(
+      `Step ${step + 1} is not finite: ${where}. Nothing of it was applied; lower the learning rate, clip the gradients or check the data.`,
+    );
+  }
+
+  /** Mean loss and accuracy over every image once, with running statistics and without dropout. */
+  async evaluate(set: TrainingData, options: Pick<FitOptions, "onValidation"> = {}): Promise<Evaluation> {
+    const data = this.resident(set);
+    const size = Math.min(EVALUATION_BATCH, data.count);
+    const batches = Math.ceil(data.count / size);
+    let loss = 0;
+    let correct = 0;
+    let read = 0;
+    const collect = async (done: number) => {
+      const ring = await this.backend.read(this.ring);
+      for (; read < done; read++) {
+        const at = (read % RING_ROWS) * 4;
+        loss += ring[at]! * Math.min(size, data.count - read * size);
+        correct += ring[at + 1]!;
+      }
+      options.onValidation?.(Math.min(data.count, done * size), data.count);
+    };
+    for (let batch = 0; batch < batches; batch++) {
+      const count = Math.min(size, data.count - batch * size);
+      const executable = await this.executable(`evaluate ${data.name} ${count}`, () =>
+        evaluationProgram(this.parts(data, count), this.ring),
+      );
+      executable.run({ counters: Uint32Array.of(0, 0, batch * size, batch % RING_ROWS) });
+      if ((batch + 1) % 8 === 0 || batch === batches - 1) await collect(batch + 1);
+    }
+    return { loss: loss / data.count, accuracy: correct / data.count };
+  }
+
+  /** The network, the optimizer's state and where the run stands. `extra` strings go into the metadata. */
+  async checkpoint(extra: Readonly<Record<string, string>> = {}): Promise<Checkpoint> {
+    const choices: Record<string, string> = { ...Object.fromEntries(this.planOptions?.choices ?? []) };
+    const compiled = this.backend.name === "webgpu" ? this.executables.values() : [];
+    for (const executable of compiled)
+      for (const [key, variant] of (await executable).plan.choices) choices[key] = variant;
+    return takeCheckpoint(this.state, {
+      step: this.step,
+      seed: this.state.seed,
+      batchesTracked: this.batchesBefore + this.step,
+      epoch: this.sums,
+      choices,
+      extra: this.normalization ? { ...extra, normalization: JSON.stringify(this.normalization) } : extra,
+    });
+  }
+
+  /**
+   * Goes back to a checkpoint: parameters, slots, running statistics, step, seed and kernel choices. `name` is what
+   * messages call it.
+   * @throws CheckpointError when it belongs to another model or optimizer; nothing has changed then.
+   */
+  restore(checkpoint: Checkpoint, name: string): Readonly<Record<string, string>> {
+    const progress = restoreCheckpoint(this.state, checkpoint, name);
+    this.step = progress.step;
+    this.batchesBefore = progress.batchesTracked - progress.step;
+    this.sums = { ...progress.epoch };
+    this.planOptions = { ...this.planOptions, choices: new Map(Object.entries(progress.choices)) };
+    const { normalization } = progress.extra;
+    if (normalization) this.normalization = JSON.parse(normalization);
+    return progress.extra;
+  }
+
+  /** Starts from a model file, PyTorch's or Descent's, with fresh optimizer state. */
+  initializeFrom(file: TensorFile, name: string): void {
+    this.batchesBefore = restoreModel(this.state, file, name);
+  }
+
+  /** Frees the network, its optimizer state, its compiled steps and the images it uploaded. */
+  async dispose(): Promise<void> {
+    for (const executable of this.executables.values()) (await executable).dispose();
+    this.executables.clear();
+    for (const variable of [...this.constants, ...this.orders.values(), this.ring])
+      this.backend.release(variable.arena);
+    for (const data of this.uploaded.values()) data.release();
+    this.state.release();
+  }
+}
