@@ -28,8 +28,8 @@ fn main(
   } else {
     g += hyper[1] * p;
   }
-  let m = hyper[2] * first[i] + (1.0 - hyper[2]) * g;
-  let v = hyper[3] * second[i] + (1.0 - hyper[3]) * g * g;
+  let m = hyper[2] * first[i] + hyper[8] * g;
+  let v = hyper[3] * second[i] + hyper[9] * g * g;
   first[i] = m;
   second[i] = v;
   params[i] = p - (rate / hyper[5]) * m / (sqrt(v) / sqrt(hyper[6]) + hyper[4]);

@@ -136,8 +136,7 @@ export const softmaxCrossEntropy = defineOp<CrossEntropyAttrs | undefined>({
       const scale = new Float64Array(labels!.data.length);
       forEachRow(logits!, (row, t, sum) => {
         const mean = t.reduce((a, b) => a - b, 0) / t.length;
-        scale[row] =
-          1 + Math.log(sum) - (1 - smoothing) * (t[labels!.data[row]!] ?? 0) + smoothing * mean;
+        scale[row] = 1 + Math.log(sum) - (1 - smoothing) * (t[labels!.data[row]!] ?? 0) + smoothing * mean;
       });
       return [scale];
     },
@@ -176,10 +175,11 @@ export const softmaxCrossEntropyGrad = defineOp<CrossEntropyAttrs | undefined>({
       return [scale];
     },
   }),
-  samples: (s) => rowSamples(s).map(({ inputs: [logits, labels], ...rest }) => ({
-    inputs: [logits!, labels!, s.randn(labels!.shape[0]!)],
-    ...rest,
-  })),
+  samples: (s) =>
+    rowSamples(s).map(({ inputs: [logits, labels], ...rest }) => ({
+      inputs: [logits!, labels!, s.randn(labels!.shape[0]!)],
+      ...rest,
+    })),
   errors: [
     ...rowErrors("softmaxCrossEntropyGrad", [type([4])]),
     {
@@ -260,7 +260,10 @@ export const softCrossEntropy = defineOp({
     { inputs: [s.randn(0, 3), s.randn(0, 3)] },
   ],
   errors: [
-    { inputs: [type([4, 3]), type([4])], message: /softCrossEntropy: inputs are f32\[4, 3\] and f32\[4\]; use/ },
+    {
+      inputs: [type([4, 3]), type([4])],
+      message: /softCrossEntropy: inputs are f32\[4, 3\] and f32\[4\]; use/,
+    },
     { inputs: [type([4]), type([4])], message: /softCrossEntropy: logits are f32\[4\]; use f32 \[N, C\]/ },
   ],
 });

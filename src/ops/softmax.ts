@@ -15,7 +15,9 @@ function infer(op: string, x: TensorType, { axis }: SoftmaxAttrs): TensorType[] 
   if (x.dtype !== "f32") throw new ShapeError(`${op}: input is ${showType(x)}; cast it to f32 first.`);
   const at = normalizeAxis(op, axis, x.shape.length);
   if (x.shape[at] === 0 && sizeOf(x.shape.filter((_, a) => a !== at)) > 0)
-    throw new ShapeError(`${op}: axis ${at} of ${showShape(x.shape)} is empty; it needs at least one element.`);
+    throw new ShapeError(
+      `${op}: axis ${at} of ${showShape(x.shape)} is empty; it needs at least one element.`,
+    );
   return [{ shape: x.shape, dtype: "f32" }];
 }
 

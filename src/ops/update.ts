@@ -12,7 +12,8 @@ import { type Sampler, type } from "./samples.ts";
 
 /**
  * Places of the hyperparameters in the row that the host writes for every step: learning rate, weight decay, momentum
- * or β₁, β₂, ε, 1 − β₁ᵗ, 1 − β₂ᵗ, and the largest gradient norm (0: no clipping).
+ * or β₁, β₂, ε, 1 − β₁ᵗ, 1 − β₂ᵗ, the largest gradient norm (0: no clipping), 1 − β₁ and 1 − β₂. The last two are the
+ * host's: taken from a float32 β they would lose half their digits.
  */
 export const HYPER = {
   rate: 0,
@@ -24,8 +25,10 @@ export const HYPER = {
   correction1: 5,
   correction2: 6,
   maxNorm: 7,
+  fresh1: 8,
+  fresh2: 9,
 } as const;
-export const HYPER_SIZE = 8;
+export const HYPER_SIZE = 12;
 
 /** What one element's update does: its new parameter and slots. */
 type Rule = (p: number, g: number, slots: number[], h: ArrayLike<number>) => { p: number; slots: number[] };
@@ -111,6 +114,8 @@ function updateSamples(definition: UpdateDefinition, s: Sampler): Sample<undefin
     decay: 0.01,
     beta1: 0.9,
     beta2: 0.99,
+    fresh1: 0.1,
+    fresh2: 0.01,
     epsilon: 1e-8,
     correction1: 0.271,
     correction2: 0.0297,
@@ -132,13 +137,13 @@ function updateOp(definition: UpdateDefinition): OpRecord<undefined> {
         type([64]),
         type([32]),
         ...Array.from({ length: slots }, () => type([64])),
-        type([8]),
+        type([HYPER_SIZE]),
         type([4]),
       ],
       message: new RegExp(`${name}: .* differ; parameters, gradients and slots`),
     },
     {
-      inputs: [...Array.from({ length: 2 + slots }, () => type([7])), type([8]), type([4])],
+      inputs: [...Array.from({ length: 2 + slots }, () => type([7])), type([HYPER_SIZE]), type([4])],
       message: new RegExp(`${name}: .* multiple of 4`),
     },
   ];
@@ -230,8 +235,8 @@ function adamRule(decoupled: boolean): Rule {
     const rate = h[HYPER.rate]!;
     const shrunk = decoupled ? p - rate * h[HYPER.decay]! * p : p;
     const gradient = decoupled ? g : g + h[HYPER.decay]! * p;
-    const first = h[HYPER.beta1]! * m! + (1 - h[HYPER.beta1]!) * gradient;
-    const second = h[HYPER.beta2]! * v! + (1 - h[HYPER.beta2]!) * gradient * gradient;
+    const first = h[HYPER.beta1]! * m! + h[HYPER.fresh1]! * gradient;
+    const second = h[HYPER.beta2]! * v! + h[HYPER.fresh2]! * gradient * gradient;
     const step = (rate / h[HYPER.correction1]!) * first;
     return {
       p: shrunk - step / (Math.sqrt(second) / Math.sqrt(h[HYPER.correction2]!) + h[HYPER.epsilon]!),

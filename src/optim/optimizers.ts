@@ -86,6 +86,8 @@ function adamLike(name: string, op: "adam" | "adamW", options: AdamOptions): Opt
     epsilon: options.eps ?? 1e-8,
     correction1: 1 - beta1 ** (step + 1),
     correction2: 1 - beta2 ** (step + 1),
+    fresh1: 1 - beta1,
+    fresh2: 1 - beta2,
   }));
 }
 

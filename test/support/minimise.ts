@@ -1,0 +1,45 @@
+import type { Backend } from "../../src/backend/backend.ts";
+import { gradients } from "../../src/graph/autodiff.ts";
+import { f } from "../../src/graph/functions.ts";
+import { feed, layOut, read, standalone, wholeArena } from "../../src/graph/node.ts";
+import type { Value } from "../../src/ops/op.ts";
+import { HYPER_SIZE } from "../../src/ops/update.ts";
+import type { Optimizer } from "../../src/optim/optimizers.ts";
+
+/** Minimises a cost of one vector with an optimizer's own kernels, and returns the vector after each step, the start first. */
+export async function minimise(
+  backend: Backend,
+  optimizer: Optimizer,
+  start: readonly number[],
+  cost: (w: Value) => Value,
+  steps: number,
+): Promise<number[][]> {
+  const { arenas, variables } = layOut("w", [{ name: "w", shape: [start.length] }], 2 ** 20);
+  const [arena, variable] = [arenas[0]!, variables[0]!];
+  const stats = standalone("stats", [4]);
+  const slots = optimizer.slots.map((name) => wholeArena({ ...arena, name }));
+  backend.write(variable, Float32Array.from(start));
+  const w = read(variable);
+  const loss = cost(w);
+  const packed = f.pack!(...gradients(loss, [w]), { offsets: [0], size: arena.size });
+  const nextStats = f.gradientStats!(read(stats), loss, packed);
+  const hyper = feed("hyper", [HYPER_SIZE]);
+  const params = wholeArena(arena);
+  const results = f.all[optimizer.op]!(read(params), packed, ...slots.map(read), hyper, nextStats);
+  const executable = await backend.compile({
+    name: "minimise",
+    updates: [
+      { variable: stats, value: nextStats },
+      { variable: params, value: results[0]! },
+      ...slots.map((slot, k) => ({ variable: slot, value: results[1 + k]! })),
+    ],
+  });
+  const path = [[...start]];
+  for (let step = 0; step < steps; step++) {
+    executable.run({ hyper: optimizer.hyper(step, steps) });
+    path.push(Array.from(await backend.read(variable)));
+  }
+  executable.dispose();
+  for (const v of [variable, stats, ...slots]) backend.release(v.arena);
+  return path;
+}
