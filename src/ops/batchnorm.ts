@@ -4,9 +4,23 @@ import gradSumsSource from "../../shaders/batchnorm-grad-sums.wgsl?raw";
 import mergeSource from "../../shaders/batchnorm-merge.wgsl?raw";
 import statisticsSource from "../../shaders/batchnorm-statistics.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
-import { broadcastData, type NDArray } from "../core/ndarray.ts";
+import type { NDArray } from "../core/ndarray.ts";
 import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { accumulated } from "../core/tolerance.ts";
+import {
+  applyScale,
+  type BatchNormAttrs,
+  batchNormScale,
+  besides,
+  checkChannels,
+  checkCount,
+  forEachPlane,
+  gradScale,
+  layoutOf,
+  normalized,
+  statisticsOf,
+  statisticsScale,
+} from "./batchnorm-reference.ts";
 import {
   type AdapterFacts,
   type Dispatch,
@@ -20,96 +34,7 @@ import {
 import { defineOp } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
 
-export interface BatchNormAttrs {
-  /** Added to the variance. */
-  readonly eps: number;
-}
-
-/** x is (batch, channels, length); `count` elements belong to each channel. */
-interface Layout {
-  readonly batch: number;
-  readonly channels: number;
-  readonly length: number;
-  readonly count: number;
-}
-
-function layoutOf(op: string, x: TensorType): Layout {
-  const rank = x.shape.length;
-  if (x.dtype !== "f32" || rank < 2 || rank > 4)
-    throw new ShapeError(`${op}: input is ${showType(x)}; use f32 [N, C], [N, C, L] or [N, C, H, W].`);
-  const [batch, channels, ...rest] = x.shape as [number, number, ...number[]];
-  const length = sizeOf(rest);
-  return { batch, channels, length, count: batch * length };
-}
-
-function checkChannels(op: string, names: readonly string[], inputs: readonly TensorType[], x: TensorType) {
-  const { channels } = layoutOf(op, x);
-  names.forEach((name, i) => {
-    const given = inputs[i]!;
-    if (given.dtype !== "f32" || !sameShape(given.shape, [channels]))
-      throw new ShapeError(
-        `${op}: ${name} is ${showType(given)}; ${showShape(x.shape)} has ${channels} channels, so use f32[${channels}].`,
-      );
-  });
-}
-
-/** A single value has no variance; PyTorch refuses it too. */
-function checkCount(op: string, x: TensorType): Layout {
-  const layout = layoutOf(op, x);
-  if (layout.count < 2)
-    throw new ShapeError(
-      `${op}: ${showShape(x.shape)} has ${layout.count} value(s) for each channel; training needs at least 2, so use a larger batch (or drop the last, smaller one).`,
-    );
-  return layout;
-}
-
-/** The shape in which a tensor of one number for each channel broadcasts against `x`. */
-const besides = (x: Shape): number[] => [1, x[1]!, ...x.slice(2).map(() => 1)];
-
-/** Calls `visit` with each channel and the offset of each of its planes. */
-function forEachPlane(
-  { batch, channels, length }: Layout,
-  visit: (channel: number, offset: number) => void,
-): void {
-  for (let n = 0; n < batch; n++) for (let c = 0; c < channels; c++) visit(c, (n * channels + c) * length);
-}
-
-function statisticsOf(x: NDArray): { mean: Float64Array; variance: Float64Array } {
-  const layout = layoutOf("", x);
-  const mean = new Float64Array(layout.channels);
-  const variance = new Float64Array(layout.channels);
-  forEachPlane(layout, (c, offset) => {
-    let sum = 0;
-    for (let i = offset; i < offset + layout.length; i++) sum += x.data[i]!;
-    mean[c]! += sum / layout.count;
-  });
-  forEachPlane(layout, (c, offset) => {
-    const m = mean[c]!;
-    let sum = 0;
-    for (let i = offset; i < offset + layout.length; i++) sum += (x.data[i]! - m) ** 2;
-    variance[c]! += sum / layout.count;
-  });
-  return { mean, variance };
-}
-
-function normalized(
-  x: NDArray,
-  gamma: ArrayLike<number>,
-  beta: ArrayLike<number>,
-  mean: ArrayLike<number>,
-  variance: ArrayLike<number>,
-  eps: number,
-): NDArray {
-  const layout = layoutOf("", x);
-  const data = new Float64Array(x.data.length);
-  forEachPlane(layout, (c, offset) => {
-    const scale = gamma[c]! / Math.sqrt(variance[c]! + Math.fround(eps));
-    const m = mean[c]!;
-    const b = beta[c]!;
-    for (let i = offset; i < offset + layout.length; i++) data[i] = (x.data[i]! - m) * scale + b;
-  });
-  return { shape: x.shape, dtype: "f32", data };
-}
+export type { BatchNormAttrs };
 
 /** How the elements of each channel are shared out among threads; see batchnorm-statistics.wgsl. */
 function slabsOf(x: TensorType, facts: AdapterFacts, least: number) {
@@ -144,7 +69,8 @@ function slabsOf(x: TensorType, facts: AdapterFacts, least: number) {
 
 const threadsGrid = (threads: number, facts: AdapterFacts) => gridOf(Math.ceil(threads / 64), facts);
 
-const STATISTICS_TILE = 8;
+const STATISTICS_TILE = 4;
+const DIVISORS = Array.from({ length: 15 }, (_, i) => i + 2);
 
 /** Mean and biased variance of each channel over the batch and all positions. */
 export const batchNormStatistics = defineOp({
@@ -225,16 +151,6 @@ const SHAPES: readonly Shape[] = [
   [16, 5, 16, 16],
 ];
 
-/**
- * Magnitudes for the bounds of mean and variance. The mean is a sum of |x|/n. A tile's M2 is relative to itself; merging
- * adds terms δ², δ a difference of two means that are each off by u·mean|x|, and the mean of |δ| is at most σ.
- */
-function statisticsScale(x: NDArray): [Float64Array, Float64Array] {
-  const { variance } = statisticsOf(x);
-  const magnitude = statisticsOf({ ...x, data: x.data.map(Math.abs) }).mean;
-  return [magnitude, variance.map((v, c) => v + Math.sqrt(v) * magnitude[c]!)];
-}
-
 const GRAD_NAMES = ["gamma", "mean", "variance"];
 
 /**
@@ -290,7 +206,7 @@ export const batchNormGrad = defineOp<BatchNormAttrs>({
       const { slabs, threads, constants, vector, width } = slabsOf(x!, facts, 16);
       const size = sizeOf(x!.shape);
       const plane = length / width;
-      const per = [16, 8, 4, 2, 1].find((n) => plane % n === 0 && size / (width * n) >= 2048) ?? 1;
+      const per = Math.max(1, ...DIVISORS.filter((n) => plane % n === 0 && size / (width * n) >= 2048));
       const last = size / (width * per);
       const dispatches: Dispatch[] = [
         {
@@ -367,29 +283,6 @@ function gradSample(s: Sampler, shape: Shape, x: NDArray) {
   };
 }
 
-/** The magnitudes that batchNormGrad's sums add up. */
-function gradScale([x, gamma, mean, variance, dy]: readonly NDArray[], { eps }: BatchNormAttrs) {
-  const layout = layoutOf("", x!);
-  const inverse = Float64Array.from(variance!.data, (v) => 1 / Math.sqrt(v + Math.fround(eps)));
-  const dgamma = new Float64Array(layout.channels);
-  const dbeta = new Float64Array(layout.channels);
-  const each = (visit: (c: number, i: number, d: number, t: number) => void) =>
-    forEachPlane(layout, (c, offset) => {
-      for (let i = offset; i < offset + layout.length; i++)
-        visit(c, i, Math.abs(dy!.data[i]!), Math.abs(x!.data[i]! - mean!.data[c]!) * inverse[c]!);
-    });
-  each((c, _, d, t) => {
-    dbeta[c]! += d;
-    dgamma[c]! += d * t;
-  });
-  const dx = new Float64Array(x!.data.length);
-  each((c, i, d, t) => {
-    const scale = Math.abs(gamma!.data[c]!) * inverse[c]!;
-    dx[i] = scale * (d + (dbeta[c]! + t * dgamma[c]!) / layout.count);
-  });
-  return [dx, dgamma, dbeta];
-}
-
 /**
  * (x − mean)/√(variance + eps) · gamma + beta, where mean and variance are x's own over the batch: the gradient in x
  * accounts for that, and none is left for mean and variance. The other inputs come in a shape that broadcasts to x's.
@@ -442,15 +335,6 @@ export const batchNormApply = defineOp<BatchNormAttrs>({
     },
   ],
 });
-
-function applyScale([x, gamma, beta, mean, variance]: readonly NDArray[], eps: number): Float64Array {
-  const [g, b, m, v] = [gamma!, beta!, mean!, variance!].map((given) => broadcastData(given, x!.shape));
-  return Float64Array.from(
-    x!.data,
-    (value, i) =>
-      (Math.abs(g![i]!) * Math.abs(value - m![i]!)) / Math.sqrt(v![i]! + Math.fround(eps)) + Math.abs(b![i]!),
-  );
-}
 
 /**
  * Normalises each channel by its mean and variance over the batch, then scales and shifts it; gives the result, the mean
@@ -510,22 +394,6 @@ export const batchNorm = defineOp<BatchNormAttrs>({
     },
   ],
 });
-
-/** Beside the roundings of batchNormApply: the errors of mean and variance, as far as y depends on them. */
-function batchNormScale([x, gamma, beta]: readonly NDArray[], { eps }: BatchNormAttrs): ArrayLike<number>[] {
-  const layout = layoutOf("", x!);
-  const { mean, variance } = statisticsOf(x!);
-  const [meanScale, varianceScale] = statisticsScale(x!);
-  const y = new Float64Array(x!.data.length);
-  forEachPlane(layout, (c, offset) => {
-    const v = variance[c]! + Math.fround(eps);
-    const scale = Math.abs(gamma!.data[c]!) / Math.sqrt(v);
-    const stretch = 1 + (0.5 * varianceScale[c]!) / v;
-    for (let i = offset; i < offset + layout.length; i++)
-      y[i] = scale * (meanScale[c]! + Math.abs(x!.data[i]! - mean[c]!) * stretch) + Math.abs(beta!.data[c]!);
-  });
-  return [y, meanScale, varianceScale];
-}
 
 /** Normalises each channel by given statistics: batch norm outside training. */
 export const batchNormInference = defineOp<BatchNormAttrs>({

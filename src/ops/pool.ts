@@ -1,111 +1,31 @@
 import averageSource from "../../shaders/pool-average.wgsl?raw";
 import averageGradSource from "../../shaders/pool-average-grad.wgsl?raw";
+import averageGradPairsSource from "../../shaders/pool-average-grad-pairs.wgsl?raw";
+import averagePairsSource from "../../shaders/pool-average-pairs.wgsl?raw";
 import maxSource from "../../shaders/pool-max.wgsl?raw";
 import maxGradSource from "../../shaders/pool-max-grad.wgsl?raw";
+import maxGradPairsSource from "../../shaders/pool-max-grad-pairs.wgsl?raw";
+import maxPairsSource from "../../shaders/pool-max-pairs.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { accumulated, exact } from "../core/tolerance.ts";
-import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "./kernel.ts";
+import { input, output } from "./kernel.ts";
 import { defineOp } from "./op.ts";
+import { pairsVariant, poolDispatch } from "./pool-kernel.ts";
+import {
+  type AveragePoolAttrs,
+  type AveragePoolGradAttrs,
+  forEachWindow,
+  inferPool,
+  inferPoolGrad,
+  type Pair,
+  type PoolAttrs,
+  type PoolGradAttrs,
+} from "./pool-shape.ts";
 import { type Sampler, type } from "./samples.ts";
 
-type Pair = readonly [number, number];
-
-/** Height first, then width, as everywhere. */
-export interface PoolAttrs {
-  readonly kernel: Pair;
-  readonly stride: Pair;
-  /** Rows and columns added on both sides; at most half the kernel. */
-  readonly padding: Pair;
-}
-
-export interface AveragePoolAttrs extends PoolAttrs {
-  /** Count padding as zeros (the default, as in PyTorch) or average over the part of a window within the image. */
-  readonly countIncludePad?: boolean;
-}
-
-/** What a gradient needs beside the forward attributes: height and width of the image. */
-interface PoolGradAttrs extends PoolAttrs {
-  readonly size: Pair;
-}
-
-interface AveragePoolGradAttrs extends AveragePoolAttrs {
-  readonly size: Pair;
-}
-
-function checkAttrs(op: string, { kernel, stride, padding }: PoolAttrs): void {
-  const whole = (pair: Pair, least: number) =>
-    pair.length === 2 && pair.every((n) => Number.isInteger(n) && n >= least);
-  if (!whole(kernel, 1) || !whole(stride, 1) || !whole(padding, 0))
-    throw new ShapeError(
-      `${op}: kernel [${kernel}], stride [${stride}] and padding [${padding}] must be two whole numbers each, at least 1, 1 and 0.`,
-    );
-  if (padding.some((pad, axis) => pad > kernel[axis]! / 2))
-    throw new ShapeError(
-      `${op}: padding [${padding}] is more than half the kernel [${kernel}]; some windows would hold padding only.`,
-    );
-}
-
-/** Height and width of the result. */
-function pooledSize(op: string, size: Pair, attrs: PoolAttrs): [number, number] {
-  checkAttrs(op, attrs);
-  const { kernel, stride, padding } = attrs;
-  const [h, w] = size.map((dim, axis) => {
-    const room = dim + 2 * padding[axis]! - kernel[axis]!;
-    return dim > 0 && room >= 0 ? Math.floor(room / stride[axis]!) + 1 : 0;
-  });
-  if (h === 0 || w === 0)
-    throw new ShapeError(
-      `${op}: a window of ${kernel.join("×")} does not fit an image of ${size.join("×")} with padding [${padding}]; use a smaller kernel or more padding.`,
-    );
-  return [h!, w!];
-}
-
-function inferPool(op: string, x: TensorType, attrs: PoolAttrs): TensorType {
-  if (x.dtype !== "f32" || x.shape.length !== 4)
-    throw new ShapeError(`${op}: input is ${showType(x)}; use f32 [N, C, H, W].`);
-  const [n, c, h, w] = x.shape as [number, number, number, number];
-  return { shape: [n, c, ...pooledSize(op, [h, w], attrs)], dtype: "f32" };
-}
-
-function inferPoolGrad(op: string, dy: TensorType, attrs: PoolGradAttrs): TensorType {
-  const [oh, ow] = pooledSize(op, attrs.size, attrs);
-  const [n, c, h, w] = dy.shape;
-  if (dy.dtype !== "f32" || dy.shape.length !== 4 || h !== oh || w !== ow)
-    throw new ShapeError(
-      `${op}: dy is ${showType(dy)}; an image of ${attrs.size.join("×")} has a gradient of f32 [N, C, ${oh}, ${ow}].`,
-    );
-  return { shape: [n!, c!, ...attrs.size], dtype: "f32" };
-}
-
-/** Calls `visit` for each window of each plane with its place in the result and its bounds within the image. */
-function forEachWindow(
-  x: readonly number[],
-  attrs: PoolAttrs,
-  visit: (o: number, base: number, top: number, bottom: number, left: number, right: number) => void,
-): void {
-  const [n, c, h, w] = x as [number, number, number, number];
-  const [kh, kw] = attrs.kernel;
-  const [sh, sw] = attrs.stride;
-  const [ph, pw] = attrs.padding;
-  const [oh, ow] = pooledSize("", [h, w], attrs);
-  let o = 0;
-  for (let plane = 0; plane < n * c; plane++)
-    for (let r = 0; r < oh; r++)
-      for (let q = 0; q < ow; q++) {
-        const top = r * sh - ph;
-        const left = q * sw - pw;
-        visit(
-          o++,
-          plane * h * w,
-          Math.max(top, 0),
-          Math.min(top + kh, h),
-          Math.max(left, 0),
-          Math.min(left + kw, w),
-        );
-      }
-}
+export type { AveragePoolAttrs, PoolAttrs };
 
 function maxPoolReference(x: NDArray, attrs: PoolAttrs): NDArray[] {
   const type = inferPool("maxPool2d", x, attrs);
@@ -130,44 +50,6 @@ function maxPoolReference(x: NDArray, attrs: PoolAttrs): NDArray[] {
     { ...type, data },
     { shape: type.shape, dtype: "i32", data: index },
   ];
-}
-
-const PER = 4;
-
-/** The dispatch of a pooling shader over `count` results. */
-function poolDispatch(
-  kernel: string,
-  source: string,
-  count: number,
-  image: readonly number[],
-  attrs: PoolAttrs,
-  facts: AdapterFacts,
-  rest: Pick<Dispatch, "bindings" | "bytes"> & { constants?: Record<string, boolean> },
-): Dispatch {
-  const size: Pair = [image[2]!, image[3]!];
-  const [oh, ow] = pooledSize("", size, attrs);
-  const per = count >= 65536 ? PER : 1;
-  return {
-    kernel,
-    source: specialize(source, {
-      COUNT: count,
-      PER: per,
-      H: size[0],
-      W: size[1],
-      OH: oh,
-      OW: ow,
-      KERNEL_H: attrs.kernel[0],
-      KERNEL_W: attrs.kernel[1],
-      STRIDE_H: attrs.stride[0],
-      STRIDE_W: attrs.stride[1],
-      PAD_H: attrs.padding[0],
-      PAD_W: attrs.padding[1],
-      ...rest.constants,
-    }),
-    bindings: rest.bindings,
-    workgroups: gridOf(Math.ceil(count / (64 * per)), facts),
-    bytes: rest.bytes,
-  };
 }
 
 /** Geometries on which the pools are tried: the usual ones, overlap, padding, strides past the kernel, one element. */
@@ -229,11 +111,18 @@ export const maxPool2d = defineOp<PoolAttrs>({
     kind: "kernel",
     kernel: ({ inputs: [x], outputs: [out], attrs, facts }) => {
       const count = sizeOf(out!.shape);
-      const dispatch = poolDispatch("maxPool2d/window", maxSource, count, x!.shape, attrs, facts, {
+      const rest = {
         bindings: [input(0), output(0), output(1)],
         bytes: 4 * (sizeOf(x!.shape) + 2 * count),
-      });
-      return [{ name: "window", dispatches: [dispatch] }];
+      };
+      const window = poolDispatch("maxPool2d/window", maxSource, count, x!.shape, attrs, facts, rest);
+      return [
+        ...pairsVariant("maxPool2d", maxPairsSource, 4, x!.shape, attrs, facts, {
+          ...rest,
+          constants: { OH: out!.shape[2]! },
+        }),
+        { name: "window", dispatches: [window] },
+      ];
     },
   },
   tolerance: exact,
@@ -288,11 +177,26 @@ export const maxPool2dGrad = defineOp<PoolGradAttrs>({
     kind: "kernel",
     kernel: ({ inputs: [index], outputs: [dx], attrs, facts }) => {
       const count = sizeOf(dx!.shape);
-      const dispatch = poolDispatch("maxPool2dGrad/gather", maxGradSource, count, dx!.shape, attrs, facts, {
+      const rest = {
         bindings: [input(0), input(1), output()],
         bytes: 4 * (count + 2 * sizeOf(index!.shape)),
-      });
-      return [{ name: "gather", dispatches: [dispatch] }];
+      };
+      const gather = poolDispatch(
+        "maxPool2dGrad/gather",
+        maxGradSource,
+        count,
+        dx!.shape,
+        attrs,
+        facts,
+        rest,
+      );
+      return [
+        ...pairsVariant("maxPool2dGrad", maxGradPairsSource, 2, dx!.shape, attrs, facts, {
+          ...rest,
+          constants: { OH: index!.shape[2]! },
+        }),
+        { name: "gather", dispatches: [gather] },
+      ];
     },
   },
   tolerance: accumulated(
@@ -350,12 +254,15 @@ export const avgPool2d = defineOp<AveragePoolAttrs>({
     kind: "kernel",
     kernel: ({ inputs: [x], outputs: [out], attrs, facts }) => {
       const count = sizeOf(out!.shape);
-      const dispatch = poolDispatch("avgPool2d/window", averageSource, count, x!.shape, attrs, facts, {
-        bindings: [input(0), output()],
-        bytes: 4 * (sizeOf(x!.shape) + count),
+      const rest = { bindings: [input(0), output()], bytes: 4 * (sizeOf(x!.shape) + count) };
+      const window = poolDispatch("avgPool2d/window", averageSource, count, x!.shape, attrs, facts, {
+        ...rest,
         constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
       });
-      return [{ name: "window", dispatches: [dispatch] }];
+      return [
+        ...pairsVariant("avgPool2d", averagePairsSource, 4, x!.shape, attrs, facts, rest),
+        { name: "window", dispatches: [window] },
+      ];
     },
   },
   tolerance: accumulated((_, { kernel }) => kernel[0] * kernel[1]),
@@ -400,20 +307,15 @@ export const avgPool2dGrad = defineOp<AveragePoolGradAttrs>({
     kind: "kernel",
     kernel: ({ inputs: [dy], outputs: [dx], attrs, facts }) => {
       const count = sizeOf(dx!.shape);
-      const dispatch = poolDispatch(
-        "avgPool2dGrad/gather",
-        averageGradSource,
-        count,
-        dx!.shape,
-        attrs,
-        facts,
-        {
-          bindings: [input(0), output()],
-          bytes: 4 * (count + sizeOf(dy!.shape)),
-          constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
-        },
-      );
-      return [{ name: "gather", dispatches: [dispatch] }];
+      const rest = { bindings: [input(0), output()], bytes: 4 * (count + sizeOf(dy!.shape)) };
+      const gather = poolDispatch("avgPool2dGrad/gather", averageGradSource, count, dx!.shape, attrs, facts, {
+        ...rest,
+        constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
+      });
+      return [
+        ...pairsVariant("avgPool2dGrad", averageGradPairsSource, 2, dx!.shape, attrs, facts, rest),
+        { name: "gather", dispatches: [gather] },
+      ];
     },
   },
   // Each of the terms is a quotient, good to 2.5 ulp.

@@ -7,7 +7,7 @@ import type { AdapterFacts } from "../../ops/kernel.ts";
 import type { Arena, Variable } from "../../ops/op.ts";
 import { compilePlan, type Plan, type PlanOptions, type PlanStep, type Range } from "../../plan/plan.ts";
 import type { Backend, Executable } from "../backend.ts";
-import { type DeviceRequest, type OpenDevice, openDevice } from "./device.ts";
+import { type DeviceRequest, type OpenDevice, openDevice, settle } from "./device.ts";
 import { PipelineCache } from "./pipelines.ts";
 
 // GPUBufferUsage and GPUMapMode, which Node does not define as globals.
@@ -16,8 +16,6 @@ const COPY_SRC = 4;
 const COPY_DST = 8;
 const STORAGE = 128;
 const MODE_READ = 1;
-
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /**
  * Opens the GPU: the browser's, or Dawn's in Node.
@@ -70,16 +68,19 @@ export class WebGPUBackend implements Backend {
   }
 
   async compile(program: Program, options?: PlanOptions): Promise<WebGPUExecutable> {
-    const plan = compilePlan(program, this.facts, options);
-    const pipelines = await Promise.all(
-      plan.steps.map((step) =>
-        this.pipelines.get(
-          step.source,
-          step.bindings.map((b) => b.access),
-          step.kernel,
-        ),
+    return this.load(compilePlan(program, this.facts, options));
+  }
+
+  /** Makes a plan ready to run: pipelines, buffers and bind groups. */
+  async load(plan: Plan): Promise<WebGPUExecutable> {
+    const compiling = plan.steps.map((step) =>
+      this.pipelines.get(
+        step.source,
+        step.bindings.map((b) => b.access),
+        step.kernel,
       ),
     );
+    const pipelines = await settle(Promise.all(compiling));
     return new WebGPUExecutable(this, plan, pipelines);
   }
 
@@ -178,8 +179,7 @@ export class WebGPUBackend implements Backend {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
       this.device.queue.submit([encoder.finish()]);
-      await this.pause();
-      await staging.mapAsync(MODE_READ, 0, bytes);
+      await settle(staging.mapAsync(MODE_READ, 0, bytes));
       this.check();
       return staging.getMappedRange(0, bytes).slice(0);
     } catch (error) {
@@ -189,29 +189,8 @@ export class WebGPUBackend implements Backend {
     }
   }
 
-  private submitted = 0;
-  private expected = 0;
-
-  /** Notes that work was submitted, for `pause`. */
-  noteSubmit(): void {
-    this.submitted ||= performance.now();
-  }
-
-  /**
-   * Sleeps for most of the time that the submitted work is expected to take. While a promise of Dawn's is pending,
-   * Node spins on it and takes a core from a software driver; a timer does not.
-   */
-  private async pause(): Promise<void> {
-    const started = this.submitted || performance.now();
-    const wait = started + this.expected * 0.9 - performance.now();
-    if (wait > 1) await sleep(Math.min(wait, 1000));
-    await this.device.queue.onSubmittedWorkDone();
-    if (this.submitted) this.expected = performance.now() - started;
-    this.submitted = 0;
-  }
-
   async finish(): Promise<void> {
-    await this.pause();
+    await settle(this.device.queue.onSubmittedWorkDone());
     this.check();
   }
 
@@ -289,7 +268,6 @@ export class WebGPUExecutable implements Executable {
     }
     pass.end();
     device.queue.submit([encoder.finish()]);
-    this.backend.noteSubmit();
   }
 
   /** Gathers all feeds of a run into one write. */

@@ -1,4 +1,4 @@
-import { setGpuSource } from "./device.ts";
+import { setGpuSource, setWaiter } from "./device.ts";
 
 /** Dawn's entry object must stay referenced for the life of the process: collected early, it crashes the process. */
 const kept = globalThis as { __descentDawn?: GPU };
@@ -10,4 +10,24 @@ setGpuSource(async () => {
     kept.__descentDawn = create(["disable-dawn-features=timestamp_quantization"]);
   }
   return kept.__descentDawn;
+});
+
+const word = new Int32Array(new SharedArrayBuffer(4));
+const MILLISECONDS_PER_TURN = 0.3;
+
+/**
+ * While a promise of Dawn's is pending, Node's event loop turns as fast as it can and takes a core from a software
+ * driver, which then computes at half its speed: sleep a moment in every turn.
+ */
+setWaiter(async (promise) => {
+  let pending = true;
+  const end = () => {
+    pending = false;
+  };
+  promise.then(end, end);
+  while (pending) {
+    Atomics.wait(word, 0, 0, MILLISECONDS_PER_TURN);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return promise;
 });

@@ -16,6 +16,18 @@ export function setGpuSource(next: GpuSource): void {
   source = next;
 }
 
+let waiter = <T>(promise: Promise<T>): Promise<T> => promise;
+
+/** Tells the engine how to wait for the GPU; Node's entry point does this at import. */
+export function setWaiter(next: typeof waiter): void {
+  waiter = next;
+}
+
+/** Waits for a promise of WebGPU's. */
+export function settle<T>(promise: Promise<T>): Promise<T> {
+  return waiter(promise);
+}
+
 export interface DeviceRequest {
   readonly powerPreference?: GPUPowerPreference;
 }
