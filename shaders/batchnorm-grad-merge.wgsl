@@ -6,7 +6,7 @@ const SLABS = 1u;
 const COUNT = 1.0; // elements of a channel
 const EPS = 1e-5;
 
-@group(0) @binding(0) var<storage, read> partial: array<vec2f>;
+@group(0) @binding(0) var<storage, read> partial: array<vec4f>;
 @group(0) @binding(1) var<storage, read> gamma: array<f32>;
 @group(0) @binding(2) var<storage, read> mean: array<f32>;
 @group(0) @binding(3) var<storage, read> variance: array<f32>;
@@ -18,9 +18,10 @@ const EPS = 1e-5;
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let channel = id.x;
   if (channel >= CHANNELS) { return; }
-  var sums = vec2f(0.0);
-  for (var slab = 0u; slab < SLABS; slab++) {
-    sums += partial[channel * SLABS + slab];
+  var sums = vec4f(0.0);
+  let first = channel * SLABS;
+  for (var i = first; i < first + SLABS; i++) {
+    sums += partial[i];
   }
   let deviation = inverseSqrt(variance[channel] + EPS);
   let scale = gamma[channel] * deviation;

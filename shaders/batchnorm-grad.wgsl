@@ -21,8 +21,8 @@ fn main(
   let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (id >= TOTAL) { return; }
   let c = coefficients[id / (LENGTH / PER) % CHANNELS];
-  for (var j = 0u; j < PER; j++) {
-    let i = id * PER + j;
+  let first = id * PER;
+  for (var i = first; i < first + PER; i++) {
     dx[i] = c.x * dy[i] + (c.z * (x[i] - c.y) + c.w);
   }
 }

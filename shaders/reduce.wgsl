@@ -1,52 +1,24 @@
-// Sum, mean or maximum over some axes: out[o, slab] = combine of x[base(o) + place(r)] for the slab's share of r.
-//
-// The reduced elements of one output form ROWS rows of COLUMNS elements; a thread walks its slab row by row, so that
-// index arithmetic happens once a row. With SLABS > 1 a second run of this shader (OUTPUTS × SLABS → OUTPUTS) adds the
-// slabs up in their order: deterministic, no atomics.
+// Sum, mean or maximum of `length` vectors, STEP apart. Joined to reduce-threads.wgsl or reduce-workgroup.wgsl.
+// The generated part defines `join` and `combine` (addition or maximum, of Vectors and of Partials) and `total`, which
+// makes a Partial of a Vector.
 
 alias Element = f32;
-const KIND = 0u; // 0 sum, 1 maximum
-const OUTPUTS = 1u;
-const SLABS = 1u;
-const SLAB_ROWS = 1u; // rows of one slab
-const ROWS = 1u;
-const COLUMNS = 1u;
-const COLUMN_STRIDE = 1u;
-const DIVISOR = 1.0; // the mean's count
+const MAXIMUM = false;
+const DIVISOR = 1.0; // the mean's count, in the last pass
+const CHUNK = 64u;
 
-@group(0) @binding(0) var<storage, read> x: array<Element>;
-@group(0) @binding(1) var<storage, read_write> out: array<Element>;
+@group(0) @binding(1) var<storage, read> x: array<Vector>;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) workgroup: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
-  if (id >= OUTPUTS * SLABS) { return; }
-  let base = outputBase(id / SLABS);
-  let first = (id % SLABS) * SLAB_ROWS;
-  let end = min(first + SLAB_ROWS, ROWS);
-  // A maximum starts at an element, not at an infinity that WGSL may assume away; an empty slab repeats row 0.
-  var total = select(Element(0), x[base + rowBase(min(first, ROWS - 1u))], KIND == 1u);
-  for (var row = first; row < end; row++) {
-    let start = base + rowBase(row);
-    // Each row is summed on its own: short chains of additions lose fewer digits.
-    var part = select(Element(0), x[start], KIND == 1u);
-    for (var column = 0u; column < COLUMNS; column++) {
-      let value = x[start + column * COLUMN_STRIDE];
-      if (KIND == 1u) {
-        part = select(part, value, value > part || !(value == value));
-      } else {
-        part += value;
-      }
+fn slab(output: u32, start: u32, length: u32) -> Partial {
+  // A maximum starts at an element, not at an infinity that WGSL may assume away.
+  var all = select(Vector(0), x[place(output, min(start, COUNT - 1u))], MAXIMUM);
+  for (var chunk = 0u; chunk < length; chunk += CHUNK) {
+    // Short chains of additions lose fewer digits.
+    var part = select(Vector(0), all, MAXIMUM);
+    for (var i = chunk; i < min(chunk + CHUNK, length); i++) {
+      part = join(part, x[place(output, start + i * STEP)]);
     }
-    if (KIND == 1u) {
-      total = select(total, part, part > total || !(part == part));
-    } else {
-      total += part;
-    }
+    all = join(all, part);
   }
-  out[id] = total / Element(DIVISOR);
+  return total(all) / Partial(Element(DIVISOR));
 }

@@ -27,6 +27,11 @@ export class CheckpointError extends DescentError {
   override name = "CheckpointError";
 }
 
+/** A file or folder that cannot be written. */
+export class FileError extends DescentError {
+  override name = "FileError";
+}
+
 /** An option, a hyperparameter or a setting with a value that cannot work. */
 export class OptionError extends DescentError {
   override name = "OptionError";

@@ -12,7 +12,8 @@ export const relu = elementwiseOp({
   arity: 1,
   reference: (x) => Math.max(x, 0),
   expression: ([x]) => `select(${x}, 0.0, ${x} < 0.0)`,
-  grad: ({ dy, inputs: [x] }, f) => [f.where!(f.greater!(x, 0), dy, 0)],
+  // By the result, which has the input's sign: the input itself need not be kept.
+  grad: ({ dy, outputs: [y] }, f) => [f.where!(f.greater!(y, 0), dy, 0)],
   tolerance: exact,
   points: KINK,
 });

@@ -16,6 +16,7 @@ import {
   checkCount,
   forEachPlane,
   gradScale,
+  type Layout,
   layoutOf,
   normalized,
   statisticsOf,
@@ -25,51 +26,62 @@ import {
   type AdapterFacts,
   type Dispatch,
   floatLiteral,
-  gridOf,
   input,
   output,
   scratch,
   specialize,
 } from "./kernel.ts";
 import { defineOp } from "./op.ts";
+import {
+  type Reduction,
+  type Sharing,
+  share,
+  slabsFor,
+  suitsWorkgroups,
+  threadsGrid,
+} from "./reduce-kernel.ts";
 import { type Sampler, type } from "./samples.ts";
 
 export type { BatchNormAttrs };
 
-/** How the elements of each channel are shared out among threads; see batchnorm-statistics.wgsl. */
-function slabsOf(x: TensorType, facts: AdapterFacts, least: number) {
-  const { channels, length, count } = layoutOf("", x);
-  const width = length % 4 === 0 ? 4 : 1;
-  const vectors = count / width;
-  const wanted = Math.ceil((facts.software ? 2048 : 65536) / channels);
-  const slabs = Math.max(1, Math.min(wanted, Math.floor(vectors / least)));
-  const slab = Math.ceil(vectors / slabs);
-  const used = Math.ceil(vectors / slab);
-  return {
-    slabs: used,
-    threads: used * channels,
-    vector:
-      width === 4
-        ? "fn total(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }"
-        : "fn total(v: f32) -> f32 { return v; }",
-    constants: {
-      Vector: width === 4 ? "vec4<f32>" : "f32",
-      CHANNELS: channels,
-      LENGTH: length / width,
-      COUNT: vectors,
-      SLABS: used,
-      SPAN: slab,
-      STEP: 1,
-      SLAB: slab,
-      ACROSS: length < 4,
-    },
-    width,
+const TOTAL = {
+  1: "fn total(v: f32) -> f32 { return v; }",
+  4: "fn total(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }",
+};
+
+/** The second pass walks a channel's slabs one after another. */
+const MOST_SLABS = 64;
+
+/** How many elements a thread reads at once. */
+const widthOf = ({ length }: Layout) => (length % 4 === 0 ? 4 : 1);
+
+/** Ways to share the elements of each channel out, the best for this kind of adapter first. */
+function sharings(x: TensorType, facts: AdapterFacts): Sharing[] {
+  const layout = layoutOf("", x);
+  const width = widthOf(layout);
+  const length = layout.length / width;
+  const vector = width === 4 ? "vec4<f32>" : "f32";
+  const reduction: Reduction = {
+    outputs: layout.channels,
+    count: layout.count / width,
+    vector,
+    partial: "vec4<f32>",
+    across: layout.length < 4,
+    functions: [
+      TOTAL[width],
+      "fn place(channel: u32, i: u32) -> u32 {",
+      `  return (i / ${length}u * ${layout.channels}u + channel) * ${length}u + i % ${length}u;`,
+      "}",
+    ].join("\n"),
   };
+  const make = (name: Sharing["name"], least: number) =>
+    share(name, reduction, Math.min(MOST_SLABS, slabsFor(name, reduction, facts, least)), facts);
+  const threads = make("threads", 16);
+  if (!suitsWorkgroups(reduction, facts)) return [threads];
+  const workgroup = make("workgroup", 2048);
+  return facts.software ? [threads, workgroup] : [workgroup, threads];
 }
 
-const threadsGrid = (threads: number, facts: AdapterFacts) => gridOf(Math.ceil(threads / 64), facts);
-
-const STATISTICS_TILE = 4;
 const DIVISORS = Array.from({ length: 15 }, (_, i) => i + 2);
 
 /** Mean and biased variance of each channel over the batch and all positions. */
@@ -102,27 +114,27 @@ export const batchNormStatistics = defineOp({
     kind: "kernel",
     kernel: ({ inputs: [x], facts }) => {
       const { channels } = layoutOf("", x!);
-      const { slabs, threads, constants, vector, width } = slabsOf(x!, facts, 2 * STATISTICS_TILE);
-      const dispatches: Dispatch[] = [
-        {
-          kernel: "batchNorm/statistics",
-          source: [
-            specialize(statisticsSource, { ...constants, WIDTH: width, TILE: STATISTICS_TILE }),
-            vector,
-          ].join("\n"),
-          bindings: [input(0), scratch(0)],
-          workgroups: threadsGrid(threads, facts),
-          bytes: 4 * sizeOf(x!.shape) + 16 * threads,
-        },
-        {
-          kernel: "batchNorm/merge",
-          source: specialize(mergeSource, { CHANNELS: channels, SLABS: slabs }),
-          bindings: [scratch(0, "read"), output(0), output(1)],
-          workgroups: threadsGrid(channels, facts),
-          bytes: 16 * threads + 8 * channels,
-        },
-      ];
-      return [{ name: "registers", dispatches, scratch: [16 * threads] }];
+      const width = widthOf(layoutOf("", x!));
+      return sharings(x!, facts).map(({ name, slabs, workgroups, source }) => ({
+        name,
+        scratch: [16 * slabs * channels],
+        dispatches: [
+          {
+            kernel: `batchNorm/statistics-${name}`,
+            source: source(statisticsSource, { WIDTH: width }),
+            bindings: [scratch(0), input(0)],
+            workgroups,
+            bytes: 4 * sizeOf(x!.shape) + 16 * slabs * channels,
+          },
+          {
+            kernel: "batchNorm/merge",
+            source: specialize(mergeSource, { CHANNELS: channels, SLABS: slabs }),
+            bindings: [scratch(0, "read"), output(0), output(1)],
+            workgroups: threadsGrid(channels, facts),
+            bytes: (16 * slabs + 8) * channels,
+          },
+        ],
+      }));
     },
   },
   tolerance: accumulated(([x]) => layoutOf("", x!).count, { scale: ([x]) => statisticsScale(x!) }),
@@ -202,47 +214,47 @@ export const batchNormGrad = defineOp<BatchNormAttrs>({
   implementation: {
     kind: "kernel",
     kernel: ({ inputs: [x], attrs: { eps }, facts }) => {
-      const { channels, length, count } = layoutOf("", x!);
-      const { slabs, threads, constants, vector, width } = slabsOf(x!, facts, 16);
+      const layout = layoutOf("", x!);
+      const { channels, count } = layout;
       const size = sizeOf(x!.shape);
-      const plane = length / width;
-      const per = Math.max(1, ...DIVISORS.filter((n) => plane % n === 0 && size / (width * n) >= 2048));
-      const last = size / (width * per);
-      const dispatches: Dispatch[] = [
-        {
-          kernel: "batchNormGrad/sums",
-          source: [specialize(gradSumsSource, constants), vector].join("\n"),
-          bindings: [input(0), input(4), input(2), scratch(0)],
-          workgroups: threadsGrid(threads, facts),
-          bytes: 8 * size + 8 * threads,
-        },
-        {
-          kernel: "batchNormGrad/merge",
-          source: specialize(gradMergeSource, {
-            CHANNELS: channels,
-            SLABS: slabs,
-            COUNT: count,
-            EPS: floatLiteral(eps),
-          }),
-          bindings: [scratch(0, "read"), input(1), input(2), input(3), scratch(1), output(1), output(2)],
-          workgroups: threadsGrid(channels, facts),
-          bytes: 8 * threads + 36 * channels,
-        },
-        {
-          kernel: "batchNormGrad/input",
-          source: specialize(gradSource, {
-            Vector: constants.Vector,
-            CHANNELS: channels,
-            LENGTH: plane,
-            TOTAL: last,
-            PER: per,
-          }),
-          bindings: [input(0), input(4), scratch(1, "read"), output(0)],
-          workgroups: threadsGrid(last, facts),
-          bytes: 12 * size,
-        },
-      ];
-      return [{ name: "registers", dispatches, scratch: [8 * threads, 16 * channels] }];
+      const width = widthOf(layout);
+      const plane = layout.length / width;
+      const fits = (n: number) => facts.software && plane % n === 0 && size / (width * n) >= 2048;
+      const per = Math.max(1, ...DIVISORS.filter(fits));
+      const constants = { CHANNELS: channels, LENGTH: plane, PER: per, TOTAL: size / (width * per) };
+      const last: Dispatch = {
+        kernel: "batchNormGrad/input",
+        source: specialize(gradSource, { Vector: width === 4 ? "vec4<f32>" : "f32", ...constants }),
+        bindings: [input(0), input(4), scratch(1, "read"), output(0)],
+        workgroups: threadsGrid(constants.TOTAL, facts),
+        bytes: 12 * size,
+      };
+      return sharings(x!, facts).map(({ name, slabs, workgroups, source }) => ({
+        name,
+        scratch: [16 * slabs * channels, 16 * channels],
+        dispatches: [
+          {
+            kernel: `batchNormGrad/sums-${name}`,
+            source: source(gradSumsSource),
+            bindings: [scratch(0), input(0), input(4), input(2)],
+            workgroups,
+            bytes: 8 * size + 16 * slabs * channels,
+          },
+          {
+            kernel: "batchNormGrad/merge",
+            source: specialize(gradMergeSource, {
+              CHANNELS: channels,
+              SLABS: slabs,
+              COUNT: count,
+              EPS: eps,
+            }),
+            bindings: [scratch(0, "read"), input(1), input(2), input(3), scratch(1), output(1), output(2)],
+            workgroups: threadsGrid(channels, facts),
+            bytes: (16 * slabs + 36) * channels,
+          },
+          last,
+        ],
+      }));
     },
   },
   // Five roundings beside the sums, inverseSqrt's 2 ulp twice among them.

@@ -1,21 +1,13 @@
 import argmaxSource from "../../shaders/argmax.wgsl?raw";
 import argmaxMergeSource from "../../shaders/argmax-merge.wgsl?raw";
-import reduceSource from "../../shaders/reduce.wgsl?raw";
 import { type DType, wgslType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { type NDArray, referenceArray } from "../core/ndarray.ts";
-import {
-  normalizeAxes,
-  normalizeAxis,
-  showShape,
-  sizeOf,
-  stridesOf,
-  type TensorType,
-} from "../core/shape.ts";
+import { normalizeAxes, normalizeAxis, showShape, sizeOf, type TensorType } from "../core/shape.ts";
 import { accumulated, exact } from "../core/tolerance.ts";
-import { offsetCode } from "./elementwise-kernel.ts";
-import { type Dispatch, gridOf, input, type Kernel, output, scratch, specialize } from "./kernel.ts";
+import { gridOf, input, type Kernel, output, scratch, specialize } from "./kernel.ts";
 import { defineOp, type OpTable, type Sample, type Value } from "./op.ts";
+import { reduceVariants, splitAxes } from "./reduce-kernel.ts";
 import { type Sampler, type } from "./samples.ts";
 
 export interface ReduceAttrs {
@@ -33,27 +25,8 @@ function reducedType(name: string, x: TensorType, { axes, keepdims }: ReduceAttr
   return { shape, dtype: x.dtype };
 }
 
-/** Dims and strides of the kept and of the reduced axes, neighbours that are contiguous merged. */
-function split(
-  x: TensorType,
-  axes: readonly number[],
-): { kept: [number, number][]; reduced: [number, number][] } {
-  const strides = stridesOf(x.shape);
-  const merge = (wanted: boolean) => {
-    const list: [number, number][] = [];
-    x.shape.forEach((dim, axis) => {
-      if (axes.includes(axis) !== wanted || dim === 1) return;
-      const last = list.at(-1);
-      if (last && last[1] === dim * strides[axis]!) list[list.length - 1] = [last[0] * dim, strides[axis]!];
-      else list.push([dim, strides[axis]!]);
-    });
-    return list;
-  };
-  return { kept: merge(false), reduced: merge(true) };
-}
-
 function reduceReference(x: NDArray, axes: readonly number[], kind: Kind): NDArray["data"] {
-  const { kept, reduced } = split(x, axes);
+  const { kept, reduced } = splitAxes(x, axes);
   const outputs = kept.reduce((n, [dim]) => n * dim, 1);
   const count =
     reduced.reduce((n, [dim]) => n * dim, 1) * (x.shape.includes(0) && x.data.length === 0 ? 0 : 1);
@@ -89,93 +62,11 @@ function reduceReference(x: NDArray, axes: readonly number[], kind: Kind): NDArr
 const THREADS_WANTED = 4096;
 
 function reduceKernel(kind: Kind): Kernel<ReduceAttrs> {
-  return ({ inputs: [x], outputs: [out], attrs, facts }) => {
-    const { kept, reduced } = split(x!, normalizeAxes(kind, attrs.axes, x!.shape.length));
-    const outputs = sizeOf(out!.shape);
-    const count = sizeOf(x!.shape) / outputs;
-    const dtype = wgslType(x!.dtype);
-    const source = (
-      dims: { kept: [number, number][]; reduced: [number, number][] },
-      slabs: number,
-      slabRows: number,
-      divisor: number,
-    ) => {
-      const [columns, columnStride] = dims.reduced.at(-1) ?? [1, 1];
-      const outer = dims.reduced.slice(0, -1);
-      const rows = outer.reduce((n, [dim]) => n * dim, 1);
-      const functions = [
-        ["outputBase", dims.kept],
-        ["rowBase", outer],
-      ].map(([name, list]) => {
-        const pairs = list as [number, number][];
-        return `fn ${name}(e: u32) -> u32 { return ${offsetCode(
-          pairs.map(([d]) => d),
-          pairs.map(([, s]) => s),
-        )}; }`;
-      });
-      const constants = {
-        Element: dtype,
-        KIND: kind === "max" ? 1 : 0,
-        OUTPUTS: outputs,
-        SLABS: slabs,
-        SLAB_ROWS: slabRows,
-        ROWS: rows,
-        COLUMNS: columns,
-        COLUMN_STRIDE: columnStride,
-        DIVISOR: divisor,
-      };
-      return [specialize(reduceSource, constants), ...functions].join("\n");
-    };
-    const grid = (threads: number) => gridOf(Math.ceil(threads / 64), facts);
-    const divisor = kind === "mean" ? count : 1;
-    const single: Dispatch = {
-      kernel: `${kind}/single`,
-      source: source({ kept, reduced }, 1, Math.max(1, count), divisor),
-      bindings: [input(0), output()],
-      workgroups: grid(outputs),
-      bytes: 4 * (outputs * count + outputs),
-    };
-    const baseline = { name: "single", dispatches: [single] };
-    if (outputs >= THREADS_WANTED || count < 256) return [baseline];
-    // Cut the innermost reduced axis so that there are rows to share out.
-    const [columns, stride] = reduced.at(-1)!;
-    const chunk = largestDivisor(columns, 128);
-    const cut: [number, number][] =
-      chunk === columns
-        ? reduced
-        : [...reduced.slice(0, -1), [columns / chunk, stride * chunk], [chunk, stride]];
-    const rows = cut.slice(0, -1).reduce((n, [dim]) => n * dim, 1);
-    const slabRows = Math.max(1, Math.ceil(rows / Math.ceil(THREADS_WANTED / outputs)));
-    const slabs = Math.ceil(rows / slabRows);
-    if (slabs < 2) return [baseline];
-    const dispatches: Dispatch[] = [
-      {
-        kernel: `${kind}/slabs`,
-        source: source({ kept, reduced: cut }, slabs, slabRows, 1),
-        bindings: [input(0), scratch(0)],
-        workgroups: grid(outputs * slabs),
-        bytes: 4 * outputs * (count + slabs),
-      },
-      {
-        kernel: `${kind}/merge`,
-        source: source({ kept: [[outputs, slabs]], reduced: [[slabs, 1]] }, 1, 1, divisor),
-        bindings: [scratch(0, "read"), output()],
-        workgroups: grid(outputs),
-        bytes: 4 * outputs * (slabs + 1),
-      },
-    ];
-    return [{ name: "slabs", dispatches, scratch: [4 * outputs * slabs] }, baseline];
-  };
+  return ({ inputs: [x], attrs, facts }) =>
+    reduceVariants(kind, x!, normalizeAxes(kind, attrs?.axes, x!.shape.length), facts);
 }
 
-/** The largest divisor of n that is at most `limit`; for a prime n beyond it, 1. */
-function largestDivisor(n: number, limit: number): number {
-  if (n <= limit) return n;
-  for (let d = limit; d > 1; d--) if (n % d === 0) return d;
-  return 1;
-}
-
-const reducedLength = ([x]: readonly NDArray[], { axes }: ReduceAttrs) =>
+const reducedLength = ([x]: readonly NDArray[], { axes }: ReduceAttrs = {}) =>
   normalizeAxes("", axes, x!.shape.length).reduce((n, axis) => n * x!.shape[axis]!, 1);
 
 const LAYOUTS: readonly { shape: readonly number[]; attrs: ReduceAttrs }[] = [
@@ -256,7 +147,7 @@ export const sum = defineOp<ReduceAttrs>({
     ];
   },
   grad: ({ dy, inputs: [x], attrs = {} }, f) => [spread(dy, x!, attrs.axes, f)],
-  implementation: { kind: "kernel", kernel: (c) => reduceKernel("sum")({ ...c, attrs: c.attrs ?? {} }) },
+  implementation: { kind: "kernel", kernel: reduceKernel("sum") },
   tolerance: accumulated(reducedLength),
   samples: (s) => [
     ...reduceSamples(s, (shape) => s.randn(...shape), ["f32", "i32", "u32"]),
@@ -290,7 +181,7 @@ export const mean = defineOp<ReduceAttrs>({
     const count = sizeOf(x!.shape) / sizeOf(dy.shape);
     return [spread(f.div!(dy, count), x!, attrs.axes, f)];
   },
-  implementation: { kind: "kernel", kernel: (c) => reduceKernel("mean")({ ...c, attrs: c.attrs ?? {} }) },
+  implementation: { kind: "kernel", kernel: reduceKernel("mean") },
   tolerance: accumulated(reducedLength),
   samples: (s) => [
     ...reduceSamples(s, (shape) => s.randn(...shape), []),
@@ -298,6 +189,14 @@ export const mean = defineOp<ReduceAttrs>({
   ],
   errors: reduceErrors("mean"),
 });
+
+/** Rows that rise or fall, so that the maximum lies at an end, where a slab that was lost would be missed. */
+function ramp(s: Sampler, slope: number): NDArray {
+  return s.values(
+    Array.from({ length: 2 * 5003 }, (_, i) => slope * (i % 5003)),
+    [2, 5003],
+  );
+}
 
 /** The maximum over axes; equal maxima share the gradient evenly, as torch.amax. */
 export const max = defineOp<ReduceAttrs>({
@@ -326,11 +225,13 @@ export const max = defineOp<ReduceAttrs>({
     const share = f.div!(dy, f.sum!(ties, { axes: attrs.axes, keepdims: attrs.keepdims }));
     return [f.mul!(ties, spread(share, x!, attrs.axes, f))];
   },
-  implementation: { kind: "kernel", kernel: (c) => reduceKernel("max")({ ...c, attrs: c.attrs ?? {} }) },
+  implementation: { kind: "kernel", kernel: reduceKernel("max") },
   tolerance: exact,
   samples: (s) => [
     ...reduceSamples(s, (shape) => s.distinct(...shape), ["i32"]),
     { name: "negative", inputs: [s.uniform(-9, -1, [5, 7])], attrs: { axes: [0] } },
+    { name: "maximum first", inputs: [ramp(s, -1)], attrs: { axes: [1] } },
+    { name: "maximum last", inputs: [ramp(s, 1)], attrs: { axes: [1] } },
     { name: "ties", inputs: [s.integers(-2, 2, [9, 11])], attrs: { axes: [1] }, gradient: false },
   ],
   errors: [
@@ -423,6 +324,8 @@ export const argmax = defineOp<{ axis: number }>({
     { inputs: [s.randn(5, 10)], attrs: { axis: 1 } },
     { inputs: [s.randn(3, 4, 5)], attrs: { axis: 0 } },
     { inputs: [s.integers(0, 3, [17, 9])], attrs: { axis: -1 }, name: "ties" },
+    { name: "maximum first", inputs: [ramp(s, -1)], attrs: { axis: 1 } },
+    { name: "maximum last", inputs: [ramp(s, 1)], attrs: { axis: 1 } },
     { inputs: [s.integers(-99, 99, [2, 5003], "i32")], attrs: { axis: 1 } },
     { inputs: [s.randn(3, 70001)], attrs: { axis: 1 } },
     { inputs: [s.randn(1)], attrs: { axis: 0 } },

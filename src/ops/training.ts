@@ -12,24 +12,24 @@ import { type } from "./samples.ts";
 const NORM_THREADS = 4096;
 
 /**
- * What a step's update needs to know of its gradients: inputs are the last statistics f32[4], the loss and the flat
- * gradients; the result is (norm, halted, 0, 0) in place. Halted becomes 1, and stays 1, when the loss, an element or
+ * What a step's update needs to know of its gradients: inputs are the last statistics f32[2], the loss and the flat
+ * gradients; the result is (norm, halted) in place. Halted becomes 1, and stays 1, when the loss, an element or
  * the norm is not finite.
  */
 export const gradientStats = defineOp<undefined>({
   name: "gradientStats",
   infer: (inputs) => {
     const [stats, loss, ...grads] = inputs;
-    if (!stats || !sameShape(stats.shape, [4]) || !loss || sizeOf(loss.shape) !== 1)
+    if (!stats || !sameShape(stats.shape, [2]) || !loss || sizeOf(loss.shape) !== 1)
       throw new ShapeError(
-        `gradientStats: takes statistics f32[4], a scalar loss and flat gradients, got ${inputs.map(showType).join(" and ")}.`,
+        `gradientStats: takes statistics f32[2], a scalar loss and flat gradients, got ${inputs.map(showType).join(" and ")}.`,
       );
     for (const g of grads)
       if (g.shape.length !== 1 || g.shape[0]! % 4 !== 0)
         throw new ShapeError(
           `gradientStats: ${showType(g)} is not a flat arena whose size is a multiple of 4.`,
         );
-    return [{ shape: [4], dtype: "f32" }];
+    return [{ shape: [2], dtype: "f32" }];
   },
   reference: ([stats, loss, ...grads]) => {
     let squares = 0;
@@ -40,18 +40,8 @@ export const gradientStats = defineOp<undefined>({
         bad ||= !Number.isFinite(value);
       }
     bad ||= !Number.isFinite(Math.fround(squares));
-    return [
-      {
-        shape: [4],
-        dtype: "f32",
-        data: Float64Array.of(
-          Math.sqrt(squares),
-          bad ? 1 : stats!.data[1]!,
-          stats!.data[2]!,
-          stats!.data[3]!,
-        ),
-      },
-    ];
+    const halted = bad ? 1 : stats!.data[1]!;
+    return [{ shape: [2], dtype: "f32", data: Float64Array.of(Math.sqrt(squares), halted) }];
   },
   implementation: {
     kind: "kernel",
@@ -91,22 +81,22 @@ export const gradientStats = defineOp<undefined>({
   // The square root halves the relative error of the sum of squares; S is the norm itself.
   tolerance: accumulated((inputs) => inputs.slice(2).reduce((n, g) => n + g.data.length, 1), {
     scale: ([, , ...grads]) => [
-      [Math.sqrt(grads.reduce((n, g) => n + Array.from(g.data).reduce((a, v) => a + v * v, 0), 0)), 0, 0, 0],
+      [Math.sqrt(grads.reduce((n, g) => n + Array.from(g.data).reduce((a, v) => a + v * v, 0), 0)), 0],
     ],
   }),
   samples: (s) => [
-    { inputs: [s.values([0, 0, 0, 0]), s.randn(), s.randn(64)] },
-    { inputs: [s.values([5, 1, 0, 0]), s.randn(), s.randn(1028), s.randn(320)], name: "halted before" },
-    { inputs: [s.values([0, 0, 0, 0]), s.values([Number.NaN], []), s.randn(64)], name: "loss NaN" },
+    { inputs: [s.values([0, 0]), s.randn(), s.randn(64)] },
+    { inputs: [s.values([5, 1]), s.randn(), s.randn(1028), s.randn(320)], name: "halted before" },
+    { inputs: [s.values([0, 0]), s.values([Number.NaN], []), s.randn(64)], name: "loss NaN" },
     {
-      inputs: [s.values([0, 0, 0, 0]), s.randn(), s.values([1, 2, Number.POSITIVE_INFINITY, 3])],
+      inputs: [s.values([0, 0]), s.randn(), s.values([1, 2, Number.POSITIVE_INFINITY, 3])],
       name: "gradient infinite",
     },
-    { inputs: [s.values([0, 0, 0, 0]), s.randn(), s.randn(64 * 1031)] },
+    { inputs: [s.values([0, 0]), s.randn(), s.randn(64 * 1031)] },
   ],
   errors: [
-    { inputs: [type([3]), type([]), type([64])], message: /gradientStats: takes statistics f32\[4\]/ },
-    { inputs: [type([4]), type([]), type([7])], message: /gradientStats: .* multiple of 4/ },
+    { inputs: [type([3]), type([]), type([64])], message: /gradientStats: takes statistics f32\[2\]/ },
+    { inputs: [type([2]), type([]), type([7])], message: /gradientStats: .* multiple of 4/ },
   ],
 });
 
@@ -118,10 +108,10 @@ export const updateStatistics = defineOp<undefined>({
     if (
       inputs.length !== 5 ||
       [batch, momentum, scale].some((x) => !sameShape(x!.shape, running!.shape)) ||
-      !sameShape(stats!.shape, [4])
+      !sameShape(stats!.shape, [2])
     )
       throw new ShapeError(
-        `updateStatistics: ${inputs.map(showType).join(" and ")} must be four tensors of one shape and f32[4].`,
+        `updateStatistics: ${inputs.map(showType).join(" and ")} must be four tensors of one shape and f32[2].`,
       );
     return [running!];
   },
@@ -157,14 +147,14 @@ export const updateStatistics = defineOp<undefined>({
         s.randn(size),
         s.uniform(0, 1, [size]),
         s.uniform(1, 1.1, [size]),
-        s.values([1, halted, 0, 0]),
+        s.values([1, halted]),
       ],
     });
     return [make(64, 0), make(1031, 0), { ...make(5, 1), name: "halted" }];
   },
   errors: [
     {
-      inputs: [type([3]), type([4]), type([3]), type([3]), type([4])],
+      inputs: [type([3]), type([4]), type([3]), type([3]), type([2])],
       message: /updateStatistics: .* four tensors of one shape/,
     },
   ],
@@ -179,10 +169,10 @@ export const recordMetrics = defineOp<undefined>({
       inputs.length !== 5 ||
       ring!.shape[1] !== 4 ||
       counters!.dtype !== "u32" ||
-      !sameShape(stats!.shape, [4])
+      !sameShape(stats!.shape, [2])
     )
       throw new ShapeError(
-        `recordMetrics: takes a ring f32[rows, 4], counters u32[4], loss, correct and statistics f32[4], got ${inputs.map(showType).join(" and ")}.`,
+        `recordMetrics: takes a ring f32[rows, 4], counters u32[4], loss, correct and statistics f32[2], got ${inputs.map(showType).join(" and ")}.`,
       );
     return [ring!];
   },
@@ -212,12 +202,12 @@ export const recordMetrics = defineOp<undefined>({
   inPlace: [0],
   tolerance: exact,
   samples: (s) => [
-    { inputs: [s.randn(8, 4), s.values([1, 2, 3, 5], [4], "u32"), s.randn(), s.randn(), s.randn(4)] },
-    { inputs: [s.randn(7, 4), s.values([1, 2, 3, 20], [4], "u32"), s.randn(), s.randn(), s.randn(4)] },
+    { inputs: [s.randn(8, 4), s.values([1, 2, 3, 5], [4], "u32"), s.randn(), s.randn(), s.randn(2)] },
+    { inputs: [s.randn(7, 4), s.values([1, 2, 3, 20], [4], "u32"), s.randn(), s.randn(), s.randn(2)] },
   ],
   errors: [
     {
-      inputs: [type([8, 3]), type([4], "u32"), type([]), type([]), type([4])],
+      inputs: [type([8, 3]), type([4], "u32"), type([]), type([]), type([2])],
       message: /recordMetrics: takes a ring f32\[rows, 4\]/,
     },
   ],

@@ -1,4 +1,4 @@
-import { CheckpointError } from "../core/errors.ts";
+import { CheckpointError, NonFiniteError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import type { Variable } from "../ops/op.ts";
 import type { StoredTensor, TensorFile } from "./safetensors.ts";
@@ -27,7 +27,10 @@ export interface Checkpoint {
 
 const VERSION = "1";
 
-/** Reads a network and its optimizer state back from the device. */
+/**
+ * Reads a network and its optimizer state back from the device.
+ * @throws NonFiniteError when the network holds numbers that are not finite: it must not replace a good checkpoint.
+ */
 export async function takeCheckpoint(state: ModelState, progress: Progress): Promise<Checkpoint> {
   const { backend } = state;
   const fetch = async (variable: Variable, shape = variable.shape): Promise<StoredTensor> => ({
@@ -36,8 +39,15 @@ export async function takeCheckpoint(state: ModelState, progress: Progress): Pro
     data: (await backend.read(variable)) as Float32Array<ArrayBuffer>,
   });
   const model = new Map<string, StoredTensor>();
-  for (const variable of [...state.parameterVariables, ...state.bufferVariables])
-    model.set(variable.name, await fetch(variable));
+  for (const variable of [...state.parameterVariables, ...state.bufferVariables]) {
+    const tensor = await fetch(variable);
+    const at = (tensor.data as Float32Array).findIndex((x) => !Number.isFinite(x));
+    if (at >= 0)
+      throw new NonFiniteError(
+        `After step ${progress.step} element ${at} of ${variable.name} is not finite; lower the learning rate, clip the gradients or check the data.`,
+      );
+    model.set(variable.name, tensor);
+  }
   for (const path of state.counting)
     model.set(path === "" ? "num_batches_tracked" : `${path}.num_batches_tracked`, {
       dtype: "I64",
@@ -80,18 +90,18 @@ function match(
     const stored = file.tensors.get(variable.name);
     if (!stored)
       throw new CheckpointError(
-        `${name} has no tensor "${variable.name}" ${showShape(variable.shape)}; it belongs to another model.`,
+        `${name} has no tensor "${variable.name}" ${showShape(variable.shape)}; it belongs to another model, choose the one that it was saved from.`,
       );
     if (stored.dtype !== "F32" || !sameShape(stored.shape, variable.shape))
       throw new CheckpointError(
-        `${name}: "${variable.name}" is ${stored.dtype} ${showShape(stored.shape)}, the model's is F32 ${showShape(variable.shape)}; it belongs to another model.`,
+        `${name}: "${variable.name}" is ${stored.dtype} ${showShape(stored.shape)}, the model's is F32 ${showShape(variable.shape)}; it belongs to another model, choose the one that it was saved from.`,
       );
   }
   const names = new Set(wanted.map((v) => v.name));
   const strange = [...file.tensors.keys()].find((key) => !names.has(key) && !ignored.has(key));
   if (strange)
     throw new CheckpointError(
-      `${name} has a tensor "${strange}" that the model does not have; it belongs to another model.`,
+      `${name} has a tensor "${strange}" that the model does not have; it belongs to another model, choose the one that it was saved from.`,
     );
 }
 
@@ -108,7 +118,7 @@ export function restoreModel(state: ModelState, file: TensorFile, name: string):
   for (const variable of wanted)
     state.backend.write(variable, file.tensors.get(variable.name)!.data as Float32Array<ArrayBuffer>);
   const count = counts.length > 0 ? file.tensors.get(counts[0]!) : undefined;
-  return count?.dtype === "I64" ? Number(count.data[0]) : 0;
+  return count?.dtype === "I64" ? Number(count.data[0] ?? 0n) : 0;
 }
 
 /** Writes a whole checkpoint into a network and its optimizer, and returns where the run stood. */
@@ -150,20 +160,15 @@ export function restoreCheckpoint(state: ModelState, checkpoint: Checkpoint, nam
   return progress;
 }
 
+const isNumberTable = (value: unknown, keys: readonly string[]): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  keys.every((key) => Number.isFinite((value as Record<string, unknown>)[key]));
+
 function readProgress(metadata: Readonly<Record<string, string>>, where: string): Progress {
+  const { step, seed, batchesTracked, epoch, choices, optimizer: _, descent: __, format: ___, ...extra } = metadata;
   try {
-    const {
-      step,
-      seed,
-      batchesTracked,
-      epoch,
-      choices,
-      optimizer: _,
-      descent: __,
-      format: ___,
-      ...extra
-    } = metadata;
-    const progress = {
+    const progress: Progress = {
       step: Number(step),
       seed: Number(seed),
       batchesTracked: Number(batchesTracked),
@@ -171,7 +176,10 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
       choices: JSON.parse(choices!),
       extra,
     };
-    if (!Number.isInteger(progress.step) || !Number.isInteger(progress.seed)) throw new Error();
+    const counts = [progress.step, progress.seed, progress.batchesTracked];
+    if (!counts.every((n) => Number.isSafeInteger(n) && n >= 0)) throw new Error();
+    if (!isNumberTable(progress.epoch, ["loss", "correct", "images"])) throw new Error();
+    if (Object.values(progress.choices).some((choice) => typeof choice !== "string")) throw new Error();
     return progress;
   } catch {
     throw new CheckpointError(

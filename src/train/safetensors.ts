@@ -45,8 +45,16 @@ export function encodeTensors(file: TensorFile): Uint8Array<ArrayBuffer> {
 
 const HEADER_LIMIT = 100_000_000;
 
+interface Entry {
+  readonly key: string;
+  readonly dtype: string;
+  readonly shape: Shape;
+  readonly from: number;
+  readonly to: number;
+}
+
 /**
- * Reads a safetensors file; F64, F16, BF16 and I32 become F32 and I64.
+ * Reads a safetensors file; F64, F16 and BF16 become F32, I32 becomes I64.
  * @throws CheckpointError that names the file and what is wrong in it.
  */
 export function decodeTensors(bytes: Uint8Array, name: string): TensorFile {
@@ -57,39 +65,64 @@ export function decodeTensors(bytes: Uint8Array, name: string): TensorFile {
   const length = Number(view.getBigUint64(0, true));
   if (length > HEADER_LIMIT || 8 + length > bytes.length)
     throw damaged(`its header of ${length} bytes does not fit its ${bytes.length} bytes`);
-  let header: Record<string, unknown>;
-  try {
-    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(8, 8 + length)));
-  } catch {
-    throw damaged("its header is not JSON");
-  }
-  if (typeof header !== "object" || header === null || Array.isArray(header))
-    throw damaged("its header is not an object");
-  const { __metadata__: metadata = {}, ...entries } = header;
+  const { metadata, entries } = readHeader(bytes.subarray(8, 8 + length), damaged);
+  const data = bytes.subarray(8 + length);
+  checkLayout(entries, data.length, damaged);
   const tensors = new Map<string, StoredTensor>();
-  for (const [key, value] of Object.entries(entries)) {
-    const {
-      dtype,
-      shape,
-      data_offsets: offsets,
-    } = (value ?? {}) as { dtype?: string; shape?: number[]; data_offsets?: number[] };
-    if (
-      typeof dtype !== "string" ||
-      !Array.isArray(shape) ||
-      !Array.isArray(offsets) ||
-      shape.some((dim) => !Number.isInteger(dim) || dim < 0)
-    )
-      throw damaged(`its entry "${key}" has no dtype, shape and data_offsets`);
+  for (const { key, dtype, shape, from, to } of entries) {
     const width = BYTES[dtype];
     if (width === undefined)
       throw new CheckpointError(`${name}: "${key}" is ${dtype}; save it as float32 first.`);
-    const [from, to] = offsets as [number, number];
-    if (to - from !== sizeOf(shape) * width || from < 0 || 8 + length + to > bytes.length)
-      throw damaged(`the data of "${key}" ${showShape(shape)} does not lie within its ${bytes.length} bytes`);
-    const raw = bytes.slice(8 + length + from, 8 + length + to).buffer;
-    tensors.set(key, convert(dtype, shape, raw));
+    if (to - from !== sizeOf(shape) * width)
+      throw damaged(`"${key}" has ${to - from} bytes for ${dtype} ${showShape(shape)}`);
+    tensors.set(key, convert(dtype, shape, data.slice(from, to).buffer)); // a copy, because it has to be aligned
   }
-  return { tensors, metadata: metadata as Record<string, string> };
+  return { tensors, metadata };
+}
+
+type Damaged = (what: string) => CheckpointError;
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const areSizes = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
+
+function readHeader(
+  bytes: Uint8Array,
+  damaged: Damaged,
+): { metadata: Record<string, string>; entries: Entry[] } {
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw damaged("its header is not JSON");
+  }
+  if (!isObject(header)) throw damaged("its header is not an object");
+  const { __metadata__: metadata = {}, ...rest } = header;
+  if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string"))
+    throw damaged("its metadata are not strings");
+  const entries = Object.entries(rest).map(([key, value]): Entry => {
+    const { dtype, shape, data_offsets: offsets } = isObject(value) ? value : {};
+    if (typeof dtype !== "string" || !areSizes(shape) || !areSizes(offsets) || offsets.length !== 2)
+      throw damaged(`its entry "${key}" has no dtype, shape and data_offsets`);
+    return { key, dtype, shape, from: offsets[0]!, to: offsets[1]! };
+  });
+  return { metadata: metadata as Record<string, string>, entries };
+}
+
+/** The format wants the tensors to follow each other without a gap, an overlap or a rest. */
+function checkLayout(entries: readonly Entry[], size: number, damaged: Damaged): void {
+  let end = 0;
+  for (const { key, from, to } of [...entries].sort((a, b) => a.from - b.from || a.to - b.to)) {
+    if (to < from || to > size)
+      throw damaged(`the bytes ${from} to ${to} of "${key}" do not lie in its ${size} bytes of data`);
+    if (from !== end)
+      throw damaged(
+        `the data of "${key}" begin at byte ${from} and those of the tensor before it end at ${end}`,
+      );
+    end = to;
+  }
+  if (end !== size) throw damaged(`its tensors end at byte ${end} of ${size} bytes of data`);
 }
 
 function convert(dtype: string, shape: Shape, raw: ArrayBuffer): StoredTensor {

@@ -33,8 +33,8 @@ export class ModelState {
   readonly bufferVariables: readonly Variable[];
   readonly parameterArenas: readonly ParameterArena[];
   readonly bufferArenas: readonly Arena[];
-  /** (gradient norm, halted, 0, 0): see gradientStats. */
-  readonly stats = standalone("gradient statistics", [4]);
+  /** (gradient norm, halted): see gradientStats. */
+  readonly stats = standalone("gradient statistics", [2]);
   /** Modules that count batches, by path. */
   readonly counting: readonly string[];
   private readonly variableOf = new Map<Module, Map<string, Variable>>();
@@ -91,7 +91,7 @@ export class ModelState {
 
   /** Clears the halt of a step that was not finite. */
   resetStats(): void {
-    this.backend.write(this.stats, new Float32Array(4));
+    this.backend.write(this.stats, new Float32Array(2));
   }
 
   variable(module: Module, key: string): Variable {

@@ -120,7 +120,7 @@ function statisticUpdates(state: ModelState, trace: Trace, constants: ConstantTa
 /** One evaluation batch: inference form, one row of metrics. */
 export function evaluationProgram(parts: StepParts, ring: Variable): Program {
   const { loss, correct, counters: counts } = forward(parts, false);
-  const none = f.constant!({ value: 0, shape: [4], dtype: "f32" });
+  const none = f.constant!({ value: 0, shape: [2], dtype: "f32" });
   return {
     name: `evaluation, batch ${parts.batchSize}`,
     updates: [{ variable: ring, value: f.recordMetrics!(read(ring), counts, loss, correct, none) }],

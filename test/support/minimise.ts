@@ -16,7 +16,7 @@ export async function minimise(
 ): Promise<number[][]> {
   const { arenas, variables } = layOut("w", [{ name: "w", shape: [start.length] }], 2 ** 20);
   const [arena, variable] = [arenas[0]!, variables[0]!];
-  const stats = standalone("stats", [4]);
+  const stats = standalone("stats", [2]);
   const slots = optimizer.slots.map((name) => wholeArena({ ...arena, name }));
   backend.write(variable, Float32Array.from(start));
   const w = read(variable);

@@ -1,39 +1,21 @@
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { CheckpointError } from "../../core/errors.ts";
+import { CheckpointError, FileError } from "../../core/errors.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { decodeTensors, encodeTensors, type TensorFile } from "../safetensors.ts";
+import { fileReason, syncFolder, writeSynced } from "./files.ts";
 
 const NAME = /^step-(\d{6,})$/;
+/** A folder being written or removed, with the id of the process that does it. */
+const PARTIAL = /^\.step-\d+\.(\d+)\.(partial|removed)$/;
 const PARTS = ["model", "optimizer"] as const;
 
 const folderOf = (step: number) => `step-${String(step).padStart(6, "0")}`;
 
-async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, "w");
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-/** Some file systems do not sync folders; the rename is then as durable as they make it. */
-async function syncFolder(path: string): Promise<void> {
-  try {
-    const folder = await open(path, "r");
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
-  } catch {}
-}
-
 /**
  * Saves a checkpoint as `DIR/step-000120/`: written under a temporary name, synced and renamed, so that a folder with
  * that name is always whole. Older ones than the newest `keep` are removed.
+ * @throws FileError when the disk does not take it; what was there stays.
  */
 export async function saveCheckpoint(
   directory: string,
@@ -41,21 +23,56 @@ export async function saveCheckpoint(
   checkpoint: Checkpoint,
   keep = 3,
 ): Promise<string> {
-  await mkdir(directory, { recursive: true });
   const target = join(directory, folderOf(step));
   const temporary = join(directory, `.${folderOf(step)}.${process.pid}.partial`);
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary);
-  for (const part of PARTS)
-    await writeSynced(join(temporary, `${part}.safetensors`), encodeTensors(checkpoint[part]));
-  await syncFolder(temporary);
-  await rm(target, { recursive: true, force: true });
-  await rename(temporary, target);
-  await syncFolder(directory);
+  try {
+    await mkdir(directory, { recursive: true });
+    await removeLeftovers(directory);
+    await mkdir(temporary);
+    for (const part of PARTS)
+      await writeSynced(join(temporary, `${part}.safetensors`), encodeTensors(checkpoint[part]));
+    await syncFolder(temporary);
+    // A folder cannot be renamed onto one with files in it.
+    await removeCheckpoint(directory, step, () => rename(temporary, target));
+    await syncFolder(directory);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => {});
+    throw new FileError(
+      `The checkpoint of step ${step} cannot be saved in ${directory} (${fileReason(error)}); make room or make the folder writable, the checkpoints in it are as they were.`,
+      { cause: error },
+    );
+  }
   const steps = await savedSteps(directory);
-  for (const old of steps.slice(0, Math.max(0, steps.length - keep)))
-    await rm(join(directory, folderOf(old)), { recursive: true, force: true });
+  for (const old of steps.slice(0, Math.max(0, steps.length - keep))) await removeCheckpoint(directory, old);
   return target;
+}
+
+/** Removes a checkpoint if it is there; it loses its name first, so that what has the name is always whole. */
+async function removeCheckpoint(directory: string, step: number, meanwhile?: () => Promise<void>) {
+  const aside = join(directory, `.${folderOf(step)}.${process.pid}.removed`);
+  await rename(join(directory, folderOf(step)), aside).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw error;
+  });
+  await meanwhile?.();
+  await rm(aside, { recursive: true, force: true });
+}
+
+/** Removes what a killed process left unfinished; another one that is still at work keeps its folder. */
+async function removeLeftovers(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const writer = Number(PARTIAL.exec(name)?.[1]);
+    if (writer && (writer === process.pid || !isAlive(writer)))
+      await rm(join(directory, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }
 
 /** Steps of the checkpoints in a folder, oldest first. */
@@ -74,7 +91,15 @@ export async function savedSteps(directory: string): Promise<number[]> {
     .sort((a, b) => a - b);
 }
 
-/** Reads one safetensors file. */
+/** Removes all checkpoints of a folder, and nothing else in it. */
+export async function removeCheckpoints(directory: string): Promise<void> {
+  for (const step of await savedSteps(directory)) await removeCheckpoint(directory, step);
+}
+
+/**
+ * Reads one safetensors file.
+ * @throws CheckpointError when it is missing or damaged.
+ */
 export async function readTensors(path: string): Promise<TensorFile> {
   let bytes: Uint8Array;
   try {
@@ -82,10 +107,16 @@ export async function readTensors(path: string): Promise<TensorFile> {
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
     throw new CheckpointError(
-      `${path} ${missing ? "does not exist" : `cannot be read (${(error as Error).message})`}; name a safetensors file.`,
+      `${path} ${missing ? "does not exist" : `cannot be read (${fileReason(error)})`}; name a safetensors file.`,
     );
   }
   return decodeTensors(bytes, path);
+}
+
+/** The path of the newest checkpoint in a folder, if there is one. */
+export async function newestPath(directory: string): Promise<string | undefined> {
+  const step = (await savedSteps(directory)).at(-1);
+  return step === undefined ? undefined : join(directory, folderOf(step));
 }
 
 /**
@@ -93,15 +124,18 @@ export async function readTensors(path: string): Promise<TensorFile> {
  * @throws CheckpointError when there is none or the newest is damaged.
  */
 export async function newestCheckpoint(directory: string): Promise<{ path: string; checkpoint: Checkpoint }> {
-  const step = (await savedSteps(directory)).at(-1);
-  if (step === undefined)
-    throw new CheckpointError(`There is no checkpoint in ${directory}; train without --resume first.`);
-  const path = join(directory, folderOf(step));
+  const path = await newestPath(directory);
+  if (!path)
+    throw new CheckpointError(
+      `There is no checkpoint in ${directory} to go on from; start the training from its beginning.`,
+    );
   try {
     const model = await readTensors(join(path, "model.safetensors"));
     return { path, checkpoint: { model, optimizer: await readTensors(join(path, "optimizer.safetensors")) } };
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;
-    throw new CheckpointError(`${error.message} Delete ${path} to go on from the checkpoint before it.`);
+    const others = (await savedSteps(directory)).length > 1;
+    const remedy = others ? `delete ${path} to go on from the one before it` : "start a new run";
+    throw new CheckpointError(`${error.message.replace(/; [^;]*$/, "")}; ${remedy}.`);
   }
 }

@@ -1,0 +1,53 @@
+// Maximum pooling where windows two columns wide tile the image without overlap: a vec4 of the image is half of two
+// windows. x is (ROWS·KERNEL_H, PAIRS) vec4s, out and index are (ROWS, PAIRS) pairs; two pairs are stored as one vec4.
+// Results as in pool-max.wgsl, which does every geometry.
+
+const COUNT = 1u; // vec4s of the result
+const PER = 1u;
+const OH = 1u;
+const PAIRS = 1u; // pairs in a row of the result
+const KERNEL_H = 1u;
+
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> index: array<vec4i>;
+
+struct Best {
+  value: vec2f,
+  at: vec2i,
+}
+
+fn better(best: Best, v: vec2f, at: vec2i) -> Best {
+  let nan = (bitcast<vec2u>(v) & vec2u(0x7fffffffu)) > vec2u(0x7f800000u);
+  let wins = (v > best.value) | nan;
+  return Best(select(best.value, v, wins), select(best.at, at, wins));
+}
+
+fn pair(q: u32) -> Best {
+  let row = q / PAIRS * KERNEL_H;
+  let column = q % PAIRS;
+  var at = vec2i(i32((row % (OH * KERNEL_H) * PAIRS + column) * 4u)) + vec2i(0, 2);
+  var v = x[row * PAIRS + column];
+  var best = better(Best(v.xz, at), v.yw, at + 1);
+  for (var r = row + 1u; r < row + KERNEL_H; r++) {
+    at += i32(4u * PAIRS);
+    v = x[r * PAIRS + column];
+    best = better(better(best, v.xz, at), v.yw, at + 1);
+  }
+  return best;
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let first = ((workgroup.x + workgroup.y * grid.x) * 64u + lane) * PER;
+  for (var i = first; i < min(first + PER, COUNT); i++) {
+    let a = pair(2u * i);
+    let b = pair(2u * i + 1u);
+    out[i] = vec4f(a.value, b.value);
+    index[i] = vec4i(a.at, b.at);
+  }
+}
