@@ -19,20 +19,21 @@ fn main(
   let row = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (row >= ROWS) { return; }
   let base = row * CLASSES;
+  let end = base + CLASSES;
   var largest = logits[base];
-  for (var k = 1u; k < CLASSES; k++) {
-    largest = max(largest, logits[base + k]);
+  for (var i = base + 1u; i < end; i++) {
+    largest = max(largest, logits[i]);
   }
   var sum = 0.0;
-  for (var k = 0u; k < CLASSES; k++) {
-    sum += exp(logits[base + k] - largest);
+  for (var i = base; i < end; i++) {
+    sum += exp(logits[i] - largest);
   }
   let label = labels[row];
   let valid = label >= 0 && label < i32(CLASSES);
   let nan = 0x7fc00000u;
   let dloss = select(bitcast<f32>(nan), dlosses[row], valid);
-  for (var k = 0u; k < CLASSES; k++) {
-    let target_k = SMOOTHING / f32(CLASSES) + select(0.0, 1.0 - SMOOTHING, i32(k) == label);
-    dlogits[base + k] = (exp(logits[base + k] - largest) / sum - target_k) * dloss;
+  for (var i = base; i < end; i++) {
+    let wanted = SMOOTHING / f32(CLASSES) + select(0.0, 1.0 - SMOOTHING, i == base + u32(label));
+    dlogits[i] = (exp(logits[i] - largest) / sum - wanted) * dloss;
   }
 }

@@ -19,14 +19,15 @@ fn main(
   let row = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (row >= ROWS) { return; }
   let base = row * CLASSES;
+  let end = base + CLASSES;
   var largest = logits[base];
-  for (var k = 1u; k < CLASSES; k++) {
-    largest = max(largest, logits[base + k]);
+  for (var i = base + 1u; i < end; i++) {
+    largest = max(largest, logits[i]);
   }
   var sum = 0.0;
   var linear = 0.0;
-  for (var k = 0u; k < CLASSES; k++) {
-    let t = logits[base + k] - largest;
+  for (var i = base; i < end; i++) {
+    let t = logits[i] - largest;
     sum += exp(t);
     linear += t;
   }

@@ -13,6 +13,8 @@ const A_M = 1u; // from one row of a to the next, in elements
 const A_K = 1u;
 const B_K = 1u;
 const B_N = 1u;
+const C_M = 1u;
+const C_N = 1u;
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
@@ -35,5 +37,5 @@ fn main(
   for (var k = 0u; k < K; k++) {
     total += a[row + k * A_K] * b[column + k * B_K];
   }
-  c[id] = total;
+  c[batch * M * N + m * C_M + n * C_N] = total;
 }

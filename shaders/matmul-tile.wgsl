@@ -9,6 +9,8 @@ const A_M = 1u;
 const A_K = 1u;
 const B_K = 1u;
 const B_N = 1u;
+const C_M = 1u;
+const C_N = 1u;
 const ROWS = 8u;
 const COLUMNS = 8u;
 const SLABS = 1u;
@@ -48,11 +50,11 @@ fn main(
       }
     }
   }
-  let base = ((slab * BATCH + batch) * M + m) * N + n;
+  let base = (slab * BATCH + batch) * M * N;
   for (var i = 0u; i < ROWS; i++) { // unroll
     for (var j = 0u; j < COLUMNS; j++) { // unroll
       if (m + i < M && n + j < N) {
-        c[base + i * N + j] = total[i * COLUMNS + j];
+        c[base + (m + i) * C_M + (n + j) * C_N] = total[i * COLUMNS + j];
       }
     }
   }

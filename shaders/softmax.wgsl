@@ -17,21 +17,22 @@ fn main(
   let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (id >= OUTER * INNER) { return; }
   let base = id / INNER * (LENGTH * INNER) + id % INNER;
+  let end = base + LENGTH * INNER;
   var largest = x[base];
-  for (var k = 1u; k < LENGTH; k++) {
-    largest = max(largest, x[base + k * INNER]);
+  for (var i = base + INNER; i < end; i += INNER) {
+    largest = max(largest, x[i]);
   }
   var sum = 0.0;
-  for (var k = 0u; k < LENGTH; k++) {
-    sum += exp(x[base + k * INNER] - largest);
+  for (var i = base; i < end; i += INNER) {
+    sum += exp(x[i] - largest);
   }
   let log_sum = log(sum);
-  for (var k = 0u; k < LENGTH; k++) {
-    let t = x[base + k * INNER] - largest;
+  for (var i = base; i < end; i += INNER) {
+    let t = x[i] - largest;
     if (LOGARITHM) {
-      out[base + k * INNER] = t - log_sum;
+      out[i] = t - log_sum;
     } else {
-      out[base + k * INNER] = exp(t) / sum;
+      out[i] = exp(t) / sum;
     }
   }
 }

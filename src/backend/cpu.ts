@@ -75,6 +75,8 @@ class CpuBackend implements Backend {
   }
 
   async read(variable: Variable): Promise<NumericArray> {
+    // Lets timers and signals run, as waiting for a GPU does; else Ctrl-C would be heard only at the end.
+    await new Promise((resolve) => setTimeout(resolve));
     return this.view(variable).slice();
   }
 

@@ -5,12 +5,12 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** Ends with one sentence for the user's mistakes; anything else is a bug of ours and says how to report it. */
+/** Ends with one sentence for the user's mistakes; anything else is a bug of ours and says how to see where. */
 export function fail(error: unknown, json: boolean): never {
-  const known = error instanceof DescentError;
-  const message = known
-    ? error.message
-    : `Something went wrong inside Descent (${error instanceof Error ? error.message : String(error)}); set DESCENT_DEBUG=1 to see where.`;
+  const message =
+    error instanceof DescentError
+      ? error.message
+      : `Something went wrong inside Descent (${error instanceof Error ? error.message : String(error)}); set DESCENT_DEBUG=1 to see where.`;
   if (json) printJson({ error: message });
   process.stderr.write(`descent: ${message}\n`);
   if (process.env.DESCENT_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);

@@ -1,56 +1,75 @@
-import { appendFile, mkdir, open, readFile, rename, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CheckpointError, OptionError } from "../core/errors.ts";
+import { CheckpointError, FileError, OptionError } from "../core/errors.ts";
 import { curvesSvg, type MetricsLine } from "../train/curves.ts";
+import { newestPath, removeCheckpoints } from "../train/node/checkpoint-files.ts";
+import { fileReason, replaceFile } from "../train/node/files.ts";
+import { parseConfig, type TrainConfig } from "./train-config.ts";
 
 /** The files of one run: `config.json`, `metrics.jsonl`, `checkpoints/` and `curves.svg`. */
 export class RunFolder {
   readonly checkpoints: string;
+  private readonly configPath: string;
   private readonly metricsPath: string;
   private lines: MetricsLine[] = [];
   private unwritten: string[] = [];
 
   constructor(readonly path: string) {
     this.checkpoints = join(path, "checkpoints");
+    this.configPath = join(path, "config.json");
     this.metricsPath = join(path, "metrics.jsonl");
   }
 
-  /** Starts a run's files anew. */
-  async begin(config: unknown): Promise<void> {
-    try {
-      await mkdir(this.path, { recursive: true });
-      await writeFile(join(this.path, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
-      await writeFile(this.metricsPath, "");
-    } catch (error) {
+  /**
+   * Checks, without touching anything, that a new run may be written here.
+   * @throws OptionError when a file is in the way or the folder holds a run that nobody said to overwrite.
+   */
+  async check(overwrite: boolean): Promise<void> {
+    const entry = await stat(this.path).catch(() => undefined);
+    if (entry && !entry.isDirectory())
+      throw new OptionError(`${this.path} is a file, not a folder; choose another place with --out.`);
+    const newest = await newestPath(this.checkpoints);
+    if (newest && !overwrite)
       throw new OptionError(
-        `Cannot write to ${this.path} (${(error as Error).message}); choose another folder with --out.`,
+        `${this.path} holds a run with checkpoints; go on with it by --resume ${this.path}, choose another folder with --out, or replace it by --overwrite.`,
       );
-    }
+    const names = entry ? await readdir(this.path) : [];
+    if (names.includes("config.json") && !names.includes("metrics.jsonl"))
+      throw new OptionError(
+        `${this.configPath} is there and no run that it belongs to; move it away, or choose another folder with --out.`,
+      );
   }
 
-  async readConfig<T>(): Promise<T> {
-    const path = join(this.path, "config.json");
+  /** Starts a run's files anew; an older run's checkpoints go, and nothing else. */
+  async begin(config: TrainConfig): Promise<void> {
+    await this.writing(async () => {
+      await mkdir(this.path, { recursive: true });
+      await removeCheckpoints(this.checkpoints);
+      await writeFile(this.metricsPath, "");
+    });
+    await this.writeConfig(config);
+  }
+
+  async writeConfig(config: TrainConfig): Promise<void> {
+    await this.writing(() => replaceFile(this.configPath, `${JSON.stringify(config, null, 2)}\n`));
+  }
+
+  /** @throws CheckpointError when it is missing or damaged. */
+  async readConfig(): Promise<TrainConfig> {
     let text: string;
     try {
-      text = await readFile(path, "utf8");
-    } catch {
+      text = await readFile(this.configPath, "utf8");
+    } catch (error) {
       throw new CheckpointError(
-        `${path} does not exist; give --resume the folder of a run, e.g. runs/cifar10.`,
+        `${this.configPath} cannot be read (${fileReason(error)}); give --resume the folder of a run, e.g. runs/cifar10.`,
       );
     }
-    try {
-      return JSON.parse(text) as T;
-    } catch {
-      throw new CheckpointError(`${path} is not JSON; restore it, or start a new run with --out.`);
-    }
+    return parseConfig(text, this.configPath);
   }
 
   /** Keeps the metrics up to `step`: later ones were written after the checkpoint and will be measured again. */
   async continueFrom(step: number): Promise<void> {
-    let text = "";
-    try {
-      text = await readFile(this.metricsPath, "utf8");
-    } catch {}
+    const text = await readFile(this.metricsPath, "utf8").catch(() => "");
     this.lines = text.split("\n").flatMap((line): MetricsLine[] => {
       try {
         const metrics = JSON.parse(line) as MetricsLine;
@@ -59,12 +78,8 @@ export class RunFolder {
         return []; // an empty or half-written last line
       }
     });
-    const temporary = `${this.metricsPath}.partial`;
-    const file = await open(temporary, "w");
-    await file.writeFile(this.lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
-    await file.sync();
-    await file.close();
-    await rename(temporary, this.metricsPath);
+    const kept = this.lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+    await this.writing(() => replaceFile(this.metricsPath, kept));
   }
 
   record(metrics: MetricsLine): void {
@@ -76,7 +91,29 @@ export class RunFolder {
   async flush(title: string): Promise<void> {
     const text = this.unwritten.join("");
     this.unwritten = [];
-    if (text) await appendFile(this.metricsPath, text);
-    if (this.lines.length > 0) await writeFile(join(this.path, "curves.svg"), curvesSvg(title, this.lines));
+    await this.writing(async () => {
+      if (text) await appendFile(this.metricsPath, text);
+      if (this.lines.length > 0)
+        await replaceFile(join(this.path, "curves.svg"), curvesSvg(title, this.lines));
+    });
+  }
+
+  private async writing(write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
+    } catch (error) {
+      throw new FileError(
+        `Cannot write to ${this.path} (${fileReason(error)}); make room, make it writable, or choose another folder with --out.`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+/** The first of `path`, `path-2`, `path-3`, … that holds no run with checkpoints. */
+export async function freeFolder(path: string): Promise<string> {
+  for (let n = 1; ; n++) {
+    const candidate = n === 1 ? path : `${path}-${n}`;
+    if (!(await newestPath(join(candidate, "checkpoints")))) return candidate;
   }
 }

@@ -1,9 +1,12 @@
-import { OptionError } from "../core/errors.ts";
+import { CheckpointError, OptionError } from "../core/errors.ts";
 import { type ImageDataset, type Split, subset } from "../data/dataset.ts";
 import { loadCifar10 } from "../data/node/cifar10-files.ts";
 import { shapes } from "../data/shapes.ts";
+import { modelNames } from "../nn/models.ts";
 import { adam, adamW, type Optimizer, sgd } from "../optim/optimizers.ts";
 import { cosine, oneCycle, type Rate } from "../optim/schedules.ts";
+import { BACKENDS, type BackendName } from "./backend.ts";
+import { COUNT, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
 
 export const DATASETS = ["cifar10", "shapes"] as const;
 export const OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw"] as const;
@@ -26,6 +29,64 @@ export interface TrainConfig {
   readonly seed: number;
   readonly limit?: number;
   readonly init?: string;
+  readonly backend: BackendName;
+  /** Images trained on, which must not change in a resumed run. */
+  readonly images: number;
+}
+
+type Check = (value: unknown) => boolean;
+
+const oneOf =
+  (words: readonly string[]): Check =>
+  (value) =>
+    words.includes(value as string);
+const isText: Check = (value) => typeof value === "string";
+const unless =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
+const ofKind =
+  (kind: Parameters<typeof isOfKind>[1]): Check =>
+  (value) =>
+    isOfKind(value, kind);
+
+const FIELDS: Readonly<Record<keyof TrainConfig, Check>> = {
+  dataset: oneOf(DATASETS),
+  data: isText,
+  model: oneOf(modelNames),
+  epochs: ofKind(COUNT),
+  batchSize: ofKind(COUNT),
+  lr: ofKind(POSITIVE),
+  optimizer: oneOf(OPTIMIZERS),
+  schedule: oneOf(SCHEDULES),
+  momentum: ofKind(NUMBER),
+  weightDecay: ofKind(NUMBER),
+  clipNorm: ofKind(NUMBER),
+  labelSmoothing: ofKind(SHARE),
+  seed: ofKind(SEED),
+  limit: unless(ofKind(COUNT)),
+  init: unless(isText),
+  backend: oneOf(BACKENDS),
+  images: ofKind(COUNT),
+};
+
+/**
+ * Reads the text of a config.json.
+ * @throws CheckpointError that names what is wrong in it.
+ */
+export function parseConfig(text: string, path: string): TrainConfig {
+  let config: Record<string, unknown> | undefined;
+  try {
+    config = JSON.parse(text);
+  } catch {}
+  if (typeof config !== "object" || config === null)
+    throw new CheckpointError(`${path} is not JSON; restore it, or start a new run with --out.`);
+  for (const [name, check] of Object.entries(FIELDS))
+    if (!check(config[name]))
+      throw new CheckpointError(
+        `${path} has ${name in config ? `"${name}": ${JSON.stringify(config[name])}` : `no "${name}"`}, which no run can have; restore it, or start a new run with --out.`,
+      );
+  return config as unknown as TrainConfig;
 }
 
 /** The learning rate that suits an optimizer when none is given. */
@@ -37,13 +98,13 @@ export const DEFAULT_RATES: Readonly<Record<TrainConfig["optimizer"], number>> =
   adamw: 0.003,
 };
 
-function schedule({ schedule: kind, lr }: TrainConfig): Rate {
+function schedule({ schedule: kind, lr }: Pick<TrainConfig, "schedule" | "lr">): Rate {
   if (kind === "cosine") return cosine({ from: lr });
   if (kind === "one-cycle") return oneCycle({ peak: lr });
   return lr;
 }
 
-export function makeOptimizer(config: TrainConfig): Optimizer {
+export function makeOptimizer(config: Omit<TrainConfig, "images">): Optimizer {
   const { momentum, weightDecay, clipNorm } = config;
   const common = { lr: schedule(config), weightDecay, ...(clipNorm > 0 ? { clipNorm } : {}) };
   switch (config.optimizer) {
@@ -64,14 +125,12 @@ export function makeOptimizer(config: TrainConfig): Optimizer {
 
 /** Reads or generates the data; a download shows its progress through `onProgress`. */
 export async function loadData(
-  config: TrainConfig,
+  { dataset, data, limit }: Pick<TrainConfig, "dataset" | "data" | "limit">,
   onProgress: (received: number, total?: number) => void,
 ): Promise<Split> {
   const split =
-    config.dataset === "shapes"
-      ? shapes({ seed: 0 })
-      : await loadCifar10(config.data, { download: true, onProgress });
-  if (!config.limit) return split;
-  const limited = (dataset: ImageDataset) => subset(dataset, Math.min(dataset.count, config.limit!));
+    dataset === "shapes" ? shapes({ seed: 0 }) : await loadCifar10(data, { download: true, onProgress });
+  if (!limit) return split;
+  const limited = (part: ImageDataset) => subset(part, Math.min(part.count, limit));
   return { train: limited(split.train), test: limited(split.test) };
 }

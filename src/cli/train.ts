@@ -1,17 +1,19 @@
-import cliProgress from "cli-progress";
+import { resolve } from "node:path";
 import { type Command, Option } from "commander";
-import type { Backend } from "../backend/backend.ts";
 import { NonFiniteError, OptionError } from "../core/errors.ts";
+import type { ImageDataset } from "../data/dataset.ts";
 import { crossEntropy } from "../nn/losses.ts";
 import { imageModel, modelNames } from "../nn/models.ts";
-import { printPlan } from "../plan/print.ts";
-import { newestCheckpoint, readTensors } from "../train/node/checkpoint-files.ts";
+import { planBytes, printPlan } from "../plan/print.ts";
+import { newestCheckpoint, newestPath, readTensors } from "../train/node/checkpoint-files.ts";
 import { NodeTrainer } from "../train/node/trainer.ts";
-import type { EpochMetrics, StepMetrics } from "../train/trainer.ts";
-import { BACKENDS, type BackendName, openBackend } from "./backend.ts";
-import { count, number, positive, whole } from "./options.ts";
-import { fail, printJson } from "./output.ts";
-import { RunFolder } from "./run-folder.ts";
+import type { Evaluation } from "../train/trainer.ts";
+import { BACKENDS, openBackend } from "./backend.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { COUNT, choice, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
+import { printJson } from "./output.ts";
+import { freeFolder, RunFolder } from "./run-folder.ts";
+import { Screen } from "./screen.ts";
 import {
   DATASETS,
   DEFAULT_RATES,
@@ -22,96 +24,117 @@ import {
   type TrainConfig,
 } from "./train-config.ts";
 
-interface TrainOptions extends Omit<TrainConfig, "lr"> {
-  readonly lr?: number;
-  readonly backend: BackendName;
-  readonly out: string;
+/** What concerns this start of the command and not the run's numbers. */
+interface Actions {
+  readonly out?: string;
+  readonly overwrite: boolean;
   readonly resume?: string;
   readonly plan: boolean;
   readonly json: boolean;
 }
+/** A run's settings before its data are read. */
+type Settings = Omit<TrainConfig, "images">;
+type TrainOptions = Omit<Settings, "lr"> & { readonly lr?: number } & Actions;
 
-/** Options that a resumed run may change; the others come from its config.json. */
-const CHANGEABLE = new Set(["data", "epochs", "backend", "resume", "plan", "json"]);
+/** What a resumed run may change. */
+const CHANGEABLE = ["data", "epochs", "backend"] as const;
+
+const DEFAULT_OUT = "runs/train";
 
 export function trainCommand(program: Command): void {
   const command = program
     .command("train")
     .description("train a network on images")
-    .addOption(new Option("--dataset <name>", "the images").choices(DATASETS).default("shapes"))
+    .addOption(choice("--dataset <name>", "the images; shapes are generated", DATASETS, "shapes"))
     .option("--data <dir>", "folder of CIFAR-10 in its binary layout; downloaded there if missing", "data")
-    .addOption(new Option("--model <name>", "the network").choices(modelNames).default("cnn"))
-    .option("--epochs <n>", "passes over the training set", count, 6)
-    .option("--batch-size <n>", "images per step", count, 64)
-    .option("--lr <x>", "learning rate (default: one that suits the optimizer)", positive)
-    .addOption(new Option("--optimizer <name>", "the update rule").choices(OPTIMIZERS).default("adamw"))
-    .addOption(
-      new Option("--schedule <name>", "how the learning rate changes")
-        .choices(SCHEDULES)
-        .default("one-cycle"),
-    )
-    .option("--momentum <x>", "for momentum and nesterov", number, 0.9)
-    .option("--weight-decay <x>", "weight decay", number, 0.0005)
-    .option("--clip-norm <x>", "largest global gradient norm; 0 for no clipping", number, 0)
-    .option("--label-smoothing <x>", "share of the target spread over all classes", number, 0)
-    .option("--seed <n>", "decides initial parameters, shuffles and dropout", whole, 0)
-    .option("--limit <n>", "use only the first n images of each part", count)
+    .addOption(choice("--model <name>", "the network", modelNames, "cnn"))
+    .addOption(numeric("--epochs <n>", "passes over the training set", COUNT, 6))
+    .addOption(numeric("--batch-size <n>", "images per step", COUNT, 64))
+    .addOption(numeric("--lr <x>", "learning rate (default: one that suits the optimizer)", POSITIVE))
+    .addOption(choice("--optimizer <name>", "the update rule", OPTIMIZERS, "adamw"))
+    .addOption(choice("--schedule <name>", "how the learning rate changes", SCHEDULES, "one-cycle"))
+    .addOption(numeric("--momentum <x>", "for momentum and nesterov", NUMBER, 0.9))
+    .addOption(numeric("--weight-decay <x>", "weight decay", NUMBER, 0.0005))
+    .addOption(numeric("--clip-norm <x>", "largest global gradient norm; 0 for no clipping", NUMBER, 0))
+    .addOption(numeric("--label-smoothing <x>", "share of the target spread over all classes", SHARE, 0))
+    .addOption(numeric("--seed <n>", "decides initial parameters, shuffles and dropout", SEED, 0))
+    .addOption(numeric("--limit <n>", "use only the first n images of each part", COUNT))
     .option("--init <file>", "start from a safetensors file, e.g. a PyTorch state_dict")
-    .addOption(new Option("--backend <name>", "where to compute").choices(BACKENDS).default("webgpu"))
-    .option("--out <dir>", "folder for config, metrics, checkpoints and curves", "runs/train")
+    .addOption(choice("--backend <name>", "where to compute", BACKENDS, "webgpu"))
+    .addOption(
+      new Option(
+        "--out <dir>",
+        `folder for config, metrics, checkpoints and curves (default: ${DEFAULT_OUT}, ${DEFAULT_OUT}-2, …)`,
+      ),
+    )
+    .option("--overwrite", "replace the run that the folder holds", false)
     .option("--resume <dir>", "go on with the run in this folder from its newest checkpoint")
     .option("--plan", "print the compiled training step and stop", false)
     .option("--json", "print the lines of metrics.jsonl", false);
   command.action(async (options: TrainOptions) => {
-    try {
-      const given = Object.keys(options).filter((key) => command.getOptionValueSource(key) === "cli");
-      process.exit(await train(options, given));
-    } catch (error) {
-      fail(error, options.json);
-    }
+    const given = Object.keys(options).filter((key) => command.getOptionValueSource(key) === "cli");
+    await train(options, given);
   });
 }
 
-/** The run's settings: from the command line, or for a resumed run from its folder. */
-async function configOf(
+/** The settings that the command line gives to a new run. */
+function newSettings(options: TrainOptions): Settings {
+  const { out: _, overwrite: __, resume: ___, plan: ____, json: _____, ...rest } = options;
+  // A run may be resumed from another working directory.
+  const data = options.dataset === "shapes" ? options.data : resolve(options.data);
+  return { ...rest, data, lr: options.lr ?? DEFAULT_RATES[options.optimizer] };
+}
+
+/** The settings of a resumed run, from its folder, with what the command line may change. */
+async function oldSettings(
   options: TrainOptions,
   given: readonly string[],
   folder: RunFolder,
 ): Promise<TrainConfig> {
-  const { backend: _, out: __, resume, plan: ___, json: ____, ...rest } = options;
-  if (!resume) return { ...rest, lr: options.lr ?? DEFAULT_RATES[options.optimizer] };
-  const stored = await folder.readConfig<TrainConfig>();
+  const stored = await folder.readConfig();
+  const free: readonly string[] = [...CHANGEABLE, "resume", "plan", "json"];
   for (const key of given)
-    if (!CHANGEABLE.has(key) && options[key as keyof TrainOptions] !== stored[key as keyof TrainConfig])
+    if (!free.includes(key) && options[key as keyof TrainOptions] !== stored[key as keyof TrainConfig])
       throw new OptionError(
         `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)} cannot change in a resumed run; leave it out, or start a new run with --out.`,
       );
-  const changed = given
-    .filter((key) => key === "data" || key === "epochs")
-    .map((key) => [key, options[key as keyof TrainOptions]]);
-  return { ...stored, ...Object.fromEntries(changed) };
+  const changed = CHANGEABLE.filter((key) => given.includes(key));
+  return { ...stored, ...Object.fromEntries(changed.map((key) => [key, options[key]])) };
 }
 
-async function train(options: TrainOptions, given: readonly string[]): Promise<number> {
-  const folder = new RunFolder(options.resume ?? options.out);
-  const config = await configOf(options, given, folder);
-  const optimizer = makeOptimizer(config);
-  const resumed = options.resume ? await newestCheckpoint(folder.checkpoints) : undefined;
-  const init = config.init && !resumed ? await readTensors(config.init) : undefined;
-  const screen = new Screen(options.json);
-  const { train: images, test } = await loadData(config, (received, total) =>
+function checkImages(config: Settings | TrainConfig, images: ImageDataset): void {
+  if (config.batchSize > images.count)
+    throw new OptionError(
+      `A batch of ${config.batchSize} is larger than the training set of ${images.count}; use --batch-size ${images.count} or less.`,
+    );
+  if ("images" in config && config.images !== images.count)
+    throw new OptionError(
+      `The run was trained on ${config.images} images and ${config.data} holds ${images.count}; give the folder with the same data by --data.`,
+    );
+}
+
+async function train(options: TrainOptions, given: readonly string[]): Promise<void> {
+  const { resume, json } = options;
+  const folder = new RunFolder(resume ?? options.out ?? (await freeFolder(DEFAULT_OUT)));
+  const settings = resume ? await oldSettings(options, given, folder) : newSettings(options);
+  // Everything that can be refused is refused before anything takes long or is written.
+  const optimizer = makeOptimizer(settings);
+  const resumed = resume ? await newestCheckpoint(folder.checkpoints) : undefined;
+  const init = settings.init && !resumed ? await readTensors(settings.init) : undefined;
+  if (!resumed && !options.plan) await folder.check(options.overwrite);
+
+  const screen = new Screen(json ? process.stderr : process.stdout);
+  const { train: images, test } = await loadData(settings, (received, total) =>
     screen.download(received, total),
   );
-  screen.endDownload();
+  screen.clear();
+  checkImages(settings, images);
+  const config: TrainConfig = { ...settings, images: images.count };
 
-  const backend = await openBackend(options.backend);
-  screen.say(
-    `${backend.facts.name}${backend.facts.software && backend.name === "webgpu" ? " (software)" : ""}`,
-  );
-  const task = { shape: images.shape, classes: images.classes.length };
+  const backend = await openBackend(config.backend);
   const trainer = new NodeTrainer({
     device: backend,
-    model: imageModel(config.model, task),
+    model: imageModel(config.model, { shape: images.shape, classes: images.classes.length }),
     loss: crossEntropy({ labelSmoothing: config.labelSmoothing }),
     optimizer,
     seed: config.seed,
@@ -119,187 +142,108 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<n
   if (resumed) trainer.restore(resumed.checkpoint, resumed.path);
   if (init) trainer.initializeFrom(init, config.init!);
   if (options.plan) {
-    console.log(printPlan((await trainer.trainingStep(images, config.batchSize)).plan));
-    return 0;
+    const { plan } = await trainer.trainingStep(images, config.batchSize);
+    const { name, steps } = plan;
+    if (json) printJson({ plan: name, dispatches: steps.length, peakBytes: planBytes(plan).total });
+    else console.log(printPlan(plan));
+    return;
   }
-  if (config.batchSize > images.count)
-    throw new OptionError(
-      `A batch of ${config.batchSize} is larger than the training set of ${images.count}; use --batch-size ${images.count} or less.`,
-    );
 
   if (resumed) await folder.continueFrom(trainer.step);
-  else await folder.begin({ ...config });
-  const title = `${config.model} on ${config.dataset}, ${config.optimizer}, batch ${config.batchSize}`;
-  screen.say(
-    `${title}: ${images.count} images, ${config.epochs} epochs, from step ${trainer.step} → ${folder.path}`,
-  );
-  screen.say("compiling the training step …");
-  const save = () => trainer.save(folder.checkpoints);
-
-  const controller = new AbortController();
-  const stop = interruptible(controller, screen);
-  const began = performance.now();
-  let best: EpochMetrics | undefined;
-  try {
-    const stepsPerEpoch = Math.ceil(images.count / config.batchSize);
-    const epochs = trainer.fit(images, {
-      epochs: config.epochs,
-      batchSize: config.batchSize,
-      validation: test,
-      signal: controller.signal,
-      onStep: (step) => {
-        const { loss, accuracy, imagesPerSecond, epoch } = step;
-        const line = { step: step.step, epoch, loss, accuracy, imagesPerSecond };
-        folder.record(line);
-        if (options.json) printJson(line);
-        screen.step(step, config, stepsPerEpoch);
-      },
-    });
-    for await (const epoch of epochs) {
-      best = epoch;
-      const { loss, accuracy, imagesPerSecond } = epoch;
-      const line = {
-        step: epoch.step,
-        epoch: epoch.epoch,
-        loss,
-        accuracy,
-        valLoss: epoch.validation!.loss,
-        valAccuracy: epoch.validation!.accuracy,
-        imagesPerSecond,
-      };
-      folder.record(line);
-      if (options.json) printJson(line);
-      screen.epoch(epoch, config);
-      await save();
-      await folder.flush(title);
-    }
-  } catch (error) {
-    screen.end();
-    await folder.flush(title);
-    if (error instanceof NonFiniteError)
-      throw new NonFiniteError(`${error.message} The last good checkpoint is in ${folder.checkpoints}.`);
-    throw error;
-  } finally {
-    stop();
-  }
-  screen.end();
-  await folder.flush(title);
-  if (controller.signal.aborted) {
-    await save();
-    screen.say(`Stopped at step ${trainer.step}; go on with: descent train --resume ${folder.path}`);
-    if (options.json) printJson({ done: false, steps: trainer.step, out: folder.path });
-    return 0;
-  }
-  const validation = best?.validation ?? (await trainer.evaluate(test));
-  const seconds = (performance.now() - began) / 1000;
-  if (options.json)
-    printJson({
-      done: true,
-      valAccuracy: validation.accuracy,
-      steps: trainer.step,
-      seconds,
-      out: folder.path,
-    });
-  screen.say(
-    `Done: ${(100 * validation.accuracy).toFixed(1)} % of ${test.count} held-out images right after ${trainer.step} steps in ${seconds.toFixed(0)} s → ${folder.path}/curves.svg`,
-  );
-  await dispose(trainer, backend);
-  return 0;
-}
-
-async function dispose(trainer: NodeTrainer, backend: Backend): Promise<void> {
+  await (resumed ? folder.writeConfig(config) : folder.begin(config));
+  const software = backend.facts.software && backend.name === "webgpu";
+  screen.say(`${backend.facts.name}${software ? " (software)" : ""}`);
+  await run({ trainer, config, images, test, folder, screen, json });
   await trainer.dispose();
   backend.dispose();
 }
 
-/** Ctrl-C finishes the step in flight and saves; a second one, later, gives up at once. */
-function interruptible(controller: AbortController, screen: Screen): () => void {
-  let first = 0;
-  const handler = () => {
-    const now = Date.now();
-    if (!first) {
-      first = now;
-      screen.say("\nstopping after this step and saving a checkpoint …");
-      controller.abort();
-    } else if (now - first > 1000) process.exit(130); // one key press can arrive twice, through npm
-  };
-  process.on("SIGINT", handler);
-  process.on("SIGTERM", handler);
-  return () => {
-    process.off("SIGINT", handler);
-    process.off("SIGTERM", handler);
-  };
+interface Run {
+  readonly trainer: NodeTrainer;
+  readonly config: TrainConfig;
+  readonly images: ImageDataset;
+  readonly test: ImageDataset;
+  readonly folder: RunFolder;
+  readonly screen: Screen;
+  readonly json: boolean;
 }
 
-const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+/** Trains to the end or to an interruption, and leaves a checkpoint, the metrics and the curves. */
+async function run({ trainer, config, images, test, folder, screen, json }: Run): Promise<void> {
+  const { epochs, batchSize, model, dataset } = config;
+  const stepsPerEpoch = Math.ceil(images.count / batchSize);
+  const total = epochs * stepsPerEpoch;
+  const title = `${model} on ${dataset}, ${config.optimizer}, batch ${batchSize}`;
+  const start = trainer.step > 0 ? `, on from step ${trainer.step} of ${total}` : "";
+  screen.say(`${title}: ${images.count} images, ${epochs} epochs${start} → ${folder.path}`);
+  screen.wait("compiling the training step");
 
-/** What a person sees: a bar per epoch on a terminal, a line per epoch elsewhere. All of it on stderr with --json. */
-class Screen {
-  private bar: cliProgress.SingleBar | undefined;
-  private readonly out: NodeJS.WriteStream;
-
-  constructor(json: boolean) {
-    this.out = json ? process.stderr : process.stdout;
-  }
-
-  say(text: string): void {
-    this.out.write(`${text}\n`);
-  }
-
-  private start(format: string, total: number, value: number, payload: Record<string, unknown>): void {
-    this.bar = new cliProgress.SingleBar({
-      format,
-      hideCursor: true,
-      clearOnComplete: true,
-      barsize: 24,
-      stream: this.out,
-      fps: 5,
+  const controller = new AbortController();
+  const stopListening = onInterrupt(() => {
+    screen.say("stopping after this step and saving a checkpoint …");
+    controller.abort();
+  });
+  const record = (line: Parameters<RunFolder["record"]>[0]) => {
+    folder.record(line);
+    if (json) printJson(line);
+  };
+  let savedAt = trainer.step > 0 ? trainer.step : -1;
+  /** The metrics go first: those after a checkpoint are measured again, those before it would be missed. */
+  const keep = async () => {
+    await folder.flush(title);
+    if (savedAt === trainer.step) return;
+    await trainer.save(folder.checkpoints);
+    savedAt = trainer.step;
+  };
+  const began = performance.now();
+  let validation: Evaluation | undefined;
+  try {
+    const fitting = trainer.fit(images, {
+      epochs,
+      batchSize,
+      validation: test,
+      signal: controller.signal,
+      onStep: (metrics) => {
+        const { step, epoch, loss, accuracy, imagesPerSecond } = metrics;
+        record({ step, epoch, loss, accuracy, imagesPerSecond });
+        screen.step(metrics, { epochs, stepsPerEpoch, images: images.count });
+      },
+      onValidation: (done, count) => screen.validation(done, count),
     });
-    this.bar.start(total, value, payload);
+    for await (const metrics of fitting) {
+      const { step, epoch, loss, accuracy, imagesPerSecond } = metrics;
+      validation = metrics.validation!;
+      const { loss: valLoss, accuracy: valAccuracy } = validation;
+      record({ step, epoch, loss, accuracy, valLoss, valAccuracy, imagesPerSecond });
+      screen.epoch({ ...metrics, validation }, epochs);
+      await keep();
+    }
+    await keep();
+  } catch (error) {
+    screen.clear();
+    await folder.flush(title).catch(() => {}); // the first error says more
+    throw error instanceof NonFiniteError ? await withLastCheckpoint(error, folder) : error;
+  } finally {
+    stopListening();
   }
-
-  download(received: number, total?: number): void {
-    if (!this.out.isTTY || total === undefined) return;
-    const payload = { mb: (received / 1e6).toFixed(1), of: (total / 1e6).toFixed(1) };
-    if (!this.bar)
-      this.start("downloading CIFAR-10 {bar} {mb} / {of} MB  {eta_formatted} left", total, 0, payload);
-    this.bar!.update(received, payload);
-  }
-
-  endDownload(): void {
-    this.end();
-  }
-
-  step(step: StepMetrics, config: TrainConfig, stepsPerEpoch: number): void {
-    if (!this.out.isTTY) return;
-    const at = step.step - (step.epoch - 1) * stepsPerEpoch;
-    const left = ((stepsPerEpoch * config.epochs - step.step) * config.batchSize) / step.imagesPerSecond;
-    const payload = {
-      epoch: `${step.epoch}/${config.epochs}`,
-      loss: step.loss.toFixed(4),
-      accuracy: percent(step.accuracy),
-      speed: step.imagesPerSecond.toFixed(0),
-      left: left < 60 ? `${left.toFixed(0)} s` : `${(left / 60).toFixed(1)} min`,
-    };
-    if (!this.bar)
-      this.start(
-        "epoch {epoch} {bar} loss {loss}  accuracy {accuracy}  {speed} images/s  {left} left",
-        stepsPerEpoch,
-        at,
-        payload,
-      );
-    this.bar!.update(at, payload);
-  }
-
-  epoch({ epoch, loss, accuracy, validation, imagesPerSecond }: EpochMetrics, config: TrainConfig): void {
-    this.end();
-    this.say(
-      `epoch ${String(epoch).padStart(String(config.epochs).length)}/${config.epochs}  loss ${loss.toFixed(4)}  accuracy ${percent(accuracy)}  validation loss ${validation!.loss.toFixed(4)}  accuracy ${percent(validation!.accuracy)}  ${imagesPerSecond.toFixed(0)} images/s`,
+  if (trainer.step < total) {
+    screen.say(
+      `stopped at step ${trainer.step} of ${total}; go on with: descent train --resume ${folder.path}`,
     );
+    if (json) printJson({ done: false, steps: trainer.step, out: folder.path });
+    return;
   }
+  validation ??= await trainer.evaluate(test);
+  const seconds = (performance.now() - began) / 1000;
+  const { accuracy: valAccuracy } = validation;
+  screen.say(
+    `done: ${(100 * valAccuracy).toFixed(1)} % of ${test.count} held-out images right after ${trainer.step} steps, in ${seconds.toFixed(0)} s → ${folder.path}/curves.svg`,
+  );
+  if (json) printJson({ done: true, valAccuracy, steps: trainer.step, seconds, out: folder.path });
+}
 
-  end(): void {
-    this.bar?.stop();
-    this.bar = undefined;
-  }
+async function withLastCheckpoint(error: NonFiniteError, folder: RunFolder): Promise<NonFiniteError> {
+  const newest = await newestPath(folder.checkpoints);
+  const text = newest ? `The last good checkpoint is ${newest}.` : "No checkpoint had been saved before.";
+  return new NonFiniteError(`${error.message} ${text}`, { cause: error });
 }

@@ -4,7 +4,7 @@ import { webgpuBackend } from "../backend/webgpu/backend.ts";
 import { OptionError } from "../core/errors.ts";
 import { records } from "../ops/index.ts";
 import { type ParityRow, parityCases, verifyOps } from "../verify/parity.ts";
-import { fail, printJson, table } from "./output.ts";
+import { printJson, table } from "./output.ts";
 
 /** The rows of one kernel as one: its worst case. */
 function byKernel(rows: readonly ParityRow[]): ParityRow[] {
@@ -26,74 +26,70 @@ export function verifyCommand(program: Command): void {
     .option("--op <names...>", "only these ops")
     .option("--json", "print JSON", false)
     .action(async (options: { op?: string[]; json: boolean }) => {
-      try {
-        const unknown = options.op?.find((name) => !records.some((op) => op.name === name));
-        if (unknown)
-          throw new OptionError(
-            `There is no op "${unknown}"; choose from ${records.map((op) => op.name).join(", ")}.`,
-          );
-        const ops = records.filter((op) => !options.op || options.op.includes(op.name));
-        const backend = await webgpuBackend();
-        const total = ops.reduce(
-          (n, op) => n + parityCases(op).reduce((m, c) => m + c.variants(backend.facts).length, 0),
-          0,
+      const unknown = options.op?.find((name) => !records.some((op) => op.name === name));
+      if (unknown)
+        throw new OptionError(
+          `There is no op "${unknown}"; choose from ${records.map((op) => op.name).join(", ")}.`,
         );
-        const bar =
-          options.json || !process.stderr.isTTY
-            ? undefined
-            : new cliProgress.SingleBar({
-                format: "verify {bar} {value}/{total} cases  {op}",
-                hideCursor: true,
-                clearOnComplete: true,
-              });
-        bar?.start(total, 0, { op: "" });
-        const rows = await verifyOps(backend, { ops, onRow: (row) => bar?.increment({ op: row.op }) });
-        bar?.stop();
-        const passed = rows.filter((row) => row.pass).length;
-        const failed = rows.length - passed;
-        const { name, vendor, architecture, device, description } = backend.facts;
-        if (options.json) {
-          const kernels = rows.map(
-            ({ op, kernel, dtype, worstError, tolerance, pass, message, case: label }) => ({
-              op,
-              kernel,
-              case: label,
-              dtype,
-              worstError,
-              tolerance,
-              pass,
-              ...(message ? { message } : {}),
-            }),
-          );
-          printJson({
-            adapter: { name, vendor, architecture, device, description },
-            kernels,
-            passed,
-            failed,
-          });
-        } else {
-          const lines = byKernel(rows).map((row) => [
-            row.op,
-            row.kernel,
-            row.dtype,
-            row.worstError.toExponential(2),
-            row.tolerance.toExponential(2),
-            row.pass ? "right" : "WRONG",
-          ]);
-          console.log(`${name}\n`);
-          console.log(table([["op", "kernel", "dtype", "worst error", "tolerance", "verdict"], ...lines]));
-          for (const row of rows.filter((r) => !r.pass))
-            console.log(`\n${row.op} [${row.kernel}], ${row.case}: ${row.message}`);
-          console.log(
-            failed === 0
-              ? `\nAll ${passed} cases agree with the reference: this adapter computes right.`
-              : `\n${failed} of ${rows.length} cases are wrong on this adapter: update its driver, or train with --backend cpu.`,
-          );
-        }
-        backend.dispose();
-        process.exit(failed === 0 ? 0 : 1);
-      } catch (error) {
-        fail(error, options.json);
+      const ops = records.filter((op) => !options.op || options.op.includes(op.name));
+      const backend = await webgpuBackend();
+      const total = ops.reduce(
+        (n, op) => n + parityCases(op).reduce((m, c) => m + c.variants(backend.facts).length, 0),
+        0,
+      );
+      const bar =
+        options.json || !process.stderr.isTTY
+          ? undefined
+          : new cliProgress.SingleBar({
+              format: "verify {bar} {value}/{total} cases  {op}",
+              hideCursor: true,
+              clearOnComplete: true,
+            });
+      bar?.start(total, 0, { op: "" });
+      const rows = await verifyOps(backend, { ops, onRow: (row) => bar?.increment({ op: row.op }) });
+      bar?.stop();
+      const passed = rows.filter((row) => row.pass).length;
+      const failed = rows.length - passed;
+      const { name, vendor, architecture, device, description } = backend.facts;
+      if (options.json) {
+        const kernels = rows.map(
+          ({ op, kernel, dtype, worstError, tolerance, pass, message, case: label }) => ({
+            op,
+            kernel,
+            case: label,
+            dtype,
+            worstError,
+            tolerance,
+            pass,
+            ...(message ? { message } : {}),
+          }),
+        );
+        printJson({
+          adapter: { name, vendor, architecture, device, description },
+          kernels,
+          passed,
+          failed,
+        });
+      } else {
+        const lines = byKernel(rows).map((row) => [
+          row.op,
+          row.kernel,
+          row.dtype,
+          row.worstError.toExponential(2),
+          row.tolerance.toExponential(2),
+          row.pass ? "right" : "WRONG",
+        ]);
+        console.log(`${name}\n`);
+        console.log(table([["op", "kernel", "dtype", "worst error", "tolerance", "verdict"], ...lines]));
+        for (const row of rows.filter((r) => !r.pass))
+          console.log(`\n${row.op} [${row.kernel}], ${row.case}: ${row.message}`);
+        console.log(
+          failed === 0
+            ? `\nAll ${passed} cases agree with the reference: this adapter computes right.`
+            : `\n${failed} of ${rows.length} cases are wrong on this adapter: update its driver, or train with --backend cpu.`,
+        );
       }
+      backend.dispose();
+      process.exitCode = failed === 0 ? 0 : 1;
     });
 }

@@ -1,193 +1,147 @@
+import directSource from "../../shaders/conv-direct.wgsl?raw";
+import directSubgroupSource from "../../shaders/conv-direct-subgroup.wgsl?raw";
+import directThreadSource from "../../shaders/conv-direct-thread.wgsl?raw";
 import naiveSource from "../../shaders/conv-naive.wgsl?raw";
-import tileSource from "../../shaders/conv-tile.wgsl?raw";
-import weightNaiveSource from "../../shaders/conv-weight-naive.wgsl?raw";
-import weightTileSource from "../../shaders/conv-weight-tile.wgsl?raw";
-import type { Geometry, Pair } from "./conv-shape.ts";
-import { type AdapterFacts, gridOf, input, type KernelVariant, output, specialize } from "./kernel.ts";
-import { slabbed } from "./matmul-slabs.ts";
+import stretchScalarSource from "../../shaders/conv-stretch-scalar.wgsl?raw";
+import stretchVectorSource from "../../shaders/conv-stretch-vector.wgsl?raw";
+import type { Geometry } from "./conv-shape.ts";
+import { type ConvSum, sumConstants } from "./conv-sum.ts";
+import {
+  type AdapterFacts,
+  type Dispatch,
+  gridOf,
+  input,
+  type KernelVariant,
+  output,
+  specialize,
+} from "./kernel.ts";
 
-/**
- * The sum that the forward pass and the input gradient share: over source channels and taps, for every target channel
- * and pixel. See shaders/conv-naive.wgsl.
- */
-export interface ConvSum {
-  readonly batch: number;
-  readonly groups: number;
-  /** Channels of one group. */
-  readonly sources: number;
-  readonly targets: number;
-  readonly input: Pair;
-  readonly output: Pair;
-  readonly kernel: Pair;
-  readonly stride: Pair;
-  /** Zeros before the input's first row and column; negative where it is cut. */
-  readonly pad: Pair;
-  readonly dilation: Pair;
-  /** Distance of the input's elements from each other. */
-  readonly hole: Pair;
-  readonly targetStep: number;
-  readonly sourceStep: number;
-  readonly flip: boolean;
-}
-
-const pair = (make: (axis: 0 | 1) => number): Pair => [make(0), make(1)];
-
-export function forwardSum(g: Geometry): ConvSum {
-  const sources = g.inChannels / g.groups;
-  const taps = g.kernel[0] * g.kernel[1];
-  return {
-    batch: g.batch,
-    groups: g.groups,
-    sources,
-    targets: g.outChannels / g.groups,
-    input: g.input,
-    output: g.output,
-    kernel: g.kernel,
-    stride: g.stride,
-    pad: pair((axis) => g.padding[axis][0]),
-    dilation: g.dilation,
-    hole: [1, 1],
-    targetStep: sources * taps,
-    sourceStep: taps,
-    flip: false,
-  };
-}
-
-export function inputGradSum(g: Geometry): ConvSum {
-  const forward = forwardSum(g);
-  return {
-    ...forward,
-    sources: forward.targets,
-    targets: forward.sources,
-    input: g.output,
-    output: g.input,
-    stride: [1, 1],
-    pad: pair((axis) => g.dilation[axis] * (g.kernel[axis] - 1) - g.padding[axis][0]),
-    hole: g.stride,
-    targetStep: forward.sourceStep,
-    sourceStep: forward.targetStep,
-    flip: true,
-  };
-}
-
-function sumConstants(sum: ConvSum) {
-  return {
-    BATCH: sum.batch,
-    GROUPS: sum.groups,
-    SOURCES: sum.sources,
-    TARGETS: sum.targets,
-    HEIGHT: sum.input[0],
-    WIDTH: sum.input[1],
-    OUT_HEIGHT: sum.output[0],
-    OUT_WIDTH: sum.output[1],
-    KERNEL_HEIGHT: sum.kernel[0],
-    KERNEL_WIDTH: sum.kernel[1],
-    STRIDE_Y: sum.stride[0],
-    STRIDE_X: sum.stride[1],
-    PAD_Y: sum.pad[0],
-    PAD_X: sum.pad[1],
-    DILATION_Y: sum.dilation[0],
-    DILATION_X: sum.dilation[1],
-    HOLE_Y: sum.hole[0],
-    HOLE_X: sum.hole[1],
-    TARGET_STEP: sum.targetStep,
-    SOURCE_STEP: sum.sourceStep,
-    FLIP: sum.flip,
-  };
-}
+const product = (numbers: readonly number[]) => numbers.reduce((a, b) => a * b, 1);
 
 /** Floating-point operations and bytes of a convolution: the same for its three products. */
-function cost(g: Geometry): { flops: number; bytes: number } {
-  const weights = (g.outChannels * g.inChannels * g.kernel[0] * g.kernel[1]) / g.groups;
-  const input = g.batch * g.inChannels * g.input[0] * g.input[1];
-  const pixels = g.batch * g.output[0] * g.output[1];
-  return { flops: 2 * weights * pixels, bytes: 4 * (weights + input + pixels * g.outChannels) };
+export function convCost(g: Geometry): { flops: number; bytes: number } {
+  const weights = (g.outChannels * g.inChannels * product(g.kernel)) / g.groups;
+  const pixels = g.batch * product(g.output);
+  const values = g.batch * g.inChannels * product(g.input);
+  return { flops: 2 * weights * pixels, bytes: 4 * (weights + values + pixels * g.outChannels) };
 }
 
-/** All ways to compute the forward pass or the input gradient; bindings are the source, the weight, the result. */
-export function convVariants(g: Geometry, sum: ConvSum, name: string, facts: AdapterFacts): KernelVariant[] {
-  const constants = sumConstants(sum);
-  const bindings = [input(0), input(1), output()];
-  const work = { bindings, ...cost(g) };
-  const rows = sum.batch * sum.groups * sum.output[0];
-  const channels = Math.min(8, sum.targets);
-  const pixels = Math.min(4, sum.output[1]);
-  const threads = rows * Math.ceil(sum.targets / channels) * Math.ceil(sum.output[1] / pixels);
-  return [
-    {
-      name: "tile",
-      dispatches: [
-        {
-          kernel: `${name}/tile`,
-          source: specialize(tileSource, { ...constants, CHANNELS: channels, PIXELS: pixels }),
-          workgroups: gridOf(Math.ceil(threads / 64), facts),
-          ...work,
-        },
-      ],
-    },
-    {
-      name: "naive",
-      dispatches: [
-        {
-          kernel: `${name}/naive`,
-          source: specialize(naiveSource, constants),
-          workgroups: gridOf(Math.ceil((rows * sum.targets * sum.output[1]) / 64), facts),
-          ...work,
-        },
-      ],
-    },
+/** Subgroups of one known size: WGSL cannot ask for a size, and kernels must know how many lanes share their work. */
+export const knownSubgroups = (facts: AdapterFacts) =>
+  facts.subgroups && facts.subgroupMinSize === facts.subgroupMaxSize && facts.subgroupMinSize >= 4;
+
+/**
+ * All ways to compute the forward pass or the gradient in the input, the best for this kind of adapter first; a dispatch
+ * for each sum. Bindings: source, weight, result.
+ */
+export function convVariants(
+  name: string,
+  g: Geometry,
+  sums: readonly ConvSum[],
+  facts: AdapterFacts,
+): KernelVariant[] {
+  const kinds: [string, (sum: ConvSum, facts: AdapterFacts) => Pick<Dispatch, "source" | "workgroups">][] = [
+    ["tile", directThread],
+    ["naive", naive],
   ];
+  if (knownSubgroups(facts)) kinds.unshift(["subgroup", directSubgroup]);
+  const { flops, bytes } = convCost(g);
+  return kinds.map(([kind, make]) => ({
+    name: kind,
+    dispatches: sums.map((sum) => ({
+      kernel: `${name}/${kind}`,
+      ...make(sum, facts),
+      bindings: [input(0), input(1), output()],
+      flops: flops / sums.length,
+      bytes: bytes / sums.length,
+    })),
+  }));
 }
 
-/** All ways to compute the weight gradient; inputs are x and dy. */
-export function weightGradVariants(g: Geometry, facts: AdapterFacts): KernelVariant[] {
-  const sum = forwardSum(g);
-  const { SOURCES, TARGETS, HOLE_Y, HOLE_X, TARGET_STEP, SOURCE_STEP, FLIP, ...shared } = sumConstants(sum);
-  const constants = { ...shared, INPUTS: SOURCES, OUTPUTS: TARGETS };
-  const taps = g.kernel[0] * g.kernel[1];
-  const weights = g.groups * sum.sources * sum.targets * taps;
-  const outs = Math.min(4, sum.targets);
-  const ins = Math.min(4, sum.sources);
-  const tiles = g.groups * Math.ceil(sum.targets / outs) * Math.ceil(sum.sources / ins) * taps;
-  const { slabs, length } = cut(g.batch * g.output[0], Math.ceil(2048 / tiles), 16);
-  const inputs = [input(0), input(1)];
-  return [
-    slabbed(
-      "tile",
-      weights,
-      slabs,
-      {
-        kernel: "conv2dWeightGrad/tile",
-        source: specialize(weightTileSource, {
-          ...constants,
-          OUTS: outs,
-          INS: ins,
-          SLABS: slabs,
-          SLAB_ROWS: length,
-        }),
-        inputs,
-        workgroups: gridOf(Math.ceil((tiles * slabs) / 64), facts),
-        ...cost(g),
-      },
-      facts,
-    ),
-    {
-      name: "naive",
-      dispatches: [
-        {
-          kernel: "conv2dWeightGrad/naive",
-          source: specialize(weightNaiveSource, constants),
-          bindings: [...inputs, output()],
-          workgroups: gridOf(Math.ceil(weights / 64), facts),
-          ...cost(g),
-        },
-      ],
-    },
-  ];
+function naive(sum: ConvSum, facts: AdapterFacts) {
+  const threads = sum.batch * sum.groups * sum.targets * product(sum.output);
+  return {
+    source: specialize(naiveSource, sumConstants(sum)),
+    workgroups: gridOf(Math.ceil(threads / 64), facts),
+  };
 }
 
-/** Shares `total` steps out to at most `wanted` slabs of at least `least` steps each. */
-function cut(total: number, wanted: number, least: number): { slabs: number; length: number } {
-  const length = Math.max(Math.min(least, total), Math.ceil(total / Math.max(1, wanted)));
-  return { slabs: Math.ceil(total / length), length };
+/** Evenly filled tiles of at most `limit`: 10 rows in tiles of at most 8 are two of 5. */
+export const evenTile = (size: number, limit: number) => Math.ceil(size / Math.ceil(size / limit));
+
+interface Tile {
+  readonly channels: number;
+  readonly rows: number;
+  readonly pixels: number;
+}
+
+function directConstants(sum: ConvSum, tile: Tile) {
+  const [, stride] = sum.stride;
+  const [, dilation] = sum.dilation;
+  return {
+    ...sumConstants(sum),
+    CHANNELS: tile.channels,
+    ROWS: tile.rows,
+    PIXELS: tile.pixels,
+    SPAN: (tile.pixels - 1) * stride + (sum.kernel[1] - 1) * dilation + 1,
+    SLIDE: sum.stride[0] === 1 && sum.dilation[0] === 1,
+  };
+}
+
+const places = (sum: ConvSum, { rows, pixels }: Tile) =>
+  sum.batch * Math.ceil(sum.output[0] / rows) * Math.ceil(sum.output[1] / pixels);
+
+function directThread(sum: ConvSum, facts: AdapterFacts) {
+  const tile = {
+    channels: evenTile(sum.targets, Math.max(1, Math.floor(12 / sum.kernel[1]))),
+    rows: Math.min(2, sum.output[0]),
+    pixels: evenTile(sum.output[1], 8),
+  };
+  const constants = {
+    ...directConstants(sum, tile),
+    LANES: 64,
+    FILTERS: tile.channels * sum.kernel[1],
+  };
+  const threads = sum.groups * Math.ceil(sum.targets / tile.channels) * places(sum, tile);
+  return {
+    source: specialize([directThreadSource, directSource, stretchScalarSource].join("\n"), constants),
+    workgroups: gridOf(Math.ceil(threads / 64), facts),
+  };
+}
+
+function directSubgroup(sum: ConvSum, facts: AdapterFacts) {
+  const lanes = facts.subgroupMinSize;
+  const vector = fitsVectors(sum, lanes);
+  const tile = {
+    channels: evenTile(sum.targets, Math.max(1, Math.min(16, Math.floor(48 / sum.kernel[1])))),
+    rows: Math.min(2, sum.output[0]),
+    pixels: vector ? 4 : evenTile(sum.output[1], 4),
+  };
+  const constants = {
+    ...directConstants(sum, tile),
+    LANES: lanes,
+    FILTERS: Math.ceil((tile.channels * sum.kernel[1]) / lanes),
+  };
+  const parts = [directSubgroupSource, directSource, vector ? stretchVectorSource : stretchScalarSource];
+  const tiles = sum.groups * Math.ceil(sum.targets / tile.channels);
+  return {
+    source: specialize(parts.join("\n"), constants),
+    workgroups: gridOf(tiles * Math.ceil(places(sum, tile) / lanes), facts),
+  };
+}
+
+/** Whether conv-stretch-vector.wgsl can read the sum's rows. */
+function fitsVectors(sum: ConvSum, lanes: number): boolean {
+  const { input: size, output: result, kernel, stride, pad, dilation, every } = sum;
+  return (
+    stride[1] === 1 &&
+    dilation[1] === 1 &&
+    every[1] === 1 &&
+    size[1] === result[1] &&
+    size[1] % 4 === 0 &&
+    lanes % (size[1] / 4) === 0 &&
+    pad[1] >= 0 &&
+    pad[1] <= 4 &&
+    kernel[1] - 1 - pad[1] <= 4
+  );
 }

@@ -2,9 +2,11 @@ import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { type Shape, sameShape, showShape, type TensorType } from "../core/shape.ts";
 import { accumulated } from "../core/tolerance.ts";
-import { convVariants, forwardSum, inputGradSum, weightGradVariants } from "./conv-kernel.ts";
+import { convVariants } from "./conv-kernel.ts";
 import { convInputGradReference, convReference, convWeightGradReference } from "./conv-reference.ts";
-import { type Conv2dAttrs, type Geometry, geometryOf, outputShape } from "./conv-shape.ts";
+import { type Conv2dAttrs, type Geometry, geometryOf, outputShape, type Pads } from "./conv-shape.ts";
+import { forwardSum, inputGradSums } from "./conv-sum.ts";
+import { weightGradVariants } from "./conv-weight-kernel.ts";
 import { defineOp, type ErrorCase, type Sample } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
 
@@ -38,16 +40,39 @@ function weightGradGeometry([x, dy]: readonly TensorType[], { weightShape, ...at
   return g;
 }
 
+interface Case {
+  readonly name?: string;
+  readonly x: readonly number[];
+  readonly w: readonly number[];
+  readonly attrs?: Conv2dAttrs;
+  readonly exact?: true;
+}
+
+const pads = (top: number, bottom: number, left: number, right: number): Pads => [
+  [top, bottom],
+  [left, right],
+];
+
 /** Convolutions that all three ops are tried on. */
-const CASES: readonly { x: number[]; w: number[]; attrs?: Conv2dAttrs; exact?: true; name?: string }[] = [
+const CASES: readonly Case[] = [
   { x: [1, 1, 1, 1], w: [1, 1, 1, 1] },
-  { x: [2, 3, 7, 11], w: [5, 3, 3, 3], attrs: { padding: [[1, 1], [1, 1]] } }, // biome-ignore format: one line
-  { x: [2, 4, 9, 34], w: [9, 4, 3, 3], attrs: { padding: [[1, 1], [1, 1]] }, exact: true, name: "integers" }, // biome-ignore format: one line
-  { x: [1, 6, 9, 8], w: [4, 3, 2, 3], attrs: { stride: [2, 3], padding: [[0, 1], [2, 1]], groups: 2 } }, // biome-ignore format: one line
-  { x: [3, 2, 10, 6], w: [3, 2, 3, 2], attrs: { dilation: [2, 3], padding: [[3, 0], [0, 2]] } }, // biome-ignore format: one line
-  { x: [2, 5, 6, 6], w: [5, 1, 3, 3], attrs: { stride: [2, 2], padding: [[1, 1], [1, 1]], groups: 5 }, exact: true, name: "depthwise" }, // biome-ignore format: one line
-  { x: [9, 10, 5, 5], w: [3, 10, 1, 1], exact: true, name: "1×1" },
-  { x: [0, 3, 5, 5], w: [2, 3, 3, 3], name: "no images" },
+  { x: [2, 3, 7, 11], w: [5, 3, 3, 3], attrs: { padding: pads(1, 1, 1, 1) } },
+  { name: "integers", x: [2, 4, 9, 32], w: [19, 4, 3, 3], attrs: { padding: pads(1, 1, 1, 1) }, exact: true },
+  { x: [1, 6, 9, 8], w: [4, 3, 2, 3], attrs: { stride: [2, 1], padding: pads(0, 1, 2, 1), groups: 2 } },
+  {
+    x: [3, 2, 10, 6],
+    w: [3, 2, 3, 2],
+    attrs: { stride: [1, 2], dilation: [2, 3], padding: pads(3, 0, 0, 2) },
+  },
+  {
+    name: "depthwise",
+    x: [2, 5, 6, 8],
+    w: [5, 1, 3, 5],
+    attrs: { padding: pads(1, 1, 2, 2), groups: 5 },
+    exact: true,
+  },
+  { name: "1×1", x: [9, 10, 5, 5], w: [3, 10, 1, 1], attrs: { stride: [2, 2] }, exact: true },
+  { name: "no images", x: [0, 3, 5, 5], w: [2, 3, 3, 3] },
 ];
 
 /** The samples of one of the three products; `make` gives the shapes of its two inputs. */
@@ -81,7 +106,7 @@ export const conv2d = defineOp<Conv2dAttrs>({
     kind: "kernel",
     kernel: ({ inputs, attrs, facts }) => {
       const g = forwardGeometry(inputs, attrs);
-      return convVariants(g, forwardSum(g), "conv2d", facts);
+      return convVariants("conv2d", g, [forwardSum(g)], facts);
     },
   },
   tolerance: accumulated(([, w]) => w!.shape.slice(1).reduce((a, b) => a * b, 1)),
@@ -136,7 +161,7 @@ export const conv2dInputGrad = defineOp<InputGradAttrs>({
     kind: "kernel",
     kernel: ({ inputs, attrs, facts }) => {
       const g = inputGradGeometry(inputs, attrs);
-      return convVariants(g, inputGradSum(g), "conv2dInputGrad", facts);
+      return convVariants("conv2dInputGrad", g, inputGradSums(g), facts);
     },
   },
   tolerance: accumulated(([, w], { groups = 1 }: InputGradAttrs) => {

@@ -69,6 +69,7 @@ export function kernelKey(node: GraphNode): string {
 const valueKey = (value: Value) => `${value.node.id}:${value.index}`;
 const bytesOf = (type: TensorType) => byteLength(sizeOf(type.shape), type.dtype);
 const FEED_ALIGNMENT = 256;
+const mebibytes = (bytes: number) => Number((bytes / 2 ** 20).toPrecision(3));
 
 /** Compiles a program: units, order, kernels, memory. */
 export function compilePlan(program: Program, facts: AdapterFacts, options: PlanOptions = {}): Plan {
@@ -266,7 +267,7 @@ class PlanBuilder {
   private checkLimit(range: Range, node: GraphNode): void {
     if (range.bytes > this.facts.maxBindingBytes)
       throw new DeviceError(
-        `${node.op?.name ?? "copy"}: a tensor of ${(range.bytes / 2 ** 20).toFixed(0)} MiB does not fit the adapter's limit maxStorageBufferBindingSize of ${(this.facts.maxBindingBytes / 2 ** 20).toFixed(0)} MiB; use a smaller batch or a smaller layer.`,
+        `${node.op?.name ?? "copy"}: a tensor of ${mebibytes(range.bytes)} MiB does not fit the adapter's limit maxStorageBufferBindingSize of ${mebibytes(this.facts.maxBindingBytes)} MiB; use a smaller batch or a smaller layer.`,
       );
   }
 

@@ -151,6 +151,11 @@ export function restoreCheckpoint(state: ModelState, checkpoint: Checkpoint, nam
     throw new CheckpointError(
       `${name} was trained with seed ${progress.seed}, this run has ${state.seed}; use the same seed.`,
     );
+  const { step = String(progress.step) } = checkpoint.model.metadata;
+  if (step !== String(progress.step))
+    throw new CheckpointError(
+      `${name}/model.safetensors is of step ${step} and ${where} of step ${progress.step}; use files that were saved together.`,
+    );
   restoreModel(state, checkpoint.model, `${name}/model.safetensors`);
   for (const slot of slots) {
     const { data } = checkpoint.optimizer.tensors.get(slot.name)!;
@@ -166,7 +171,17 @@ const isNumberTable = (value: unknown, keys: readonly string[]): boolean =>
   keys.every((key) => Number.isFinite((value as Record<string, unknown>)[key]));
 
 function readProgress(metadata: Readonly<Record<string, string>>, where: string): Progress {
-  const { step, seed, batchesTracked, epoch, choices, optimizer: _, descent: __, format: ___, ...extra } = metadata;
+  const {
+    step,
+    seed,
+    batchesTracked,
+    epoch,
+    choices,
+    optimizer: _,
+    descent: __,
+    format: ___,
+    ...extra
+  } = metadata;
   try {
     const progress: Progress = {
       step: Number(step),
@@ -180,10 +195,14 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     if (!counts.every((n) => Number.isSafeInteger(n) && n >= 0)) throw new Error();
     if (!isNumberTable(progress.epoch, ["loss", "correct", "images"])) throw new Error();
     if (Object.values(progress.choices).some((choice) => typeof choice !== "string")) throw new Error();
+    if (extra.normalization) {
+      const { mean, std } = JSON.parse(extra.normalization);
+      if (![...mean, ...std].every(Number.isFinite)) throw new Error();
+    }
     return progress;
   } catch {
     throw new CheckpointError(
-      `${where} does not say at which step and seed the run stood; use an older checkpoint.`,
+      `${where} does not say where the run stood (step, seed, sums of the epoch, kernels, normalisation); use an older checkpoint.`,
     );
   }
 }

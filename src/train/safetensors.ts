@@ -75,7 +75,7 @@ export function decodeTensors(bytes: Uint8Array, name: string): TensorFile {
       throw new CheckpointError(`${name}: "${key}" is ${dtype}; save it as float32 first.`);
     if (to - from !== sizeOf(shape) * width)
       throw damaged(`"${key}" has ${to - from} bytes for ${dtype} ${showShape(shape)}`);
-    tensors.set(key, convert(dtype, shape, data.slice(from, to).buffer)); // a copy, because it has to be aligned
+    tensors.set(key, convert(dtype, shape, Uint8Array.from(data.subarray(from, to)).buffer)); // an aligned copy; slice of a Node Buffer is none
   }
   return { tensors, metadata };
 }

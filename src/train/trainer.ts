@@ -33,6 +33,8 @@ export interface FitOptions {
   readonly epochs: number;
   readonly batchSize: number;
   readonly validation?: TrainingData;
+  /** Goes through the data in a new order each epoch; true by default. */
+  readonly shuffle?: boolean;
   /** Called with every finished step, some steps late: metrics are read in groups. */
   readonly onStep?: (step: StepMetrics) => void;
   /** Called while validation runs. */
@@ -73,6 +75,8 @@ const READ_INTERVAL = 250;
 /** Shuffles draw from streams of their own, one an epoch. */
 const SHUFFLE_STREAM = 0x2000_0000;
 const EVALUATION_BATCH = 250;
+
+const naturalOrder = (count: number) => Uint32Array.from({ length: count }, (_, i) => i);
 
 /** Trains a network: compiles its step once per batch size and replays it. */
 export class Trainer {
@@ -189,10 +193,7 @@ export class Trainer {
     let order = this.orders.get(data);
     if (!order) {
       order = standalone(`order of ${data.name}`, [data.count], "u32");
-      this.backend.write(
-        order,
-        Uint32Array.from({ length: data.count }, (_, i) => i),
-      );
+      this.backend.write(order, naturalOrder(data.count));
       this.orders.set(data, order);
     }
     return order;
@@ -208,7 +209,8 @@ export class Trainer {
   ): Promise<EpochMetrics | undefined> {
     const { batchSize, signal } = options;
     const random = new Random(this.state.seed, SHUFFLE_STREAM + epoch);
-    this.backend.write(this.order(train), random.permutation(train.count));
+    const order = options.shuffle === false ? naturalOrder(train.count) : random.permutation(train.count);
+    this.backend.write(this.order(train), order);
     const first = this.step - epoch * stepsPerEpoch;
     if (first === 0) this.sums = { loss: 0, correct: 0, images: 0 };
     const { sums } = this;
@@ -304,6 +306,7 @@ export class Trainer {
     let loss = 0;
     let correct = 0;
     let read = 0;
+    let last = performance.now();
     const collect = async (done: number) => {
       const ring = await this.backend.read(this.ring);
       for (; read < done; read++) {
@@ -312,6 +315,7 @@ export class Trainer {
         correct += ring[at + 1]!;
       }
       options.onValidation?.(Math.min(data.count, done * size), data.count);
+      last = performance.now();
     };
     for (let batch = 0; batch < batches; batch++) {
       const count = Math.min(size, data.count - batch * size);
@@ -319,7 +323,8 @@ export class Trainer {
         evaluationProgram(this.parts(data, count), this.ring),
       );
       executable.run({ counters: Uint32Array.of(0, 0, batch * size, batch % RING_ROWS) });
-      if ((batch + 1) % 8 === 0 || batch === batches - 1) await collect(batch + 1);
+      const due = (batch + 1) % 8 === 0 || performance.now() - last > READ_INTERVAL;
+      if (due || batch === batches - 1) await collect(batch + 1);
     }
     return { loss: loss / data.count, accuracy: correct / data.count };
   }

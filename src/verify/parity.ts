@@ -1,5 +1,6 @@
 import type { Backend } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
+import { DeviceError } from "../core/errors.ts";
 import { broadcastData, type NDArray, roundToDType } from "../core/ndarray.ts";
 import { showType } from "../core/shape.ts";
 import { accumulationBound, compare, exact, SMALLEST_NORMAL, type Tolerance } from "../core/tolerance.ts";
@@ -151,6 +152,23 @@ export function compareResults(
   return worst;
 }
 
+/** A kernel that does not even run: a verdict on this adapter as much as wrong numbers are. */
+function failedRow({ op, label, sample, program }: ParityCase, kernel: string, error: Error): ParityRow {
+  if (error instanceof DeviceError) throw error; // the adapter itself is gone
+  const dtype = sample.inputs[0]?.dtype ?? Object.values(program.outputs!)[0]!.dtype;
+  const worstError = Number.POSITIVE_INFINITY;
+  return {
+    op: op.name,
+    case: label,
+    kernel,
+    dtype,
+    worstError,
+    tolerance: 0,
+    pass: false,
+    message: error.message,
+  };
+}
+
 /** Runs the parity suite: every op, every sample, every kernel variant. */
 export async function verifyOps(
   backend: Backend,
@@ -160,7 +178,9 @@ export async function verifyOps(
   for (const op of options.ops ?? records)
     for (const parity of parityCases(op))
       for (const variant of parity.variants(backend.facts)) {
-        const row = await runCase(backend, parity, variant);
+        const row = await runCase(backend, parity, variant).catch((error: Error) =>
+          failedRow(parity, variant.name, error),
+        );
         rows.push(row);
         options.onRow?.(row);
       }

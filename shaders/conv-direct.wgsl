@@ -1,0 +1,107 @@
+// Direct convolution through a register tile, without workgroup memory: a lane computes CHANNELS output channels of
+// ROWS × PIXELS neighbouring pixels. The sum and its constants are those of conv-naive.wgsl.
+//
+// For each source channel and each row of the kernel, a lane holds the stretch of input that its pixels see (SPAN
+// elements of each of ROWS rows) and the row's weights for its channels. With SLIDE the stretches of the next kernel row
+// are those of the last one, one further, so only one row is read.
+//
+// Beside this file belong: an entry point with `filtersAt` and `weightOf` (conv-direct-thread or conv-direct-subgroup),
+// `stretchAt` (conv-stretch-scalar or conv-stretch-vector), and `store`.
+
+const LANES = 64u; // of one workgroup
+const BATCH = 1u;
+const GROUPS = 1u;
+const SOURCES = 1u;
+const TARGETS = 1u;
+const HEIGHT = 1;
+const WIDTH = 1;
+const OUT_HEIGHT = 1u;
+const OUT_WIDTH = 1u;
+const KERNEL_HEIGHT = 1u;
+const KERNEL_WIDTH = 1u;
+const STRIDE_Y = 1;
+const STRIDE_X = 1;
+const PAD_Y = 0;
+const PAD_X = 0;
+const DILATION_Y = 1;
+const DILATION_X = 1;
+const GROUP_STEP = 1u;
+const TARGET_STEP = 1u;
+const SOURCE_STEP = 1u;
+const FIRST_TAP = 0;
+const TAP_Y = 1;
+const TAP_X = 1;
+const FULL_HEIGHT = 1u;
+const FULL_WIDTH = 1u;
+const FIRST_Y = 0u;
+const FIRST_X = 0u;
+const EVERY_Y = 1u;
+const EVERY_X = 1u;
+const CHANNELS = 8u;
+const ROWS = 2u;
+const PIXELS = 4u;
+const SPAN = 6u;
+const SLIDE = false;
+const FILTERS = 24u; // registers that hold one row of the kernel for CHANNELS channels
+
+const CHANNEL_TILES = (TARGETS + CHANNELS - 1u) / CHANNELS;
+const COLUMN_TILES = (OUT_WIDTH + PIXELS - 1u) / PIXELS;
+const ROW_TILES = (OUT_HEIGHT + ROWS - 1u) / ROWS;
+const PLACES = BATCH * ROW_TILES * COLUMN_TILES;
+
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+
+/** `tile` numbers channel tiles and groups, `place` images and stretches of pixels. */
+fn convolve(tile: u32, place: u32, lane: u32) {
+  let t = tile % CHANNEL_TILES * CHANNELS;
+  let group = tile / CHANNEL_TILES;
+  let j = place % COLUMN_TILES * PIXELS;
+  let i = place / COLUMN_TILES % ROW_TILES * ROWS;
+  let n = min(place, PLACES - 1u) / (COLUMN_TILES * ROW_TILES);
+  let top = i32(i) * STRIDE_Y - PAD_Y;
+  var total: array<f32, CHANNELS * ROWS * PIXELS>;
+  for (var s = 0u; s < SOURCES; s++) {
+    let plane = ((n * GROUPS + group) * SOURCES + s) * u32(HEIGHT * WIDTH);
+    let weights = i32(group * GROUP_STEP + s * SOURCE_STEP) + FIRST_TAP;
+    var stretches: array<array<f32, SPAN>, ROWS>;
+    if (SLIDE) {
+      for (var r = 1u; r < ROWS; r++) { // unroll
+        stretches[r] = stretchAt(plane, top + i32(r) - 1, j);
+      }
+    }
+    for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) {
+      for (var r = 0u; r < ROWS; r++) { // unroll
+        if (SLIDE && r + 1u < ROWS) {
+          stretches[r] = stretches[min(r + 1u, ROWS - 1u)];
+        } else {
+          stretches[r] = stretchAt(plane, top + i32(r) * STRIDE_Y + i32(kh) * DILATION_Y, j);
+        }
+      }
+      let filters = filtersAt(weights + i32(kh) * TAP_Y, t, lane);
+      for (var c = 0u; c < CHANNELS; c++) { // unroll
+        for (var kw = 0u; kw < KERNEL_WIDTH; kw++) { // unroll
+          let weight = weightOf(filters, c * KERNEL_WIDTH + kw);
+          for (var r = 0u; r < ROWS; r++) { // unroll
+            for (var p = 0u; p < PIXELS; p++) { // unroll
+              let value = stretches[r][p * u32(STRIDE_X) + kw * u32(DILATION_X)];
+              total[(c * ROWS + r) * PIXELS + p] = fma(weight, value, total[(c * ROWS + r) * PIXELS + p]);
+            }
+          }
+        }
+      }
+    }
+  }
+  if (place >= PLACES) { return; }
+  for (var c = 0u; c < CHANNELS; c++) { // unroll
+    for (var r = 0u; r < ROWS; r++) { // unroll
+      if (t + c < TARGETS && i + r < OUT_HEIGHT) {
+        var row: array<f32, PIXELS>;
+        for (var p = 0u; p < PIXELS; p++) { // unroll
+          row[p] = total[(c * ROWS + r) * PIXELS + p];
+        }
+        let line = ((n * GROUPS + group) * TARGETS + t + c) * FULL_HEIGHT + FIRST_Y + (i + r) * EVERY_Y;
+        store(line * FULL_WIDTH, j, row);
+      }
+    }
+  }
+}

@@ -1,0 +1,24 @@
+// Reads and writes of conv-direct for any width.
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+/** The elements of one input row that the pixels from j on see; 0 outside of it. */
+fn stretchAt(plane: u32, row: i32, j: u32) -> array<f32, SPAN> {
+  let inside = row >= 0 && row < HEIGHT;
+  let start = i32(plane) + select(0, row, inside) * WIDTH;
+  let left = i32(j) * STRIDE_X - PAD_X;
+  var stretch: array<f32, SPAN>;
+  for (var p = 0u; p < SPAN; p++) { // unroll
+    let column = left + i32(p);
+    let hit = inside && column >= 0 && column < WIDTH;
+    stretch[p] = select(0.0, x[start + select(0, column, hit)], hit);
+  }
+  return stretch;
+}
+
+fn store(start: u32, j: u32, row: array<f32, PIXELS>) {
+  for (var p = 0u; p < PIXELS; p++) { // unroll
+    if (j + p < OUT_WIDTH) { y[start + FIRST_X + (j + p) * EVERY_X] = row[p]; }
+  }
+}

@@ -1,0 +1,77 @@
+enable subgroups;
+
+// Matrix product through subgroups, without workgroup memory: a workgroup is one subgroup of SUBGROUP lanes, which
+// computes ROWS rows × VECTORS · 4 · SUBGROUP columns of c over one slab of k.
+//
+// Lane j loads the elements of its rows at k0 + j; then, for each of those k, the row's element is broadcast from the
+// lane that has it, so that a row costs one load for SUBGROUP values of k. The loop over k stays a loop: unrolled, it
+// runs at half the speed on a software driver. Steps as in matmul-naive.wgsl; `columnsAt` reads four neighbouring
+// columns of b, `store` writes them to c, and both are generated below this file.
+
+const SUBGROUP = 8u;
+const BATCH = 1u;
+const M = 1u;
+const N = 1u;
+const K = 1u;
+const A_M = 1u;
+const A_K = 1u;
+const B_K = 1u;
+const B_N = 1u;
+const C_M = 1u;
+const C_N = 1u;
+const ROWS = 16u;
+const VECTORS = 2u;
+const SLABS = 1u;
+const SLAB = 1u;
+
+const COLUMNS = VECTORS * 4u * SUBGROUP;
+const ROW_TILES = (M + ROWS - 1u) / ROWS;
+const COLUMN_TILES = (N + COLUMNS - 1u) / COLUMNS;
+
+@compute @workgroup_size(SUBGROUP)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let id = workgroup.x + workgroup.y * grid.x;
+  if (id >= SLABS * BATCH * ROW_TILES * COLUMN_TILES) { return; }
+  let n = id % COLUMN_TILES * COLUMNS + lane * 4u;
+  let m = id / COLUMN_TILES % ROW_TILES * ROWS;
+  let batch = id / (COLUMN_TILES * ROW_TILES) % BATCH;
+  let slab = id / (COLUMN_TILES * ROW_TILES * BATCH);
+  let aBase = aMatrix(batch);
+  let bBase = bMatrix(batch);
+  let end = min((slab + 1u) * SLAB, K);
+  var total: array<f32, ROWS * VECTORS * 4u>;
+  for (var k0 = slab * SLAB; k0 < end; k0 += SUBGROUP) {
+    let own = aBase + min(k0 + lane, K - 1u) * A_K;
+    var part: array<f32, ROWS>;
+    for (var i = 0u; i < ROWS; i++) { // unroll
+      part[i] = a[own + min(m + i, M - 1u) * A_M];
+    }
+    for (var k = k0; k < min(k0 + SUBGROUP, end); k++) {
+      var columns: array<vec4f, VECTORS>;
+      for (var v = 0u; v < VECTORS; v++) { // unroll
+        columns[v] = columnsAt(bBase + k * B_K, n + v * 4u * SUBGROUP);
+      }
+      for (var i = 0u; i < ROWS; i++) { // unroll
+        let value = subgroupShuffle(part[i], k - k0);
+        for (var v = 0u; v < VECTORS; v++) { // unroll
+          for (var e = 0u; e < 4u; e++) { // unroll
+            total[(i * VECTORS + v) * 4u + e] = fma(value, columns[v][e], total[(i * VECTORS + v) * 4u + e]);
+          }
+        }
+      }
+    }
+  }
+  let base = (slab * BATCH + batch) * M * N;
+  for (var i = 0u; i < ROWS; i++) { // unroll
+    if (m + i < M) {
+      for (var v = 0u; v < VECTORS; v++) { // unroll
+        let t = (i * VECTORS + v) * 4u;
+        store(base + (m + i) * C_M, n + v * 4u * SUBGROUP, vec4f(total[t], total[t + 1u], total[t + 2u], total[t + 3u]));
+      }
+    }
+  }
+}

@@ -1,0 +1,125 @@
+import cliProgress from "cli-progress";
+import type { EpochMetrics, StepMetrics } from "../train/trainer.ts";
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+
+function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "?";
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  return seconds < 3600 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+const rate = (x: number) => (x < 10 ? x.toFixed(1) : x.toFixed(0));
+
+/** What a person sees of a training run: a bar on a terminal, a line per epoch elsewhere. */
+export class Screen {
+  private bar: cliProgress.SingleBar | undefined;
+  private format = "";
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly out: NodeJS.WriteStream) {
+    process.once("exit", () => this.clear()); // shows the cursor again
+  }
+
+  /** A line that stays. */
+  say(text: string): void {
+    this.clear();
+    this.out.write(`${text}\n`);
+  }
+
+  /** Says what takes long until the next output, on a terminal with the seconds it has taken. */
+  wait(text: string): void {
+    this.clear();
+    if (!this.out.isTTY) {
+      this.out.write(`${text} …\n`);
+      return;
+    }
+    const began = Date.now();
+    const show = () => {
+      const seconds = Math.floor((Date.now() - began) / 1000);
+      this.out.write(`\r${text} … ${seconds > 0 ? `${seconds} s` : ""}`);
+    };
+    show();
+    this.timer = setInterval(show, 1000);
+  }
+
+  download(received: number, total?: number): void {
+    if (total === undefined) return;
+    this.draw("downloading CIFAR-10 {bar} {done} of {size} MB  {eta_formatted} left", total, received, {
+      done: (received / 1e6).toFixed(1),
+      size: (total / 1e6).toFixed(1),
+    });
+  }
+
+  step(step: StepMetrics, plan: { epochs: number; stepsPerEpoch: number; images: number }): void {
+    const { epochs, stepsPerEpoch, images } = plan;
+    const inEpoch = step.step - (step.epoch - 1) * stepsPerEpoch;
+    const left = ((epochs - step.epoch + 1 - inEpoch / stepsPerEpoch) * images) / step.imagesPerSecond;
+    this.draw(
+      "epoch {epoch} {bar} loss {loss}  accuracy {accuracy}  {speed} images/s  {left} left",
+      stepsPerEpoch,
+      inEpoch,
+      {
+        epoch: `${step.epoch}/${epochs}`,
+        loss: step.loss.toFixed(4),
+        accuracy: percent(step.accuracy),
+        speed: rate(step.imagesPerSecond),
+        left: duration(left),
+      },
+    );
+  }
+
+  validation(done: number, total: number): void {
+    this.draw("validating {bar} {value} of {total} images", total, done, {});
+  }
+
+  epoch(
+    { epoch, loss, accuracy, validation, imagesPerSecond }: Required<EpochMetrics>,
+    epochs: number,
+  ): void {
+    this.say(
+      [
+        `epoch ${String(epoch).padStart(String(epochs).length)}/${epochs}`,
+        `loss ${loss.toFixed(4)}`,
+        `accuracy ${percent(accuracy)}`,
+        `validation loss ${validation.loss.toFixed(4)}`,
+        `accuracy ${percent(validation.accuracy)}`,
+        `${rate(imagesPerSecond)} images/s`,
+      ].join("  "),
+    );
+  }
+
+  /** Shows one bar at a time, and none where the output is no terminal. */
+  private draw(format: string, total: number, value: number, payload: Record<string, unknown>): void {
+    if (!this.out.isTTY) return;
+    if (this.bar && this.format === format) {
+      this.bar.update(value, payload);
+      return;
+    }
+    this.clear();
+    this.format = format;
+    this.bar = new cliProgress.SingleBar({
+      format,
+      stream: this.out,
+      barsize: Math.max(6, Math.min(24, (this.out.columns ?? 80) - 68)), // the numbers need up to 68
+      barCompleteChar: "█",
+      barIncompleteChar: "░",
+      hideCursor: true,
+      clearOnComplete: true,
+      gracefulExit: false, // an interrupted run draws on until it is saved
+      fps: 5,
+    });
+    this.bar.start(total, value, payload);
+  }
+
+  /** Takes away what does not stay. */
+  clear(): void {
+    if (this.timer) {
+      clearInterval(this.timer);
+      this.timer = undefined;
+      this.out.write("\r\x1b[K");
+    }
+    this.bar?.stop();
+    this.bar = undefined;
+  }
+}
