@@ -1,0 +1,175 @@
+// What is measured: the same work, on the same numbers, for every contender.
+//
+// Shapes are PyTorch's: activations NCHW, convolution weights OIHW, linear weights [out, in]. A contender whose own
+// layout differs permutes once, before the clock runs.
+
+const SEED = 20_140_722; // the day Adam was submitted, near enough
+/** Batches that lie ready on the device; the tenth step is the last one that sees a new batch. */
+export const BATCHES = 10;
+export const ADAM = { lr: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+export const BATCH_NORM = { epsilon: 1e-5, momentum: 0.1 };
+const IMAGE = [3, 32, 32];
+const CLASSES = 10;
+
+const block = (input, output) => [{ conv: [input, output] }, { batchNorm: output }, { relu: true }];
+
+/** Layers by their index, as in a torch.nn.Sequential: "0.weight" is the weight of the first. */
+const networks = {
+  mlp: [
+    { flatten: true },
+    { linear: [3072, 256] },
+    { relu: true },
+    { linear: [256, 128] },
+    { relu: true },
+    { linear: [128, CLASSES] },
+  ],
+  cnn: [
+    ...block(3, 32),
+    ...block(32, 32),
+    { maxPool: 2 },
+    ...block(32, 64),
+    ...block(64, 64),
+    { maxPool: 2 },
+    { flatten: true },
+    { linear: [64 * 8 * 8, CLASSES] },
+  ],
+};
+
+const matmul = (n) => ({
+  name: `matmul${n}`,
+  title: `matmul ${n}³`,
+  kind: "matmul",
+  flops: 2 * n ** 3,
+  tensors: { a: [n, n], b: [n, n] },
+});
+
+const image = [64, 32, 32, 32];
+const kernel = [32, 32, 3, 3];
+const convolution = (part, title, passes) => ({
+  name: `conv${part}`,
+  title: `conv 3×3 [${image}]→32 ${title}`,
+  kind: `conv${part}`,
+  flops: passes * 2 * 64 * 32 * 32 * 32 * 32 * 9,
+  tensors: { x: image, w: kernel, ...(part === "Forward" ? {} : { dy: image }) },
+});
+
+const memory = (name, title, count, streams) => ({
+  name,
+  title: `${title}, [8192, 1024]`,
+  kind: name,
+  bytes: 4 * streams * 8192 * 1024,
+  tensors: Object.fromEntries(["x", "y"].slice(0, count).map((key) => [key, [8192, 1024]])),
+});
+
+/** Forward, backward and Adam on a network given by its layers. */
+const training = (name, network, batch, more = {}) => ({
+  name,
+  title: `${network.toUpperCase()} training step, batch ${batch}`,
+  kind: "train",
+  layers: networks[network],
+  batch,
+  ...more,
+});
+
+/** A training step of one of the package's own models, as `descent train` runs it. */
+const model = (network, batch) => ({
+  name: `${network}${batch}`,
+  title: `descent's ${network}, batch ${batch}`,
+  kind: "model",
+  model: network,
+  batch,
+  own: true,
+});
+
+/** In the order in which they run. `own` work is Descent's alone. */
+export const works = [
+  model("cnn", 128),
+  model("mlp", 128),
+  matmul(512),
+  matmul(1024),
+  convolution("Forward", "forward", 1),
+  convolution("InputGrad", "input gradient", 1),
+  convolution("WeightGrad", "weight gradient", 1),
+  convolution("Training", "forward and both gradients", 3),
+  memory("relu", "elementwise, relu", 1, 2),
+  memory("add", "elementwise, add", 2, 3),
+  memory("sum", "reduction, sum of all", 1, 1),
+  memory("sumColumns", "reduction, sums of columns", 1, 1),
+  training("mlpStep", "mlp", 128),
+  training("cnnStep", "cnn", 64),
+  ...[32, 128, 256, 512].map((batch) => training(`cnnStep${batch}`, "cnn", batch, { own: true })),
+];
+
+/** Tensors that a training step begins with, and its batches: name → { shape, data }. */
+export function tensorsOf(work) {
+  const random = randomNumbers(SEED);
+  const fill = (shape, next) => ({ shape, data: Float32Array.from({ length: size(shape) }, next) });
+  if (work.kind === "model") return {};
+  if (work.kind !== "train")
+    return Object.fromEntries(
+      Object.entries(work.tensors).map(([name, shape]) => [name, fill(shape, () => 2 * random() - 1)]),
+    );
+  const images = BATCHES * work.batch;
+  const tensors = {
+    x: fill([images, ...IMAGE], normal(random, 1)),
+    y: {
+      shape: [images],
+      data: Int32Array.from({ length: images }, () => Math.floor(random() * CLASSES)),
+    },
+  };
+  work.layers.forEach(({ conv, linear, batchNorm }, i) => {
+    if (conv) tensors[`${i}.weight`] = fill([conv[1], conv[0], 3, 3], normal(random, he(conv[0] * 9)));
+    if (linear) {
+      tensors[`${i}.weight`] = fill([linear[1], linear[0]], normal(random, he(linear[0])));
+      tensors[`${i}.bias`] = fill([linear[1]], () => 0);
+    }
+    if (batchNorm) {
+      tensors[`${i}.weight`] = fill([batchNorm], () => 1);
+      tensors[`${i}.bias`] = fill([batchNorm], () => 0);
+      tensors[`${i}.running_mean`] = fill([batchNorm], () => 0);
+      tensors[`${i}.running_var`] = fill([batchNorm], () => 1);
+    }
+  });
+  return tensors;
+}
+
+export const size = (shape) => shape.reduce((n, dim) => n * dim, 1);
+
+/** At most 4,096 elements spread over a result, for comparing contenders. */
+export function spread(data) {
+  const stride = Math.max(1, Math.floor(data.length / 4096) | 1);
+  return Array.from({ length: Math.ceil(data.length / stride) }, (_, i) => data[i * stride]);
+}
+
+/** Permutes the axes of a row-major tensor: axis i of the result is axis `order[i]` of the source. */
+export function permute(data, shape, order) {
+  const strides = shape.map((_, axis) => size(shape.slice(axis + 1)));
+  const to = order.map((axis) => shape[axis]);
+  const result = new data.constructor(data.length);
+  const walk = (axis, from, at) => {
+    const step = strides[order[axis]];
+    const inner = size(to.slice(axis + 1));
+    for (let i = 0; i < to[axis]; i++) {
+      if (inner === 1) result[at + i] = data[from + i * step];
+      else walk(axis + 1, from + i * step, at + i * inner);
+    }
+  };
+  walk(0, 0, 0);
+  return result;
+}
+
+const he = (fanIn) => Math.sqrt(2 / fanIn);
+
+const normal = (random, deviation) => () =>
+  deviation * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+
+/** Mulberry32: uniform numbers from 0 to below 1. */
+function randomNumbers(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
