@@ -24,10 +24,13 @@ function seedFault(source: string, fault: Fault): string | null {
   let changed = false;
   let result = source.replace(/\/\/.*$/gm, "");
   if (fault === "last turn dropped") {
-    result = result.replace(/for \(var (\w+)(: u32)? = ([^;]+); \1 < ([^;]+); /g, (_, i: string, type = "", from: string, to: string) => {
-      changed = true;
-      return `for (var ${i}${type} = ${from}; ${i} + 1 < ${to}; `;
-    });
+    result = result.replace(
+      /for \(var (\w+)(: u32)? = ([^;]+); \1 < ([^;]+); /g,
+      (_, i: string, type = "", from: string, to: string) => {
+        changed = true;
+        return `for (var ${i}${type} = ${from}; ${i} + 1 < ${to}; `;
+      },
+    );
     return changed ? result : null;
   }
   for (const [, array] of result.matchAll(/var<storage, read_write> (\w+)\s*:/g)) {
@@ -58,7 +61,10 @@ const HOMES = new Map([
 ]);
 
 /** Each kernel of an op: a case that runs it, the smallest first. */
-function kernelsOf(op: OpRecord, backend: WebGPUBackend): Map<string, { parity: ParityCase; options: PlanOptions }[]> {
+function kernelsOf(
+  op: OpRecord,
+  backend: WebGPUBackend,
+): Map<string, { parity: ParityCase; options: PlanOptions }[]> {
   const kernels = new Map<string, { parity: ParityCase; options: PlanOptions }[]>();
   const cases = parityCases(op).sort((a, b) => size(a) - size(b));
   for (const parity of cases)
@@ -78,7 +84,9 @@ const size = (parity: ParityCase) => parity.sample.inputs.reduce((n, x) => n + x
 const CASES_TRIED = 6;
 
 describe("a fault seeded into any kernel fails parity", () => {
-  const withKernels = records.filter((op) => ["kernel", "elementwise", "pack"].includes(op.implementation.kind));
+  const withKernels = records.filter((op) =>
+    ["kernel", "elementwise", "pack"].includes(op.implementation.kind),
+  );
   test.each(withKernels.map((op) => [op.name, op] as const))("%s", async (_, op) => {
     const backend = await gpu();
     for (const [kernel, cases] of kernelsOf(op, backend))
@@ -89,14 +97,20 @@ describe("a fault seeded into any kernel fails parity", () => {
         let possible = false;
         for (const { parity, options } of tried) {
           const plan = compilePlan(parity.program, backend.facts, options);
-          const seeded = plan.steps.map((step) => (step.kernel === kernel ? seedFault(step.source, fault) : step.source));
+          const seeded = plan.steps.map((step) =>
+            step.kernel === kernel ? seedFault(step.source, fault) : step.source,
+          );
           if (seeded.includes(null)) continue;
           possible = true;
-          noticed = await caught(backend, parity, { ...plan, steps: plan.steps.map((step, i) => ({ ...step, source: seeded[i]! })) });
+          noticed = await caught(backend, parity, {
+            ...plan,
+            steps: plan.steps.map((step, i) => ({ ...step, source: seeded[i]! })),
+          });
           if (noticed) break;
         }
         // Every kernel stores something; not every kernel loops.
-        if (fault !== "last turn dropped") expect(possible, `${kernel} has no store of the form array[index] = value;`).toBe(true);
+        if (fault !== "last turn dropped")
+          expect(possible, `${kernel} has no store of the form array[index] = value;`).toBe(true);
         if (!possible) continue;
         expect(noticed, `${kernel}: "${fault}" passes parity`).toBe(true);
       }

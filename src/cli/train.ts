@@ -176,7 +176,8 @@ async function run({ trainer, config, images, test, folder, screen, json }: Run)
   const title = `${model} on ${dataset}, ${config.optimizer}, batch ${batchSize}`;
   const start = trainer.step > 0 ? `, on from step ${trainer.step} of ${total}` : "";
   screen.say(`${title}: ${images.count} images, ${epochs} epochs${start} → ${folder.path}`);
-  screen.wait("compiling the training step");
+  if (trainer.step < total) screen.wait("compiling the training step");
+  else screen.say("all of them are done; train on with a larger --epochs");
 
   const controller = new AbortController();
   const stopListening = onInterrupt(() => {

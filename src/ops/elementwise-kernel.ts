@@ -89,18 +89,45 @@ export function elementwiseDispatch(expression: FusedExpression, facts: AdapterF
     "",
   );
   if (vector) {
-    lines.push(`fn fused(i: u32) -> vec4<${outType}> {`, "  let e = i * 4u;");
-    inputs.forEach((_, i) => {
+    // Along a row a broadcast input stays the same, and the others' offsets run with the output's.
+    const members: string[] = [];
+    const values: string[] = [];
+    const reads: string[] = [];
+    inputs.forEach((x, i) => {
       const code = offsetCode(shape, strides[i]!);
-      if (strides[i]!.at(-1) === 0) lines.push(`  let v${i} = in${i}[${code}];`);
-      else if (shape.length === 1) lines.push(`  let v${i} = in${i}[i];`);
-      else lines.push(`  let v${i} = in${i}[(${code}) / 4u];`);
+      if (strides[i]!.at(-1) === 0) {
+        members.push(`  v${i}: ${wgslType(x.dtype)},`);
+        values.push(`in${i}[${code}]`);
+      } else if (shape.length === 1) reads.push(`  let v${i} = in${i}[i];`);
+      else {
+        members.push(`  base${i}: u32,`);
+        values.push(`(${code}) / 4u - i`);
+        reads.push(`  let v${i} = in${i}[shared_row.base${i} + i];`);
+      }
     });
+    if (members.length === 0) {
+      members.push("  nothing: u32,");
+      values.push("0u");
+    }
     const calls = ["x", "y", "z", "w"].map(
       (lane) =>
-        `apply(${inputs.map((_, i) => (strides[i]!.at(-1) === 0 ? `v${i}` : `v${i}.${lane}`)).join(", ")})`,
+        `apply(${inputs.map((_, i) => (strides[i]!.at(-1) === 0 ? `shared_row.v${i}` : `v${i}.${lane}`)).join(", ")})`,
     );
-    lines.push(`  return vec4<${outType}>(${calls.join(", ")});`, "}");
+    lines.push(
+      "struct Row {",
+      ...members,
+      "}",
+      "",
+      "fn row(i: u32) -> Row {",
+      "  let e = i * 4u;",
+      `  return Row(${values.join(", ")});`,
+      "}",
+      "",
+      `fn fused(i: u32, shared_row: Row) -> vec4<${outType}> {`,
+      ...reads,
+      `  return vec4<${outType}>(${calls.join(", ")});`,
+      "}",
+    );
   } else {
     lines.push(`fn fused(e: u32) -> ${outType} {`);
     lines.push(
@@ -112,11 +139,10 @@ export function elementwiseDispatch(expression: FusedExpression, facts: AdapterF
   const count = vector ? size / 4 : size;
   const groups = count >= 65536 ? 4 : 1;
   const workgroup = count >= 256 ? 256 : 64;
-  const harness = specialize(vector ? vectorHarness : scalarHarness, {
-    COUNT: count,
-    GROUPS: groups,
-    WORKGROUP: workgroup,
-  });
+  const sizes = { COUNT: count, GROUPS: groups, WORKGROUP: workgroup };
+  const harness = vector
+    ? specialize(vectorHarness, { ...sizes, SAME_ROW: shape.length === 1 || (inner / 4) % groups === 0 })
+    : specialize(scalarHarness, sizes);
   return {
     kernel: `elementwise/${expression.label}`,
     source: [harness, ...new Set(expression.functions), lines.join("\n")].join("\n"),

@@ -1,10 +1,11 @@
 import dropoutSource from "../../shaders/dropout.wgsl?raw";
 import threefry from "../../shaders/functions/threefry.wgsl?raw";
+import uniformSource from "../../shaders/random-uniform.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { threefry2x32 } from "../core/rng.ts";
-import { sameShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
-import { ulps } from "../core/tolerance.ts";
+import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
+import { exact, ulps } from "../core/tolerance.ts";
 import { gridOf, input, output, specialize } from "./kernel.ts";
 import { defineOp } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
@@ -108,6 +109,64 @@ export const dropout = defineOp<DropoutAttrs>({
       inputs: [type([2]), type([4], "u32")],
       attrs: { p: 0.5, layer: -1 },
       message: /dropout: layer is -1; use a whole number/,
+    },
+  ],
+});
+
+export interface RandomAttrs {
+  readonly shape: Shape;
+  /** Distinguishes uses, so that each has numbers of its own. */
+  readonly layer: number;
+}
+
+/** Uniform numbers in [0, 1) from counters u32 [step, seed, 0, 0], as core/rng.ts makes them. */
+export const randomUniform = defineOp<RandomAttrs>({
+  name: "randomUniform",
+  infer: ([counters], { shape, layer }) => {
+    checkCounters("randomUniform", counters!, layer);
+    if (shape.some((dim) => !Number.isInteger(dim) || dim < 0))
+      throw new ShapeError(`randomUniform: shape ${showShape(shape)} must be whole numbers of at least 0.`);
+    return [{ shape, dtype: "f32" }];
+  },
+  reference: ([counters], { shape, layer }) => {
+    const data = new Float64Array(sizeOf(shape));
+    forEachBits(data.length, counters!, layer, (i, bits) => {
+      data[i] = bits * 2 ** -24;
+    });
+    return [{ shape, dtype: "f32", data }];
+  },
+  implementation: {
+    kind: "kernel",
+    kernel: ({ outputs: [out], attrs: { layer }, facts }) => {
+      const count = sizeOf(out!.shape);
+      const dispatch = {
+        kernel: "randomUniform",
+        source: [threefry, specialize(uniformSource, { COUNT: count, LAYER: layer })].join("\n"),
+        bindings: [input(0), output()],
+        workgroups: gridOf(Math.ceil(count / 128), facts),
+        bytes: 4 * count,
+      };
+      return [{ name: "pairs", dispatches: [dispatch] }];
+    },
+  },
+  tolerance: exact,
+  samples: (s) => [
+    { inputs: [counters(s, 0, 0)], attrs: { shape: [2], layer: 0 } },
+    { inputs: [counters(s, 1, 2)], attrs: { shape: [1031], layer: 3 } },
+    { inputs: [counters(s, 4e9, 4294967295)], attrs: { shape: [67, 21], layer: 4294967295 } },
+    { inputs: [counters(s, 5, 0)], attrs: { shape: [], layer: 1 } },
+    { inputs: [counters(s, 5, 0)], attrs: { shape: [0, 2], layer: 1 } },
+  ],
+  errors: [
+    {
+      inputs: [type([4])],
+      attrs: { shape: [2], layer: 0 },
+      message: /randomUniform: counters are f32\[4\]; use u32\[4\]/,
+    },
+    {
+      inputs: [type([4], "u32")],
+      attrs: { shape: [2, -1], layer: 0 },
+      message: /randomUniform: shape \[2, -1\] must be whole numbers/,
     },
   ],
 });

@@ -6,7 +6,8 @@ test("the demo's page finds the GPU, trains, stops and can start again", async (
   try {
     expect(await page.evaluate(() => globalThis.crossOriginIsolated)).toBe(true);
     const status = page.locator("#status");
-    const says = (text: RegExp) => expect.poll(() => status.textContent(), { timeout: 100_000 }).toMatch(text);
+    const says = (text: RegExp) =>
+      expect.poll(() => status.textContent(), { timeout: 100_000 }).toMatch(text);
     await says(/^Ready on .+\.$/);
     await page.click("#start");
     await says(/step \d+: loss [\d.]+, \d+ images\/s/);

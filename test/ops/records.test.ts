@@ -20,7 +20,11 @@ describe("every record is complete", () => {
     expect(op.errors?.length ?? 0, "error cases").toBeGreaterThan(0);
     expect(["elementwise", "kernel", "composition", "view", "pack"]).toContain(op.implementation.kind);
     for (const { inputs, attrs, message } of op.errors ?? []) {
-      const call = () => f[name]!(...inputs.map((t, i) => feed(`x${i}`, t.shape, t.dtype)), ...(attrs === undefined ? [] : [attrs]));
+      const call = () =>
+        f[name]!(
+          ...inputs.map((t, i) => feed(`x${i}`, t.shape, t.dtype)),
+          ...(attrs === undefined ? [] : [attrs]),
+        );
       expect(call).toThrow(ShapeError);
       expect(call).toThrow(message);
       try {
@@ -48,10 +52,12 @@ describe("every record is complete", () => {
         if (parity.sample.inputs.some((x) => x.data.length > 1e5)) continue;
         const inferred = op.infer(parity.sample.inputs, parity.sample.attrs);
         const reference = op.reference(parity.sample.inputs, parity.sample.attrs);
-        expect(reference.map(({ shape, dtype }) => ({ shape: [...shape], dtype })), parity.label).toEqual(
-          inferred.map(({ shape, dtype }) => ({ shape: [...shape], dtype })),
-        );
-        for (const result of reference) expect(result.data.length).toBe(result.shape.reduce((a, b) => a * b, 1));
+        expect(
+          reference.map(({ shape, dtype }) => ({ shape: [...shape], dtype })),
+          parity.label,
+        ).toEqual(inferred.map(({ shape, dtype }) => ({ shape: [...shape], dtype })));
+        for (const result of reference)
+          expect(result.data.length).toBe(result.shape.reduce((a, b) => a * b, 1));
       }
   });
 });

@@ -13,7 +13,11 @@ const bowl = (w: Value) => f.mul!(0.5, f.sum!(f.square!(w)));
 /** Worked by hand; every number is a sum of powers of two, so float32 must give it exactly. */
 const exactCases: { name: string; optimizer: Optimizer; path: number[] }[] = [
   // w ← w − α·w = (1 − α)·w
-  { name: "gradient descent, α = 0.5: halves each step", optimizer: sgd({ lr: 0.5 }), path: [1, 0.5, 0.25, 0.125, 0.0625] },
+  {
+    name: "gradient descent, α = 0.5: halves each step",
+    optimizer: sgd({ lr: 0.5 }),
+    path: [1, 0.5, 0.25, 0.125, 0.0625],
+  },
   { name: "gradient descent, α = 1: arrives in one step", optimizer: sgd({ lr: 1 }), path: [1, 0, 0, 0, 0] },
   { name: "gradient descent, α = 2: swings for ever", optimizer: sgd({ lr: 2 }), path: [1, -1, 1, -1, 1] },
   { name: "gradient descent, α = 3: diverges", optimizer: sgd({ lr: 3 }), path: [1, -2, 4, -8, 16] },
@@ -30,7 +34,11 @@ const exactCases: { name: string; optimizer: Optimizer; path: number[] }[] = [
     path: [1, 0.25, -0.0625, -0.109375],
   },
   // g = w + w = 2w with weight decay 1
-  { name: "weight decay adds to the gradient", optimizer: sgd({ lr: 0.25, weightDecay: 1 }), path: [1, 0.5, 0.25, 0.125] },
+  {
+    name: "weight decay adds to the gradient",
+    optimizer: sgd({ lr: 0.25, weightDecay: 1 }),
+    path: [1, 0.5, 0.25, 0.125],
+  },
 ];
 
 /**
@@ -63,7 +71,9 @@ describe.each(backends)("optimizers on C(w) = w²/2 from w = 1, on %s", (_, open
     const got = await minimise(await open(), optimizer, [1], bowl, path.length - 1);
     // Six float32 roundings a step on numbers below 1.
     got.forEach(([w], step) => {
-      expect(Math.abs(w! - path[step]!), `step ${step}: ${w} instead of ${path[step]}`).toBeLessThan(2e-7 * Math.max(1, 2 * step));
+      expect(Math.abs(w! - path[step]!), `step ${step}: ${w} instead of ${path[step]}`).toBeLessThan(
+        2e-7 * Math.max(1, 2 * step),
+      );
     });
   });
 

@@ -20,24 +20,28 @@ import { gpu } from "../support/gpu.ts";
 
 describe("grids past the adapter's limit fold into two dimensions", () => {
   const LIMIT = 7;
-  test.each(records.map((op) => [op.name, op] as const))("%s with at most 7 workgroups a dimension", async (_, op) => {
-    const backend = await gpu();
-    const facts = { ...backend.facts, maxWorkgroupsPerDimension: LIMIT };
-    let folded = 0;
-    for (const parity of parityCases(op)) {
-      if (folded >= 2 || parity.sample.inputs.some((x) => x.data.length > 2e5)) continue;
-      const plan = compilePlan(parity.program, facts);
-      for (const step of plan.steps) expect(step.workgroups[0], `${step.kernel}: grid ${step.workgroups}`).toBeLessThanOrEqual(LIMIT);
-      if (!plan.steps.some((step) => step.workgroups[1] > 1)) continue;
-      folded++;
-      const executable = await backend.load(plan);
-      executable.run(parity.feeds);
-      const results = [];
-      for (const name of Object.keys(parity.program.outputs!)) results.push(await executable.fetch(name));
-      executable.dispose();
-      expect(compareResults(parity, results).message, parity.label).toBeUndefined();
-    }
-  });
+  test.each(records.map((op) => [op.name, op] as const))(
+    "%s with at most 7 workgroups a dimension",
+    async (_, op) => {
+      const backend = await gpu();
+      const facts = { ...backend.facts, maxWorkgroupsPerDimension: LIMIT };
+      let folded = 0;
+      for (const parity of parityCases(op)) {
+        if (folded >= 2 || parity.sample.inputs.some((x) => x.data.length > 2e5)) continue;
+        const plan = compilePlan(parity.program, facts);
+        for (const step of plan.steps)
+          expect(step.workgroups[0], `${step.kernel}: grid ${step.workgroups}`).toBeLessThanOrEqual(LIMIT);
+        if (!plan.steps.some((step) => step.workgroups[1] > 1)) continue;
+        folded++;
+        const executable = await backend.load(plan);
+        executable.run(parity.feeds);
+        const results = [];
+        for (const name of Object.keys(parity.program.outputs!)) results.push(await executable.fetch(name));
+        executable.dispose();
+        expect(compareResults(parity, results).message, parity.label).toBeUndefined();
+      }
+    },
+  );
 });
 
 test("temporaries that live at the same time never share a buffer", () => {
@@ -54,7 +58,9 @@ test("temporaries that live at the same time never share a buffer", () => {
         if (k > i && slots[i] === slots[k]) expect(a.last < b.first || b.last < a.first).toBe(true);
       });
     });
-    const alive = Array.from({ length: 50 }, (_, at) => lifetimes.filter((l) => l.first <= at && at <= l.last).reduce((n, l) => n + l.bytes, 0));
+    const alive = Array.from({ length: 50 }, (_, at) =>
+      lifetimes.filter((l) => l.first <= at && at <= l.last).reduce((n, l) => n + l.bytes, 0),
+    );
     const total = sizes.reduce((a, b) => a + b, 0);
     expect(total).toBeGreaterThanOrEqual(Math.max(...alive));
     expect(total).toBeLessThan(lifetimes.reduce((n, l) => n + l.bytes, 0) / 2);
@@ -98,7 +104,9 @@ test("one tensor packed twice, a leaf packed, and a packed tensor that others re
     const executable = await backend.compile({ name: "pack", outputs: { packed, sum: f.sum!(packed) } });
     executable.run({ x: Float32Array.from({ length: 70 }, (_, i) => i) });
     const { data } = await executable.fetch("packed");
-    expect([data[69], data[70], data[128 + 69], data[256 + 69], data[384 + 69], data[511]]).toEqual([138, 0, 69, 138, 139, 0]);
+    expect([data[69], data[70], data[128 + 69], data[256 + 69], data[384 + 69], data[511]]).toEqual([
+      138, 0, 69, 138, 139, 0,
+    ]);
     expect((await executable.fetch("sum")).data[0]).toBe(7 * (69 * 35) + 70);
     executable.dispose();
   }
@@ -122,7 +130,8 @@ test("a chain of elementwise ops is one dispatch, and without fusion gives the s
     results.push((await executable.fetch("y")).data);
     executable.dispose();
   }
-  for (let i = 0; i < results[0]!.length; i++) expect(Math.abs(results[0]![i]! - results[1]![i]!)).toBeLessThan(1e-6);
+  for (let i = 0; i < results[0]!.length; i++)
+    expect(Math.abs(results[0]![i]! - results[1]![i]!)).toBeLessThan(1e-6);
 });
 
 test("a data set past the binding limit is split, and batches come out the same", async () => {
@@ -149,14 +158,19 @@ test("a data set past the binding limit is split, and batches come out the same"
   // A tensor that cannot be split says which limit it passes.
   const large = feed("x", [200, 200]);
   await expect(small.compile({ name: "large", outputs: { y: f.exp!(large) } })).rejects.toThrow(DeviceError);
-  await expect(small.compile({ name: "large", outputs: { y: f.exp!(large) } })).rejects.toThrow(/exp: .* maxStorageBufferBindingSize .*; use/);
+  await expect(small.compile({ name: "large", outputs: { y: f.exp!(large) } })).rejects.toThrow(
+    /exp: .* maxStorageBufferBindingSize .*; use/,
+  );
   small.dispose();
 });
 
 test("a plan prints its dispatches, kernels, shapes, buffers and peak bytes", async () => {
   const backend = await gpu();
   const x = feed("x", [4, 8]);
-  const executable = await backend.compile({ name: "small", outputs: { y: f.sum!(f.exp!(x), { axes: [1] }) } });
+  const executable = await backend.compile({
+    name: "small",
+    outputs: { y: f.sum!(f.exp!(x), { axes: [1] }) },
+  });
   const text = printPlan(executable.plan);
   expect(text).toMatch(/^small: 2 dispatches, peak [\d.]+ MB \(temporaries/);
   expect(text).toMatch(/1 {2}elementwise\/exp +\[4, 8\] +grid 1 +feeds → t0/);

@@ -7,8 +7,8 @@ import { residentArrays } from "../../src/data/resident.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy, mse } from "../../src/nn/losses.ts";
-import type { Module } from "../../src/nn/module.ts";
 import { imageModel } from "../../src/nn/models.ts";
+import type { Module } from "../../src/nn/module.ts";
 import { adam, adamW, sgd } from "../../src/optim/optimizers.ts";
 import { oneCycle } from "../../src/optim/schedules.ts";
 import { Trainer } from "../../src/train/trainer.ts";
@@ -20,7 +20,9 @@ const backends: [string, () => Promise<Backend>][] = [
 ];
 const task = { shape: [3, 32, 32], classes: 10 } as const;
 
-test("the generated set needs more than a line: a linear model stays at 50 % at most, the small CNN reaches 90 %", { timeout: 300_000 }, async () => {
+test("the generated set needs more than a line: a linear model stays at 50 % at most, the small CNN reaches 90 %", {
+  timeout: 300_000,
+}, async () => {
   const backend = await gpu();
   const split = shapes();
   const best = async (name: string, epochs: number, lr: number) => {
@@ -51,7 +53,12 @@ describe.each(backends)("fit on %s", (_, open) => {
       optimizer: adam({ lr: 1e-3 }),
     });
     const steps: number[] = [];
-    for await (const epoch of trainer.fit(split.train, { epochs: 2, batchSize: 16, validation: split.test, onStep: (s) => steps.push(s.step) })) {
+    for await (const epoch of trainer.fit(split.train, {
+      epochs: 2,
+      batchSize: 16,
+      validation: split.test,
+      onStep: (s) => steps.push(s.step),
+    })) {
       // Accuracies are whole counts over all images.
       expect(epoch.accuracy * 53).toBeCloseTo(Math.round(epoch.accuracy * 53), 4);
       expect(epoch.validation!.accuracy * 31).toBeCloseTo(Math.round(epoch.validation!.accuracy * 31), 4);
@@ -65,11 +72,23 @@ describe.each(backends)("fit on %s", (_, open) => {
     // y = 2a − 3b + 1 on a grid
     const grid = Array.from({ length: 64 }, (_, i) => [(i % 8) / 4 - 1, Math.floor(i / 8) / 4 - 1]);
     const x = ndarray([64, 2], grid.flat());
-    const y = ndarray([64, 1], grid.map(([a, b]) => 2 * a! - 3 * b! + 1));
+    const y = ndarray(
+      [64, 1],
+      grid.map(([a, b]) => 2 * a! - 3 * b! + 1),
+    );
     const model = nn.sequential(nn.linear({ in: 2, out: 1 }));
-    const trainer = new Trainer({ device: backend, model, loss: mse(), optimizer: sgd({ lr: 0.3, momentum: 0.5 }) });
+    const trainer = new Trainer({
+      device: backend,
+      model,
+      loss: mse(),
+      optimizer: sgd({ lr: 0.3, momentum: 0.5 }),
+    });
     let loss = 1;
-    for await (const epoch of trainer.fit(residentArrays(backend, "plane", x, y), { epochs: 40, batchSize: 16 })) loss = epoch.loss;
+    for await (const epoch of trainer.fit(residentArrays(backend, "plane", x, y), {
+      epochs: 40,
+      batchSize: 16,
+    }))
+      loss = epoch.loss;
     expect(loss).toBeLessThan(1e-8);
     const { tensors } = (await trainer.checkpoint()).model;
     expect((tensors.get("0.weight")!.data as Float32Array)[0]).toBeCloseTo(2, 3);
@@ -80,23 +99,47 @@ describe.each(backends)("fit on %s", (_, open) => {
   test("a step that is not finite changes nothing and names the step and the layer", async () => {
     const backend = await open();
     const split = shapes({ train: 64, test: 10 });
-    const model = () => nn.sequential(nn.conv2d({ in: 3, out: 4, kernel: 3 }), nn.batchNorm(4), nn.relu(), nn.flatten(), nn.linear({ in: 4 * 30 * 30, out: 10 }), nn.linear({ in: 10, out: 10 }));
-    const make = () => new Trainer({ device: backend, model: model(), loss: crossEntropy(), optimizer: sgd({ lr: 1e25, momentum: 0.9 }) });
+    const model = () =>
+      nn.sequential(
+        nn.conv2d({ in: 3, out: 4, kernel: 3 }),
+        nn.batchNorm(4),
+        nn.relu(),
+        nn.flatten(),
+        nn.linear({ in: 4 * 30 * 30, out: 10 }),
+        nn.linear({ in: 10, out: 10 }),
+      );
+    const make = () =>
+      new Trainer({
+        device: backend,
+        model: model(),
+        loss: crossEntropy(),
+        optimizer: sgd({ lr: 1e25, momentum: 0.9 }),
+      });
     const trainer = make();
     const run = async () => {
       for await (const _epoch of trainer.fit(split.train, { epochs: 3, batchSize: 16 }));
     };
     const error = await run().catch((e) => e);
     expect(error).toBeInstanceOf(NonFiniteError);
-    expect(error.message).toMatch(/^Step (\d+) is not finite: .*(activations|gradient).*layer \d.*Nothing of it was applied/);
+    expect(error.message).toMatch(
+      /^Step (\d+) is not finite: .*(activations|gradient).*layer \d.*Nothing of it was applied/,
+    );
     const failed = Number(/Step (\d+)/.exec(error.message)![1]);
     expect(trainer.step).toBe(failed - 1);
     // The state is that after the last good step, to the bit.
     const replay = make();
-    for await (const _epoch of replay.fit(split.train, { epochs: 3, batchSize: 16, onStep: (s) => { if (s.step === failed - 1) controller.abort(); }, signal: (controller = new AbortController()).signal }));
+    for await (const _epoch of replay.fit(split.train, {
+      epochs: 3,
+      batchSize: 16,
+      onStep: (s) => {
+        if (s.step === failed - 1) controller.abort();
+      },
+      signal: (controller = new AbortController()).signal,
+    }));
     const [a, b] = [await trainer.checkpoint(), await replay.checkpoint()];
     if (replay.step === failed - 1)
-      for (const [name, tensor] of a.model.tensors) expect(tensor.data, name).toEqual(b.model.tensors.get(name)!.data);
+      for (const [name, tensor] of a.model.tensors)
+        expect(tensor.data, name).toEqual(b.model.tensors.get(name)!.data);
     for (const tensor of [...a.model.tensors.values(), ...a.optimizer.tensors.values()])
       for (const value of tensor.data) expect(Number.isFinite(Number(value))).toBe(true);
     await trainer.dispose();
@@ -106,14 +149,20 @@ describe.each(backends)("fit on %s", (_, open) => {
   test("bad settings are told in a sentence", async () => {
     const backend = await open();
     const split = shapes({ train: 20, test: 10 });
-    const trainer = (model = imageModel("tiny", task)) => new Trainer({ device: backend, model, loss: crossEntropy(), optimizer: adam({ lr: 1e-3 }) });
-    const fit = (options: { epochs: number; batchSize: number }, model?: Module) => trainer(model).fit(split.train, options).next();
-    await expect(fit({ epochs: 1, batchSize: 21 })).rejects.toThrow(/batch of 21 is larger than the training set of 20; use at most 20/);
+    const trainer = (model = imageModel("tiny", task)) =>
+      new Trainer({ device: backend, model, loss: crossEntropy(), optimizer: adam({ lr: 1e-3 }) });
+    const fit = (options: { epochs: number; batchSize: number }, model?: Module) =>
+      trainer(model).fit(split.train, options).next();
+    await expect(fit({ epochs: 1, batchSize: 21 })).rejects.toThrow(
+      /batch of 21 is larger than the training set of 20; use at most 20/,
+    );
     await expect(fit({ epochs: 1, batchSize: 0 })).rejects.toThrow(OptionError);
     await expect(fit({ epochs: 1.5, batchSize: 4 })).rejects.toThrow(/number of epochs is 1.5/);
     const wrong = nn.sequential(nn.flatten(), nn.linear({ in: 100, out: 10 }));
     await expect(fit({ epochs: 1, batchSize: 4 }, wrong)).rejects.toThrow(ShapeError);
-    await expect(fit({ epochs: 1, batchSize: 4 }, wrong)).rejects.toThrow(/Layer 1, linear\(100 → 10\), does not take \[4, 3072\]/);
+    await expect(fit({ epochs: 1, batchSize: 4 }, wrong)).rejects.toThrow(
+      /Layer 1, linear\(100 → 10\), does not take \[4, 3072\]/,
+    );
     expect(() => adam({ lr: Number.NaN })).toThrow(/lr is NaN; use a finite number/);
   });
 });

@@ -13,12 +13,20 @@ import { gpu } from "../support/gpu.ts";
 
 // Made with PyTorch 1.13 by test/fixtures/pytorch/make.py, which says how.
 const folder = new URL("../fixtures/pytorch/", import.meta.url);
-const tensors = (name: string): TensorFile => decodeTensors(readFileSync(new URL(`${name}.safetensors`, folder)), name);
+const tensors = (name: string): TensorFile =>
+  decodeTensors(readFileSync(new URL(`${name}.safetensors`, folder)), name);
 
 interface TorchTrace {
   readonly name: string;
   readonly optimizer: "SGD" | "Adam" | "AdamW";
-  readonly options: { lr: number; momentum?: number; nesterov?: boolean; weight_decay?: number; betas?: [number, number]; eps?: number };
+  readonly options: {
+    lr: number;
+    momentum?: number;
+    nesterov?: boolean;
+    weight_decay?: number;
+    betas?: [number, number];
+    eps?: number;
+  };
   readonly clipNorm: number | null;
   readonly labelSmoothing: number;
   readonly losses: number[];
@@ -26,7 +34,9 @@ interface TorchTrace {
   readonly gradientNorms64: number[];
   readonly evalLoss64: number;
 }
-const { traces } = JSON.parse(readFileSync(new URL("traces.json", folder), "utf8")) as { traces: TorchTrace[] };
+const { traces } = JSON.parse(readFileSync(new URL("traces.json", folder), "utf8")) as {
+  traces: TorchTrace[];
+};
 
 /** nn.Sequential(Conv2d(3, 8, 3, padding=1), BatchNorm2d(8), ReLU(), MaxPool2d(2), Conv2d(8, 12, 3, padding=1, stride=2), …) */
 const network = () =>
@@ -44,9 +54,17 @@ const network = () =>
 
 function optimizerOf({ optimizer, options, clipNorm }: TorchTrace): Optimizer {
   const { lr, momentum, nesterov, weight_decay: weightDecay, betas, eps } = options;
-  const common = { lr, ...(weightDecay === undefined ? {} : { weightDecay }), ...(clipNorm === null ? {} : { clipNorm }) };
+  const common = {
+    lr,
+    ...(weightDecay === undefined ? {} : { weightDecay }),
+    ...(clipNorm === null ? {} : { clipNorm }),
+  };
   if (optimizer === "SGD") return sgd({ ...common, momentum, nesterov });
-  return (optimizer === "Adam" ? adam : adamW)({ ...common, ...(betas ? { betas } : {}), ...(eps === undefined ? {} : { eps }) });
+  return (optimizer === "Adam" ? adam : adamW)({
+    ...common,
+    ...(betas ? { betas } : {}),
+    ...(eps === undefined ? {} : { eps }),
+  });
 }
 
 function batches(backend: Backend) {
@@ -85,8 +103,15 @@ describe.each(backends)("PyTorch's own numbers, on %s", (_, open) => {
     });
     for await (const epoch of epochs) expect(epoch.step).toBe(5);
     // PyTorch's float32 and float64 runs differ by up to 4e-7 here; ours gets ten times that.
-    losses.forEach((loss, i) => expect(Math.abs(loss - trace.losses64[i]!), `loss ${i}: ${loss}, PyTorch ${trace.losses64[i]}`).toBeLessThan(4e-6));
-    norms.forEach((norm, i) => expect(Math.abs(norm / trace.gradientNorms64[i]! - 1), `norm ${i}`).toBeLessThan(4e-6));
+    losses.forEach((loss, i) =>
+      expect(
+        Math.abs(loss - trace.losses64[i]!),
+        `loss ${i}: ${loss}, PyTorch ${trace.losses64[i]}`,
+      ).toBeLessThan(4e-6),
+    );
+    norms.forEach((norm, i) =>
+      expect(Math.abs(norm / trace.gradientNorms64[i]! - 1), `norm ${i}`).toBeLessThan(4e-6),
+    );
 
     if (trace.name === "adam") {
       const after = tensors("cnn-after").tensors;
@@ -98,7 +123,8 @@ describe.each(backends)("PyTorch's own numbers, on %s", (_, open) => {
         const got = model.tensors.get(name)!;
         expect(got.dtype, name).toBe(want.dtype);
         expect(got.shape, name).toEqual(want.shape);
-        for (let i = 0; i < want.data.length; i++) expect(Math.abs(Number(got.data[i]) - Number(want.data[i])), name).toBeLessThan(4e-6);
+        for (let i = 0; i < want.data.length; i++)
+          expect(Math.abs(Number(got.data[i]) - Number(want.data[i])), name).toBeLessThan(4e-6);
       }
     }
     data.release();
@@ -109,7 +135,12 @@ describe.each(backends)("PyTorch's own numbers, on %s", (_, open) => {
     const backend = await open();
     const data = batches(backend);
     const first = residentArraysOfFirst(backend);
-    const trainer = new Trainer({ device: backend, model: network(), loss: crossEntropy(), optimizer: adam({ lr: 0.01 }) });
+    const trainer = new Trainer({
+      device: backend,
+      model: network(),
+      loss: crossEntropy(),
+      optimizer: adam({ lr: 0.01 }),
+    });
     const stored = tensors("cnn-after");
     trainer.initializeFrom(stored, "cnn-after.safetensors");
     // PyTorch: 1.84294069 in float32.
@@ -129,5 +160,10 @@ describe.each(backends)("PyTorch's own numbers, on %s", (_, open) => {
 function residentArraysOfFirst(backend: Backend) {
   const { tensors: t } = tensors("batches");
   const x = ndarray([16, 3, 16, 16], (t.get("x")!.data as Float32Array).subarray(0, 16 * 768));
-  return residentArrays(backend, "first batch", x, ndarray([16], Array.from(t.get("y")!.data.subarray(0, 16), Number), "i32"));
+  return residentArrays(
+    backend,
+    "first batch",
+    x,
+    ndarray([16], Array.from(t.get("y")!.data.subarray(0, 16), Number), "i32"),
+  );
 }

@@ -43,7 +43,10 @@ test("a training step is one encoder, one pass, one submit, and makes and reads 
   calls.clear();
   const steps = 5;
   for (let step = 0; step < steps; step++)
-    executable.run({ counters: Uint32Array.of(step, 0, step * 16, step), hyper: trainer.state.optimizer.hyper(step, steps) });
+    executable.run({
+      counters: Uint32Array.of(step, 0, step * 16, step),
+      hyper: trainer.state.optimizer.hyper(step, steps),
+    });
   await backend.finish();
   expect(Object.fromEntries(calls)).toEqual({
     createCommandEncoder: steps,
@@ -80,7 +83,8 @@ test("a trainer that is disposed of gives its memory back", async () => {
       loss: crossEntropy(),
       optimizer: adamW({ lr: 1e-3 }),
     });
-    for await (const epoch of trainer.fit(train, { epochs: 1, batchSize: 16, validation: held })) expect(epoch.step).toBe(3);
+    for await (const epoch of trainer.fit(train, { epochs: 1, batchSize: 16, validation: held }))
+      expect(epoch.step).toBe(3);
     await trainer.checkpoint();
     await trainer.dispose();
     return backend.bytes;

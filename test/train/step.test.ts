@@ -1,19 +1,19 @@
 import { describe, expect, test } from "vitest";
-import { cpuBackend } from "../../src/backend/cpu.ts";
 import type { Backend } from "../../src/backend/backend.ts";
-import { roundToDType, type NDArray } from "../../src/core/ndarray.ts";
+import { cpuBackend } from "../../src/backend/cpu.ts";
+import { type NDArray, roundToDType } from "../../src/core/ndarray.ts";
 import { accumulationBound, compare } from "../../src/core/tolerance.ts";
-import { shapes } from "../../src/data/shapes.ts";
 import { residentImages } from "../../src/data/resident.ts";
+import { shapes } from "../../src/data/shapes.ts";
 import { reachable, standalone } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import type { GraphNode, Value } from "../../src/ops/op.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
-import { elementBounds } from "../../src/verify/parity.ts";
 import { ModelState } from "../../src/train/state.ts";
 import { RING_ROWS, type StepParts, trainingProgram } from "../../src/train/step.ts";
+import { elementBounds } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
 
 const BATCH = 10;
@@ -44,8 +44,17 @@ function setUp(backend: Backend) {
   state.initialize();
   const resident = residentImages(backend, data, { mean: [0.5, 0.4, 0.6], std: [0.25, 0.3, 0.2] });
   const order = standalone("order", [data.count], "u32");
-  backend.write(order, Uint32Array.from({ length: data.count }, (_, i) => (i * 7) % data.count));
-  const parts: StepParts = { state, data: resident, order, lossOf: crossEntropy({ labelSmoothing: 0.1 }), batchSize: BATCH };
+  backend.write(
+    order,
+    Uint32Array.from({ length: data.count }, (_, i) => (i * 7) % data.count),
+  );
+  const parts: StepParts = {
+    state,
+    data: resident,
+    order,
+    lossOf: crossEntropy({ labelSmoothing: 0.1 }),
+    batchSize: BATCH,
+  };
   const ring = standalone("ring", [RING_ROWS, 4]);
   const program = trainingProgram(parts, ring, (size, entries) => {
     const table = new Float32Array(size);
@@ -68,19 +77,31 @@ const variablesOf = (state: ModelState) => [
     { name: arena.name, arena, offset: 0, shape: [arena.size], dtype: arena.dtype },
     ...slots,
   ]),
-  ...state.bufferArenas.map((arena) => ({ name: arena.name, arena, offset: 0, shape: [arena.size], dtype: arena.dtype })),
+  ...state.bufferArenas.map((arena) => ({
+    name: arena.name,
+    arena,
+    offset: 0,
+    shape: [arena.size],
+    dtype: arena.dtype,
+  })),
 ];
 
-const opNodes = (program: Program) => reachable((program.updates ?? []).map((u) => u.value)).filter((n) => n.op !== null);
+const opNodes = (program: Program) =>
+  reachable((program.updates ?? []).map((u) => u.value)).filter((n) => n.op !== null);
 const keepAll = (program: Program, nodes: readonly GraphNode[]): Program => ({
   ...program,
   outputs: Object.fromEntries(
-    nodes.flatMap((node, n) => node.outputs.map((type, i): [string, Value] => [`${n}.${i}`, { node, index: i, ...type }])),
+    nodes.flatMap((node, n) =>
+      node.outputs.map((type, i): [string, Value] => [`${n}.${i}`, { node, index: i, ...type }]),
+    ),
   ),
 });
 
 /** Copies one backend's state to the other, so that a step starts from the same float32 numbers. */
-async function synchronise(from: { backend: Backend; state: ModelState }, to: { backend: Backend; state: ModelState }) {
+async function synchronise(
+  from: { backend: Backend; state: ModelState },
+  to: { backend: Backend; state: ModelState },
+) {
   const [a, b] = [variablesOf(from.state), variablesOf(to.state)];
   for (const [i, variable] of a.entries()) to.backend.write(b[i]!, await from.backend.read(variable));
   from.state.resetStats();
@@ -92,8 +113,10 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
     const device = await gpu();
     const host = cpuBackend();
     const [g, c] = [setUp(device), setUp(host)];
-    const pick = (program: Program) => opNodes(program).filter((n) => ["gradientStats", "pack"].includes(n.op!.name));
-    const lossNode = (program: Program) => opNodes(program).find((n) => n.op!.name === "gradientStats")!.inputs[1]!;
+    const pick = (program: Program) =>
+      opNodes(program).filter((n) => ["gradientStats", "pack"].includes(n.op!.name));
+    const lossNode = (program: Program) =>
+      opNodes(program).find((n) => n.op!.name === "gradientStats")!.inputs[1]!;
     const outputs = (program: Program): Program => {
       const kept = keepAll(program, pick(program));
       return { ...kept, outputs: { ...kept.outputs, loss: lossNode(program) } };
@@ -101,7 +124,9 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
     const [gRun, cRun] = [await device.compile(outputs(g.program)), await host.compile(outputs(c.program))];
     // What the sums that make each gradient add up: the reference of its last op on absolute values.
     const magnitude = await host.compile(keepAll(c.program, opNodes(c.program)));
-    const gradientNode = opNodes(c.program).find((n) => n.op!.name === "pack" && n.inputs.length === g.state.parameters.length)!;
+    const gradientNode = opNodes(c.program).find(
+      (n) => n.op!.name === "pack" && n.inputs.length === g.state.parameters.length,
+    )!;
     const packIndex = pick(c.program).indexOf(gradientNode);
 
     for (let step = 0; step < STEPS; step++) {
@@ -115,7 +140,9 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
 
       const [lossA, lossB] = [(await gRun.fetch("loss")).data[0]!, (await cRun.fetch("loss")).data[0]!];
       // A mean over 10 images of logs of sums over 10 classes, through 11 layers.
-      expect(Math.abs(lossA - lossB), `loss at step ${step}: ${lossA} and ${lossB}`).toBeLessThan(accumulationBound(BATCH * 10, Math.abs(lossB), 4));
+      expect(Math.abs(lossA - lossB), `loss at step ${step}: ${lossA} and ${lossB}`).toBeLessThan(
+        accumulationBound(BATCH * 10, Math.abs(lossB), 4),
+      );
 
       const [gotAll, wantAll] = [await gRun.fetch(`${packIndex}.0`), await cRun.fetch(`${packIndex}.0`)];
       for (const [i, variable] of c.state.parameterVariables.entries()) {
@@ -123,14 +150,20 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
         const scale = await summedMagnitude(magnitude, opNodes(c.program), input);
         const end = variable.offset + variable.shape.reduce((x, y) => x * y, 1);
         const length = BATCH * 32 * 32;
-        const result = compare(gotAll.data.subarray(variable.offset, end), wantAll.data.subarray(variable.offset, end), (e) =>
-          accumulationBound(length, scale(e)),
+        const result = compare(
+          gotAll.data.subarray(variable.offset, end),
+          wantAll.data.subarray(variable.offset, end),
+          (e) => accumulationBound(length, scale(e)),
         );
-        expect(result.pass, `step ${step}, gradient of ${variable.name}: ${JSON.stringify(result)}`).toBe(true);
+        expect(result.pass, `step ${step}, gradient of ${variable.name}: ${JSON.stringify(result)}`).toBe(
+          true,
+        );
       }
 
       // Given identical gradients, parameters and slots agree under the tolerance of the update kernel itself.
-      const update = opNodes(c.program).find((n) => n.op === opNodes(c.program).find((m) => m.op!.name === "adamW")!.op)!;
+      const update = opNodes(c.program).find(
+        (n) => n.op === opNodes(c.program).find((m) => m.op!.name === "adamW")!.op,
+      )!;
       const inputs: NDArray[] = [
         { shape: [before[0]!.length], dtype: "f32", data: before[0]! },
         { shape: [before[0]!.length], dtype: "f32", data: gotAll.data },
@@ -140,10 +173,17 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
         { shape: [2], dtype: "f32", data: await device.read(g.state.stats) },
       ];
       const expected = update.op!.reference(inputs, undefined).map(roundToDType);
-      const after = await Promise.all(variablesOf(g.state).slice(0, 3).map((v) => device.read(v)));
+      const after = await Promise.all(
+        variablesOf(g.state)
+          .slice(0, 3)
+          .map((v) => device.read(v)),
+      );
       after.forEach((got, i) => {
         const result = compare(got, expected[i]!.data, elementBounds(update.op!, { inputs }, expected, i));
-        expect(result.pass, `step ${step}, ${["parameters", "first moments", "second moments"][i]}: ${JSON.stringify(result)}`).toBe(true);
+        expect(
+          result.pass,
+          `step ${step}, ${["parameters", "first moments", "second moments"][i]}: ${JSON.stringify(result)}`,
+        ).toBe(true);
       });
     }
     for (const run of [gRun, cRun, magnitude]) run.dispose();
@@ -153,7 +193,9 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
     const device = await gpu();
     const { program } = setUp(device);
     // The updates are left out, so hyperparameters are not fed: their kernels have a test of their own above.
-    const nodes = opNodes(program).filter((n) => !n.inputs.some((x) => x.node.leaf?.kind === "feed" && x.node.leaf.name === "hyper"));
+    const nodes = opNodes(program).filter(
+      (n) => !n.inputs.some((x) => x.node.leaf?.kind === "feed" && x.node.leaf.name === "hyper"),
+    );
     // Without the updates: a parameter is then still what the step read when its value is fetched.
     const watched = (list: readonly GraphNode[]) => keepAll({ ...program, updates: [] }, list);
     const unfused = await device.compile(watched(nodes), { fuse: false });
@@ -161,7 +203,8 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
     const leaves = reachable(nodes.flatMap((n) => n.inputs)).filter((n) => n.leaf);
     for (const node of leaves) {
       const type = node.outputs[0]!;
-      if (node.leaf!.kind === "variable") variables.set(node, { ...type, data: await device.read(node.leaf!.variable) });
+      if (node.leaf!.kind === "variable")
+        variables.set(node, { ...type, data: await device.read(node.leaf!.variable) });
       else variables.set(node, { ...type, data: feeds(0).counters });
     }
     const { counters } = feeds(0);
@@ -176,8 +219,13 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
       const sample = { inputs, attrs: node.attrs };
       const expected = node.op!.reference(inputs, node.attrs).map(roundToDType);
       expected.forEach((want, i) => {
-        const c = compare(results.get(node)![i]!.data, want.data, elementBounds(node.op!, sample, expected, i));
-        if (!c.pass) failures.push(`${node.op!.name} ${JSON.stringify(node.outputs[i]!.shape)}: ${JSON.stringify(c)}`);
+        const c = compare(
+          results.get(node)![i]!.data,
+          want.data,
+          elementBounds(node.op!, sample, expected, i),
+        );
+        if (!c.pass)
+          failures.push(`${node.op!.name} ${JSON.stringify(node.outputs[i]!.shape)}: ${JSON.stringify(c)}`);
       });
     }
     expect(failures).toEqual([]);
@@ -213,10 +261,20 @@ async function summedMagnitude(
   for (const x of value.node.inputs) {
     const at = nodes.indexOf(x.node);
     const data = at >= 0 ? await all.fetch(`${at}.${x.index}`) : undefined;
-    inputs.push(data ? { ...data, shape: x.shape, data: data.data.map(Math.abs) } : { shape: x.shape, dtype: x.dtype, data: new Float64Array(x.shape.reduce((a, b) => a * b, 1)).fill(1) });
+    inputs.push(
+      data
+        ? { ...data, shape: x.shape, data: data.data.map(Math.abs) }
+        : {
+            shape: x.shape,
+            dtype: x.dtype,
+            data: new Float64Array(x.shape.reduce((a, b) => a * b, 1)).fill(1),
+          },
+    );
   }
   const op = value.node.op!;
-  const tolerance = Array.isArray(op.tolerance) ? op.tolerance[Math.min(value.index, op.tolerance.length - 1)]! : op.tolerance;
+  const tolerance = Array.isArray(op.tolerance)
+    ? op.tolerance[Math.min(value.index, op.tolerance.length - 1)]!
+    : op.tolerance;
   const scale =
     tolerance.kind === "accumulated" && tolerance.scale
       ? tolerance.scale(inputs, value.node.attrs)[value.index]!
