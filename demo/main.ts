@@ -1,4 +1,14 @@
-import { type Backend, cpuBackend, data, DescentError, gpu, losses, nn, optim, Trainer } from "../src/index.ts";
+import {
+  type Backend,
+  cpuBackend,
+  DescentError,
+  data,
+  gpu,
+  losses,
+  nn,
+  optim,
+  Trainer,
+} from "../src/index.ts";
 import { curvesSvg, type MetricsLine } from "../src/train/curves.ts";
 
 const byId = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;

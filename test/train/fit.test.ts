@@ -151,16 +151,16 @@ describe.each(backends)("fit on %s", (_, open) => {
     const split = shapes({ train: 20, test: 10 });
     const trainer = (model = imageModel("tiny", task)) =>
       new Trainer({ device: backend, model, loss: crossEntropy(), optimizer: adam({ lr: 1e-3 }) });
-    const fit = (options: { epochs: number; batchSize: number }, model?: Module) =>
+    const fitTo = (options: { epochs: number; batchSize: number }, model?: Module) =>
       trainer(model).fit(split.train, options).next();
-    await expect(fit({ epochs: 1, batchSize: 21 })).rejects.toThrow(
+    await expect(fitTo({ epochs: 1, batchSize: 21 })).rejects.toThrow(
       /batch of 21 is larger than the training set of 20; use at most 20/,
     );
-    await expect(fit({ epochs: 1, batchSize: 0 })).rejects.toThrow(OptionError);
-    await expect(fit({ epochs: 1.5, batchSize: 4 })).rejects.toThrow(/number of epochs is 1.5/);
+    await expect(fitTo({ epochs: 1, batchSize: 0 })).rejects.toThrow(OptionError);
+    await expect(fitTo({ epochs: 1.5, batchSize: 4 })).rejects.toThrow(/number of epochs is 1.5/);
     const wrong = nn.sequential(nn.flatten(), nn.linear({ in: 100, out: 10 }));
-    await expect(fit({ epochs: 1, batchSize: 4 }, wrong)).rejects.toThrow(ShapeError);
-    await expect(fit({ epochs: 1, batchSize: 4 }, wrong)).rejects.toThrow(
+    await expect(fitTo({ epochs: 1, batchSize: 4 }, wrong)).rejects.toThrow(ShapeError);
+    await expect(fitTo({ epochs: 1, batchSize: 4 }, wrong)).rejects.toThrow(
       /Layer 1, linear\(100 → 10\), does not take \[4, 3072\]/,
     );
     expect(() => adam({ lr: Number.NaN })).toThrow(/lr is NaN; use a finite number/);

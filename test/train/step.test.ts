@@ -212,10 +212,10 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
     const results = new Map<GraphNode, NDArray[]>();
     for (const [n, node] of nodes.entries())
       results.set(node, await Promise.all(node.outputs.map((_, i) => unfused.fetch(`${n}.${i}`))));
-    const valueOf = (x: Value) => variables.get(x.node) ?? results.get(x.node)![x.index]!;
+    const found = (x: Value) => variables.get(x.node) ?? results.get(x.node)![x.index]!;
     const failures: string[] = [];
     for (const node of nodes) {
-      const inputs = node.inputs.map((x) => ({ ...valueOf(x), shape: x.shape }));
+      const inputs = node.inputs.map((x) => ({ ...found(x), shape: x.shape }));
       const sample = { inputs, attrs: node.attrs };
       const expected = node.op!.reference(inputs, node.attrs).map(roundToDType);
       expected.forEach((want, i) => {
