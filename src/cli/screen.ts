@@ -11,11 +11,15 @@ function duration(seconds: number): string {
 
 const rate = (x: number) => (x < 10 ? x.toFixed(1) : x.toFixed(0));
 
+const median = (list: readonly number[]) => [...list].sort((a, b) => a - b)[list.length >> 1]!;
+
 /** What a person sees of a training run: a bar on a terminal, a line per epoch elsewhere. */
 export class Screen {
   private bar: cliProgress.SingleBar | undefined;
   private format = "";
   private timer: NodeJS.Timeout | undefined;
+  /** Of the last steps; their median forgets the steps that waited for a compiler. */
+  private speeds: number[] = [];
 
   constructor(private readonly out: NodeJS.WriteStream) {
     process.once("exit", () => this.clear()); // shows the cursor again
@@ -54,7 +58,8 @@ export class Screen {
   step(step: StepMetrics, plan: { epochs: number; stepsPerEpoch: number; images: number }): void {
     const { epochs, stepsPerEpoch, images } = plan;
     const inEpoch = step.step - (step.epoch - 1) * stepsPerEpoch;
-    const left = ((epochs - step.epoch + 1 - inEpoch / stepsPerEpoch) * images) / step.imagesPerSecond;
+    this.speeds = [...this.speeds.slice(-30), step.imagesPerSecond];
+    const left = ((epochs - step.epoch + 1 - inEpoch / stepsPerEpoch) * images) / median(this.speeds);
     this.draw(
       "epoch {epoch} {bar} loss {loss}  accuracy {accuracy}  {speed} images/s  {left} left",
       stepsPerEpoch,
@@ -101,7 +106,7 @@ export class Screen {
     this.bar = new cliProgress.SingleBar({
       format,
       stream: this.out,
-      barsize: Math.max(6, Math.min(24, (this.out.columns ?? 80) - 68)), // the numbers need up to 68
+      barsize: Math.max(6, Math.min(24, (this.out.columns ?? 80) - 72)), // the numbers need up to 72
       barCompleteChar: "█",
       barIncompleteChar: "░",
       hideCursor: true,

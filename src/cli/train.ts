@@ -234,7 +234,9 @@ async function run({ trainer, config, images, test, folder, screen, json }: Run)
     if (json) printJson({ done: false, steps: trainer.step, out: folder.path });
     return;
   }
-  validation ??= await trainer.evaluate(test);
+  validation ??= await trainer.evaluate(test, {
+    onValidation: (done, count) => screen.validation(done, count),
+  });
   const seconds = (performance.now() - began) / 1000;
   const { accuracy: valAccuracy } = validation;
   screen.say(

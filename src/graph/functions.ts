@@ -27,7 +27,24 @@ function callOp(op: OpRecord, args: readonly unknown[]): Value[] {
     op.infer(inputs, attrs);
     return op.implementation.compose(inputs, attrs, f);
   }
-  return applyOp(op, inputs, attrs);
+  return foldConstant(op, inputs, attrs) ?? applyOp(op, inputs, attrs);
+}
+
+/** An elementwise op (or a view) on constants alone is a constant: its reference says which. */
+function foldConstant(op: OpRecord, inputs: readonly Value[], attrs: unknown): Value[] | undefined {
+  const { kind } = op.implementation;
+  if (inputs.length === 0 || (kind !== "elementwise" && kind !== "view")) return undefined;
+  if (inputs.some((x) => x.node.op?.name !== "constant")) return undefined;
+  const [type] = op.infer(inputs, attrs);
+  const scalars = inputs.map((x) => ({ shape: [], dtype: x.dtype, data: Float64Array.of(x.node.attrs.value) }));
+  const value = kind === "view" ? scalars[0]!.data[0]! : op.reference(scalars, scalarAttrs(attrs))[0]!.data[0]!;
+  if (type!.dtype === "f32" && !Number.isFinite(Math.fround(value))) return undefined;
+  return applyOp(byName.get("constant")!, [], { value, shape: type!.shape, dtype: type!.dtype });
+}
+
+/** Attributes for one element: a target shape becomes that of a scalar. */
+function scalarAttrs(attrs: unknown): unknown {
+  return typeof attrs === "object" && attrs !== null && "shape" in attrs ? { ...attrs, shape: [] } : attrs;
 }
 
 const byName = new Map<string, OpRecord>(records.map((record) => [record.name, record]));

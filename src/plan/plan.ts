@@ -8,7 +8,7 @@ import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
 import type { Access, AdapterFacts, Dispatch, KernelVariant } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
 import { assignBuffers, type Lifetime } from "./memory.ts";
-import { divide, programRoots, resolveView, schedule, type Unit, unitExpression } from "./units.ts";
+import { divide, isConstant, programRoots, resolveView, schedule, type Unit, unitExpression } from "./units.ts";
 
 /** Which piece of memory a step binds. */
 export type Memory =
@@ -45,6 +45,8 @@ export interface Plan {
   /** Bytes of each shared and each own buffer. */
   readonly pool: readonly number[];
   readonly own: readonly number[];
+  /** Own buffers that hold one number throughout, as the 32-bit word the host fills them with. */
+  readonly fills: readonly { readonly slot: number; readonly word: number }[];
   readonly feeds: ReadonlyMap<string, Range & { readonly type: TensorType }>;
   readonly feedBytes: number;
   readonly outputs: ReadonlyMap<string, Range & { readonly type: TensorType }>;
@@ -69,6 +71,8 @@ export function kernelKey(node: GraphNode): string {
 const valueKey = (value: Value) => `${value.node.id}:${value.index}`;
 const bytesOf = (type: TensorType) => byteLength(sizeOf(type.shape), type.dtype);
 const FEED_ALIGNMENT = 256;
+/** Larger constants are computed in every run rather than kept. */
+const LARGEST_FILL = 2 ** 16;
 const mebibytes = (bytes: number) => Number((bytes / 2 ** 20).toPrecision(3));
 
 /** Compiles a program: units, order, kernels, memory. */
@@ -108,9 +112,11 @@ class PlanBuilder {
   >();
   private readonly temporaryList: { first: number; last: number; bytes: number }[] = [];
   private readonly own: number[] = [];
+  private readonly fills: { slot: number; word: number }[] = [];
   private readonly feeds = new Map<string, Range & { type: TensorType }>();
   private readonly arenas = new Set<Arena>();
   private readonly chosen = new Map<string, string>();
+  private readonly constants = new Set<GraphNode>();
   private feedBytes = 0;
 
   constructor(
@@ -127,6 +133,7 @@ class PlanBuilder {
     this.placeInPlaceResults();
     this.placeOutputs();
     this.placePacks(units);
+    this.placeConstants(units);
     this.findLifetimes(units);
     units.forEach((unit, at) => {
       this.emit(unit, at);
@@ -188,6 +195,26 @@ class PlanBuilder {
         if (placed.get(value.node) !== base) continue;
         if (users.get(base)!.some((user) => user !== unit && placed.has(user.node))) this.fixed.delete(base);
       }
+    }
+  }
+
+  /** Small constants that a kernel reads from memory are filled in once by the host; equal ones share a buffer. */
+  private placeConstants(units: readonly Unit[]): void {
+    const places = new Map<string, { memory: Memory; offset: number }>();
+    for (const { node } of units) {
+      const type = node.outputs[0]!;
+      const key = `${node.id}:0`;
+      if (!isConstant(node) || this.fixed.has(key) || bytesOf(type) > LARGEST_FILL) continue;
+      const word = wordOf(node.attrs.value, type.dtype);
+      const size = sizeOf(type.shape);
+      let place = places.get(`${word} ${size}`);
+      if (!place) {
+        place = this.ownBuffer(type);
+        places.set(`${word} ${size}`, place);
+        this.fills.push({ slot: this.own.length - 1, word });
+      }
+      this.fixed.set(key, place);
+      this.constants.add(node);
     }
   }
 
@@ -279,6 +306,7 @@ class PlanBuilder {
       return;
     }
     if (outputs.every((type) => sizeOf(type.shape) === 0)) return;
+    if (this.constants.has(node)) return;
     if (unit.kind === "elementwise") {
       const expression = unitExpression(unit);
       this.push(elementwiseDispatch(expression, this.facts), node, [
@@ -388,6 +416,7 @@ class PlanBuilder {
       steps: this.steps.map((step) => ({ ...step, bindings: step.bindings.map(assign) })),
       pool: sizes,
       own: this.own,
+      fills: this.fills,
       feeds: this.feeds,
       feedBytes: this.feedBytes,
       outputs,
@@ -395,6 +424,11 @@ class PlanBuilder {
       choices: this.chosen,
     };
   }
+}
+
+/** The bits of a number as the GPU stores it. */
+function wordOf(value: number, dtype: TensorType["dtype"]): number {
+  return dtype === "f32" ? new Uint32Array(Float32Array.of(value).buffer)[0]! : value >>> 0;
 }
 
 function packOffsets(node: GraphNode): readonly number[] {

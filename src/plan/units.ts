@@ -24,7 +24,8 @@ export function resolveView(value: Value): Value {
 }
 
 const isElementwise = (node: GraphNode) => node.op?.implementation.kind === "elementwise";
-const isConstant = (node: GraphNode) => node.op?.name === "constant";
+/** One number in every element; expressions write it out, kernels read it from memory. */
+export const isConstant = (node: GraphNode) => node.op?.name === "constant";
 
 /** Values that must exist in memory because somebody outside the graph reads them. */
 export function programRoots(program: Program): Value[] {

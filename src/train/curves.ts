@@ -1,90 +1,4 @@
-/** A line of a chart: x and y of its points. */
-export interface Line {
-  readonly name: string;
-  readonly color: string;
-  readonly points: readonly (readonly [x: number, y: number])[];
-  readonly faint?: boolean;
-}
-
-const WIDTH = 720;
-const HEIGHT = 260;
-const MARGIN = { left: 56, right: 16, top: 34, bottom: 40 };
-
-/** Round numbers that divide [low, high] into about five parts. */
-function ticks(low: number, high: number): number[] {
-  const raw = (high - low || 1) / 5;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw)!;
-  const list: number[] = [];
-  for (let t = Math.ceil(low / step) * step; t <= high + step * 1e-9; t += step)
-    list.push(Number(t.toPrecision(12)));
-  return list;
-}
-
-const escapeXml = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
-
-/** One chart as an SVG group, `top` pixels down. */
-function chart(
-  title: string,
-  lines: readonly Line[],
-  range: readonly [number, number] | undefined,
-  xMax: number,
-  top: number,
-): string {
-  const ys = lines.flatMap((line) => line.points.map(([, y]) => y)).filter(Number.isFinite);
-  if (ys.length === 0) return "";
-  const [low, high] = range ?? [
-    Math.min(0, ...ys.map((y) => Math.max(y, 0))),
-    ys.reduce((a, b) => Math.max(a, b), 0) || 1,
-  ];
-  const right = WIDTH - MARGIN.right;
-  const bottom = HEIGHT - MARGIN.bottom;
-  const x = (v: number) => MARGIN.left + ((right - MARGIN.left) * v) / Math.max(1, xMax);
-  const y = (v: number) =>
-    bottom - ((bottom - MARGIN.top) * (Math.min(high, Math.max(low, v)) - low)) / (high - low || 1);
-  const grid = ticks(low, high).map(
-    (t) =>
-      `<line class="grid" x1="${MARGIN.left}" x2="${right}" y1="${y(t).toFixed(1)}" y2="${y(t).toFixed(1)}"/><text x="${MARGIN.left - 8}" y="${(y(t) + 4).toFixed(1)}" text-anchor="end">${t}</text>`,
-  );
-  const steps = ticks(0, xMax).map(
-    (t) => `<text x="${x(t).toFixed(1)}" y="${bottom + 18}" text-anchor="middle">${t}</text>`,
-  );
-  const paths = lines.map((line) => {
-    const points = line.points
-      .filter(([, v]) => Number.isFinite(v))
-      .map(([px, py]) => `${x(px).toFixed(1)},${y(py).toFixed(1)}`);
-    const dots =
-      line.points.length <= 60 && !line.faint
-        ? points
-            .map(
-              (p) => `<circle r="2.5" cx="${p.split(",")[0]}" cy="${p.split(",")[1]}" fill="${line.color}"/>`,
-            )
-            .join("")
-        : "";
-    return `<polyline points="${points.join(" ")}" fill="none" stroke="${line.color}" stroke-width="${line.faint ? 1 : 2}" opacity="${line.faint ? 0.35 : 1}"/>${dots}`;
-  });
-  const named = lines.filter((line) => !line.faint);
-  const legend = named.map(
-    (line, i) =>
-      `<g transform="translate(${right - 130 * (named.length - i)}, 16)"><line x2="18" y1="-4" y2="-4" stroke="${line.color}" stroke-width="2"/><text x="24">${escapeXml(line.name)}</text></g>`,
-  );
-  return `<g transform="translate(0, ${top})"><text class="title" x="${MARGIN.left}" y="18">${escapeXml(title)}</text>${grid.join("")}${steps.join("")}<text x="${right}" y="${bottom + 34}" text-anchor="end">step</text>${paths.join("")}${legend.join("")}</g>`;
-}
-
-/** Mean over a moving window, thinned to a few hundred points. */
-export function smooth(points: readonly (readonly [number, number])[], window: number): [number, number][] {
-  const every = Math.max(1, Math.floor(points.length / 400));
-  const result: [number, number][] = [];
-  let sum = 0;
-  points.forEach(([x, y], i) => {
-    sum += y;
-    if (i >= window) sum -= points[i - window]![1];
-    if (i % every === 0 || i === points.length - 1) result.push([x, sum / Math.min(window, i + 1)]);
-  });
-  return result;
-}
-
-/** A line of metrics.jsonl. */
+/** A line of metrics.jsonl: a step, or with `valLoss` and `valAccuracy` an epoch. */
 export interface MetricsLine {
   readonly step: number;
   readonly epoch: number;
@@ -95,50 +9,157 @@ export interface MetricsLine {
   readonly valAccuracy?: number;
 }
 
+type Point = readonly [x: number, y: number];
+
+/** One panel: the quantity of each step, its moving mean, and the validation after each epoch. */
+interface Panel {
+  readonly title: string;
+  readonly steps: readonly Point[];
+  readonly mean: readonly Point[];
+  readonly validation: readonly Point[];
+  /** The largest value; by default what the mean and the validation need. */
+  readonly high?: number;
+  readonly show: (value: number) => string;
+}
+
+const WIDTH = 720;
+const LEFT = 52;
+const RIGHT = 62; // room for the last value
+const HEADER = 58;
+const PANEL = { height: 176, gap: 52 };
+const HEIGHT = HEADER + 2 * PANEL.height + 2 * PANEL.gap;
+const MAX_POINTS = 500;
+const MAX_DOTS = 60;
+
+const STYLE = `
+text{fill:#57606a}
+.title{font-size:15px}
+.title,.name,.value{font-weight:600}
+.title,.name{fill:#1f2328}
+.ground{fill:#fff}
+.grid{stroke:#8883;fill:none}
+.training{stroke:#3b78c3}
+.validation{stroke:#e8710a}
+.line{fill:none;stroke-width:2;stroke-linejoin:round}
+.steps{stroke-width:1;opacity:.35}
+.dot{fill:#e8710a;stroke:none}
+.value{fill:#e8710a}
+@media(prefers-color-scheme:dark){
+text{fill:#9aa4ae}
+.title,.name{fill:#e6edf3}
+.ground{fill:#0d1117}
+.training{stroke:#6cb0ff}
+.validation{stroke:#ffa657}
+.dot,.value{fill:#ffa657}
+}`;
+
+const escapeXml = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+
+const round = (x: number) => Number(x.toFixed(1));
+
+/** 1, 2 or 5 times a power of ten, so that about five of them make up `length`. */
+function tickStep(length: number): number {
+  const power = 10 ** Math.floor(Math.log10(length / 5));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= length / 5)!;
+}
+
+function ticks(high: number, step: number): number[] {
+  const count = Math.floor(high / step + 1e-9);
+  return Array.from({ length: count + 1 }, (_, i) => Number((i * step).toPrecision(12)));
+}
+
+/** The mean of `window` neighbours around each point. */
+export function movingMean(points: readonly Point[], window: number): Point[] {
+  const sums = [0];
+  for (const [, y] of points) sums.push(sums.at(-1)! + y);
+  return points.map(([x], i) => {
+    const from = Math.max(0, i - Math.floor(window / 2));
+    const to = Math.min(points.length, i + Math.ceil(window / 2));
+    return [x, (sums[to]! - sums[from]!) / (to - from)];
+  });
+}
+
+/** So few points that the picture stays small: every n-th, and the last. */
+function thin(points: readonly Point[]): readonly Point[] {
+  const every = Math.ceil(points.length / MAX_POINTS);
+  return points.filter((_, i) => i % every === 0 || i === points.length - 1);
+}
+
+function panel({ title, steps, mean, validation, high, show }: Panel, xMax: number, top: number): string {
+  const needed = [...mean, ...validation].reduce((max, [, y]) => Math.max(max, y), 0);
+  const step = tickStep(high ?? (needed || 1));
+  const yMax = high ?? Math.ceil((needed || 1) / step - 1e-9) * step;
+  const [right, bottom] = [WIDTH - RIGHT, top + PANEL.height];
+  const x = (value: number) => round(LEFT + ((right - LEFT) * value) / xMax);
+  const y = (value: number) => round(bottom - (PANEL.height * Math.min(yMax, Math.max(0, value))) / yMax);
+  const line = (kind: string, points: readonly Point[]) =>
+    points.length > 1
+      ? `<polyline class="line ${kind}" points="${thin(points)
+          .map(([px, py]) => `${x(px)},${y(py)}`)
+          .join(" ")}"/>`
+      : "";
+  const dots = validation.length <= MAX_DOTS ? validation : validation.slice(-1);
+  const last = validation.at(-1);
+  return [
+    `<text class="name" x="${LEFT}" y="${top - 10}">${title}</text>`,
+    ...ticks(yMax, step).flatMap((t) => [
+      `<path class="grid" d="M${LEFT} ${y(t)}H${right}"/>`,
+      `<text x="${LEFT - 8}" y="${y(t) + 4}" text-anchor="end">${show(t)}</text>`,
+    ]),
+    ...ticks(xMax, Math.max(1, tickStep(xMax))).map(
+      (t) => `<text x="${x(t)}" y="${bottom + 18}" text-anchor="middle">${t}</text>`,
+    ),
+    line("training steps", steps),
+    line("training", mean),
+    line("validation", validation),
+    ...dots.map(([px, py]) => `<circle class="dot" cx="${x(px)}" cy="${y(py)}" r="3"/>`),
+    last ? `<text class="value" x="${x(last[0]) + 8}" y="${y(last[1]) + 4}">${show(last[1])}</text>` : "",
+  ].join("\n");
+}
+
 /** Loss and accuracy against steps as one SVG picture, readable on light and dark pages. */
 export function curvesSvg(title: string, metrics: readonly MetricsLine[]): string {
   const steps = metrics.filter((m) => m.valLoss === undefined);
   const epochs = metrics.filter((m) => m.valLoss !== undefined);
   const xMax = Math.max(1, metrics.at(-1)?.step ?? 1);
-  const window = Math.max(1, Math.round(steps.length / 50));
-  const lines = (pick: (m: MetricsLine) => number, validation: (m: MetricsLine) => number): Line[] => {
-    const points = steps.map((m): [number, number] => [m.step, pick(m)]);
-    return [
-      { name: "each step", color: "#4c78a8", points: smooth(points, 1), faint: true },
-      { name: "training", color: "#4c78a8", points: smooth(points, window) },
-      {
-        name: "validation",
-        color: "#f58518",
-        points: epochs.map((m): [number, number] => [m.step, validation(m)]),
-      },
-    ];
-  };
-  const loss = chart(
-    "loss",
-    lines(
-      (m) => m.loss,
-      (m) => m.valLoss!,
-    ),
-    undefined,
-    xMax,
-    28,
-  );
-  const accuracy = chart(
-    "accuracy",
-    lines(
-      (m) => m.accuracy,
-      (m) => m.valAccuracy!,
-    ),
-    [0, 1],
-    xMax,
-    28 + HEIGHT,
-  );
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${2 * HEIGHT + 36}" font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="${escapeXml(title)}">
-<style>text{fill:#555}.title{font-weight:600}.grid{stroke:#8884;stroke-width:1}.ground{fill:#fff}@media(prefers-color-scheme:dark){text{fill:#bbb}.ground{fill:#16181d}}</style>
+  const window = Math.max(1, Math.round(steps.length / 40));
+  const pointsOf = (
+    list: readonly MetricsLine[],
+    pick: (m: MetricsLine) => number | undefined | null, // JSON has null for what is not finite
+  ): Point[] =>
+    list.flatMap((m) => {
+      const value = pick(m);
+      return typeof value === "number" && Number.isFinite(value) ? [[m.step, value] as const] : [];
+    });
+  const [loss, accuracy] = [pointsOf(steps, (m) => m.loss), pointsOf(steps, (m) => m.accuracy)];
+  const panels: Panel[] = [
+    {
+      title: "loss",
+      steps: loss,
+      mean: movingMean(loss, window),
+      validation: pointsOf(epochs, (m) => m.valLoss),
+      show: (value) => String(Number(value.toPrecision(3))),
+    },
+    {
+      title: "accuracy",
+      steps: accuracy,
+      mean: movingMean(accuracy, window),
+      validation: pointsOf(epochs, (m) => m.valAccuracy),
+      high: 1,
+      show: (value) => `${Number((100 * value).toFixed(1))} %`,
+    },
+  ];
+  const key = (at: number, kind: string) =>
+    `<path class="line ${kind}" d="M${at} 20h20"/><text x="${at + 26}" y="24">${kind}</text>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="${escapeXml(title)}">
+<style>${STYLE}
+</style>
 <rect class="ground" width="100%" height="100%"/>
-<text class="title" x="${MARGIN.left}" y="20" font-size="14">${escapeXml(title)}</text>
-${loss}
-${accuracy}
+<text class="title" x="${LEFT}" y="25">${escapeXml(title)}</text>
+${key(WIDTH - RIGHT - 190, "training")}
+${key(WIDTH - RIGHT - 86, "validation")}
+${panels.map((each, i) => panel(each, xMax, HEADER + i * (PANEL.height + PANEL.gap))).join("\n")}
+<text x="${WIDTH - RIGHT}" y="${HEIGHT - 12}" text-anchor="end">step</text>
 </svg>
 `;
 }

@@ -37,7 +37,7 @@ export interface FitOptions {
   readonly shuffle?: boolean;
   /** Called with every finished step, some steps late: metrics are read in groups. */
   readonly onStep?: (step: StepMetrics) => void;
-  /** Called while validation runs. */
+  /** Called while validation runs, first with 0 done. */
   readonly onValidation?: (done: number, total: number) => void;
   /** Stops after the step in flight; what is trained so far stays. */
   readonly signal?: AbortSignal;
@@ -307,6 +307,7 @@ export class Trainer {
     let correct = 0;
     let read = 0;
     let last = performance.now();
+    options.onValidation?.(0, data.count);
     const collect = async (done: number) => {
       const ring = await this.backend.read(this.ring);
       for (; read < done; read++) {
