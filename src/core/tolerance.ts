@@ -115,8 +115,9 @@ export function compare(
   return {
     pass: mismatches === 0,
     mismatches,
-    worstError: a === b ? 0 : Math.abs(a - b),
-    tolerance: got.length > 0 ? bound(worstIndex) : 0,
+    // Equal infinities and NaNs are no error, though their difference is no number.
+    worstError: Object.is(a, b) || a === b ? 0 : Math.abs(a - b),
+    tolerance: (got.length > 0 && bound(worstIndex)) || 0,
     worstIndex,
     got: a,
     expected: b,

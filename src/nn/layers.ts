@@ -37,7 +37,7 @@ export function linear(options: LinearOptions): Module {
           `linear: takes [batch, ${options.in}], got ${showShape(x.shape)}; flatten it or change "in".`,
         );
       const y = f.matmul!(x, context.parameter(module, "weight"), { transposeB: true });
-      return options.bias === false ? y : f.add!(y, context.parameter(module, "bias"));
+      return options.bias === false ? y : f.addBias!(y, context.parameter(module, "bias"), { axis: 1 });
     },
   };
   return module;
@@ -96,7 +96,7 @@ export function conv2d(options: Conv2dOptions): Module {
         );
       const y = f.conv2d!(x, context.parameter(module, "weight"), attrs);
       if (options.bias === false) return y;
-      return f.add!(y, f.reshape!(context.parameter(module, "bias"), { shape: [1, options.out, 1, 1] }));
+      return f.addBias!(y, context.parameter(module, "bias"), { axis: 1 });
     },
   };
   return module;

@@ -1,7 +1,12 @@
 import math from "../../shaders/functions/math.wgsl?raw";
 import type { DType } from "../core/dtype.ts";
-import { exact, ulp, ulps, within } from "../core/tolerance.ts";
+import { ShapeError } from "../core/errors.ts";
+import { broadcastData, type NDArray } from "../core/ndarray.ts";
+import { normalizeAxis, showType, type TensorType } from "../core/shape.ts";
+import { accumulated, exact, ulp, ulps, within } from "../core/tolerance.ts";
 import { elementwiseOp } from "./elementwise.ts";
+import { defineOp } from "./op.ts";
+import { type } from "./samples.ts";
 
 const numbers: readonly DType[] = ["f32", "i32", "u32"];
 
@@ -128,4 +133,52 @@ export const pow = elementwiseOp({
     const logError = Math.max(2 ** -21, 3 * ulp(log)) * Math.abs(b!) + ulp(t);
     return ulp(y) * (3 + 2 * Math.abs(t)) + Math.abs(y) * Math.LN2 * logError * 1.1 + 2 ** -126;
   }),
+});
+
+/** The shape under which a bias [C] lines up with axis `axis` of x. */
+function biasShape(x: TensorType, { axis }: { axis: number }): number[] {
+  const at = normalizeAxis("addBias", axis, x.shape.length);
+  return x.shape.map((dim, a) => (a === at ? dim : 1));
+}
+
+/** x + b, with b [C] along one axis of x: the bias of a linear layer (axis 1 of [N, C]) or a convolution ([N, C, H, W]). */
+export const addBias = defineOp<{ axis: number }>({
+  name: "addBias",
+  infer: ([x, bias], attrs) => {
+    const at = normalizeAxis("addBias", attrs.axis, x!.shape.length);
+    if (
+      x!.dtype !== "f32" ||
+      bias!.dtype !== "f32" ||
+      bias!.shape.length !== 1 ||
+      bias!.shape[0] !== x!.shape[at]
+    )
+      throw new ShapeError(
+        `addBias: bias ${showType(bias!)} does not fit axis ${at} of ${showType(x!)}; use f32[${x!.shape[at]}].`,
+      );
+    return [x!];
+  },
+  reference: ([x, bias], attrs) => {
+    const spread: NDArray = { ...bias!, shape: biasShape(x!, attrs) };
+    const b = broadcastData(spread, x!.shape);
+    return [{ shape: x!.shape, dtype: "f32", data: Float64Array.from(x!.data, (v, i) => v + b[i]!) }];
+  },
+  implementation: {
+    kind: "composition",
+    compose: ([x, bias], attrs, f) => [f.add!(x, f.reshape!(bias, { shape: biasShape(x!, attrs) }))],
+  },
+  tolerance: accumulated(() => 1),
+  samples: (s) => [
+    { inputs: [s.randn(5, 7), s.randn(7)], attrs: { axis: 1 } },
+    { inputs: [s.randn(2, 3, 4, 8), s.randn(3)], attrs: { axis: 1 } },
+    { inputs: [s.randn(0, 3), s.randn(3)], attrs: { axis: -1 } },
+    { inputs: [s.integers(-9, 9, [67, 11]), s.integers(-9, 9, [67])], attrs: { axis: 0 }, exact: true },
+  ],
+  errors: [
+    {
+      inputs: [type([2, 3]), type([2])],
+      attrs: { axis: 1 },
+      message: /addBias: bias f32\[2\] does not fit axis 1 of f32\[2, 3\]; use f32\[3\]/,
+    },
+    { inputs: [type([2, 3]), type([3])], attrs: { axis: 2 }, message: /addBias: axis 2 does not exist/ },
+  ],
 });

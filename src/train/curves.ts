@@ -25,7 +25,7 @@ interface Panel {
 const WIDTH = 720;
 const LEFT = 52;
 const RIGHT = 62; // room for the last value
-const HEADER = 58;
+const HEADER = 66;
 const PANEL = { height: 176, gap: 52 };
 const HEIGHT = HEADER + 2 * PANEL.height + 2 * PANEL.gap;
 const MAX_POINTS = 500;
@@ -113,7 +113,7 @@ function panel({ title, steps, mean, validation, high, show }: Panel, xMax: numb
     line("training", mean),
     line("validation", validation),
     ...dots.map(([px, py]) => `<circle class="dot" cx="${x(px)}" cy="${y(py)}" r="3"/>`),
-    last ? `<text class="value" x="${x(last[0]) + 8}" y="${y(last[1]) + 4}">${show(last[1])}</text>` : "",
+    last ? `<text class="value" x="${right + 8}" y="${y(last[1]) + 4}">${show(last[1])}</text>` : "",
   ].join("\n");
 }
 
@@ -159,7 +159,7 @@ export function curvesSvg(title: string, metrics: readonly MetricsLine[]): strin
 ${key(WIDTH - RIGHT - 190, "training")}
 ${key(WIDTH - RIGHT - 86, "validation")}
 ${panels.map((each, i) => panel(each, xMax, HEADER + i * (PANEL.height + PANEL.gap))).join("\n")}
-<text x="${WIDTH - RIGHT}" y="${HEIGHT - 12}" text-anchor="end">step</text>
+<text x="${WIDTH - RIGHT}" y="${HEIGHT - 16}" text-anchor="end">step</text>
 </svg>
 `;
 }

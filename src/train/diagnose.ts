@@ -32,9 +32,15 @@ export async function findNonFinite(
       if (at >= 0)
         return `the gradient in the result of layer ${layers[i]!.path}, ${layers[i]!.module.label}, from element ${at} on`;
     }
-    for (const [i, name] of parameters.entries())
-      if ((await bad(`parameter ${i}`)) >= 0) return `the gradient of ${name}`;
-    return "the norm of the gradients, which overflows although every gradient is finite";
+    let largest = { size: 0, of: "" };
+    for (const [i, name] of parameters.entries()) {
+      const { data } = await executable.fetch(`parameter ${i}`);
+      const of = `the gradient of ${name}, ${parts.state.parameters[i]!.module.label}`;
+      if (firstNonFinite(data) >= 0) return of;
+      const size = data.reduce((max: number, x: number) => Math.max(max, Math.abs(x)), 0);
+      if (size > largest.size) largest = { size, of };
+    }
+    return `the norm of all gradients, which overflows; the largest is in ${largest.of}: ${largest.size.toExponential(1)}`;
   } finally {
     executable.dispose();
   }

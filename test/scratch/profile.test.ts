@@ -3,13 +3,16 @@ import { gpu } from "../support/gpu.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import { imageModel } from "../../src/nn/models.ts";
+import * as nn from "../../src/nn/layers.ts";
+const block = (i: number, o: number) => [nn.conv2d({ in: i, out: o, kernel: 3, padding: "same" }), nn.batchNorm(o), nn.relu()];
+const benchModel = () => nn.sequential(...block(3, 32), ...block(32, 32), nn.maxPool2d(2), ...block(32, 64), ...block(64, 64), nn.maxPool2d(2), nn.flatten(), nn.linear({ in: 4096, out: 10 }));
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
 test("profile", async () => {
   const backend = await gpu();
   const B = Number(process.env.B ?? 64);
   const split = shapes({ train: 1000, test: 500 });
-  const trainer = new Trainer({ device: backend, model: imageModel(process.env.M ?? "cnn", { shape: [3, 32, 32], classes: 10 }), loss: crossEntropy(), optimizer: adamW({ lr: 1e-3 }) });
+  const trainer = new Trainer({ device: backend, model: process.env.M === "bench" ? benchModel() : imageModel(process.env.M ?? "cnn", { shape: [3, 32, 32], classes: 10 }), loss: crossEntropy(), optimizer: adamW({ lr: 1e-3 }) });
   let t = performance.now();
   const ex: any = process.env.EVAL ? await (async () => { await trainer.evaluate(split.test); console.log("eval", performance.now() - t); t = performance.now(); await trainer.evaluate(split.test); console.log("eval2", performance.now() - t); for (const [k, e] of (trainer as any).executables) return e; })() : await trainer.trainingStep(split.train, B);
   console.log("compile", performance.now() - t);
