@@ -1,7 +1,6 @@
-// Reads and writes of conv-direct for any width.
+// Reads a stretch of an input row, for any width.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 /** The elements of one input row that the pixels from j on see; 0 outside of it. */
 fn stretchAt(plane: u32, row: i32, j: u32) -> array<f32, SPAN> {
@@ -15,10 +14,4 @@ fn stretchAt(plane: u32, row: i32, j: u32) -> array<f32, SPAN> {
     stretch[p] = select(0.0, x[start + select(0, column, hit)], hit);
   }
   return stretch;
-}
-
-fn store(start: u32, j: u32, row: array<f32, PIXELS>) {
-  for (var p = 0u; p < PIXELS; p++) { // unroll
-    if (j + p < OUT_WIDTH) { y[start + FIRST_X + (j + p) * EVERY_X] = row[p]; }
-  }
 }

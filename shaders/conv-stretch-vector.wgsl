@@ -1,8 +1,8 @@
-// Reads and writes of conv-direct through subgroups where pixels come in fours (PIXELS is 4), x and y are equally wide
-// and the lanes of a subgroup hold whole rows: what a lane's pixels see beyond its own four elements, its neighbours have.
+// Reads a stretch of an input row through subgroups where pixels come in fours (PIXELS is 4), input and output are
+// equally wide and the lanes of a subgroup hold whole rows: what a lane's pixels see beyond its own four elements, its
+// neighbours have.
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 
 /** The elements of one input row that the pixels from j on see; 0 outside of it. */
 fn stretchAt(plane: u32, row: i32, j: u32) -> array<f32, SPAN> {
@@ -20,8 +20,4 @@ fn stretchAt(plane: u32, row: i32, j: u32) -> array<f32, SPAN> {
     }
   }
   return stretch;
-}
-
-fn store(start: u32, j: u32, row: array<f32, 4>) {
-  y[(start + j) / 4u] = vec4f(row[0], row[1], row[2], row[3]);
 }

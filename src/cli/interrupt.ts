@@ -5,9 +5,9 @@ const SAME_PRESS = 1000;
 
 /**
  * Calls `stop` when somebody wants the program to end, by Ctrl-C for instance; a second wish, later, ends it at once.
- * Returns what ends the listening.
+ * It listens to the end of the process, which may be near when a press arrives for the second time.
  */
-export function onInterrupt(stop: () => void): () => void {
+export function onInterrupt(stop: () => void): void {
   let first = 0;
   const handler = () => {
     const now = Date.now();
@@ -17,7 +17,4 @@ export function onInterrupt(stop: () => void): () => void {
     } else if (now - first > SAME_PRESS) process.exit(130);
   };
   for (const signal of SIGNALS) process.on(signal, handler);
-  return () => {
-    for (const signal of SIGNALS) process.off(signal, handler);
-  };
 }

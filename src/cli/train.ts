@@ -180,7 +180,7 @@ async function run({ trainer, config, images, test, folder, screen, json }: Run)
   else screen.say("all of them are done; train on with a larger --epochs");
 
   const controller = new AbortController();
-  const stopListening = onInterrupt(() => {
+  onInterrupt(() => {
     screen.say("stopping after this step and saving a checkpoint …");
     controller.abort();
   });
@@ -224,8 +224,6 @@ async function run({ trainer, config, images, test, folder, screen, json }: Run)
     screen.clear();
     await folder.flush(title).catch(() => {}); // the first error says more
     throw error instanceof NonFiniteError ? await withLastCheckpoint(error, folder) : error;
-  } finally {
-    stopListening();
   }
   if (trainer.step < total) {
     screen.say(

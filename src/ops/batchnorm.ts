@@ -213,6 +213,7 @@ export const batchNormGrad = defineOp<BatchNormAttrs>({
   },
   implementation: {
     kind: "kernel",
+    loads: [4],
     kernel: ({ inputs: [x], attrs: { eps }, facts }) => {
       const layout = layoutOf("", x!);
       const { channels, count } = layout;

@@ -2,6 +2,8 @@ import directSource from "../../shaders/conv-direct.wgsl?raw";
 import directSubgroupSource from "../../shaders/conv-direct-subgroup.wgsl?raw";
 import directThreadSource from "../../shaders/conv-direct-thread.wgsl?raw";
 import naiveSource from "../../shaders/conv-naive.wgsl?raw";
+import storeScalarSource from "../../shaders/conv-store-scalar.wgsl?raw";
+import storeVectorSource from "../../shaders/conv-store-vector.wgsl?raw";
 import stretchScalarSource from "../../shaders/conv-stretch-scalar.wgsl?raw";
 import stretchVectorSource from "../../shaders/conv-stretch-vector.wgsl?raw";
 import type { Geometry } from "./conv-shape.ts";
@@ -104,14 +106,17 @@ function directThread(sum: ConvSum, facts: AdapterFacts) {
   };
   const threads = sum.groups * Math.ceil(sum.targets / tile.channels) * places(sum, tile);
   return {
-    source: specialize([directThreadSource, directSource, stretchScalarSource].join("\n"), constants),
+    source: specialize(
+      [directThreadSource, directSource, stretchScalarSource, storeScalarSource].join("\n"),
+      constants,
+    ),
     workgroups: gridOf(Math.ceil(threads / 64), facts),
   };
 }
 
 function directSubgroup(sum: ConvSum, facts: AdapterFacts) {
   const lanes = facts.subgroupMinSize;
-  const vector = fitsVectors(sum, lanes);
+  const vector = sum.every[1] === 1 && vectorStretches(sum, lanes);
   const tile = {
     channels: evenTile(sum.targets, Math.max(1, Math.min(16, Math.floor(48 / sum.kernel[1])))),
     rows: Math.min(2, sum.output[0]),
@@ -122,26 +127,30 @@ function directSubgroup(sum: ConvSum, facts: AdapterFacts) {
     LANES: lanes,
     FILTERS: Math.ceil((tile.channels * sum.kernel[1]) / lanes),
   };
-  const parts = [directSubgroupSource, directSource, vector ? stretchVectorSource : stretchScalarSource];
+  const parts = vector ? [stretchVectorSource, storeVectorSource] : [stretchScalarSource, storeScalarSource];
   const tiles = sum.groups * Math.ceil(sum.targets / tile.channels);
   return {
-    source: specialize(parts.join("\n"), constants),
+    source: specialize([directSubgroupSource, directSource, ...parts].join("\n"), constants),
     workgroups: gridOf(tiles * Math.ceil(places(sum, tile) / lanes), facts),
   };
 }
 
-/** Whether conv-stretch-vector.wgsl can read the sum's rows. */
-function fitsVectors(sum: ConvSum, lanes: number): boolean {
-  const { input: size, output: result, kernel, stride, pad, dilation, every } = sum;
+/** Whether conv-stretch-vector.wgsl can read the rows of a sum, or of a weight gradient. */
+export function vectorStretches(
+  sum: Pick<ConvSum, "input" | "output" | "kernel" | "stride" | "pad" | "dilation">,
+  lanes: number,
+): boolean {
+  const [width, stride, dilation] = [sum.input[1], sum.stride[1], sum.dilation[1]];
+  const before = sum.pad[1];
+  const after = sum.kernel[1] - 1 - before;
   return (
-    stride[1] === 1 &&
-    dilation[1] === 1 &&
-    every[1] === 1 &&
-    size[1] === result[1] &&
-    size[1] % 4 === 0 &&
-    lanes % (size[1] / 4) === 0 &&
-    pad[1] >= 0 &&
-    pad[1] <= 4 &&
-    kernel[1] - 1 - pad[1] <= 4
+    width === sum.output[1] &&
+    width % 4 === 0 &&
+    lanes % (width / 4) === 0 &&
+    stride === 1 &&
+    dilation === 1 &&
+    before >= 0 &&
+    before <= 4 &&
+    after <= 4
   );
 }

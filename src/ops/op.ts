@@ -83,7 +83,12 @@ export type Implementation<A> =
       readonly expression: ElementwiseExpression<A>;
       readonly functions?: string;
     }
-  | { readonly kind: "kernel"; readonly kernel: Kernel<A> }
+  | {
+      readonly kind: "kernel";
+      readonly kernel: Kernel<A>;
+      /** Inputs that every variant reads only as `name[i]`, i counted in elements or vectors of that input alone. */
+      readonly loads?: readonly number[];
+    }
   | {
       readonly kind: "composition";
       readonly compose: (inputs: readonly Value[], attrs: A, f: OpTable) => Value[];

@@ -147,7 +147,7 @@ export const sum = defineOp<ReduceAttrs>({
     ];
   },
   grad: ({ dy, inputs: [x], attrs = {} }, f) => [spread(dy, x!, attrs.axes, f)],
-  implementation: { kind: "kernel", kernel: reduceKernel("sum") },
+  implementation: { kind: "kernel", kernel: reduceKernel("sum"), loads: [0] },
   tolerance: accumulated(reducedLength),
   samples: (s) => [
     ...reduceSamples(s, (shape) => s.randn(...shape), ["f32", "i32", "u32"]),
@@ -181,7 +181,7 @@ export const mean = defineOp<ReduceAttrs>({
     const count = sizeOf(x!.shape) / sizeOf(dy.shape);
     return [spread(f.div!(dy, count), x!, attrs.axes, f)];
   },
-  implementation: { kind: "kernel", kernel: reduceKernel("mean") },
+  implementation: { kind: "kernel", kernel: reduceKernel("mean"), loads: [0] },
   tolerance: accumulated(reducedLength),
   samples: (s) => [
     ...reduceSamples(s, (shape) => s.randn(...shape), []),
@@ -225,7 +225,7 @@ export const max = defineOp<ReduceAttrs>({
     const share = f.div!(dy, f.sum!(ties, { axes: attrs.axes, keepdims: attrs.keepdims }));
     return [f.mul!(ties, spread(share, x!, attrs.axes, f))];
   },
-  implementation: { kind: "kernel", kernel: reduceKernel("max") },
+  implementation: { kind: "kernel", kernel: reduceKernel("max"), loads: [0] },
   tolerance: exact,
   samples: (s) => [
     ...reduceSamples(s, (shape) => s.distinct(...shape), ["i32"]),

@@ -8,7 +8,16 @@ import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
 import type { Access, AdapterFacts, Dispatch, KernelVariant } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
 import { assignBuffers, type Lifetime } from "./memory.ts";
-import { divide, isConstant, programRoots, resolveView, schedule, type Unit, unitExpression } from "./units.ts";
+import { withPrologue } from "./prologue.ts";
+import {
+  divide,
+  isConstant,
+  programRoots,
+  resolveView,
+  schedule,
+  type Unit,
+  unitExpression,
+} from "./units.ts";
 
 /** Which piece of memory a step binds. */
 export type Memory =
@@ -333,10 +342,34 @@ class PlanBuilder {
     for (const dispatch of variant.dispatches) {
       const ranges = dispatch.bindings.map((binding) => {
         if (binding.kind === "scratch") return scratch[binding.index]!;
-        return this.locate(binding.kind === "input" ? node.inputs[binding.index]! : outputs[binding.index]!);
+        if (binding.kind === "output") return this.locate(outputs[binding.index]!);
+        return this.locate(unit.prologues?.get(binding.index)?.inputs[0] ?? node.inputs[binding.index]!);
       });
-      this.push(dispatch, node, ranges);
+      this.push(...this.loadThrough(unit, dispatch, ranges));
     }
+  }
+
+  /** Puts a unit's prologues into one of its dispatches. */
+  private loadThrough(unit: Unit, dispatch: Dispatch, ranges: Range[]): [Dispatch, GraphNode, Range[]] {
+    let result = dispatch;
+    const all = [...ranges];
+    for (const [index, { inputs, expression }] of unit.prologues ?? []) {
+      const rewritten = withPrologue(result, index, expression);
+      if (!rewritten) continue;
+      const more = inputs.slice(1);
+      all.push(...more.map((value) => this.locate(value)));
+      const bindings = [
+        ...result.bindings,
+        ...more.map(() => ({ kind: "input", index, access: "read" }) as const),
+      ];
+      result = {
+        ...result,
+        kernel: `${result.kernel}(${expression.label})`,
+        source: rewritten.source,
+        bindings,
+      };
+    }
+    return [result, unit.node, all];
   }
 
   private choose(node: GraphNode): KernelVariant {

@@ -4,6 +4,7 @@ import type { Program } from "../graph/program.ts";
 import type { FusedExpression } from "../ops/elementwise-kernel.ts";
 import type { AdapterFacts } from "../ops/kernel.ts";
 import type { GraphNode, Value, Variable } from "../ops/op.ts";
+import { takesPrologue } from "./prologue.ts";
 
 /** A piece of work that the plan schedules as one: an op's kernel, a chain of elementwise ops, or a pack. */
 export interface Unit {
@@ -12,8 +13,16 @@ export interface Unit {
   readonly node: GraphNode;
   /** What it reads from memory, views resolved. */
   readonly inputs: readonly Value[];
+  /** For kernels: chains that compute an input while it is loaded, by the input's place. */
+  readonly prologues?: ReadonlyMap<number, Prologue>;
   /** For elementwise units: the nodes of the chain in order. */
   readonly chain?: readonly GraphNode[];
+}
+
+/** An elementwise chain that a kernel runs while loading one input. */
+export interface Prologue {
+  readonly inputs: readonly Value[];
+  readonly expression: FusedExpression;
 }
 
 /** The value whose memory holds `value`: views share the memory of what they view. */
@@ -81,23 +90,69 @@ export function divide(program: Program, facts: AdapterFacts, fuse: boolean): Un
     members.set(node, new Set([node]));
   }
 
+  const chainOf = (node: GraphNode) => [...members.get(node)!].sort((a, b) => a.id - b.id);
+  const prologues = fuse
+    ? findPrologues(nodes, consumers, stored, facts, (node) =>
+        groupOf.get(node) === node ? chainOf(node) : undefined,
+      )
+    : new Map();
+  const absorbed = new Set<GraphNode>(
+    [...prologues.values()].flatMap((list: Map<number, Prologue & { node: GraphNode }>) =>
+      [...list.values()].map((p) => p.node),
+    ),
+  );
+
   const units: Unit[] = [];
   for (const node of nodes) {
     const implementation = node.op?.implementation;
-    if (!implementation || implementation.kind === "view") continue;
+    if (!implementation || implementation.kind === "view" || absorbed.has(node)) continue;
     if (implementation.kind === "elementwise") {
       if (groupOf.get(node) !== node) continue;
       const users = consumers.get(node);
       const inlined = isConstant(node) && !stored.has(node) && users && [...users].every(isElementwise);
       if (inlined) continue;
-      const chain = [...members.get(node)!].sort((a, b) => a.id - b.id);
+      const chain = chainOf(node);
       units.push({ kind: "elementwise", node, chain, inputs: chainInputs(chain) });
       continue;
     }
-    const inputs = node.inputs.map(resolveView);
-    units.push({ kind: implementation.kind === "pack" ? "pack" : "kernel", node, inputs });
+    const own: Map<number, Prologue> | undefined = prologues.get(node);
+    const inputs = node.inputs.flatMap((value, i) => own?.get(i)?.inputs ?? [value]).map(resolveView);
+    units.push({ kind: implementation.kind === "pack" ? "pack" : "kernel", node, inputs, prologues: own });
   }
   return units;
+}
+
+/** Elementwise chains whose only user is a kernel that can run them while it loads. */
+function findPrologues(
+  nodes: readonly GraphNode[],
+  consumers: ReadonlyMap<GraphNode, ReadonlySet<GraphNode>>,
+  stored: ReadonlySet<GraphNode>,
+  facts: AdapterFacts,
+  chainOf: (node: GraphNode) => GraphNode[] | undefined,
+): Map<GraphNode, Map<number, Prologue & { node: GraphNode }>> {
+  const result = new Map<GraphNode, Map<number, Prologue & { node: GraphNode }>>();
+  for (const node of nodes) {
+    const chain = isElementwise(node) && !isConstant(node) && !stored.has(node) ? chainOf(node) : undefined;
+    const users = [...(consumers.get(node) ?? [])];
+    const user = users[0];
+    if (!chain || users.length !== 1 || !user) continue;
+    const places = user.inputs.flatMap((x, i) => (x.node === node ? [i] : []));
+    const inputs = chainInputs(chain);
+    const expression = unitExpression({ kind: "elementwise", node, chain, inputs });
+    if (places.length !== 1 || result.has(user) || !takesPrologue(user, places[0]!, expression)) continue;
+    if (mostBindings(user, facts) + inputs.length - 1 > facts.maxBindings) continue;
+    result.set(user, new Map([[places[0]!, { node, inputs, expression }]]));
+  }
+  return result;
+}
+
+/** The most buffers that any dispatch of a kernel binds. */
+function mostBindings(node: GraphNode, facts: AdapterFacts): number {
+  const implementation = node.op!.implementation;
+  if (implementation.kind !== "kernel") return 0;
+  const { inputs, outputs, attrs } = node;
+  const variants = implementation.kernel({ inputs, outputs, attrs, facts });
+  return Math.max(...variants.flatMap((v) => v.dispatches.map((d) => d.bindings.length)));
 }
 
 /** What a chain reads that it does not compute itself; a value read in two shapes counts twice. */

@@ -35,12 +35,14 @@ export async function findNonFinite(
     let largest = { size: 0, of: "" };
     for (const [i, name] of parameters.entries()) {
       const { data } = await executable.fetch(`parameter ${i}`);
-      const of = `the gradient of ${name}, ${parts.state.parameters[i]!.module.label}`;
+      const layer = name.replace(/\.[^.]*$/, "");
+      const of = `the gradient of ${name} in layer ${layer}, ${parts.state.parameters[i]!.module.label}`;
       if (firstNonFinite(data) >= 0) return of;
-      const size = data.reduce((max: number, x: number) => Math.max(max, Math.abs(x)), 0);
+      let size = 0;
+      for (const x of data) size = Math.max(size, Math.abs(x));
       if (size > largest.size) largest = { size, of };
     }
-    return `the norm of all gradients, which overflows; the largest is in ${largest.of}: ${largest.size.toExponential(1)}`;
+    return `the norm of all gradients, which overflows by ${largest.of}, up to ${largest.size.toExponential(1)}`;
   } finally {
     executable.dispose();
   }

@@ -86,7 +86,8 @@ export class Trainer {
   private readonly backend: Backend;
   private readonly loss: Loss;
   private planOptions: PlanOptions | undefined;
-  private readonly ring = standalone("metrics ring", [RING_ROWS, 4]);
+  /** A row for each of the last steps: loss, right predictions, gradient norm, whether it was halted. */
+  readonly ring = standalone("metrics ring", [RING_ROWS, 4]);
   private readonly executables = new Map<string, Promise<Executable>>();
   private readonly orders = new Map<ResidentData, Variable>();
   private readonly constants: Variable[] = [];
@@ -270,7 +271,8 @@ export class Trainer {
     };
   }
 
-  private feeds(step: number, position: number, total: number) {
+  /** What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position` of the order. */
+  feeds(step: number, position: number, total: number) {
     return {
       counters: Uint32Array.of(step, this.state.seed, position, step % RING_ROWS),
       hyper: this.state.optimizer.hyper(step, total),

@@ -169,11 +169,11 @@ test("a plan prints its dispatches, kernels, shapes, buffers and peak bytes", as
   const x = feed("x", [4, 8]);
   const executable = await backend.compile({
     name: "small",
-    outputs: { y: f.sum!(f.exp!(x), { axes: [1] }) },
+    outputs: { y: f.sum!(f.add!(f.exp!(x), feed("b", [8])), { axes: [1] }) },
   });
   const text = printPlan(executable.plan);
   expect(text).toMatch(/^small: 2 dispatches, peak [\d.]+ MB \(temporaries/);
-  expect(text).toMatch(/1 {2}elementwise\/exp +\[4, 8\] +grid 1 +feeds → t0/);
+  expect(text).toMatch(/1 {2}elementwise\/exp\+add +\[4, 8\] +grid 1 +feeds feeds\+256 → t0/);
   expect(text).toMatch(/2 {2}sum\/\w+ +\[4\] +grid 1 +t0 → own0/);
   executable.dispose();
 });

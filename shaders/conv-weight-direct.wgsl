@@ -1,0 +1,107 @@
+// The gradient of a convolution in its weights through a register tile, without workgroup memory: a lane adds up all taps
+// of OUTS × INS channel pairs. The sum and its constants are those of conv-weight-naive.wgsl.
+//
+// A lane walks down strips of PIXELS columns: for each row it reads the strip's gradients and, for each of its inputs,
+// the stretches of KERNEL_HEIGHT rows that they met. With SLIDE the stretches of the next row are those of this one, one
+// further, so only one is read. The strips of all images are shared out to slabs, which matmul-sum-slabs.wgsl adds up.
+//
+// Beside this file belong: an entry point (conv-weight-thread or -subgroup), `stretchAt` (conv-stretch-scalar or -vector)
+// and `gradientAt` (conv-gradient-scalar or -vector).
+
+const LANES = 64u; // of one workgroup
+const BATCH = 1u;
+const GROUPS = 1u;
+const INPUTS = 1u;
+const OUTPUTS = 1u;
+const HEIGHT = 1;
+const WIDTH = 1;
+const OUT_HEIGHT = 1u;
+const OUT_WIDTH = 1u;
+const KERNEL_HEIGHT = 1u;
+const KERNEL_WIDTH = 1u;
+const STRIDE_Y = 1;
+const STRIDE_X = 1;
+const PAD_Y = 0;
+const PAD_X = 0;
+const DILATION_Y = 1;
+const DILATION_X = 1;
+const OUTS = 4u;
+const INS = 2u;
+const PIXELS = 4u;
+const SPAN = 6u;
+const SLIDE = false;
+const SHARES = 1u; // of the strips: workgroups, or threads, that work on the same channels
+const WALKS = 1u; // strips that a lane walks down
+
+const TAPS = 1u; // KERNEL_HEIGHT × KERNEL_WIDTH
+const IN_TILES = (INPUTS + INS - 1u) / INS;
+const OUT_TILES = (OUTPUTS + OUTS - 1u) / OUTS;
+const TILES = GROUPS * OUT_TILES * IN_TILES;
+const COLUMN_TILES = (OUT_WIDTH + PIXELS - 1u) / PIXELS;
+const STRIPS = BATCH * COLUMN_TILES;
+
+@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
+
+/** Adds up strips first, first + step, … for one tile of channels and writes the sums to a slab. */
+fn accumulate(tile: u32, slab: u32, first: u32, step: u32) {
+  let c = tile % IN_TILES * INS;
+  let o = tile / IN_TILES % OUT_TILES * OUTS;
+  let group = tile / (IN_TILES * OUT_TILES);
+  var total: array<f32, OUTS * INS * TAPS>;
+  for (var walk = 0u; walk < WALKS; walk++) {
+    let strip = first + walk * step;
+    let real = strip < STRIPS;
+    let j = strip % COLUMN_TILES * PIXELS;
+    let n = min(strip, STRIPS - 1u) / COLUMN_TILES;
+    let sources = (n * GROUPS + group) * INPUTS;
+    let targets = (n * GROUPS + group) * OUTPUTS;
+    var stretches: array<array<f32, SPAN>, INS * KERNEL_HEIGHT>;
+    if (SLIDE) {
+      for (var b = 0u; b < INS; b++) { // unroll
+        let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
+        for (var kh = 1u; kh < KERNEL_HEIGHT; kh++) { // unroll
+          stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, select(-1, i32(kh) - 1 - PAD_Y, real), j);
+        }
+      }
+    }
+    for (var i = 0u; i < OUT_HEIGHT; i++) {
+      let top = i32(i) * STRIDE_Y - PAD_Y;
+      for (var b = 0u; b < INS; b++) { // unroll
+        let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
+        for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) { // unroll
+          if (SLIDE && kh + 1u < KERNEL_HEIGHT) {
+            stretches[b * KERNEL_HEIGHT + kh] = stretches[b * KERNEL_HEIGHT + min(kh + 1u, KERNEL_HEIGHT - 1u)];
+          } else {
+            let row = select(-1, top + i32(kh) * DILATION_Y, real);
+            stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, row, j);
+          }
+        }
+      }
+      for (var a = 0u; a < OUTS; a++) { // unroll
+        let line = (targets + min(o + a, OUTPUTS - 1u)) * OUT_HEIGHT + i;
+        let gradient = gradientAt(line * OUT_WIDTH, j, real);
+        for (var b = 0u; b < INS; b++) { // unroll
+          for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) { // unroll
+            for (var kw = 0u; kw < KERNEL_WIDTH; kw++) { // unroll
+              var sum = total[((a * INS + b) * KERNEL_HEIGHT + kh) * KERNEL_WIDTH + kw];
+              for (var p = 0u; p < PIXELS; p++) { // unroll
+                let value = stretches[b * KERNEL_HEIGHT + kh][p * u32(STRIDE_X) + kw * u32(DILATION_X)];
+                sum = fma(gradient[p], value, sum);
+              }
+              total[((a * INS + b) * KERNEL_HEIGHT + kh) * KERNEL_WIDTH + kw] = sum;
+            }
+          }
+        }
+      }
+    }
+  }
+  let base = slab * GROUPS * OUTPUTS * INPUTS * TAPS;
+  for (var a = 0u; a < OUTS; a++) { // unroll
+    for (var b = 0u; b < INS; b++) { // unroll
+      let weight = base + ((group * OUTPUTS + o + a) * INPUTS + c + b) * TAPS;
+      for (var tap = 0u; tap < TAPS; tap++) { // unroll
+        if (o + a < OUTPUTS && c + b < INPUTS) { dw[weight + tap] = total[(a * INS + b) * TAPS + tap]; }
+      }
+    }
+  }
+}

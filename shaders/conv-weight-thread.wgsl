@@ -1,0 +1,12 @@
+// Entry point of conv-weight-direct for any adapter: neighbouring threads work on different channels.
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let id = (workgroup.x + workgroup.y * grid.x) * LANES + lane;
+  if (id >= TILES * SHARES) { return; }
+  accumulate(id % TILES, id / TILES, id / TILES * WALKS, 1u);
+}

@@ -1,0 +1,177 @@
+// `descent train`: what it prints and what it leaves in the run folder.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { decodeTensors, encodeTensors, type StoredTensor } from "../../src/train/safetensors.ts";
+import { descentCommand, parseLines } from "../support/command.ts";
+
+const descent = descentCommand();
+/** 4 steps an epoch, the last one smaller. */
+const SMALL = ["--model", "linear", "--limit", "100", "--batch-size", "30", "--epochs", "2"];
+const SAMPLE = resolve(import.meta.dirname, "../../../shared/cifar10/sample");
+
+describe.each(["webgpu", "cpu"])("train --backend %s", (backend) => {
+  const out = `run-${backend}`;
+
+  test("prints the lines of metrics.jsonl and last what came of it", async () => {
+    const began = Date.now();
+    const { code, stdout, stderr } = await descent.train(out, [...SMALL, "--backend", backend]);
+    expect(stderr).toMatch(/linear on shapes, adamw, batch 30: 100 images, 2 epochs/);
+    expect(code).toBe(0);
+    const lines = parseLines(stdout);
+    const { done, valAccuracy, steps, seconds, out: folder, ...rest } = lines.pop();
+    expect({ done, steps, folder, rest }).toEqual({
+      done: true,
+      steps: 8,
+      folder: descent.path(out),
+      rest: {},
+    });
+    expect(valAccuracy).toBe(lines.at(-1).valAccuracy);
+    expect(seconds).toBeGreaterThan(0);
+    expect(seconds).toBeLessThan((Date.now() - began) / 1000);
+    expect(lines).toEqual(descent.metrics(out));
+  });
+
+  test("metrics.jsonl has each step and each epoch once, with exactly the named numbers", () => {
+    const lines = descent.metrics(out);
+    const steps = lines.filter((line) => !("valLoss" in line));
+    const epochs = lines.filter((line) => "valLoss" in line);
+    expect(steps.map((line) => [line.step, line.epoch])).toEqual(
+      [1, 2, 3, 4, 5, 6, 7, 8].map((n) => [n, n < 5 ? 1 : 2]),
+    );
+    expect(epochs.map((line) => [line.step, line.epoch])).toEqual([
+      [4, 1],
+      [8, 2],
+    ]);
+    const common = ["step", "epoch", "loss", "accuracy", "imagesPerSecond"];
+    for (const line of steps) expect(Object.keys(line).sort()).toEqual([...common].sort());
+    for (const line of epochs)
+      expect(Object.keys(line).sort()).toEqual([...common, "valLoss", "valAccuracy"].sort());
+    for (const line of lines) for (const value of Object.values(line)) expect(value).toBeTypeOf("number");
+    const images = [30, 30, 30, 10];
+    const mean = (key: string) =>
+      steps.slice(0, 4).reduce((sum, line, i) => sum + line[key] * images[i]!, 0) / 100;
+    expect(epochs[0].loss).toBeCloseTo(mean("loss"), 9);
+    expect(epochs[0].accuracy).toBeCloseTo(mean("accuracy"), 9);
+  });
+
+  test("the run folder holds config, metrics, checkpoints and curves, and nothing else", () => {
+    expect(readdirSync(descent.path(out)).sort()).toEqual([
+      "checkpoints",
+      "config.json",
+      "curves.svg",
+      "metrics.jsonl",
+    ]);
+    expect(readdirSync(descent.path(out, "checkpoints")).sort()).toEqual(["step-000004", "step-000008"]);
+    expect(readdirSync(descent.path(out, "checkpoints", "step-000008")).sort()).toEqual([
+      "model.safetensors",
+      "optimizer.safetensors",
+    ]);
+    const config = JSON.parse(readFileSync(descent.path(out, "config.json"), "utf8"));
+    expect(config).toMatchObject({ model: "linear", epochs: 2, batchSize: 30, lr: 0.003, seed: 0, backend });
+    expect(readFileSync(descent.path(out, "curves.svg"), "utf8")).toMatch(/^<svg [\s\S]*<\/svg>\n$/);
+  });
+
+  test("the checkpoint is a PyTorch state_dict with the optimizer's state beside it", () => {
+    const read = (part: string) => {
+      const path = descent.path(out, "checkpoints", "step-000008", `${part}.safetensors`);
+      return decodeTensors(readFileSync(path), path);
+    };
+    const shapes = (file: ReturnType<typeof read>) =>
+      Object.fromEntries([...file.tensors].map(([name, tensor]) => [name, tensor.shape]));
+    expect(shapes(read("model"))).toEqual({ "1.weight": [10, 3072], "1.bias": [10] });
+    expect(shapes(read("optimizer"))).toEqual({
+      "1.weight.exp_avg": [10, 3072],
+      "1.weight.exp_avg_sq": [10, 3072],
+      "1.bias.exp_avg": [10],
+      "1.bias.exp_avg_sq": [10],
+    });
+    const { metadata } = read("optimizer");
+    expect(metadata).toMatchObject({ step: "8", seed: "0", optimizer: "adamW" });
+    expect(JSON.parse(metadata.normalization!).mean).toHaveLength(3);
+  });
+});
+
+test("both backends train the same network", () => {
+  const [gpu, cpu] = [descent.metrics("run-webgpu"), descent.metrics("run-cpu")];
+  for (const [i, line] of gpu.entries()) expect(line.loss).toBeCloseTo(cpu[i].loss, 3);
+});
+
+test("without --json a person reads a line per epoch, and no bar where there is no terminal", async () => {
+  const args = ["train", ...SMALL, "--backend", "cpu", "--out", descent.path("plain")];
+  const { code, stdout, stderr } = await descent.run(args);
+  expect(code).toBe(0);
+  expect(stderr).toBe("");
+  const lines = stdout.trimEnd().split("\n");
+  expect(lines[0]).toBe("CPU reference");
+  expect(lines.filter((line) => /^epoch [12]\/2 {2}loss \d.* images\/s$/.test(line))).toHaveLength(2);
+  expect(lines.at(-1)).toMatch(/^done: \d+\.\d % of 100 held-out images right after 8 steps/);
+  expect(stdout).not.toContain("\x1b");
+});
+
+test("--init starts from a PyTorch state_dict", async () => {
+  const tensors = new Map<string, StoredTensor>([
+    ["1.weight", { dtype: "F32", shape: [10, 3072], data: new Float32Array(30720) }],
+    ["1.bias", { dtype: "F32", shape: [10], data: new Float32Array(10) }],
+  ]);
+  writeFileSync(descent.path("zeros.safetensors"), encodeTensors({ tensors, metadata: { format: "pt" } }));
+  const init = ["--init", "zeros.safetensors", "--backend", "cpu"];
+  const { code } = await descent.train("init", [...SMALL, ...init]);
+  expect(code).toBe(0);
+  // All logits are zero: the loss of a uniform guess over ten classes.
+  expect(descent.metrics("init")[0].loss).toBeCloseTo(Math.log(10), 6);
+});
+
+test("the default folder is the first of runs/train, runs/train-2, … without a run", async () => {
+  for (const folder of ["runs/train", "runs/train-2"]) {
+    const { stdout } = await descent.run(["train", ...SMALL, "--backend", "cpu", "--json"]);
+    expect(parseLines(stdout).at(-1)).toMatchObject({ done: true, out: folder });
+    expect(existsSync(descent.path(folder, "checkpoints/step-000008"))).toBe(true);
+  }
+});
+
+test("a run in the folder is replaced only by --overwrite", async () => {
+  const short = [
+    "--model",
+    "linear",
+    "--limit",
+    "60",
+    "--batch-size",
+    "30",
+    "--epochs",
+    "1",
+    "--backend",
+    "cpu",
+  ];
+  const before = descent.metrics("run-cpu");
+  const refused = await descent.train("run-cpu", short);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toMatch(
+    /run-cpu holds a run with checkpoints; go on with it by --resume .*--overwrite\.\n$/,
+  );
+  expect(descent.metrics("run-cpu")).toEqual(before);
+
+  writeFileSync(descent.path("run-cpu", "notes.txt"), "mine");
+  const { code } = await descent.train("run-cpu", [...short, "--overwrite"]);
+  expect(code).toBe(0);
+  expect(readdirSync(descent.path("run-cpu", "checkpoints"))).toEqual(["step-000002"]);
+  expect(descent.metrics("run-cpu")).toHaveLength(3);
+  expect(readFileSync(descent.path("run-cpu", "notes.txt"), "utf8")).toBe("mine");
+});
+
+test("--plan prints the compiled step and leaves nothing behind", async () => {
+  const plan = ["train", "--model", "linear", "--plan", "--out", descent.path("planned"), "--backend", "cpu"];
+  const { code, stdout } = await descent.run(plan);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^training step, batch 64: \d+ dispatches, peak [\d.]+ MB/);
+  expect(existsSync(descent.path("planned"))).toBe(false);
+  const [line] = parseLines((await descent.run([...plan, "--json"])).stdout);
+  expect(line).toMatchObject({ plan: "training step, batch 64" });
+});
+
+test.runIf(existsSync(join(SAMPLE, "test_batch.bin")))("trains on CIFAR-10 from a folder", async () => {
+  const args = ["--dataset", "cifar10", "--data", SAMPLE, ...SMALL, "--backend", "cpu"];
+  const { code } = await descent.train("cifar10", args);
+  expect(code).toBe(0);
+  expect(descent.metrics("cifar10")).toHaveLength(10);
+});
