@@ -16,7 +16,7 @@ export interface FusedExpression {
 }
 
 /** Merges neighbouring axes that every input walks through alike, so that index arithmetic stays short. */
-function collapse(shape: Shape, strides: number[][]): { shape: number[]; strides: number[][] } {
+export function collapse(shape: Shape, strides: number[][]): { shape: number[]; strides: number[][] } {
   const dims: number[] = [];
   const steps: number[][] = strides.map(() => []);
   for (let axis = 0; axis < shape.length; axis++) {

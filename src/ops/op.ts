@@ -88,6 +88,8 @@ export type Implementation<A> =
       readonly kernel: Kernel<A>;
       /** Inputs that every variant reads only as `name[i]`, i counted in elements or vectors of that input alone. */
       readonly loads?: readonly number[];
+      /** Every variant stores the finished result, once, as `name[i] = value;` and never reads it back. */
+      readonly stores?: boolean;
     }
   | {
       readonly kind: "composition";

@@ -7,14 +7,16 @@ import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
 import type { Access, AdapterFacts, Dispatch, KernelVariant } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
+import { withEpilogue, withPrologue } from "./inline.ts";
 import { assignBuffers, type Lifetime } from "./memory.ts";
-import { withPrologue } from "./prologue.ts";
 import {
   divide,
   isConstant,
+  type Prologue,
   programRoots,
   resolveView,
   schedule,
+  storedBy,
   type Unit,
   unitExpression,
 } from "./units.ts";
@@ -234,8 +236,9 @@ class PlanBuilder {
     });
     for (const value of programRoots(this.program)) lastUse.set(valueKey(resolveView(value)), units.length);
     units.forEach((unit, at) => {
-      unit.node.outputs.forEach((type, index) => {
-        const key = `${unit.node.id}:${index}`;
+      const node = storedBy(unit);
+      node.outputs.forEach((type, index) => {
+        const key = `${node.id}:${index}`;
         if (this.fixed.has(key) || bytesOf(type) === 0) return;
         const entry = {
           id: this.temporaryList.length,
@@ -309,7 +312,8 @@ class PlanBuilder {
 
   private emit(unit: Unit, at: number): void {
     const { node } = unit;
-    const outputs = node.outputs.map((type, index): Value => ({ node, index, ...type }));
+    const stored = storedBy(unit);
+    const outputs = stored.outputs.map((type, index): Value => ({ node: stored, index, ...type }));
     if (unit.kind === "pack") {
       this.emitPack(unit, outputs[0]!);
       return;
@@ -345,31 +349,34 @@ class PlanBuilder {
         if (binding.kind === "output") return this.locate(outputs[binding.index]!);
         return this.locate(unit.prologues?.get(binding.index)?.inputs[0] ?? node.inputs[binding.index]!);
       });
-      this.push(...this.loadThrough(unit, dispatch, ranges));
+      this.push(...this.inline(unit, dispatch, ranges));
     }
   }
 
-  /** Puts a unit's prologues into one of its dispatches. */
-  private loadThrough(unit: Unit, dispatch: Dispatch, ranges: Range[]): [Dispatch, GraphNode, Range[]] {
+  /** Puts a unit's elementwise chains into one of its dispatches. */
+  private inline(unit: Unit, dispatch: Dispatch, ranges: readonly Range[]): [Dispatch, GraphNode, Range[]] {
     let result = dispatch;
     const all = [...ranges];
-    for (const [index, { inputs, expression }] of unit.prologues ?? []) {
-      const rewritten = withPrologue(result, index, expression);
-      if (!rewritten) continue;
-      const more = inputs.slice(1);
-      all.push(...more.map((value) => this.locate(value)));
+    const add = (inlined: ReturnType<typeof withPrologue>, chain: Prologue, kernel: string) => {
+      if (!inlined) return;
+      all.push(...inlined.appended.map((i) => this.locate(chain.inputs[i]!)));
       const bindings = [
         ...result.bindings,
-        ...more.map(() => ({ kind: "input", index, access: "read" }) as const),
+        ...inlined.appended.map((index) => ({ kind: "input", index, access: "read" }) as const),
       ];
-      result = {
-        ...result,
-        kernel: `${result.kernel}(${expression.label})`,
-        source: rewritten.source,
-        bindings,
-      };
+      result = { ...result, kernel, source: inlined.source, bindings };
+    };
+    for (const [index, chain] of unit.prologues ?? [])
+      add(
+        withPrologue(result, index, chain.expression),
+        chain,
+        `${result.kernel}(${chain.expression.label})`,
+      );
+    if (unit.epilogue) {
+      const { hole, expression } = unit.epilogue;
+      add(withEpilogue(result, hole, expression), unit.epilogue, `${result.kernel}+${expression.label}`);
     }
-    return [result, unit.node, all];
+    return [result, storedBy(unit), all];
   }
 
   private choose(node: GraphNode): KernelVariant {

@@ -4,7 +4,7 @@ import type { Program } from "../graph/program.ts";
 import type { FusedExpression } from "../ops/elementwise-kernel.ts";
 import type { AdapterFacts } from "../ops/kernel.ts";
 import type { GraphNode, Value, Variable } from "../ops/op.ts";
-import { takesPrologue } from "./prologue.ts";
+import { takesEpilogue, takesPrologue } from "./inline.ts";
 
 /** A piece of work that the plan schedules as one: an op's kernel, a chain of elementwise ops, or a pack. */
 export interface Unit {
@@ -15,6 +15,8 @@ export interface Unit {
   readonly inputs: readonly Value[];
   /** For kernels: chains that compute an input while it is loaded, by the input's place. */
   readonly prologues?: ReadonlyMap<number, Prologue>;
+  /** For kernels: a chain that runs on the result before it is stored; the unit then stores the chain's result. */
+  readonly epilogue?: Epilogue;
   /** For elementwise units: the nodes of the chain in order. */
   readonly chain?: readonly GraphNode[];
 }
@@ -24,6 +26,16 @@ export interface Prologue {
   readonly inputs: readonly Value[];
   readonly expression: FusedExpression;
 }
+
+/** An elementwise chain that a kernel runs on its result. */
+export interface Epilogue extends Prologue {
+  readonly node: GraphNode;
+  /** Which of the chain's inputs is the kernel's result. */
+  readonly hole: number;
+}
+
+/** The node whose results a unit leaves in memory. */
+export const storedBy = (unit: Unit): GraphNode => unit.epilogue?.node ?? unit.node;
 
 /** The value whose memory holds `value`: views share the memory of what they view. */
 export function resolveView(value: Value): Value {
@@ -96,11 +108,18 @@ export function divide(program: Program, facts: AdapterFacts, fuse: boolean): Un
         groupOf.get(node) === node ? chainOf(node) : undefined,
       )
     : new Map();
+  const epilogues = fuse
+    ? findEpilogues(nodes, consumers, stored, facts, prologues, (node) =>
+        groupOf.get(node) === node ? chainOf(node) : undefined,
+      )
+    : new Map<GraphNode, Epilogue>();
   const absorbed = new Set<GraphNode>(
     [...prologues.values()].flatMap((list: Map<number, Prologue & { node: GraphNode }>) =>
       [...list.values()].map((p) => p.node),
     ),
   );
+
+  for (const { node } of epilogues.values()) absorbed.add(node);
 
   const units: Unit[] = [];
   for (const node of nodes) {
@@ -117,7 +136,15 @@ export function divide(program: Program, facts: AdapterFacts, fuse: boolean): Un
     }
     const own: Map<number, Prologue> | undefined = prologues.get(node);
     const inputs = node.inputs.flatMap((value, i) => own?.get(i)?.inputs ?? [value]).map(resolveView);
-    units.push({ kind: implementation.kind === "pack" ? "pack" : "kernel", node, inputs, prologues: own });
+    const epilogue = epilogues.get(node);
+    if (epilogue) inputs.push(...epilogue.inputs.filter((_, i) => i !== epilogue.hole).map(resolveView));
+    units.push({
+      kind: implementation.kind === "pack" ? "pack" : "kernel",
+      node,
+      inputs,
+      prologues: own,
+      epilogue,
+    });
   }
   return units;
 }
@@ -142,6 +169,39 @@ function findPrologues(
     if (places.length !== 1 || result.has(user) || !takesPrologue(user, places[0]!, expression)) continue;
     if (mostBindings(user, facts) + inputs.length - 1 > facts.maxBindings) continue;
     result.set(user, new Map([[places[0]!, { node, inputs, expression }]]));
+  }
+  return result;
+}
+
+/** Elementwise chains on the result of a kernel that nobody else reads. */
+function findEpilogues(
+  nodes: readonly GraphNode[],
+  consumers: ReadonlyMap<GraphNode, ReadonlySet<GraphNode>>,
+  stored: ReadonlySet<GraphNode>,
+  facts: AdapterFacts,
+  prologues: ReadonlyMap<GraphNode, ReadonlyMap<number, Prologue & { node: GraphNode }>>,
+  chainOf: (node: GraphNode) => GraphNode[] | undefined,
+): Map<GraphNode, Epilogue> {
+  const taken = new Set([...prologues.values()].flatMap((list) => [...list.values()].map((p) => p.node)));
+  const result = new Map<GraphNode, Epilogue>();
+  for (const node of nodes) {
+    const chain = isElementwise(node) && !isConstant(node) && !taken.has(node) ? chainOf(node) : undefined;
+    if (!chain) continue;
+    const inputs = chainInputs(chain);
+    const expression = unitExpression({ kind: "elementwise", node, chain, inputs });
+    const hole = inputs.findIndex((value) => {
+      const producer = value.node;
+      if (!takesEpilogue(producer, expression) || stored.has(producer) || result.has(producer)) return false;
+      // A product of nothing is filled in, not computed.
+      if (producer.inputs.some((x) => x.shape.includes(0))) return false;
+      const extra = (prologues.get(producer)?.values().next().value?.inputs.length ?? 1) - 1;
+      return (
+        sameShape(value.shape, node.outputs[0]!.shape) &&
+        [...consumers.get(producer)!].every((user) => chain.includes(user)) &&
+        mostBindings(producer, facts) + extra + inputs.length - 1 <= facts.maxBindings
+      );
+    });
+    if (hole >= 0) result.set(inputs[hole]!.node, { node, inputs, expression, hole });
   }
   return result;
 }
@@ -215,7 +275,7 @@ export function schedule(
 ): Unit[] | null {
   const producer = new Map<GraphNode, number>();
   units.forEach((unit, i) => {
-    producer.set(unit.node, i);
+    producer.set(storedBy(unit), i);
   });
   const after: Set<number>[] = units.map(() => new Set());
   const waiting = units.map(() => 0);
@@ -241,7 +301,7 @@ export function schedule(
   const order: Unit[] = [];
   const ready = units.flatMap((_, i) => (waiting[i] === 0 ? [i] : []));
   while (ready.length > 0) {
-    ready.sort((a, b) => units[a]!.node.id - units[b]!.node.id);
+    ready.sort((a, b) => storedBy(units[a]!).id - storedBy(units[b]!).id);
     const i = ready.shift()!;
     order.push(units[i]!);
     for (const next of after[i]!) if (--waiting[next]! === 0) ready.push(next);

@@ -7,6 +7,12 @@ function firstNonFinite(data: NumericArray): number {
   return -1;
 }
 
+function largest(data: NumericArray): number {
+  let size = 0;
+  for (const x of data) size = Math.max(size, Math.abs(x));
+  return size;
+}
+
 /**
  * Replays a step with every layer's result and gradient kept and says in a phrase what is not finite first: in the
  * order of the computation, layer by layer forwards, then the loss, then layer by layer backwards.
@@ -26,23 +32,26 @@ export async function findNonFinite(
       if (at >= 0)
         return `the activations of layer ${layer.path}, ${layer.module.label}, from element ${at} on`;
     }
-    if ((await bad("loss")) >= 0) return "the loss, though every layer's activations are finite";
+    if ((await bad("loss")) >= 0) {
+      const i = layers.length - 1;
+      const { data } = await executable.fetch(`layer ${i}`);
+      return `the loss, which overflows by the activations of layer ${layers[i]!.path}, ${layers[i]!.module.label}, up to ${largest(data).toExponential(1)}`;
+    }
     for (let i = layers.length - 1; i >= 0; i--) {
       const at = await bad(`gradient ${i}`);
       if (at >= 0)
         return `the gradient in the result of layer ${layers[i]!.path}, ${layers[i]!.module.label}, from element ${at} on`;
     }
-    let largest = { size: 0, of: "" };
+    let worst = { size: 0, of: "" };
     for (const [i, name] of parameters.entries()) {
       const { data } = await executable.fetch(`parameter ${i}`);
       const layer = name.replace(/\.[^.]*$/, "");
       const of = `the gradient of ${name} in layer ${layer}, ${parts.state.parameters[i]!.module.label}`;
       if (firstNonFinite(data) >= 0) return of;
-      let size = 0;
-      for (const x of data) size = Math.max(size, Math.abs(x));
-      if (size > largest.size) largest = { size, of };
+      const size = largest(data);
+      if (size > worst.size) worst = { size, of };
     }
-    return `the norm of all gradients, which overflows by ${largest.of}, up to ${largest.size.toExponential(1)}`;
+    return `the norm of all gradients, which overflows by ${worst.of}, up to ${worst.size.toExponential(1)}`;
   } finally {
     executable.dispose();
   }

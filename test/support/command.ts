@@ -2,7 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 
 export interface Result {
   readonly code: number | null;
@@ -24,6 +24,15 @@ export const parseLines = (text: string): any[] =>
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line));
+
+/** Checks the manner of a refusal (one line, no stack trace, exit code 1) and returns its sentence. */
+export function refusal({ code, stdout, stderr }: Result): string {
+  expect(code).toBe(1);
+  expect(stdout).toBe("");
+  expect(stderr).toMatch(/^descent: [^\n]+\.\n$/);
+  expect(stderr).not.toMatch(/Something went wrong|undefined|Error:/);
+  return stderr.slice("descent: ".length, -1);
+}
 
 /** The built command, and a folder for its files; both exist while the tests of one file run. */
 export class Descent {

@@ -1,0 +1,129 @@
+// Bad input: one clear sentence that names the file, value or shape and says what to do, exit code 1, no stack trace,
+// and nothing on disk is damaged.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { decodeTensors } from "../../src/train/safetensors.ts";
+import { records } from "../data/support.ts";
+import { descentCommand, refusal } from "../support/command.ts";
+
+const descent = descentCommand();
+const TINY = [
+  "--model",
+  "linear",
+  "--limit",
+  "20",
+  "--batch-size",
+  "10",
+  "--epochs",
+  "1",
+  "--backend",
+  "cpu",
+];
+
+describe("options", () => {
+  test.each([
+    ["--nonsense", "unknown option '--nonsense'; see descent --help."],
+    ["nonsense", "unknown command 'nonsense'; see descent --help."],
+    ["train --nonsense", "unknown option '--nonsense'; see descent train --help."],
+    [
+      "train --bach-size 3",
+      "unknown option '--bach-size' (Did you mean --batch-size?); see descent train --help.",
+    ],
+    ["train runs/a", "the command takes options only, each beginning with --; see descent train --help."],
+    ["train --epochs", "--epochs <n> needs a value; see descent train --help."],
+    ["train --model resnet", '--model must be linear, mlp, lenet, cnn or tiny, not "resnet".'],
+    ["train --dataset mnist", '--dataset must be cifar10 or shapes, not "mnist".'],
+    ["train --optimizer lion", '--optimizer must be sgd, momentum, nesterov, adam or adamw, not "lion".'],
+    ["train --backend cuda", '--backend must be webgpu or cpu, not "cuda".'],
+    ["train --lr fast", '--lr must be a number above 0, not "fast".'],
+    ["train --lr -0.1", '--lr must be a number above 0, not "-0.1".'],
+    ["train --lr 0", '--lr must be a number above 0, not "0".'],
+    ["train --lr Infinity", '--lr must be a number above 0, not "Infinity".'],
+    ["train --lr NaN", '--lr must be a number above 0, not "NaN".'],
+    ["train --epochs 1.5", '--epochs must be a whole number of at least 1, not "1.5".'],
+    ["train --batch-size 0", '--batch-size must be a whole number of at least 1, not "0".'],
+    ["train --seed -1", '--seed must be a whole number from 0 to 4294967295, not "-1".'],
+    ["train --label-smoothing 2", '--label-smoothing must be a number from 0 to 1, not "2".'],
+  ])("descent %s", async (words, sentence) => {
+    const result = await descent.run(words.split(" "));
+    expect(refusal(result)).toBe(sentence);
+  });
+
+  test("a batch larger than the set", async () => {
+    const result = await descent.run(["train", ...TINY, "--batch-size", "21", "--out", "large"]);
+    expect(refusal(result)).toBe(
+      "A batch of 21 is larger than the training set of 20; use --batch-size 20 or less.",
+    );
+    expect(existsSync(descent.path("large"))).toBe(false);
+  });
+
+  test("with --json the sentence is on stdout as well, as JSON", async () => {
+    const { code, stdout, stderr } = await descent.run(["train", "--json", "--lr", "x"]);
+    expect(code).toBe(1);
+    expect(stderr).toBe(`descent: ${JSON.parse(stdout).error}\n`);
+  });
+});
+
+describe("data", () => {
+  const train = async (name: string, files: Record<string, Uint8Array>) => {
+    mkdirSync(descent.path(name), { recursive: true });
+    for (const [file, bytes] of Object.entries(files)) writeFileSync(descent.path(name, file), bytes);
+    return refusal(
+      await descent.run(["train", "--dataset", "cifar10", "--data", descent.path(name), ...TINY]),
+    );
+  };
+  const good = records(20);
+  const bad = records(20);
+  bad[3 * 3073] = 10;
+
+  test("a truncated file", async () => {
+    const files = { "data_batch_1.bin": good.subarray(0, 50_000), "test_batch.bin": good };
+    expect(await train("truncated", files)).toMatch(
+      /truncated\/data_batch_1\.bin has 50000 bytes, which is 16 records of 3073 bytes and 832 left over.*fetch it again\.$/,
+    );
+  });
+
+  test("a label above 9", async () => {
+    expect(await train("label", { "data_batch_1.bin": good, "test_batch.bin": bad })).toMatch(
+      /label\/test_batch\.bin has the label 10 in record 3, labels are 0 to 9/,
+    );
+  });
+
+  test("a folder that lacks a file", async () => {
+    expect(await train("half", { "data_batch_1.bin": good })).toMatch(
+      /half lacks test_batch\.bin: add what is missing/,
+    );
+  });
+
+  test("no folder and no network", async () => {
+    const args = ["train", "--dataset", "cifar10", "--data", "nowhere", ...TINY];
+    const env = { DESCENT_CIFAR10_URL: "http://127.0.0.1:49151/cifar.tar.gz" };
+    const sentence = refusal(await descent.run(args, { env }));
+    expect(sentence).toMatch(
+      /^http:\/\/127\.0\.0\.1:49151\/cifar\.tar\.gz could not be reached: connect ECONNREFUSED/,
+    );
+    expect(sentence).toMatch(
+      /unpack https:\S+\/cifar-10-binary\.tar\.gz so that \S+\/data_batch_1\.bin exists/,
+    );
+  });
+});
+
+describe.each(["cpu", "webgpu"])("a learning rate that explodes on %s", (backend) => {
+  const explode = ["--optimizer", "sgd", "--schedule", "constant", "--limit", "40", "--batch-size", "10"];
+
+  test("stops with the step and the layer, and keeps the last good checkpoint", async () => {
+    const out = `explodes-${backend}`;
+    const args = [...explode, "--model", "linear", "--lr", "1e6", "--epochs", "9", "--backend", backend];
+    const { code, stderr } = await descent.run(["train", ...args, "--out", out]);
+    expect(code).toBe(1);
+    const sentence =
+      /^descent: Step (\d+) is not finite: .*\blayer 1, linear\(3072 → 10\).* The last good checkpoint is (\S+)\.\n$/;
+    expect(stderr).toMatch(sentence);
+    const [, step, newest] = sentence.exec(stderr)!;
+    const saved = descent.path(newest!, "model.safetensors");
+    const { tensors, metadata } = decodeTensors(readFileSync(saved), saved);
+    expect(Number(metadata.step)).toBeLessThan(Number(step));
+    for (const { data } of tensors.values()) expect((data as Float32Array).every(Number.isFinite)).toBe(true);
+    expect(descent.metrics(out).at(-1).step).toBe(Number(step) - 1);
+  });
+});

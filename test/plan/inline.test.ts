@@ -1,0 +1,98 @@
+import { describe, expect, test } from "vitest";
+import { Random } from "../../src/core/rng.ts";
+import { sizeOf } from "../../src/core/shape.ts";
+import { f } from "../../src/graph/functions.ts";
+import { feed } from "../../src/graph/node.ts";
+import { records } from "../../src/ops/index.ts";
+import type { OpRecord } from "../../src/ops/op.ts";
+import { kernelKey } from "../../src/plan/plan.ts";
+import { parityCases } from "../../src/verify/parity.ts";
+import { gpu } from "../support/gpu.ts";
+
+const random = new Random(17);
+const normals = (size: number) => Float32Array.from({ length: size }, () => random.normal());
+const kernelOf = (op: OpRecord) => (op.implementation.kind === "kernel" ? op.implementation : undefined);
+
+/** Runs a program with and without fusion; chains may contract a product and a sum, which is an ulp or two. */
+async function compareFused(
+  op: OpRecord,
+  build: (
+    parity: ReturnType<typeof parityCases>[number],
+  ) => { program: any; feeds: any; node: any } | undefined,
+) {
+  const backend = await gpu();
+  let inlined = 0;
+  for (const parity of parityCases(op).slice(0, 6)) {
+    if (parity.sample.inputs.some((x) => x.data.length > 5e4 || x.data.length === 0)) continue;
+    const built = build(parity);
+    if (!built) continue;
+    const { program, feeds, node } = built;
+    for (const variant of parity.variants(backend.facts)) {
+      const choices = new Map([[kernelKey(node), variant.name]]);
+      const results = [];
+      for (const fuse of [true, false]) {
+        const executable = await backend.compile(program, { fuse, choices });
+        if (
+          fuse &&
+          executable.plan.steps.some(
+            (step) => /\(|\+/.test(step.kernel) && !step.kernel.startsWith("elementwise"),
+          )
+        )
+          inlined++;
+        executable.run(feeds);
+        results.push((await executable.fetch("y")).data);
+        executable.dispose();
+      }
+      const [fused, plain] = results as [Float32Array, Float32Array];
+      for (let i = 0; i < plain.length; i++)
+        if (!(Math.abs(fused[i]! - plain[i]!) <= 1e-5 * Math.max(1, Math.abs(plain[i]!))))
+          expect.fail(`${parity.label} [${variant.name}]: element ${i} is ${fused[i]}, unfused ${plain[i]}`);
+    }
+  }
+  expect(inlined, "cases that were inlined").toBeGreaterThan(0);
+}
+
+describe("elementwise chains inside kernels give what they give outside", () => {
+  const storing = records.filter((op) => kernelOf(op)?.stores);
+  test.each(storing.map((op) => [op.name, op] as const))(
+    "after %s, every variant: scale, bias along each axis, residual",
+    async (_, op) => {
+      await compareFused(op, ({ program: { outputs }, feeds }) => {
+        const y = outputs!.y0!;
+        const shapes = [y.shape.map((d, a) => (a === 1 ? d : 1)), y.shape.slice(-1), y.shape, []];
+        const extra = shapes.map((shape, i) => feed(`extra${i}`, shape));
+        const chain = f.relu!(
+          f.add!(f.add!(f.mul!(f.add!(y, extra[0]), 0.5), extra[1]), f.mul!(extra[2], extra[3])),
+        );
+        return {
+          program: { name: "epilogue", outputs: { y: chain } },
+          feeds: {
+            ...feeds,
+            ...Object.fromEntries(shapes.map((shape, i) => [`extra${i}`, normals(sizeOf(shape))])),
+          },
+          node: y.node,
+        };
+      });
+    },
+  );
+
+  const loading = records.filter((op) => kernelOf(op)?.loads?.length);
+  test.each(loading.map((op) => [op.name, op] as const))(
+    "before %s, every variant: a mask",
+    async (_, op) => {
+      await compareFused(op, ({ sample, feeds }) => {
+        const at = kernelOf(op)!.loads![0]!;
+        if (sample.inputs[at]!.dtype !== "f32") return undefined;
+        const inputs = sample.inputs.map((x, i) => feed(`x${i}`, x.shape, x.dtype));
+        const mask = feed("mask", inputs[at]!.shape);
+        inputs[at] = f.where!(f.greater!(mask, 0), inputs[at], 0);
+        const y = f[op.name]!(...inputs, ...(sample.attrs === undefined ? [] : [sample.attrs]));
+        return {
+          program: { name: "prologue", outputs: { y } },
+          feeds: { ...feeds, mask: normals(sizeOf(mask.shape)) },
+          node: y.node,
+        };
+      });
+    },
+  );
+});
