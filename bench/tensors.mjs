@@ -26,9 +26,18 @@ export function readTensors(file) {
   const start = byteOffset + 8;
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, start, length)));
   return Object.fromEntries(
-    Object.entries(header).map(([name, { dtype, shape, data_offsets: [from, to] }]) => [
-      name,
-      { shape, data: new ARRAYS[dtype](buffer.slice(start + length + from, start + length + to)) },
-    ]),
+    Object.entries(header).map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [from, to],
+        },
+      ]) => [
+        name,
+        { shape, data: new ARRAYS[dtype](buffer.slice(start + length + from, start + length + to)) },
+      ],
+    ),
   );
 }

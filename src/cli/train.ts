@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { NonFiniteError, OptionError } from "../core/errors.ts";
+import { DescentError, OptionError } from "../core/errors.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { crossEntropy } from "../nn/losses.ts";
 import { imageModel, modelNames } from "../nn/models.ts";
@@ -223,7 +223,8 @@ async function run({ trainer, config, images, test, folder, screen, json }: Run)
   } catch (error) {
     screen.clear();
     await folder.flush(title).catch(() => {}); // the first error says more
-    throw error instanceof NonFiniteError ? await withLastCheckpoint(error, folder) : error;
+    if (error instanceof DescentError) error.message += await lastCheckpoint(folder);
+    throw error;
   }
   if (trainer.step < total) {
     screen.say(
@@ -243,8 +244,7 @@ async function run({ trainer, config, images, test, folder, screen, json }: Run)
   if (json) printJson({ done: true, valAccuracy, steps: trainer.step, seconds, out: folder.path });
 }
 
-async function withLastCheckpoint(error: NonFiniteError, folder: RunFolder): Promise<NonFiniteError> {
+async function lastCheckpoint(folder: RunFolder): Promise<string> {
   const newest = await newestPath(folder.checkpoints);
-  const text = newest ? `The last good checkpoint is ${newest}.` : "No checkpoint had been saved before.";
-  return new NonFiniteError(`${error.message} ${text}`, { cause: error });
+  return newest ? ` The last good checkpoint is ${newest}.` : " No checkpoint had been saved before.";
 }

@@ -36,8 +36,13 @@ function foldConstant(op: OpRecord, inputs: readonly Value[], attrs: unknown): V
   if (inputs.length === 0 || (kind !== "elementwise" && kind !== "view")) return undefined;
   if (inputs.some((x) => x.node.op?.name !== "constant")) return undefined;
   const [type] = op.infer(inputs, attrs);
-  const scalars = inputs.map((x) => ({ shape: [], dtype: x.dtype, data: Float64Array.of(x.node.attrs.value) }));
-  const value = kind === "view" ? scalars[0]!.data[0]! : op.reference(scalars, scalarAttrs(attrs))[0]!.data[0]!;
+  const scalars = inputs.map((x) => ({
+    shape: [],
+    dtype: x.dtype,
+    data: Float64Array.of(x.node.attrs.value),
+  }));
+  const value =
+    kind === "view" ? scalars[0]!.data[0]! : op.reference(scalars, scalarAttrs(attrs))[0]!.data[0]!;
   if (type!.dtype === "f32" && !Number.isFinite(Math.fround(value))) return undefined;
   return applyOp(byName.get("constant")!, [], { value, shape: type!.shape, dtype: type!.dtype });
 }
