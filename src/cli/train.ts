@@ -1,4 +1,5 @@
-import { resolve } from "node:path";
+import { writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { DescentError, OptionError } from "../core/errors.ts";
 import type { ImageDataset } from "../data/dataset.ts";
@@ -7,7 +8,8 @@ import { imageModel, modelNames } from "../nn/models.ts";
 import { planBytes, printPlan } from "../plan/print.ts";
 import { newestCheckpoint, newestPath, readTensors } from "../train/node/checkpoint-files.ts";
 import { NodeTrainer } from "../train/node/trainer.ts";
-import type { Evaluation } from "../train/trainer.ts";
+import { chromeTrace, profileTable } from "../train/profile.ts";
+import type { Evaluation, ProfileOptions } from "../train/trainer.ts";
 import { BACKENDS, openBackend } from "./backend.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { COUNT, choice, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
@@ -30,6 +32,7 @@ interface Actions {
   readonly overwrite: boolean;
   readonly resume?: string;
   readonly plan: boolean;
+  readonly profile: boolean;
   readonly json: boolean;
 }
 /** A run's settings before its data are read. */
@@ -70,6 +73,11 @@ export function trainCommand(program: Command): void {
     .option("--overwrite", "replace the run that the folder holds", false)
     .option("--resume <dir>", "go on with the run in this folder from its newest checkpoint")
     .option("--plan", "print the compiled training step and stop", false)
+    .option(
+      "--profile",
+      "time some steps kernel by kernel: a table, and trace.json for chrome://tracing",
+      false,
+    )
     .option("--json", "print the lines of metrics.jsonl", false);
   command.action(async (options: TrainOptions) => {
     const given = Object.keys(options).filter((key) => command.getOptionValueSource(key) === "cli");
@@ -79,7 +87,7 @@ export function trainCommand(program: Command): void {
 
 /** The settings that the command line gives to a new run. */
 function newSettings(options: TrainOptions): Settings {
-  const { out: _, overwrite: __, resume: ___, plan: ____, json: _____, ...rest } = options;
+  const { out: _, overwrite: __, resume: ___, plan: ____, profile: _____, json: ______, ...rest } = options;
   // A run may be resumed from another working directory.
   const data = options.dataset === "shapes" ? options.data : resolve(options.data);
   return { ...rest, data, lr: options.lr ?? DEFAULT_RATES[options.optimizer] };
@@ -153,9 +161,25 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
   await (resumed ? folder.writeConfig(config) : folder.begin(config));
   const software = backend.facts.software && backend.name === "webgpu";
   screen.say(`${backend.facts.name}${software ? " (software)" : ""}`);
-  await run({ trainer, config, images, test, folder, screen, json });
+  await run({ trainer, config, images, test, folder, screen, json, profile: options.profile });
   await trainer.dispose();
   backend.dispose();
+}
+
+const PROFILED_STEPS = 10;
+
+/** Prints the table of a profile and writes its trace beside the run's other files. */
+function profileInto(folder: RunFolder, screen: Screen): ProfileOptions {
+  return {
+    steps: PROFILED_STEPS,
+    onProfile: (plan, timelines) => {
+      const path = join(folder.path, "trace.json");
+      writeFileSync(path, chromeTrace(plan, timelines));
+      screen.say(
+        `${profileTable(plan, timelines)}\nEach dispatch in time: open ${path} in chrome://tracing or ui.perfetto.dev.`,
+      );
+    },
+  };
 }
 
 interface Run {
@@ -166,10 +190,11 @@ interface Run {
   readonly folder: RunFolder;
   readonly screen: Screen;
   readonly json: boolean;
+  readonly profile: boolean;
 }
 
 /** Trains to the end or to an interruption, and leaves a checkpoint, the metrics and the curves. */
-async function run({ trainer, config, images, test, folder, screen, json }: Run): Promise<void> {
+async function run({ trainer, config, images, test, folder, screen, json, profile }: Run): Promise<void> {
   const { epochs, batchSize, model, dataset } = config;
   const stepsPerEpoch = Math.ceil(images.count / batchSize);
   const total = epochs * stepsPerEpoch;
@@ -210,6 +235,7 @@ async function run({ trainer, config, images, test, folder, screen, json }: Run)
         screen.step(metrics, { epochs, stepsPerEpoch, images: images.count });
       },
       onValidation: (done, count) => screen.validation(done, count),
+      ...(profile ? { profile: profileInto(folder, screen) } : {}),
     });
     for await (const metrics of fitting) {
       const { step, epoch, loss, accuracy, imagesPerSecond } = metrics;

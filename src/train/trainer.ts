@@ -8,9 +8,10 @@ import type { Loss } from "../nn/losses.ts";
 import type { Module } from "../nn/module.ts";
 import type { Variable } from "../ops/op.ts";
 import type { Optimizer } from "../optim/optimizers.ts";
-import type { PlanOptions } from "../plan/plan.ts";
+import type { Plan, PlanOptions } from "../plan/plan.ts";
 import { type Checkpoint, restoreCheckpoint, restoreModel, takeCheckpoint } from "./checkpoint.ts";
 import { findNonFinite } from "./diagnose.ts";
+import { Profiling, type Timeline } from "./profile.ts";
 import type { TensorFile } from "./safetensors.ts";
 import { ModelState } from "./state.ts";
 import { evaluationProgram, RING_ROWS, type StepParts, trainingProgram } from "./step.ts";
@@ -39,8 +40,16 @@ export interface FitOptions {
   readonly onStep?: (step: StepMetrics) => void;
   /** Called while validation runs, first with 0 done. */
   readonly onValidation?: (done: number, total: number) => void;
+  /** Times some steps dispatch by dispatch, which changes nothing but the time they take. */
+  readonly profile?: ProfileOptions;
   /** Stops after the step in flight; what is trained so far stays. */
   readonly signal?: AbortSignal;
+}
+
+export interface ProfileOptions {
+  /** How many steps to time. */
+  readonly steps: number;
+  readonly onProfile: (plan: Plan, timelines: readonly Timeline[]) => void;
 }
 
 export interface StepMetrics {
@@ -93,6 +102,7 @@ export class Trainer {
   private readonly constants: Variable[] = [];
   /** Over the current epoch. */
   private sums = { loss: 0, correct: 0, images: 0 };
+  private profiling: Profiling | undefined;
   private readonly uploaded = new Map<ImageDataset, ResidentData>();
   private normalization: Normalization | undefined;
   /** Batches that the running statistics had seen at step 0. */
@@ -128,6 +138,7 @@ export class Trainer {
     const stepsPerEpoch = Math.ceil(train.count / batchSize);
     const total = stepsPerEpoch * epochs;
     await this.prepare(train, batchSize);
+    this.profiling = options.profile ? new Profiling(options.profile) : undefined;
     while (this.step < total) {
       const epoch = Math.floor(this.step / stepsPerEpoch);
       const metrics = await this.epoch(train, epoch, stepsPerEpoch, total, options);
@@ -256,7 +267,11 @@ export class Trainer {
       const step = epoch * stepsPerEpoch + i;
       const images = Math.min(batchSize, train.count - i * batchSize);
       const executable = await this.trainingStep(train, images);
-      executable.run(this.feeds(step, i * batchSize, total));
+      const feeds = this.feeds(step, i * batchSize, total);
+      // Whole batches only, and not the first steps, which compile: their times belong together.
+      if (this.profiling && images === batchSize && i - first >= 2)
+        await this.profiling.run(executable, feeds);
+      else executable.run(feeds);
       pending.push({ step, images, rate: this.state.optimizer.rate(step, total) });
       if (pending.length >= group) await flush();
     }

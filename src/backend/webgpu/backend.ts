@@ -9,6 +9,7 @@ import { compilePlan, type Plan, type PlanOptions, type PlanStep, type Range } f
 import type { Backend, Executable } from "../backend.ts";
 import { type DeviceRequest, type OpenDevice, openDevice, settle } from "./device.ts";
 import { PipelineCache } from "./pipelines.ts";
+import { Profiler } from "./profiler.ts";
 
 // GPUBufferUsage and GPUMapMode, which Node does not define as globals.
 const MAP_READ = 1;
@@ -256,6 +257,7 @@ export class WebGPUExecutable implements Executable {
   }
 
   private readonly bufferOf: (range: Range) => GPUBuffer;
+  private profiler: Profiler | undefined;
 
   run(feeds: Readonly<Record<string, NumericArray>> = {}): void {
     this.backend.check();
@@ -270,6 +272,21 @@ export class WebGPUExecutable implements Executable {
     }
     pass.end();
     device.queue.submit([encoder.finish()]);
+  }
+
+  /** The same run, timed: a pass for each dispatch. */
+  async profile(feeds: Readonly<Record<string, NumericArray>> = {}): Promise<[begin: number, end: number][]> {
+    if (!this.backend.facts.timestamps)
+      throw new DeviceError("This adapter offers no timestamp queries; profile on one that does.");
+    this.backend.check();
+    this.writeFeeds(feeds);
+    this.profiler ??= new Profiler(this.backend, this.steps.length);
+    return this.profiler.run((pass, i) => {
+      const { pipeline, group, grid } = this.steps[i]!;
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+    });
   }
 
   /** Gathers all feeds of a run into one write. */
@@ -308,5 +325,6 @@ export class WebGPUExecutable implements Executable {
     for (const buffer of this.own) this.backend.destroyBuffer(buffer);
     if (this.feedBuffer) this.backend.destroyBuffer(this.feedBuffer);
     this.own.length = 0;
+    this.profiler?.dispose();
   }
 }
