@@ -19,7 +19,7 @@ export default defineConfig({
           pool: "forks",
           isolate: false, // test files share a process, and so its device and its compiled pipelines
           maxWorkers: 2,
-          testTimeout: 60_000,
+          testTimeout: 180_000, // a software driver compiles shaders at their first run, for seconds each on a busy machine
         },
       },
       {

@@ -91,6 +91,11 @@ describe("a fault seeded into any kernel fails parity", () => {
     const backend = await gpu();
     for (const [kernel, cases] of kernelsOf(op, backend))
       for (const fault of FAULTS) {
+        // A result of one element has no next place.
+        const scalar = cases.every(({ parity }) =>
+          Object.values(parity.program.outputs!).every((y) => y.shape.length === 0),
+        );
+        if (fault === "index shifted" && scalar) continue;
         let noticed = false;
         // One element alone cannot be told from its neighbour: begin with cases of some size.
         const tried = [...cases.filter(({ parity }) => size(parity) > 8), ...cases].slice(0, CASES_TRIED);

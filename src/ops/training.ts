@@ -1,3 +1,4 @@
+import countSource from "../../shaders/count-correct.wgsl?raw";
 import gradientNormSource from "../../shaders/gradient-norm.wgsl?raw";
 import gradientStatsSource from "../../shaders/gradient-stats.wgsl?raw";
 import recordSource from "../../shaders/record-metrics.wgsl?raw";
@@ -210,5 +211,71 @@ export const recordMetrics = defineOp<undefined>({
       inputs: [type([8, 3]), type([4], "u32"), type([]), type([]), type([2])],
       message: /recordMetrics: takes a ring f32\[rows, 4\]/,
     },
+  ],
+});
+
+/** How many rows of logits f32[N, C] have their first maximum at the label i32[N], as one f32: exact below 2²⁴ rows. */
+export const countCorrect = defineOp<undefined>({
+  name: "countCorrect",
+  infer: ([logits, labels]) => {
+    if (logits?.dtype !== "f32" || logits.shape.length !== 2 || logits.shape[1] === 0)
+      throw new ShapeError(
+        `countCorrect: logits are ${logits ? showType(logits) : "missing"}; use f32[N, C] with at least one class.`,
+      );
+    if (labels?.dtype !== "i32" || !sameShape(labels.shape, [logits.shape[0]!]))
+      throw new ShapeError(
+        `countCorrect: labels are ${labels ? showType(labels) : "missing"}; use i32[${logits.shape[0]}].`,
+      );
+    return [{ shape: [], dtype: "f32" }];
+  },
+  reference: ([logits, labels]) => {
+    const [rows, classes] = logits!.shape as [number, number];
+    let count = 0;
+    for (let row = 0; row < rows; row++) {
+      let best = 0;
+      for (let k = 1; k < classes; k++)
+        if (logits!.data[row * classes + k]! > logits!.data[row * classes + best]!) best = k;
+      if (best === labels!.data[row]) count++;
+    }
+    return [{ shape: [], dtype: "f32", data: Float64Array.of(count) }];
+  },
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [logits] }) => {
+      const [rows, classes] = logits!.shape as [number, number];
+      const dispatch: Dispatch = {
+        kernel: "countCorrect",
+        source: specialize(countSource, { ROWS: rows, CLASSES: classes }),
+        bindings: [input(0), input(1), output()],
+        workgroups: [1, 1, 1],
+        bytes: 4 * rows * (classes + 1),
+      };
+      return [{ name: "workgroup", dispatches: [dispatch] }];
+    },
+  },
+  tolerance: exact,
+  samples: (s) => [
+    { inputs: [s.randn(67, 10), s.integers(0, 9, [67], "i32")] },
+    { inputs: [s.integers(0, 2, [131, 3]), s.integers(0, 2, [131], "i32")], name: "ties" },
+    {
+      name: "every row right",
+      inputs: [
+        s.values(
+          Array.from({ length: 131 * 3 }, (_, i) => (i % 3 === Math.floor(i / 3) % 3 ? 1 : 0)),
+          [131, 3],
+        ),
+        s.values(
+          Array.from({ length: 131 }, (_, i) => i % 3),
+          [131],
+          "i32",
+        ),
+      ],
+    },
+    { inputs: [s.randn(1, 1), s.values([0], [1], "i32")] },
+    { inputs: [s.randn(0, 3), s.values([], [0], "i32")] },
+  ],
+  errors: [
+    { inputs: [type([4]), type([4], "i32")], message: /countCorrect: logits are f32\[4\]; use f32\[N, C\]/ },
+    { inputs: [type([4, 3]), type([4])], message: /countCorrect: labels are f32\[4\]; use i32\[4\]/ },
   ],
 });

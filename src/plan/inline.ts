@@ -171,6 +171,14 @@ export function withEpilogue(dispatch: Dispatch, hole: number, chain: FusedExpre
   return { source: rewritten.replace("@@", () => code), appended: others };
 }
 
+/** How many places of a dispatch's text store its result. */
+export function countStores(dispatch: Dispatch): number {
+  const at = dispatch.bindings.findIndex((b) => b.kind === "output");
+  const source = withoutComments(dispatch.source);
+  const target = at < 0 ? undefined : declarationOf(source, at, "read_write");
+  return target ? source.split(`${target.name}[`).length - 1 : 0;
+}
+
 /** The end of the bracket that opens just before `from`. */
 function closing(source: string, from: number): number {
   let depth = 1;

@@ -4,7 +4,7 @@ import type { Program } from "../graph/program.ts";
 import type { FusedExpression } from "../ops/elementwise-kernel.ts";
 import type { AdapterFacts } from "../ops/kernel.ts";
 import type { GraphNode, Value, Variable } from "../ops/op.ts";
-import { takesEpilogue, takesPrologue } from "./inline.ts";
+import { countStores, takesEpilogue, takesPrologue } from "./inline.ts";
 
 /** A piece of work that the plan schedules as one: an op's kernel, a chain of elementwise ops, or a pack. */
 export interface Unit {
@@ -198,12 +198,25 @@ function findEpilogues(
       return (
         sameShape(value.shape, node.outputs[0]!.shape) &&
         [...consumers.get(producer)!].every((user) => chain.includes(user)) &&
-        mostBindings(producer, facts) + extra + inputs.length - 1 <= facts.maxBindings
+        mostBindings(producer, facts) + extra + inputs.length - 1 <= facts.maxBindings &&
+        mostStores(producer, facts) <= (facts.software ? 1 : STORES)
       );
     });
     if (hole >= 0) result.set(inputs[hole]!.node, { node, inputs, expression, hole });
   }
   return result;
+}
+
+/** A chain is repeated at each store of a kernel's text. A software driver then compiles for seconds: one is enough. */
+const STORES = 64;
+
+/** How often the default variant of a kernel stores its result, in its text. */
+function mostStores(node: GraphNode, facts: AdapterFacts): number {
+  const implementation = node.op!.implementation;
+  if (implementation.kind !== "kernel") return 0;
+  const { inputs, outputs, attrs } = node;
+  const [variant] = implementation.kernel({ inputs, outputs, attrs, facts });
+  return Math.max(...variant!.dispatches.map(countStores));
 }
 
 /** The most buffers that any dispatch of a kernel binds. */

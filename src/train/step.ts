@@ -49,9 +49,7 @@ function forward({ state, data, order, lossOf, batchSize }: StepParts, training:
   const output = trace.run(state.model, x);
   const loss = lossOf(output, y);
   const labelled = y.dtype === "i32" && output.shape.length === 2;
-  const correct = labelled
-    ? f.sum!(f.cast!(f.equal!(f.argmax!(output, { axis: 1 }), y), { dtype: "f32" }))
-    : f.constant!({ value: 0, shape: [], dtype: "f32" });
+  const correct = labelled ? f.countCorrect!(output, y) : f.constant!({ value: 0, shape: [], dtype: "f32" });
   return { layers: trace.layers, trace, output, target: y, loss, correct, counters: counts };
 }
 

@@ -82,7 +82,7 @@ async function expectSameEnd(name: Name, out: string): Promise<void> {
   expect(left).toEqual([]);
 }
 
-describe.each(names)("on %s", (name) => {
+describe.each(names)("on %s", { timeout: 120_000 }, (name) => {
   const { args, steps, perEpoch } = RUNS[name];
 
   test("Ctrl-C saves a checkpoint, and --resume goes on as if there had been none", async () => {
