@@ -1,5 +1,6 @@
 // What every contender runs on: one Dawn as `navigator.gpu`, one way to wait for it, and meters on it.
 import { create, globals } from "webgpu";
+import manifest from "webgpu/package.json" with { type: "json" };
 
 Object.assign(globalThis, globals);
 const gpu = create(["disable-dawn-features=timestamp_quantization"]);
@@ -39,6 +40,8 @@ GPUAdapter.prototype.requestDevice = async function (descriptor = {}) {
   device.addEventListener("uncapturederror", ({ error }) => errors.push(error.message));
   return device;
 };
+
+export const versions = { "webgpu (Dawn)": manifest.version };
 
 /** The adapter, in words. */
 export async function adapterFacts() {

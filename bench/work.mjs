@@ -6,7 +6,7 @@
 const SEED = 20_140_722; // the day Adam was submitted, near enough
 /** Batches that lie ready on the device; the tenth step is the last one that sees a new batch. */
 export const BATCHES = 10;
-export const ADAM = { lr: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+export const ADAM = { lr: 3e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 export const BATCH_NORM = { epsilon: 1e-5, momentum: 0.1 };
 const IMAGE = [3, 32, 32];
 const CLASSES = 10;

@@ -13,7 +13,7 @@ let job;
 const requests = {
   async open() {
     contender = await (await import(`./peers/${module}.mjs`)).open(host);
-    return { versions: contender.versions, adapter: await gpu.adapterFacts() };
+    return { versions: { ...gpu.versions, ...contender.versions }, adapter: await gpu.adapterFacts() };
   },
 
   /** Brings inputs to the device, then measures from nothing to the first result on the host. */
@@ -46,9 +46,7 @@ const requests = {
 
   count: () => gpu.count(runAndWait),
 
-  async memory() {
-    return { peak: gpu.memory.peak, dataset: job.datasetBytes ?? 0 };
-  },
+  memory: () => ({ peak: gpu.memory.peak, dataset: job.datasetBytes ?? 0 }),
 
   /** By how much resident memory grows over so many steps, or as many as fit the time. */
   async grow({ count, seconds }) {

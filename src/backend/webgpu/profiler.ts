@@ -1,7 +1,13 @@
-import type { WebGPUBackend } from "./backend.ts";
-
 const QUERY_RESOLVE = 0x200;
 const COPY_SRC = 4;
+
+/** What the profiler needs of the backend, which makes the GPU objects. */
+interface Host {
+  readonly device: GPUDevice;
+  createBuffer(bytes: number, label: string, usage: number): GPUBuffer;
+  destroyBuffer(buffer: GPUBuffer): void;
+  readBuffer(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer>;
+}
 
 /** Encodes dispatches with a pass and two timestamps each, because timestamps exist only at the ends of passes. */
 export class Profiler {
@@ -9,7 +15,7 @@ export class Profiler {
   private readonly resolved: GPUBuffer;
 
   constructor(
-    private readonly backend: WebGPUBackend,
+    private readonly backend: Host,
     private readonly count: number,
   ) {
     this.queries = backend.device.createQuerySet({ type: "timestamp", count: 2 * count });

@@ -1,0 +1,83 @@
+// Who is measured, and how to talk to one: each is a process that answers one JSON line for each it is sent.
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** The command of a contender that runs in Node. */
+const node = (module) => [process.execPath, "--expose-gc", here("worker.mjs"), module];
+
+const python = () =>
+  [process.env.PYTHON, "python3", "/usr/bin/python3"].find(
+    (program) => program && spawnSync(program, ["-c", "import torch"]).status === 0,
+  );
+
+/** Descent first: the others are compared with it. `peer`s count for the ratios, others are printed beside them. */
+const all = [
+  { name: "descent", gpu: true, command: ({ engine }) => node(engine ? `descent:${engine}` : "descent") },
+  { name: "tfjs", gpu: true, peer: true, command: () => node("tfjs") },
+  { name: "jax-js", gpu: true, peer: true, command: () => node("jax") },
+  { name: "jax-js wasm", command: () => node("jax:wasm") },
+  {
+    name: "PyTorch CPU",
+    command() {
+      const program = python();
+      return program && [program, here("peers/torch_cpu.py")];
+    },
+  },
+];
+
+export const contenderNames = all.map(({ name }) => name);
+
+/** The named contenders that there are; `engine` is a folder with another build of Descent than dist. */
+export const contenders = (names, engine) =>
+  all
+    .filter(({ name }) => names.includes(name))
+    .map((contender) => ({ ...contender, command: contender.command({ engine }) }))
+    .filter(({ command }) => command);
+
+export const peersInstalled = () => existsSync(here("node_modules/@jax-js/jax/package.json"));
+
+export function installPeers() {
+  console.error("Installing the peers into bench/node_modules (npm ci, once, about 100 MB).");
+  const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund"], {
+    cwd: here("."),
+    stdio: ["ignore", 2, 2],
+    shell: process.platform === "win32",
+  });
+  if (status !== 0) throw new Error("npm ci in bench/ failed; see above.");
+}
+
+/** Starts a contender's process. */
+export function start({ name, command: [program, ...args] }, env = {}) {
+  const child = spawn(program, args, {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
+  let noise = "";
+  child.stderr.on("data", (data) => {
+    noise = (noise + data).slice(-4000);
+  });
+  child.stdin.on("error", () => {}); // the process is gone: its standard output ends, too
+  const ended = new Promise((resolve) => {
+    child.once("exit", resolve);
+    child.once("error", resolve);
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    async ask(request, more) {
+      child.stdin.write(`${JSON.stringify({ ask: request, ...more })}\n`);
+      const { value, done } = await lines.next();
+      if (done) throw new Error(`${name} ended while it was asked to ${request}:\n${noise}`);
+      const answer = JSON.parse(value);
+      if (answer.error) throw new Error(`${name} could not ${request}: ${answer.error}`);
+      return answer;
+    },
+    async close() {
+      child.stdin.end();
+      await ended;
+    },
+  };
+}

@@ -1,0 +1,155 @@
+// Measures one work on all contenders: each in a process of its own, one at a time, in turns.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { start } from "./contenders.mjs";
+import { writeTensors } from "./tensors.mjs";
+import { BATCHES, tensorsOf } from "./work.mjs";
+
+const AGREEMENT = 1e-3;
+/** A sample holds as many runs as fit about this time, in milliseconds: one wait for the GPU is small beside it. */
+const SAMPLE = 50;
+const MOST_RUNS = 16;
+/** Between two contenders, so that what the one left running (spinning threads) does not slow the other down. */
+const PAUSE = 50;
+/** Contenders that are there for comparison only get this much time for a work's samples. */
+const REFERENCE_TIME = 20_000;
+
+/** Calls `report(figure)` with { work, contender, metric, value, unit } and what belongs to it. */
+export async function measure(work, contenders, options, report) {
+  const folder = mkdtempSync(join(tmpdir(), "descent-bench-"));
+  const running = [];
+  try {
+    const tensors = tensorsOf(work);
+    const file = Object.keys(tensors).length > 0 ? join(folder, "tensors") : undefined;
+    if (file) writeTensors(file, tensors);
+    for (const contender of contenders) {
+      const figure = (metric, value, unit, more) =>
+        report({ work: work.name, contender: contender.name, metric, value, unit, ...more });
+      try {
+        const entry = await begin(work, contender, { ...options, file, folder }, figure);
+        running.push(entry);
+        verify(work, entry, running[0], figure);
+      } catch (error) {
+        figure("error", null, "", { message: error.message });
+      }
+    }
+    await takeTimes(work, running, options);
+    for (const entry of running) await details(work, entry, options);
+  } finally {
+    for (const { child } of running) await child.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const isTraining = (work) => work.kind === "train" || work.kind === "model";
+
+/** Opens a contender up to its verified first results. */
+async function begin(work, contender, { quick, file, folder }, figure) {
+  // A driver cache of the run's own: empty at first, filled when the contender is started again.
+  const cache = join(folder, contender.name);
+  const env = quick ? {} : { MESA_SHADER_CACHE_DIR: cache, __GL_SHADER_DISK_CACHE_PATH: cache };
+  if (contender.gpu && isTraining(work) && !quick) {
+    const cold = start(contender, env);
+    try {
+      await cold.ask("open");
+      const { ms } = await cold.ask("prepare", { work, file });
+      figure("firstStepCold", ms, "ms");
+    } finally {
+      await cold.close();
+    }
+  }
+  const child = start(contender, env);
+  try {
+    const { versions, adapter } = await child.ask("open");
+    figure("opened", null, "", { versions, adapter });
+    const { ms, result } = await child.ask("prepare", { work, file });
+    if (isTraining(work)) figure("firstStep", ms, "ms");
+    const results = { first: result };
+    const slow = !contender.gpu && ms > 3000;
+    if (work.kind === "train" && !slow) {
+      const count = (quick ? 2 : BATCHES) - 1;
+      results.last = (await child.ask("steps", { count })).result;
+      results.lastStep = count + 1;
+    }
+    if (contender.gpu && isTraining(work)) {
+      // Before runs are timed, several of which may be under way at a time.
+      const { peak, dataset } = await child.ask("memory");
+      figure("peakGpuBytes", peak - dataset, "bytes", { dataset });
+    }
+    return { contender, child, results, figure, samples: [], js: [] };
+  } catch (error) {
+    await child.close();
+    throw error;
+  }
+}
+
+/** Compares results with those of the first contender. A contender that disagrees is measured, and marked. */
+function verify(work, entry, reference, figure) {
+  const { first, last, lastStep } = entry.results;
+  if (work.kind === "train") {
+    figure("loss", first[0], "", { step: 1 });
+    if (last) figure("loss", last[0], "", { step: lastStep });
+  }
+  const far = Math.max(
+    distance(first, reference.results.first),
+    last ? distance(last, reference.results.last) : 0,
+  );
+  entry.agrees = far <= AGREEMENT;
+  if (entry !== reference || !entry.agrees)
+    figure("disagreement", far, "", { agrees: entry.agrees, tolerance: AGREEMENT });
+}
+
+/** The largest difference, relative to the largest magnitude. */
+function distance(a, b) {
+  const scale = b.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  const worst = b.reduce((most, x, i) => Math.max(most, Math.abs(x - a[i])), 0);
+  const finite = a.length === b.length && a.every(Number.isFinite);
+  return finite ? worst / (scale || 1) : Number.POSITIVE_INFINITY;
+}
+
+async function takeTimes(work, running, { rounds }) {
+  for (const entry of running) {
+    const { ms } = await entry.child.ask("time", { repeat: 1 }); // warm-up
+    entry.repeat = Math.max(1, Math.min(MOST_RUNS, Math.round(SAMPLE / ms)));
+    entry.rounds = entry.contender.gpu
+      ? rounds
+      : Math.max(1, Math.min(rounds, Math.floor(REFERENCE_TIME / (ms * entry.repeat))));
+  }
+  for (let round = 0; round < rounds; round++)
+    for (const { child, repeat, rounds, samples, js } of running) {
+      if (round >= rounds) continue;
+      await sleep(PAUSE);
+      const sample = await child.ask("time", { repeat });
+      samples.push(sample.ms);
+      js.push(sample.js);
+    }
+  for (const { contender, figure, samples, agrees, js, repeat } of running) {
+    const ms = median(samples);
+    figure("time", ms, "ms", { agrees, samples, repeat });
+    if (work.flops) figure("speed", work.flops / ms / 1e6, "GFLOP/s", { agrees });
+    if (work.bytes) figure("bandwidth", work.bytes / ms / 1e6, "GB/s", { agrees });
+    if (isTraining(work)) {
+      figure("timePerImage", ms / work.batch, "ms", { agrees });
+      if (contender.gpu) figure("javascript", median(js), "ms");
+    }
+  }
+}
+
+/** What else there is to say about a training step. */
+async function details(work, { contender, child, figure }, { growth }) {
+  if (!isTraining(work) || !contender.gpu) return;
+  const { dispatches, submits, objects } = await child.ask("count");
+  figure("dispatches", dispatches, "");
+  figure("submits", submits, "");
+  figure("objectsCreated", objects, "");
+  const { steps, bytes } = await child.ask("grow", growth);
+  figure("residentGrowth", bytes, "bytes", { steps });
+}
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length / 2;
+  return (sorted[Math.floor(half)] + sorted[Math.ceil(half) - 1]) / 2;
+}

@@ -1,0 +1,141 @@
+// Descent, by the public API of the built package. Every contender's module is like this one: open() starts the engine,
+// prepare() brings a work's inputs to the device, and the job that it returns has
+//   begin()   what else comes before the first run: the model, its weights, compilation
+//   run()     starts one run, for training one step on the next batch
+//   wait()    until the GPU has finished everything
+//   result()  numbers to compare, on the host: the loss of the last step, or elements of the result
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { ADAM, BATCH_NORM, BATCHES, spread } from "../work.mjs";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** `option` names a folder with another build of the package to measure. */
+export async function open({ settle, device, option }) {
+  const engine = await import(pathToFileURL(resolve(root, option ?? "dist", "node.js")).href);
+  const { version } = JSON.parse(readFileSync(resolve(root, "package.json"), "utf8"));
+  const backend = await engine.gpu();
+  const wait = () => settle(device().queue.onSubmittedWorkDone());
+  return {
+    versions: { "descent-gpu": version },
+    async prepare(work, tensors) {
+      const job =
+        work.kind === "train"
+          ? await network(engine, backend, work, tensors)
+          : work.kind === "model"
+            ? ownModel(engine, backend, work)
+            : operation(engine, backend, work, tensors);
+      await wait();
+      return { ...job, wait };
+    },
+  };
+}
+
+/** A program of one op, its inputs in variables. */
+function operation({ f, read, standalone }, backend, work, tensors) {
+  const x = {};
+  for (const [name, { shape, data }] of Object.entries(tensors)) {
+    const variable = standalone(name, shape);
+    backend.write(variable, data);
+    x[name] = read(variable);
+  }
+  const one = [1, 1];
+  const padded = { padding: [one, one] };
+  const forward = () => f.conv2d(x.x, x.w, padded);
+  const inputGrad = () =>
+    f.conv2dInputGrad(x.dy, x.w, { ...padded, stride: one, inputShape: tensors.x.shape });
+  const weightGrad = () =>
+    f.conv2dWeightGrad(x.x, x.dy, { ...padded, stride: one, weightShape: tensors.w.shape });
+  const operations = {
+    matmul: () => [f.matmul(x.a, x.b)],
+    convForward: () => [forward()],
+    convInputGrad: () => [inputGrad()],
+    convWeightGrad: () => [weightGrad()],
+    convTraining: () => [forward(), inputGrad(), weightGrad()],
+    relu: () => [f.relu(x.x)],
+    add: () => [f.add(x.x, x.y)],
+    sum: () => [f.sum(x.x)],
+    sumColumns: () => [f.sum(x.x, { axes: [0] })],
+  };
+  let executable;
+  const outputs = Object.fromEntries(operations[work.kind]().entries());
+  return {
+    async begin() {
+      executable = await backend.compile({ name: work.name, outputs });
+    },
+    run: () => executable.run(),
+    async result() {
+      const results = [];
+      for (const name of Object.keys(outputs)) results.push(...spread((await executable.fetch(name)).data));
+      return results;
+    },
+  };
+}
+
+/** A training step on the given layers, weights and batches. */
+function network(engine, backend, work, { x, y, ...weights }) {
+  const { data, losses, nn, optim } = engine;
+  const layer = ({ conv, batchNorm, maxPool, linear, relu }) => {
+    if (conv) return nn.conv2d({ in: conv[0], out: conv[1], kernel: 3, padding: "same", bias: false });
+    if (batchNorm) return nn.batchNorm(batchNorm, { eps: BATCH_NORM.epsilon, momentum: BATCH_NORM.momentum });
+    if (maxPool) return nn.maxPool2d(maxPool);
+    if (linear) return nn.linear({ in: linear[0], out: linear[1] });
+    return relu ? nn.relu() : nn.flatten();
+  };
+  const { lr, beta1, beta2, epsilon: eps } = ADAM;
+  return trainingJob({
+    engine,
+    backend,
+    batch: work.batch,
+    data: data.residentArrays(backend, "batches", { ...x, dtype: "f32" }, { ...y, dtype: "i32" }),
+    datasetBytes: x.data.byteLength + y.data.byteLength,
+    model: () => nn.sequential(...work.layers.map(layer)),
+    loss: losses.crossEntropy(),
+    optimizer: optim.adam({ lr, betas: [beta1, beta2], eps }),
+    weights: new Map(Object.entries(weights).map(([name, tensor]) => [name, { ...tensor, dtype: "F32" }])),
+  });
+}
+
+/** A training step of one of the package's models on images, as `descent train` runs it. */
+function ownModel(engine, backend, work) {
+  const { data, losses, nn, optim } = engine;
+  const { train } = data.shapes({ train: BATCHES * work.batch, test: 10 });
+  const normalization = data.channelStatistics(train);
+  const before = backend.bytes;
+  const resident = data.residentImages(backend, train, normalization);
+  return trainingJob({
+    engine,
+    backend,
+    batch: work.batch,
+    data: resident,
+    datasetBytes: backend.bytes - before,
+    model: () => nn.imageModel(work.model, { shape: train.shape, classes: train.classes.length }),
+    loss: losses.crossEntropy(),
+    optimizer: optim.adamW({ lr: 1e-3 }),
+  });
+}
+
+function trainingJob({ engine, backend, batch, data, datasetBytes, model, loss, optimizer, weights }) {
+  let trainer;
+  let executable;
+  let step = 0;
+  return {
+    datasetBytes,
+    async begin() {
+      trainer = new engine.Trainer({ device: backend, model: model(), loss, optimizer, seed: 1 });
+      if (weights) trainer.initializeFrom({ tensors: weights, metadata: {} }, "the benchmark's weights");
+      executable = await trainer.trainingStep(data, batch);
+    },
+    run() {
+      executable.run(trainer.feeds(step, (step % BATCHES) * batch, 1000));
+      step++;
+    },
+    async result() {
+      const { ring } = trainer;
+      const [rows, columns] = ring.shape;
+      const metrics = await backend.read(ring);
+      return [metrics[((step - 1) % rows) * columns]]; // the row's first number is the loss
+    },
+  };
+}

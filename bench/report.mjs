@@ -1,0 +1,143 @@
+// Figures as ratios and tables.
+
+/** Names of ratios and the work behind them: the faster peer's median over Descent's. */
+const RATIOS = [
+  "cnnStep",
+  "mlpStep",
+  "matmul512",
+  "matmul1024",
+  "convForward",
+  "convInputGrad",
+  "convWeightGrad",
+];
+
+/** Null where a contender is missing or its results disagree. */
+export function ratios(figures, contenders) {
+  const time = (work, name) => find(figures, work, name, "time", (figure) => figure.agrees)?.value;
+  return Object.fromEntries(
+    RATIOS.map((work) => {
+      const own = time(work, "descent");
+      const peers = contenders.filter(({ peer }) => peer).map(({ name }) => time(work, name));
+      const complete = own !== undefined && peers.length > 0 && peers.every((ms) => ms !== undefined);
+      return [work, complete ? Math.min(...peers) / own : null];
+    }),
+  );
+}
+
+const find = (figures, work, contender, metric, test = () => true) =>
+  figures.find((f) => f.work === work && f.contender === contender && f.metric === metric && test(f));
+
+/** All tables as text. */
+export function tables(figures, works, contenders) {
+  const names = contenders.map(({ name }) => name);
+  const value = (work, name, metric, show, test) => {
+    const figure = find(figures, work.name, name, metric, test);
+    if (!figure) return find(figures, work.name, name, "error") ? "failed" : "–";
+    return show(figure) + (figure.agrees === false ? " (!)" : "");
+  };
+  const measured = works.filter((work) => figures.some((f) => f.work === work.name));
+  const training = measured.filter(({ kind }) => kind === "train" || kind === "model");
+  const quotients = ratios(figures, contenders);
+  const parts = [];
+
+  const ratioOf = (work) =>
+    quotients[work.name] === undefined
+      ? ""
+      : quotients[work.name] === null
+        ? "–"
+        : `${quotients[work.name].toFixed(2)}×`;
+  parts.push(
+    table(
+      ["median", ...names, ...(names.length > 1 ? ["faster peer / descent"] : [])],
+      measured.map((work) => [
+        work.title,
+        ...names.map((name) => value(work, name, "time", ({ value }) => milliseconds(value))),
+        ...(names.length > 1 ? [ratioOf(work)] : []),
+      ]),
+    ),
+  );
+
+  const rates = measured.filter(({ flops, bytes }) => flops || bytes);
+  const onGpu = contenders.filter(({ gpu }) => gpu).map(({ name }) => name);
+  const best = Math.max(
+    ...figures
+      .filter((f) => f.metric === "bandwidth" && f.agrees && onGpu.includes(f.contender))
+      .map((f) => f.value),
+  );
+  if (rates.length > 0)
+    parts.push(
+      table(
+        ["rate", ...names, "descent / best GPU bandwidth"],
+        rates.map((work) => {
+          const metric = work.flops ? "speed" : "bandwidth";
+          const own = find(figures, work.name, "descent", "bandwidth");
+          return [
+            work.title,
+            ...names.map((name) => value(work, name, metric, (f) => `${f.value.toFixed(1)} ${f.unit}`)),
+            own ? `${Math.round((100 * own.value) / best)} %` : "",
+          ];
+        }),
+      ),
+    );
+
+  const count = ({ value }) => String(value);
+  const ms = ({ value }) => milliseconds(value);
+  const rows = [
+    ["time", "time per step", ms],
+    ["timePerImage", "time per image", ms],
+    ["javascript", "JavaScript per step", ms],
+    ["dispatches", "dispatches per step", count],
+    ["submits", "submits per step", count],
+    ["objectsCreated", "GPU objects made per step", count],
+    ["firstStepCold", "first step, driver cache empty", ms],
+    ["firstStep", "first step", ms],
+    ["peakGpuBytes", "peak GPU memory without data set", ({ value }) => megabytes(value)],
+    [
+      "residentGrowth",
+      "resident memory growth",
+      ({ value, steps }) => `${megabytes(value)} in ${steps} steps`,
+    ],
+    ["loss", "loss at step 1", ({ value }) => value.toFixed(5), ({ step }) => step === 1],
+    ["loss", "loss at the last verified step", ({ value }) => value.toFixed(5), ({ step }) => step > 1],
+  ];
+  for (const work of training) {
+    const columns = work.own ? ["descent"] : names;
+    parts.push(
+      table(
+        [work.title, ...columns],
+        rows
+          .map(([metric, title, show, test]) => [
+            title,
+            ...columns.map((name) => value(work, name, metric, show, test)),
+          ])
+          .filter(([, ...cells]) => cells.some((cell) => cell !== "–")),
+      ),
+    );
+  }
+  return parts.join("\n\n");
+}
+
+/** Which times vary so much that the machine must have been busy: the middle half of the samples over a sixth. */
+export function noisy(figures) {
+  return figures
+    .filter(({ samples }) => samples?.length > 3)
+    .filter(({ samples, value }) => {
+      const sorted = [...samples].sort((a, b) => a - b);
+      const quarter = Math.floor(sorted.length / 4);
+      return sorted.at(-1 - quarter) - sorted[quarter] > value / 6;
+    })
+    .map(({ work, contender }) => `${work} (${contender})`);
+}
+
+const milliseconds = (ms) => `${ms.toFixed(ms < 10 ? 2 : ms < 100 ? 1 : 0)} ms`;
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+
+function table(head, rows) {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column].length)));
+  const line = (row) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column])))
+      .join("  ");
+  return [line(head), widths.map((width) => "─".repeat(width)).join("  "), ...rows.map(line)].join("\n");
+}
