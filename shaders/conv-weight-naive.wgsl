@@ -23,6 +23,11 @@ const DILATION_X = 1;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
+/** First and end of the outputs, of `count`, that see one of `size` inputs at o·stride + shift. */
+fn range(shift: i32, stride: i32, size: i32, count: u32) -> vec2i {
+  return vec2i(max(0, (stride - 1 - shift) / stride), min(i32(count), (size - 1 - shift + stride) / stride));
+}
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -36,19 +41,19 @@ fn main(
   let c = id / (KERNEL_WIDTH * KERNEL_HEIGHT) % INPUTS;
   let o = id / (KERNEL_WIDTH * KERNEL_HEIGHT * INPUTS);
   let channel = o / OUTPUTS * INPUTS + c;
+  let below = kh * DILATION_Y - PAD_Y;
+  let beside = kw * DILATION_X - PAD_X;
+  let rows = range(below, STRIDE_Y, HEIGHT, OUT_HEIGHT);
+  let columns = range(beside, STRIDE_X, WIDTH, OUT_WIDTH);
   var total = 0.0;
   for (var n = 0u; n < BATCH; n++) {
-    for (var i = 0u; i < OUT_HEIGHT; i++) {
-      let p = i32(i) * STRIDE_Y + kh * DILATION_Y - PAD_Y;
-      if (p < 0 || p >= HEIGHT) { continue; }
-      let source = (n * GROUPS * INPUTS + channel) * u32(HEIGHT * WIDTH) + u32(p * WIDTH);
-      let row = ((n * GROUPS * OUTPUTS + o) * OUT_HEIGHT + i) * OUT_WIDTH;
+    let source = i32((n * GROUPS * INPUTS + channel) * u32(HEIGHT * WIDTH)) + beside;
+    let line = i32((n * GROUPS * OUTPUTS + o) * OUT_HEIGHT * OUT_WIDTH);
+    for (var i = rows.x; i < rows.y; i++) {
       // Each row is summed on its own: short chains of additions lose fewer digits.
       var part = 0.0;
-      for (var j = 0u; j < OUT_WIDTH; j++) {
-        let q = i32(j) * STRIDE_X + kw * DILATION_X - PAD_X;
-        if (q < 0 || q >= WIDTH) { continue; }
-        part += dy[row + j] * x[source + u32(q)];
+      for (var j = columns.x; j < columns.y; j++) {
+        part += dy[line + i * i32(OUT_WIDTH) + j] * x[source + (i * STRIDE_Y + below) * WIDTH + j * STRIDE_X];
       }
       total += part;
     }

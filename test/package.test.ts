@@ -76,7 +76,7 @@ test("the browser's entry needs nothing but itself", () => {
 
 test("npx descent --help lists the commands", () => {
   const help = run("npx", ["--no-install", "descent", "--help"]);
-  for (const command of ["train", "verify", "bench", "info"]) expect(help).toContain(command);
+  for (const command of ["train", "verify", "info"]) expect(help).toContain(command);
 });
 
 test("npx descent info --json prints JSON", () => {

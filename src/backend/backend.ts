@@ -28,6 +28,8 @@ export interface Executable {
   readonly plan: Plan;
   /** Starts one run; feeds that are not given keep their last data. */
   run(feeds?: Readonly<Record<string, NumericArray>>): void;
+  /** Starts several runs, one after another, in one submit. */
+  runMany(feeds: readonly Readonly<Record<string, NumericArray>>[]): void;
   /** One run with a pass for each dispatch: when each began and ended, in milliseconds. Absent where there is no clock. */
   profile?(feeds?: Readonly<Record<string, NumericArray>>): Promise<[begin: number, end: number][]>;
   /** An output of the last run. */

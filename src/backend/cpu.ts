@@ -145,6 +145,10 @@ class CpuExecutable implements Executable {
     );
   }
 
+  runMany(feeds: readonly Readonly<Record<string, NumericArray>>[]): void {
+    for (const one of feeds) this.run(one);
+  }
+
   private feed(name: string, data: NumericArray): void {
     const node = this.nodes.find((n) => n.leaf?.kind === "feed" && n.leaf.name === name);
     const type = node?.outputs[0];

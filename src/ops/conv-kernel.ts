@@ -2,6 +2,7 @@ import directSource from "../../shaders/conv-direct.wgsl?raw";
 import directSubgroupSource from "../../shaders/conv-direct-subgroup.wgsl?raw";
 import directThreadSource from "../../shaders/conv-direct-thread.wgsl?raw";
 import naiveSource from "../../shaders/conv-naive.wgsl?raw";
+import operandsSource from "../../shaders/conv-operands.wgsl?raw";
 import storeScalarSource from "../../shaders/conv-store-scalar.wgsl?raw";
 import storeVectorSource from "../../shaders/conv-store-vector.wgsl?raw";
 import stretchScalarSource from "../../shaders/conv-stretch-scalar.wgsl?raw";
@@ -17,6 +18,8 @@ import {
   output,
   specialize,
 } from "./kernel.ts";
+import { evenTile, inOrder, knownSubgroups } from "./matmul-choice.ts";
+import { distinct, workgroupProduct, workgroupTiles } from "./matmul-workgroup.ts";
 
 const product = (numbers: readonly number[]) => numbers.reduce((a, b) => a * b, 1);
 
@@ -28,10 +31,6 @@ export function convCost(g: Geometry): { flops: number; bytes: number } {
   return { flops: 2 * weights * pixels, bytes: 4 * (weights + values + pixels * g.outChannels) };
 }
 
-/** Subgroups of one known size: WGSL cannot ask for a size, and kernels must know how many lanes share their work. */
-export const knownSubgroups = (facts: AdapterFacts) =>
-  facts.subgroups && facts.subgroupMinSize === facts.subgroupMaxSize && facts.subgroupMinSize >= 4;
-
 /**
  * All ways to compute the forward pass or the gradient in the input, the best for this kind of adapter first; a dispatch
  * for each sum. Bindings: source, weight, result.
@@ -42,23 +41,37 @@ export function convVariants(
   sums: readonly ConvSum[],
   facts: AdapterFacts,
 ): KernelVariant[] {
-  const kinds: [string, (sum: ConvSum, facts: AdapterFacts) => Pick<Dispatch, "source" | "workgroups">][] = [
-    ["tile", directThread],
-    ["naive", naive],
-  ];
-  if (knownSubgroups(facts)) kinds.unshift(["subgroup", directSubgroup]);
+  const makers = inOrder<Maker>(facts, {
+    subgroup: knownSubgroups(facts) ? [["subgroup", directSubgroup]] : [],
+    tile: [["tile", directThread]],
+    workgroup: workgroupTiles(facts).map(([kind, largest]) => [
+      kind,
+      (sum) => implicitProduct(sum, facts, largest),
+    ]),
+    naive: [["naive", naive]],
+  });
   const { flops, bytes } = convCost(g);
-  return kinds.map(([kind, make]) => ({
-    name: kind,
-    dispatches: sums.map((sum) => ({
+  const variants = makers.flatMap(([kind, make]) => {
+    // Pixels that no tap reaches only need their zeros.
+    const parts = sums.map((sum) => (sum.sources === 0 ? naive : make)(sum, facts));
+    if (parts.includes(null)) return [];
+    const dispatches = parts.map((part) => ({
       kernel: `${name}/${kind}`,
-      ...make(sum, facts),
+      ...part!,
       bindings: [input(0), input(1), output()],
       flops: flops / sums.length,
       bytes: bytes / sums.length,
-    })),
-  }));
+    }));
+    return [{ name: kind, dispatches }];
+  });
+  return distinct(variants);
 }
+
+/** A kind of kernel and how it computes a sum; null where the adapter's limits are too low. */
+type Maker = [
+  kind: string,
+  make: (sum: ConvSum, facts: AdapterFacts) => Pick<Dispatch, "source" | "workgroups"> | null,
+];
 
 function naive(sum: ConvSum, facts: AdapterFacts) {
   const threads = sum.batch * sum.groups * sum.targets * product(sum.output);
@@ -68,8 +81,22 @@ function naive(sum: ConvSum, facts: AdapterFacts) {
   };
 }
 
-/** Evenly filled tiles of at most `limit`: 10 rows in tiles of at most 8 are two of 5. */
-export const evenTile = (size: number, limit: number) => Math.ceil(size / Math.ceil(size / limit));
+function implicitProduct(sum: ConvSum, facts: AdapterFacts, largest: number) {
+  const { GROUPS, TARGETS, BATCH, ...constants } = sumConstants(sum);
+  const operands = {
+    products: GROUPS,
+    m: TARGETS,
+    n: BATCH * product(sum.output),
+    k: sum.sources * product(sum.kernel),
+    aAlongK: true,
+    bAlongK: false,
+    slabs: false,
+    operands: operandsSource,
+    constants,
+  };
+  const result = workgroupProduct(operands, facts, largest);
+  return result && { source: result.source, workgroups: result.workgroups };
+}
 
 interface Tile {
   readonly channels: number;
@@ -95,7 +122,7 @@ const places = (sum: ConvSum, { rows, pixels }: Tile) =>
 
 function directThread(sum: ConvSum, facts: AdapterFacts) {
   const tile = {
-    channels: evenTile(sum.targets, Math.max(1, Math.floor(12 / sum.kernel[1]))),
+    channels: evenTile(sum.targets, Math.max(1, Math.min(6, Math.floor(12 / sum.kernel[1])))),
     rows: Math.min(2, sum.output[0]),
     pixels: evenTile(sum.output[1], 8),
   };

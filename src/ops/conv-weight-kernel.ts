@@ -4,25 +4,34 @@ import stretchScalarSource from "../../shaders/conv-stretch-scalar.wgsl?raw";
 import stretchVectorSource from "../../shaders/conv-stretch-vector.wgsl?raw";
 import directSource from "../../shaders/conv-weight-direct.wgsl?raw";
 import naiveSource from "../../shaders/conv-weight-naive.wgsl?raw";
+import operandsSource from "../../shaders/conv-weight-operands.wgsl?raw";
 import subgroupSource from "../../shaders/conv-weight-subgroup.wgsl?raw";
 import threadSource from "../../shaders/conv-weight-thread.wgsl?raw";
-import { convCost, evenTile, knownSubgroups, vectorStretches } from "./conv-kernel.ts";
+import { convCost, vectorStretches } from "./conv-kernel.ts";
 import type { Geometry, Pair } from "./conv-shape.ts";
 import { type AdapterFacts, gridOf, input, type KernelVariant, output, specialize } from "./kernel.ts";
+import { evenTile, inOrder, knownSubgroups } from "./matmul-choice.ts";
 import { slabbed, slabsFor } from "./matmul-slabs.ts";
+import { type WorkgroupProduct, workgroupVariantsOf } from "./matmul-workgroup.ts";
 
 /** All ways to compute the gradient in the weight, the best for this kind of adapter first; inputs are x and dy. */
 export function weightGradVariants(g: Geometry, facts: AdapterFacts): KernelVariant[] {
-  const variants = [naiveVariant(g, facts)];
-  if (g.kernel[0] * g.kernel[1] <= MOST_SUMS) {
-    variants.unshift(directVariant("tile", g, facts));
-    if (knownSubgroups(facts)) variants.unshift(directVariant("subgroup", g, facts));
-  }
-  return variants;
+  const taps = g.kernel[0] * g.kernel[1];
+  const few = taps <= MOST_SUMS;
+  const slabBytes = (4 * g.outChannels * g.inChannels * taps) / g.groups;
+  const shared = few && knownSubgroups(facts) && slabBytes * facts.subgroupMinSize <= MOST_SCRATCH;
+  return inOrder(facts, {
+    subgroup: shared ? [directVariant("subgroup", g, facts)] : [],
+    tile: few ? [directVariant("tile", g, facts)] : [],
+    workgroup: workgroupVariants(g, facts),
+    naive: [naiveVariant(g, facts)],
+  });
 }
 
 /** Sums that a lane holds in registers. */
 const MOST_SUMS = 128;
+/** Bytes that the slabs of a subgroup's lanes may take. */
+const MOST_SCRATCH = 2 ** 25;
 
 function constantsOf(g: Geometry) {
   return {
@@ -55,6 +64,24 @@ function naiveVariant(g: Geometry, facts: AdapterFacts): KernelVariant {
     ...convCost(g),
   };
   return { name: "naive", dispatches: [dispatch] };
+}
+
+function workgroupVariants(g: Geometry, facts: AdapterFacts): KernelVariant[] {
+  const { GROUPS, BATCH, ...constants } = constantsOf(g);
+  const n = constants.INPUTS * g.kernel[0] * g.kernel[1];
+  const product: WorkgroupProduct = {
+    products: GROUPS,
+    m: constants.OUTPUTS,
+    n,
+    k: BATCH * g.output[0] * g.output[1],
+    aAlongK: true,
+    bAlongK: true,
+    slabs: true,
+    operands: operandsSource,
+    constants,
+  };
+  const work = { inputs: [input(0), input(1)], ...convCost(g) };
+  return workgroupVariantsOf(product, "conv2dWeightGrad", g.outChannels * n, work, facts);
 }
 
 function directVariant(name: "subgroup" | "tile", g: Geometry, facts: AdapterFacts): KernelVariant {

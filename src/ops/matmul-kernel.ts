@@ -1,4 +1,5 @@
 import naiveSource from "../../shaders/matmul-naive.wgsl?raw";
+import operandsSource from "../../shaders/matmul-operands.wgsl?raw";
 import subgroupSource from "../../shaders/matmul-subgroup.wgsl?raw";
 import tileSource from "../../shaders/matmul-tile.wgsl?raw";
 import transposeSource from "../../shaders/matmul-transpose.wgsl?raw";
@@ -15,8 +16,10 @@ import {
   scratch,
   specialize,
 } from "./kernel.ts";
+import { evenTile, inOrder, knownSubgroups } from "./matmul-choice.ts";
 import type { Product } from "./matmul-shape.ts";
 import { type Preparation, slabbed, slabsFor } from "./matmul-slabs.ts";
+import { type WorkgroupProduct, workgroupVariantsOf } from "./matmul-workgroup.ts";
 
 /**
  * A product as the kernels see it: c[m, n] = Σ a[m, k] · b[k, n] with steps in elements, so that a transposed operand
@@ -127,11 +130,12 @@ function transposedFirst(
 /** All ways to compute a batch of matrix products, the best for this kind of adapter first. */
 export function matmulVariants(p: Product, facts: AdapterFacts): KernelVariant[] {
   const layout = layoutOf(p);
-  const variants: KernelVariant[] = [];
-  if (facts.subgroups && facts.subgroupMinSize === facts.subgroupMaxSize && facts.subgroupMinSize >= 4)
-    variants.push(subgroupVariant(layout, facts));
-  variants.push(tileVariant(layout, facts), naiveVariant(layout, facts));
-  return variants;
+  return inOrder(facts, {
+    subgroup: knownSubgroups(facts) ? [subgroupVariant(layout, facts)] : [],
+    tile: [tileVariant(layout, facts)],
+    workgroup: workgroupVariants(layout, facts),
+    naive: [naiveVariant(layout, facts)],
+  });
 }
 
 const sizeOfResult = ({ sizes: { BATCH, M, N } }: Layout) => BATCH * M * N;
@@ -153,7 +157,7 @@ function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
   const { layout, before } = transposedFirst(original, facts) ?? { layout: original, before: undefined };
   const { BATCH, M, N, K } = layout.sizes;
   const lanes = facts.subgroupMinSize;
-  const rows = Math.ceil(M / Math.ceil(M / 16));
+  const rows = evenTile(M, 16);
   const vectors = N > 4 * lanes ? 2 : 1;
   const tiles = BATCH * Math.ceil(M / rows) * Math.ceil(N / (vectors * 4 * lanes));
   const { slabs, length } = slabsFor(K, tiles, 8, 128);
@@ -172,6 +176,23 @@ function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
     facts,
     before,
   );
+}
+
+function workgroupVariants(layout: Layout, facts: AdapterFacts): KernelVariant[] {
+  const { BATCH, M, N, K } = layout.sizes;
+  const product: WorkgroupProduct = {
+    products: BATCH,
+    m: M,
+    n: N,
+    k: K,
+    aAlongK: layout.steps.A_K === 1,
+    bAlongK: layout.steps.B_K === 1,
+    slabs: true,
+    operands: `${operandsSource}\n${layout.matrices}\n`,
+    constants: { ...layout.steps, ...layout.result },
+  };
+  const work = { inputs: [layout.a, layout.b], ...cost(layout) };
+  return workgroupVariantsOf(product, "matmul", sizeOfResult(layout), work, facts);
 }
 
 function tileVariant(layout: Layout, facts: AdapterFacts): KernelVariant {

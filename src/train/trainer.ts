@@ -81,6 +81,12 @@ export interface Evaluation {
 
 /** The host reads metrics about this often, in milliseconds; between readings nothing waits for the GPU. */
 const READ_INTERVAL = 250;
+/**
+ * Small steps share a submit up to about this much time, in milliseconds: a page's compositor waits for its GPU no
+ * longer than that, and what a submit costs is spread over several steps.
+ */
+const SUBMIT_BUDGET = 8;
+const MOST_PER_SUBMIT = 16;
 /** Shuffles draw from streams of their own, one an epoch. */
 const SHUFFLE_STREAM = 0x2000_0000;
 const EVALUATION_BATCH = 250;
@@ -260,7 +266,15 @@ export class Trainer {
       // As many steps as fit between two readings, growing at most fourfold at a time.
       const perStep = (seconds * 1000) / pending.length;
       group = Math.max(1, Math.min(RING_ROWS / 2, group * 4, Math.floor(READ_INTERVAL / perStep)));
+      together = Math.max(1, Math.min(MOST_PER_SUBMIT, Math.floor(SUBMIT_BUDGET / perStep)));
       pending = [];
+    };
+    let together = 1;
+    let waiting: { executable: Executable; feeds: ReturnType<Trainer["feeds"]>[] } | undefined;
+    const submit = () => {
+      if (waiting && waiting.feeds.length > 1) waiting.executable.runMany(waiting.feeds);
+      else waiting?.executable.run(waiting.feeds[0]);
+      waiting = undefined;
     };
 
     for (let i = first; i < stepsPerEpoch && !signal?.aborted; i++) {
@@ -268,13 +282,20 @@ export class Trainer {
       const images = Math.min(batchSize, train.count - i * batchSize);
       const executable = await this.trainingStep(train, images);
       const feeds = this.feeds(step, i * batchSize, total);
+      if (waiting && waiting.executable !== executable) submit();
       // Whole batches only, and not the first steps, which compile: their times belong together.
-      if (this.profiling && images === batchSize && i - first >= 2)
+      if (this.profiling && images === batchSize && i - first >= 2) {
+        submit();
         await this.profiling.run(executable, feeds);
-      else executable.run(feeds);
+      } else {
+        waiting ??= { executable, feeds: [] };
+        waiting.feeds.push(feeds);
+      }
       pending.push({ step, images, rate: this.state.optimizer.rate(step, total) });
+      if (waiting && (waiting.feeds.length >= together || pending.length >= group)) submit();
       if (pending.length >= group) await flush();
     }
+    submit();
     await flush();
     if (sums.images === 0 || (signal?.aborted && this.step < (epoch + 1) * stepsPerEpoch)) return undefined;
     return {

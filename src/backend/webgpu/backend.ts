@@ -258,12 +258,47 @@ export class WebGPUExecutable implements Executable {
 
   private readonly bufferOf: (range: Range) => GPUBuffer;
   private profiler: Profiler | undefined;
+  private rows = new Uint8Array(0);
+  private rowBuffer: GPUBuffer | undefined;
 
   run(feeds: Readonly<Record<string, NumericArray>> = {}): void {
     this.backend.check();
     this.writeFeeds(feeds);
     const { device } = this.backend;
     const encoder = device.createCommandEncoder();
+    this.encode(encoder);
+    device.queue.submit([encoder.finish()]);
+  }
+
+  /** The feeds of all runs are written at once; before each, the encoder copies its own to where the plan reads them. */
+  runMany(feeds: readonly Readonly<Record<string, NumericArray>>[]): void {
+    this.backend.check();
+    const { feedBytes } = this.plan;
+    if (feeds.length > 0 && feedBytes > 0 && this.rows.byteLength < feeds.length * feedBytes)
+      this.growRows(feeds.length);
+    feeds.forEach((one, k) => {
+      this.setFeeds(one);
+      this.rows.set(this.feedBytes, k * feedBytes);
+    });
+    if (this.rowBuffer)
+      this.backend.writeBuffer(this.rowBuffer, 0, this.rows.subarray(0, feeds.length * feedBytes));
+    const { device } = this.backend;
+    const encoder = device.createCommandEncoder();
+    for (let k = 0; k < feeds.length; k++) {
+      if (this.rowBuffer)
+        encoder.copyBufferToBuffer(this.rowBuffer, k * feedBytes, this.feedBuffer!, 0, feedBytes);
+      this.encode(encoder);
+    }
+    device.queue.submit([encoder.finish()]);
+  }
+
+  private growRows(count: number): void {
+    if (this.rowBuffer) this.backend.destroyBuffer(this.rowBuffer);
+    this.rows = new Uint8Array(count * this.plan.feedBytes);
+    this.rowBuffer = this.backend.createBuffer(this.rows.byteLength, `${this.plan.name} rows`);
+  }
+
+  private encode(encoder: GPUCommandEncoder): void {
     const pass = encoder.beginComputePass();
     for (const { pipeline, group, grid } of this.steps) {
       pass.setPipeline(pipeline);
@@ -271,7 +306,6 @@ export class WebGPUExecutable implements Executable {
       pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
     }
     pass.end();
-    device.queue.submit([encoder.finish()]);
   }
 
   /** The same run, timed: a pass for each dispatch. */
@@ -291,6 +325,13 @@ export class WebGPUExecutable implements Executable {
 
   /** Gathers all feeds of a run into one write. */
   private writeFeeds(feeds: Readonly<Record<string, NumericArray>>): void {
+    const [from, to] = this.setFeeds(feeds);
+    if (to > from && this.feedBuffer)
+      this.backend.writeBuffer(this.feedBuffer, from, this.feedBytes.subarray(from, to));
+  }
+
+  /** Puts feeds into the host's copy of the feed buffer; the range of bytes that changed. */
+  private setFeeds(feeds: Readonly<Record<string, NumericArray>>): [from: number, to: number] {
     let from = Number.POSITIVE_INFINITY;
     let to = 0;
     for (const name in feeds) {
@@ -304,8 +345,7 @@ export class WebGPUExecutable implements Executable {
       from = Math.min(from, range.offset);
       to = Math.max(to, range.offset + range.bytes);
     }
-    if (to > from && this.feedBuffer)
-      this.backend.writeBuffer(this.feedBuffer, from, this.feedBytes.subarray(from, to));
+    return [from, to];
   }
 
   async fetch(name: string): Promise<NDArray> {
@@ -325,6 +365,7 @@ export class WebGPUExecutable implements Executable {
     for (const buffer of this.own) this.backend.destroyBuffer(buffer);
     if (this.feedBuffer) this.backend.destroyBuffer(this.feedBuffer);
     this.own.length = 0;
+    if (this.rowBuffer) this.backend.destroyBuffer(this.rowBuffer);
     this.profiler?.dispose();
   }
 }

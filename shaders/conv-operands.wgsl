@@ -1,0 +1,83 @@
+// The sum of conv-naive.wgsl as a matrix product for matmul-workgroup: for each group, c = a · b with the targets as
+// rows, the pixels of all images as columns and (source channel, tap) as k.
+
+const SOURCES = 1u;
+const HEIGHT = 1;
+const WIDTH = 1;
+const OUT_HEIGHT = 1u;
+const OUT_WIDTH = 1u;
+const KERNEL_HEIGHT = 1u;
+const KERNEL_WIDTH = 1u;
+const STRIDE_Y = 1;
+const STRIDE_X = 1;
+const PAD_Y = 0;
+const PAD_X = 0;
+const DILATION_Y = 1;
+const DILATION_X = 1;
+const GROUP_STEP = 1u;
+const TARGET_STEP = 1u;
+const SOURCE_STEP = 1u;
+const FIRST_TAP = 0;
+const TAP_Y = 1;
+const TAP_X = 1;
+const FULL_HEIGHT = 1u;
+const FULL_WIDTH = 1u;
+const FIRST_Y = 0u;
+const FIRST_X = 0u;
+const EVERY_Y = 1u;
+const EVERY_X = 1u;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+const TAPS = KERNEL_HEIGHT * KERNEL_WIDTH;
+
+var<private> group: u32;
+
+fn begin(product: u32, slab: u32) {
+  group = product;
+}
+
+fn rowsOfA(m: u32, k: u32, end: u32) -> vec4f {
+  let kh = i32(k / KERNEL_WIDTH % KERNEL_HEIGHT);
+  let kw = i32(k % KERNEL_WIDTH);
+  let tap = FIRST_TAP + kh * TAP_Y + kw * TAP_X;
+  let start = i32(group * GROUP_STEP + k / TAPS * SOURCE_STEP) + tap;
+  var rows: vec4f;
+  for (var e = 0u; e < 4u; e++) { // unroll
+    let inside = m + e < M && k < end;
+    rows[e] = select(0.0, w[select(0, start + i32((m + e) * TARGET_STEP), inside)], inside);
+  }
+  return rows;
+}
+
+/** Image, row and column of a pixel. */
+fn pixel(n: u32) -> vec3u {
+  return vec3u(n / (OUT_HEIGHT * OUT_WIDTH), n / OUT_WIDTH % OUT_HEIGHT, n % OUT_WIDTH);
+}
+
+fn columnsOfB(k: u32, n: u32, end: u32) -> vec4f {
+  let below = i32(k / KERNEL_WIDTH % KERNEL_HEIGHT) * DILATION_Y - PAD_Y;
+  let beside = i32(k % KERNEL_WIDTH) * DILATION_X - PAD_X;
+  var columns: vec4f;
+  for (var e = 0u; e < 4u; e++) { // unroll
+    let at = pixel(n + e);
+    let p = i32(at.y) * STRIDE_Y + below;
+    let q = i32(at.z) * STRIDE_X + beside;
+    let inside = k < end && n + e < N && p >= 0 && p < HEIGHT && q >= 0 && q < WIDTH;
+    let plane = i32((at.x * PRODUCTS + group) * SOURCES + k / TAPS) * HEIGHT;
+    columns[e] = select(0.0, x[select(0, (plane + p) * WIDTH + q, inside)], inside);
+  }
+  return columns;
+}
+
+fn put(m: u32, n: u32, values: vec4f) {
+  for (var e = 0u; e < 4u; e++) { // unroll
+    if (n + e < N) {
+      let at = pixel(n + e);
+      let row = ((at.x * PRODUCTS + group) * M + m) * FULL_HEIGHT + FIRST_Y + at.y * EVERY_Y;
+      y[row * FULL_WIDTH + FIRST_X + at.z * EVERY_X] = values[e];
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import type { AdapterFacts } from "./kernel.ts";
+
+// What the kernels of products and convolutions choose by.
+
+/** Evenly filled tiles of at most `limit`: 10 rows in tiles of at most 8 are two of 5. */
+export const evenTile = (size: number, limit: number) => Math.ceil(size / Math.ceil(size / limit));
+
+/** Subgroups of one known size: WGSL cannot ask for a size, and kernels must know how many lanes share their work. */
+export const knownSubgroups = (facts: AdapterFacts) =>
+  facts.subgroups && facts.subgroupMinSize === facts.subgroupMaxSize && facts.subgroupMinSize >= 4;
+
+/**
+ * The kinds of kernel in the order in which an adapter should try them. A barrier costs a software driver more than all
+ * the work of a small workgroup; a GPU wants its workgroup memory.
+ */
+export function inOrder<T>(
+  facts: AdapterFacts,
+  { subgroup, tile, workgroup, naive }: Record<"subgroup" | "tile" | "workgroup" | "naive", readonly T[]>,
+): T[] {
+  return facts.software
+    ? [...subgroup, ...tile, ...workgroup, ...naive]
+    : [...workgroup, ...subgroup, ...tile, ...naive];
+}
