@@ -3,6 +3,7 @@ import "./backend/webgpu/dawn.ts";
 import * as common from "./data/index.ts";
 import { loadCifar10 } from "./data/node/cifar10-files.ts";
 
+export { tuningFile as tuningStore } from "./backend/webgpu/node/tuning-file.ts";
 export * from "./index.ts";
 export { newestCheckpoint, readTensors, saveCheckpoint } from "./train/node/checkpoint-files.ts";
 export { NodeTrainer as Trainer } from "./train/node/trainer.ts";

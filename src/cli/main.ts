@@ -5,6 +5,7 @@ import { OptionError } from "../core/errors.ts";
 import { infoCommand } from "./info.ts";
 import { fail } from "./output.ts";
 import { trainCommand } from "./train.ts";
+import { tuneCommand } from "./tune.ts";
 import { verifyCommand } from "./verify.ts";
 
 const words = process.argv.slice(2);
@@ -17,6 +18,7 @@ const program = new Command("descent")
   .exitOverride();
 
 trainCommand(program);
+tuneCommand(program);
 verifyCommand(program);
 infoCommand(program);
 

@@ -55,6 +55,10 @@ export class Screen {
     });
   }
 
+  tuning(done: number, total: number, kernel = ""): void {
+    this.draw("measuring kernels {bar} {value} of {total}  {kernel}", total, done, { kernel });
+  }
+
   step(step: StepMetrics, plan: { epochs: number; stepsPerEpoch: number; images: number }): void {
     const { epochs, stepsPerEpoch, images } = plan;
     const inEpoch = step.step - (step.epoch - 1) * stepsPerEpoch;

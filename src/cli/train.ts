@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
+import { WebGPUBackend } from "../backend/webgpu/backend.ts";
 import { DescentError, OptionError } from "../core/errors.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { crossEntropy } from "../nn/losses.ts";
@@ -25,6 +26,7 @@ import {
   SCHEDULES,
   type TrainConfig,
 } from "./train-config.ts";
+import { chooseKernels } from "./tune.ts";
 
 /** What concerns this start of the command and not the run's numbers. */
 interface Actions {
@@ -33,6 +35,8 @@ interface Actions {
   readonly resume?: string;
   readonly plan: boolean;
   readonly profile: boolean;
+  /** Undefined: kernel choices that are stored are used, nothing is measured. */
+  readonly tune?: boolean;
   readonly json: boolean;
 }
 /** A run's settings before its data are read. */
@@ -78,6 +82,8 @@ export function trainCommand(program: Command): void {
       "time some steps kernel by kernel: a table, and trace.json for chrome://tracing",
       false,
     )
+    .option("--tune", "measure which kernels are fastest here before training; see descent tune")
+    .option("--no-tune", "use the default kernels, not those that were measured here before")
     .option("--json", "print the lines of metrics.jsonl", false);
   command.action(async (options: TrainOptions) => {
     const given = Object.keys(options).filter((key) => command.getOptionValueSource(key) === "cli");
@@ -87,7 +93,16 @@ export function trainCommand(program: Command): void {
 
 /** The settings that the command line gives to a new run. */
 function newSettings(options: TrainOptions): Settings {
-  const { out: _, overwrite: __, resume: ___, plan: ____, profile: _____, json: ______, ...rest } = options;
+  const {
+    out: _,
+    overwrite: __,
+    resume: ___,
+    plan: ____,
+    profile: _____,
+    tune: ______,
+    json: _______,
+    ...rest
+  } = options;
   // A run may be resumed from another working directory.
   const data = options.dataset === "shapes" ? options.data : resolve(options.data);
   return { ...rest, data, lr: options.lr ?? DEFAULT_RATES[options.optimizer] };
@@ -149,6 +164,11 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
   });
   if (resumed) trainer.restore(resumed.checkpoint, resumed.path);
   if (init) trainer.initializeFrom(init, config.init!);
+  // A resumed run keeps the kernels of its checkpoint, and so its bits.
+  if (!resumed && options.tune !== false && backend instanceof WebGPUBackend) {
+    const programs = () => trainer.programs(images, config.batchSize, test);
+    trainer.choose(await chooseKernels(backend, programs, screen, options.tune ?? false));
+  }
   if (options.plan) {
     const { plan } = await trainer.trainingStep(images, config.batchSize);
     const { name, steps } = plan;

@@ -18,7 +18,7 @@ import {
   output,
   specialize,
 } from "./kernel.ts";
-import { evenTile, inOrder, knownSubgroups } from "./matmul-choice.ts";
+import { compilesSlowly, evenTile, inOrder, knownSubgroups, tileBudget } from "./matmul-choice.ts";
 import { distinct, workgroupProduct, workgroupTiles } from "./matmul-workgroup.ts";
 
 const product = (numbers: readonly number[]) => numbers.reduce((a, b) => a * b, 1);
@@ -43,7 +43,7 @@ export function convVariants(
 ): KernelVariant[] {
   const makers = inOrder<Maker>(facts, {
     subgroup: knownSubgroups(facts) ? [["subgroup", directSubgroup]] : [],
-    tile: [["tile", directThread]],
+    tile: compilesSlowly(facts) ? [] : [["tile", directThread]],
     workgroup: workgroupTiles(facts).map(([kind, largest]) => [
       kind,
       (sum) => implicitProduct(sum, facts, largest),
@@ -121,10 +121,11 @@ const places = (sum: ConvSum, { rows, pixels }: Tile) =>
   sum.batch * Math.ceil(sum.output[0] / rows) * Math.ceil(sum.output[1] / pixels);
 
 function directThread(sum: ConvSum, facts: AdapterFacts) {
+  const pixels = evenTile(sum.output[1], 8);
   const tile = {
-    channels: evenTile(sum.targets, Math.max(1, Math.min(6, Math.floor(12 / sum.kernel[1])))),
-    rows: Math.min(2, sum.output[0]),
-    pixels: evenTile(sum.output[1], 8),
+    channels: evenTile(sum.targets, tileBudget(facts, Math.max(1, Math.min(6, Math.floor(12 / sum.kernel[1]))))),
+    rows: Math.min(tileBudget(facts, pixels > 4 ? 2 : 4), sum.output[0]),
+    pixels,
   };
   const constants = {
     ...directConstants(sum, tile),
@@ -145,8 +146,8 @@ function directSubgroup(sum: ConvSum, facts: AdapterFacts) {
   const lanes = facts.subgroupMinSize;
   const vector = sum.every[1] === 1 && vectorStretches(sum, lanes);
   const tile = {
-    channels: evenTile(sum.targets, Math.max(1, Math.min(16, Math.floor(48 / sum.kernel[1])))),
-    rows: Math.min(2, sum.output[0]),
+    channels: evenTile(sum.targets, tileBudget(facts, Math.max(1, Math.min(16, Math.floor(48 / sum.kernel[1]))))),
+    rows: Math.min(tileBudget(facts, 2), sum.output[0]),
     pixels: vector ? 4 : evenTile(sum.output[1], 4),
   };
   const constants = {

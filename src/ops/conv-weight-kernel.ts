@@ -10,14 +10,15 @@ import threadSource from "../../shaders/conv-weight-thread.wgsl?raw";
 import { convCost, vectorStretches } from "./conv-kernel.ts";
 import type { Geometry, Pair } from "./conv-shape.ts";
 import { type AdapterFacts, gridOf, input, type KernelVariant, output, specialize } from "./kernel.ts";
-import { evenTile, inOrder, knownSubgroups } from "./matmul-choice.ts";
+import { compilesSlowly, evenTile, inOrder, knownSubgroups } from "./matmul-choice.ts";
 import { slabbed, slabsFor } from "./matmul-slabs.ts";
 import { type WorkgroupProduct, workgroupVariantsOf } from "./matmul-workgroup.ts";
 
 /** All ways to compute the gradient in the weight, the best for this kind of adapter first; inputs are x and dy. */
 export function weightGradVariants(g: Geometry, facts: AdapterFacts): KernelVariant[] {
   const taps = g.kernel[0] * g.kernel[1];
-  const few = taps <= MOST_SUMS;
+  // The register tile of a weight gradient is one body of a thousand lines, whatever its size.
+  const few = taps <= MOST_SUMS && !compilesSlowly(facts);
   const slabBytes = (4 * g.outChannels * g.inChannels * taps) / g.groups;
   const shared = few && knownSubgroups(facts) && slabBytes * facts.subgroupMinSize <= MOST_SCRATCH;
   return inOrder(facts, {
@@ -89,7 +90,7 @@ function directVariant(name: "subgroup" | "tile", g: Geometry, facts: AdapterFac
   const { INPUTS, OUTPUTS } = constants;
   const taps = g.kernel[0] * g.kernel[1];
   const shared = name === "subgroup";
-  const [outs, ins] = channelTile(g, shared);
+  const [outs, ins] = channelTile(g, shared, shared ? 100 : 60);
   const tiles = g.groups * Math.ceil(OUTPUTS / outs) * Math.ceil(INPUTS / ins);
   const lanes = shared ? facts.subgroupMinSize : 64;
   const pad: Pair = [g.padding[0][0], g.padding[1][0]];
@@ -135,8 +136,8 @@ function directVariant(name: "subgroup" | "tile", g: Geometry, facts: AdapterFac
  * How many output and input channels a lane takes. An input costs a stretch that serves all taps, where stretches slide,
  * and an output a few elements; lanes that read together afford more sums in their registers.
  */
-function channelTile(g: Geometry, shared: boolean): [outs: number, ins: number] {
-  const pairs = Math.max(1, Math.floor((shared ? 100 : 60) / (g.kernel[0] * g.kernel[1])));
+function channelTile(g: Geometry, shared: boolean, sums: number): [outs: number, ins: number] {
+  const pairs = Math.max(1, Math.floor(sums / (g.kernel[0] * g.kernel[1])));
   const slides = g.kernel[0] === 1 || (g.stride[0] === 1 && g.dilation[0] === 1);
   const most = slides ? Math.floor(Math.sqrt(shared ? 2 * pairs : pairs)) : 1;
   const ins = evenTile(g.inChannels / g.groups, Math.min(4, most));

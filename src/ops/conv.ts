@@ -103,6 +103,7 @@ export const conv2d = defineOp<Conv2dAttrs>({
   ],
   implementation: {
     kind: "kernel",
+    stores: true,
     kernel: ({ inputs, attrs, facts }) => {
       const g = forwardGeometry(inputs, attrs);
       return convVariants("conv2d", g, [forwardSum(g)], facts);
@@ -158,6 +159,7 @@ export const conv2dInputGrad = defineOp<InputGradAttrs>({
   ],
   implementation: {
     kind: "kernel",
+    stores: true,
     kernel: ({ inputs, attrs, facts }) => {
       const g = inputGradGeometry(inputs, attrs);
       return convVariants("conv2dInputGrad", g, inputGradSums(g), facts);

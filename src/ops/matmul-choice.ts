@@ -10,6 +10,14 @@ export const knownSubgroups = (facts: AdapterFacts) =>
   facts.subgroups && facts.subgroupMinSize === facts.subgroupMaxSize && facts.subgroupMinSize >= 4;
 
 /**
+ * How many of the sums that a register tile could hold it should: SwiftShader compiles large unrolled bodies for minutes,
+ * and a browser then takes its GPU process for hung.
+ */
+export const tileBudget = (facts: AdapterFacts, sums: number) =>
+  compilesSlowly(facts) ? Math.max(1, Math.floor(sums / 4)) : sums;
+export const compilesSlowly = (facts: AdapterFacts) => facts.architecture === "swiftshader";
+
+/**
  * The kinds of kernel in the order in which an adapter should try them. A barrier costs a software driver more than all
  * the work of a small workgroup; a GPU wants its workgroup memory.
  */

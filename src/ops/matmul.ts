@@ -32,6 +32,7 @@ export const matmul = defineOp<MatmulAttrs>({
   },
   implementation: {
     kind: "kernel",
+    stores: true,
     kernel: ({ inputs: [a, b], attrs, facts }) => matmulVariants(foldBatch(productOf(a!, b!, attrs)), facts),
   },
   tolerance: accumulated(([a, b], attrs) => productOf(a!, b!, attrs).k),

@@ -190,22 +190,23 @@ class PlanBuilder {
       const place = this.fixed.get(key) ?? this.ownBuffer(unit.node.outputs[0]!);
       this.fixed.set(key, place);
       const offsets = packOffsets(unit.node);
-      const placed = new Map<GraphNode, string>();
+      const keys = unit.inputs.map(valueKey);
+      const placed = new Map<string, GraphNode>();
       unit.inputs.forEach((value, i) => {
-        const base = valueKey(value);
-        if (!value.node.op || this.fixed.has(base) || bytesOf(value) === 0) return;
+        const base = keys[i]!;
+        // A tensor packed twice can be computed into neither place: the copy would read the buffer that it writes.
+        const once = keys.indexOf(base) === keys.lastIndexOf(base);
+        if (!value.node.op || !once || this.fixed.has(base) || bytesOf(value) === 0) return;
         this.fixed.set(base, {
           memory: place.memory,
           offset: place.offset + offsets[i]! * bytesPerElement(value.dtype),
         });
-        placed.set(value.node, base);
+        placed.set(base, value.node);
       });
       // A unit that writes one packed tensor and reads another would bind the buffer for both: keep those apart.
-      for (const value of unit.inputs) {
-        const base = valueKey(value);
-        if (placed.get(value.node) !== base) continue;
-        if (users.get(base)!.some((user) => user !== unit && placed.has(user.node))) this.fixed.delete(base);
-      }
+      const writers = new Set(placed.values());
+      for (const base of placed.keys())
+        if (users.get(base)!.some((user) => user !== unit && writers.has(storedBy(user)))) this.fixed.delete(base);
     }
   }
 
@@ -292,6 +293,14 @@ class PlanBuilder {
     dispatch.bindings.forEach((_, i) => {
       this.checkLimit(ranges[i]!, node);
     });
+    if (dispatch.bindings.length > this.facts.maxBindings)
+      throw new DeviceError(
+        `${dispatch.kernel}: binds ${dispatch.bindings.length} buffers, the adapter's maxStorageBuffersPerShaderStage is ${this.facts.maxBindings}; use fewer tensors, or less data.`,
+      );
+    // WebGPU would refuse it at the first run; better to know while compiling, on any machine.
+    const writes = dispatch.bindings.flatMap((b, i) => (b.access === "read" ? [] : [memoryKey(ranges[i]!.memory)]));
+    if (dispatch.bindings.some((b, i) => b.access === "read" && writes.includes(memoryKey(ranges[i]!.memory))))
+      throw new Error(`${dispatch.kernel} binds one buffer to read and to write.`);
     this.steps.push({
       kernel: dispatch.kernel,
       source: dispatch.source,
@@ -464,6 +473,12 @@ class PlanBuilder {
       choices: this.chosen,
     };
   }
+}
+
+/** Names a buffer, so that two ranges of one can be told from ranges of two. */
+function memoryKey(memory: Memory): unknown {
+  if (memory.kind === "arena") return memory.arena;
+  return memory.kind === "feeds" ? "feeds" : `${memory.kind} ${memory.slot}`;
 }
 
 /** The bits of a number as the GPU stores it. */

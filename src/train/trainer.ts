@@ -4,6 +4,7 @@ import { Random } from "../core/rng.ts";
 import { channelStatistics, type ImageDataset } from "../data/dataset.ts";
 import { type Normalization, type ResidentData, residentImages } from "../data/resident.ts";
 import { standalone } from "../graph/node.ts";
+import type { Program } from "../graph/program.ts";
 import type { Loss } from "../nn/losses.ts";
 import type { Module } from "../nn/module.ts";
 import type { Variable } from "../ops/op.ts";
@@ -91,6 +92,17 @@ const MOST_PER_SUBMIT = 16;
 const SHUFFLE_STREAM = 0x2000_0000;
 const EVALUATION_BATCH = 250;
 
+const evaluationSize = (data: ResidentData) => Math.min(EVALUATION_BATCH, data.count);
+
+function checkBatch(train: ResidentData, batchSize: number): void {
+  if (!Number.isInteger(batchSize) || batchSize < 1)
+    throw new OptionError(`The batch size is ${batchSize}; use a whole number of at least 1.`);
+  if (batchSize > train.count)
+    throw new OptionError(
+      `A batch of ${batchSize} is larger than the training set of ${train.count}; use at most ${train.count}.`,
+    );
+}
+
 const naturalOrder = (count: number) => Uint32Array.from({ length: count }, (_, i) => i);
 
 /** Trains a network: compiles its step once per batch size and replays it. */
@@ -101,9 +113,11 @@ export class Trainer {
   private readonly backend: Backend;
   private readonly loss: Loss;
   private planOptions: PlanOptions | undefined;
+  private restored = false;
   /** A row for each of the last steps: loss, right predictions, gradient norm, whether it was halted. */
   readonly ring = standalone("metrics ring", [RING_ROWS, 4]);
   private readonly executables = new Map<string, Promise<Executable>>();
+  private readonly traced = new Map<string, Program>();
   private readonly orders = new Map<ResidentData, Variable>();
   private readonly constants: Variable[] = [];
   /** Over the current epoch. */
@@ -133,12 +147,7 @@ export class Trainer {
   async *fit(data: TrainingData, options: FitOptions): AsyncGenerator<EpochMetrics, void, void> {
     const train = this.resident(data);
     const { epochs, batchSize } = options;
-    if (!Number.isInteger(batchSize) || batchSize < 1)
-      throw new OptionError(`The batch size is ${batchSize}; use a whole number of at least 1.`);
-    if (batchSize > train.count)
-      throw new OptionError(
-        `A batch of ${batchSize} is larger than the training set of ${train.count}; use at most ${train.count}.`,
-      );
+    checkBatch(train, batchSize);
     if (!Number.isInteger(epochs) || epochs < 0)
       throw new OptionError(`The number of epochs is ${epochs}; use a whole number of at least 0.`);
     const stepsPerEpoch = Math.ceil(train.count / batchSize);
@@ -177,9 +186,39 @@ export class Trainer {
     ]);
   }
 
+  /** The graphs that training, and validation, will compile: what the tuner measures kernels for. */
+  programs(data: TrainingData, batchSize: number, validation?: TrainingData): Program[] {
+    const train = this.resident(data);
+    checkBatch(train, batchSize);
+    const held = validation && this.resident(validation);
+    const sizes = (count: number, size: number) => [size, count % size].filter((n) => n > 0);
+    return [
+      ...sizes(train.count, batchSize).map((size) => this.trainingProgram(train, size)),
+      ...(held
+        ? sizes(held.count, evaluationSize(held)).map((size) => this.evaluationProgram(held, size))
+        : []),
+    ];
+  }
+
+  /**
+   * Takes kernel choices, the tuner's for instance, for everything that is not compiled yet. A run that went on from a
+   * checkpoint keeps the choices in it, and so its bits: these are then ignored.
+   */
+  choose(choices: ReadonlyMap<string, string>): void {
+    if (this.restored) return;
+    this.planOptions = {
+      ...this.planOptions,
+      choices: new Map([...choices, ...(this.planOptions?.choices ?? [])]),
+    };
+  }
+
   /** The compiled step: its plan can be printed. */
   trainingStep(set: TrainingData, batchSize: number): Promise<Executable> {
     const data = this.resident(set);
+    return this.executable(`train ${data.name} ${batchSize}`, () => this.trainingProgram(data, batchSize));
+  }
+
+  private trainingProgram(data: ResidentData, batchSize: number): Program {
     const constants = (size: number, entries: readonly { offset: number; size: number; value: number }[]) => {
       const table = new Float32Array(size);
       for (const entry of entries) table.fill(entry.value, entry.offset, entry.offset + entry.size);
@@ -188,16 +227,29 @@ export class Trainer {
       this.constants.push(variable);
       return variable;
     };
-    return this.executable(`train ${data.name} ${batchSize}`, () =>
+    return this.program(`train ${data.name} ${batchSize}`, () =>
       trainingProgram(this.parts(data, batchSize), this.ring, constants),
     );
   }
 
-  private executable(key: string, make: () => Parameters<Backend["compile"]>[0]): Promise<Executable> {
+  private evaluationProgram(data: ResidentData, batchSize: number): Program {
+    return this.program(`evaluate ${data.name} ${batchSize}`, () =>
+      evaluationProgram(this.parts(data, batchSize), this.ring),
+    );
+  }
+
+  private program(key: string, trace: () => Program): Program {
+    const program = this.traced.get(key) ?? trace();
+    this.traced.set(key, program);
+    return program;
+  }
+
+  private executable(key: string, make: () => Program): Promise<Executable> {
     let executable = this.executables.get(key);
     if (!executable) {
       executable = this.backend.compile(make(), this.planOptions);
       this.executables.set(key, executable);
+      this.traced.delete(key);
     }
     return executable;
   }
@@ -339,7 +391,7 @@ export class Trainer {
   /** Mean loss and accuracy over every image once, with running statistics and without dropout. */
   async evaluate(set: TrainingData, options: Pick<FitOptions, "onValidation"> = {}): Promise<Evaluation> {
     const data = this.resident(set);
-    const size = Math.min(EVALUATION_BATCH, data.count);
+    const size = evaluationSize(data);
     const batches = Math.ceil(data.count / size);
     let loss = 0;
     let correct = 0;
@@ -359,7 +411,7 @@ export class Trainer {
     for (let batch = 0; batch < batches; batch++) {
       const count = Math.min(size, data.count - batch * size);
       const executable = await this.executable(`evaluate ${data.name} ${count}`, () =>
-        evaluationProgram(this.parts(data, count), this.ring),
+        this.evaluationProgram(data, count),
       );
       executable.run({ counters: Uint32Array.of(0, 0, batch * size, batch % RING_ROWS) });
       const due = (batch + 1) % 8 === 0 || performance.now() - last > READ_INTERVAL;
@@ -395,6 +447,7 @@ export class Trainer {
     this.batchesBefore = progress.batchesTracked - progress.step;
     this.sums = { ...progress.epoch };
     this.planOptions = { ...this.planOptions, choices: new Map(Object.entries(progress.choices)) };
+    this.restored = true;
     const { normalization } = progress.extra;
     if (normalization) this.normalization = JSON.parse(normalization);
     return progress.extra;

@@ -1,12 +1,13 @@
 import type { Backend } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
-import { broadcastData, type NDArray, roundToDType } from "../core/ndarray.ts";
+import { type NDArray, roundToDType } from "../core/ndarray.ts";
 import { showType } from "../core/shape.ts";
-import { accumulationBound, compare, exact, SMALLEST_NORMAL, type Tolerance } from "../core/tolerance.ts";
+import { compare } from "../core/tolerance.ts";
 import { f } from "../graph/functions.ts";
 import { feed } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
+import { elementBounds } from "../ops/bounds.ts";
 import { records } from "../ops/index.ts";
 import type { AdapterFacts } from "../ops/kernel.ts";
 import type { OpRecord, Sample } from "../ops/op.ts";
@@ -74,33 +75,6 @@ export function parityCases(op: OpRecord): ParityCase[] {
       expected: () => op.reference(sample.inputs, sample.attrs).map(roundToDType),
     };
   });
-}
-
-/** The bound of each element of output `index` under the op's tolerance. */
-export function elementBounds(
-  op: OpRecord,
-  sample: Sample<any>,
-  expected: readonly NDArray[],
-  index: number,
-): (i: number) => number {
-  const list = Array.isArray(op.tolerance)
-    ? (op.tolerance as readonly Tolerance[])
-    : [op.tolerance as Tolerance];
-  const tolerance = sample.exact ? exact : list[Math.min(index, list.length - 1)]!;
-  const result = expected[index]!;
-  if (tolerance.kind === "exact" || result.dtype !== "f32") return () => 0;
-  if (tolerance.kind === "elementwise") {
-    const spread = sample.inputs.map((x) => broadcastData(x, result.shape));
-    return (i) => tolerance.bound(result.data[i]!, ...spread.map((data) => data[i]!)) + SMALLEST_NORMAL;
-  }
-  const magnitudes = sample.inputs.map((x) =>
-    x.dtype === "f32" ? { ...x, data: x.data.map(Math.abs) as NumericArray } : x,
-  );
-  const scale = tolerance.scale
-    ? tolerance.scale(sample.inputs, sample.attrs)[index]!
-    : op.reference(magnitudes, sample.attrs)[index]!.data;
-  const length = tolerance.length(sample.inputs, sample.attrs);
-  return (i) => accumulationBound(length, Math.abs(scale[i]!), tolerance.factor);
 }
 
 /** Runs one case with one kernel variant and compares all results with the reference. */

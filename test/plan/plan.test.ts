@@ -9,9 +9,11 @@ import type { NDArray } from "../../src/core/ndarray.ts";
 import { Random } from "../../src/core/rng.ts";
 import { residentImages } from "../../src/data/resident.ts";
 import { shapes } from "../../src/data/shapes.ts";
+import { gradients } from "../../src/graph/autodiff.ts";
 import { f } from "../../src/graph/functions.ts";
 import { feed, read, standalone } from "../../src/graph/node.ts";
 import { records } from "../../src/ops/index.ts";
+import type { Value } from "../../src/ops/op.ts";
 import { assignBuffers } from "../../src/plan/memory.ts";
 import { compilePlan } from "../../src/plan/plan.ts";
 import { printPlan } from "../../src/plan/print.ts";
@@ -109,6 +111,32 @@ test("one tensor packed twice, a leaf packed, and a packed tensor that others re
     ]);
     expect((await executable.fetch("sum")).data[0]).toBe(7 * (69 * 35) + 70);
     executable.dispose();
+  }
+});
+
+test("gradients that are one tensor, and gradients whose kernels read one another, can be packed", async () => {
+  for (const backend of [await gpu(), cpuBackend()]) {
+    const [x, a, b, c] = [feed("x", [8, 8]), feed("a", [8, 8]), feed("b", [8, 8]), feed("c", [8, 8])];
+    const y = f.add!(c, f.matmul!(f.mul!(a, 2), b));
+    const loss = f.sum!(f.square!(f.add!(y, f.matmul!(x, f.add!(a, c)))));
+    const [da, dc] = gradients(loss, [a, c]) as [Value, Value];
+    // u and v enter as a sum: their gradients are one value.
+    const packed = f.pack!(da, dc, da, { offsets: [0, 64, 128], size: 192 });
+    const executable = await backend.compile({ name: "pack", outputs: { packed, da, dc } });
+    const random = new Random(5);
+    const normals = () => Float32Array.from({ length: 64 }, () => random.normal());
+    executable.run({ x: normals(), a: normals(), b: normals(), c: normals() });
+    const { data } = await executable.fetch("packed");
+    expect(data.slice(0, 64)).toEqual(data.slice(128, 192));
+    expect(data.slice(0, 64)).toEqual((await executable.fetch("da")).data);
+    expect(data.slice(64, 128)).toEqual((await executable.fetch("dc")).data);
+    executable.dispose();
+
+    const only = await backend.compile({ name: "pack", outputs: { packed: f.pack!(da, dc, da, { offsets: [0, 64, 128], size: 192 }) } });
+    only.run({ x: normals(), a: normals(), b: normals(), c: normals() });
+    const again = (await only.fetch("packed")).data;
+    expect(again.slice(0, 64)).toEqual(again.slice(128, 192));
+    only.dispose();
   }
 });
 

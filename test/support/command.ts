@@ -46,7 +46,7 @@ export class Descent {
   run(args: readonly string[], options: RunOptions = {}): Promise<Result> {
     const child = spawn(process.execPath, [this.path("dist", "cli.js"), ...args], {
       cwd: options.cwd ?? this.folder,
-      env: { ...process.env, ...options.env },
+      env: { ...process.env, DESCENT_CACHE: this.path("cache"), ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let stdout = "";

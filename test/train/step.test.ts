@@ -9,11 +9,11 @@ import { reachable, standalone } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
+import { elementBounds } from "../../src/ops/bounds.ts";
 import type { GraphNode, Value } from "../../src/ops/op.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
 import { ModelState } from "../../src/train/state.ts";
 import { RING_ROWS, type StepParts, trainingProgram } from "../../src/train/step.ts";
-import { elementBounds } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
 
 const BATCH = 10;

@@ -308,8 +308,11 @@ export class WebGPUExecutable implements Executable {
     pass.end();
   }
 
-  /** The same run, timed: a pass for each dispatch. */
-  async profile(feeds: Readonly<Record<string, NumericArray>> = {}): Promise<[begin: number, end: number][]> {
+  /** The same run, timed: a pass for each dispatch, which repeats it `times` times. */
+  async profile(
+    feeds: Readonly<Record<string, NumericArray>> = {},
+    times = 1,
+  ): Promise<[begin: number, end: number][]> {
     if (!this.backend.facts.timestamps)
       throw new DeviceError("This adapter offers no timestamp queries; profile on one that does.");
     this.backend.check();
@@ -319,7 +322,7 @@ export class WebGPUExecutable implements Executable {
       const { pipeline, group, grid } = this.steps[i]!;
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+      for (let k = 0; k < times; k++) pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
     });
   }
 

@@ -1,0 +1,222 @@
+import { type NDArray, roundToDType } from "../../core/ndarray.ts";
+import { Random } from "../../core/rng.ts";
+import { sizeOf, type TensorType } from "../../core/shape.ts";
+import { compare } from "../../core/tolerance.ts";
+import { applyOp, read, standalone } from "../../graph/node.ts";
+import { elementBounds } from "../../ops/bounds.ts";
+import type { AdapterFacts, KernelVariant } from "../../ops/kernel.ts";
+import type { GraphNode, Value, Variable } from "../../ops/op.ts";
+import { compilePlan } from "../../plan/plan.ts";
+import type { WebGPUBackend, WebGPUExecutable } from "./backend.ts";
+import { settle } from "./device.ts";
+
+/** An op at given shapes that offers several kernels. */
+export interface Tunable {
+  readonly key: string;
+  readonly node: GraphNode;
+  readonly variants: readonly KernelVariant[];
+}
+
+/** One way to compute an op, and what came of trying it. */
+export interface Candidate {
+  readonly name: string;
+  /** Median; absent where it was not timed. */
+  milliseconds?: number;
+  /** Why it cannot be chosen or was not timed to the end. */
+  note?: string;
+}
+
+/** What the tuner found out about an op at given shapes. */
+export interface TunedKernel {
+  readonly key: string;
+  /** Absent where no candidate computes right: the plan's default stays. */
+  readonly choice?: string;
+  /** In the order in which the op offers them; nothing where the choice was stored. */
+  readonly candidates: readonly Candidate[];
+  /** What results were compared with: "reference", or a candidate's name for large shapes. */
+  readonly comparedWith?: string;
+}
+
+/** Larger work is compared with another kernel's results, because the reference on the CPU would take long. */
+const REFERENCE_FLOPS = 3e7;
+/** Larger work is never given to the readable baseline: it would take seconds, and some systems then reset the GPU. */
+const baselineFlops = (facts: AdapterFacts) => (facts.software ? 4e9 : 2e10);
+/** Dispatches are repeated up to this many milliseconds, so that clocks of 100 µs, as browsers have, tell them apart. */
+const WANTED_MS = 2;
+const MOST_REPEATS = 40;
+const TIME_PER_KERNEL_MS = 400;
+const HOPELESS = 3;
+/** Single times below this say little where the clock is that coarse. */
+const COARSE_MS = 0.2;
+/** The default stays unless another candidate is faster by more than noise. */
+const WORTH_IT = 0.95;
+const WRONG = "wrong";
+
+/** Tries all candidates on the same inputs. */
+export async function measure(backend: WebGPUBackend, tunable: Tunable): Promise<TunedKernel> {
+  const { key, node, variants } = tunable;
+  const candidates = variants.map(({ name }): Candidate => ({ name }));
+  const inputs = node.inputs.map(sampleInput);
+  if (!inputs.every((x) => x !== undefined))
+    return { key, candidates: candidates.map((c) => ({ ...c, note: "not tried: no inputs to try it on" })) };
+  const variables = inputs.map((x, i) => standalone(`input ${i}`, x.shape, x.dtype));
+  const right = new Map<Candidate, WebGPUExecutable>();
+  try {
+    for (const [i, variable] of variables.entries()) backend.write(variable, inputs[i]!.data);
+    const comparedWith = await check(backend, tunable, inputs, variables, candidates, right);
+    await time(backend, right);
+    const choice = fastest(candidates, comparedWith);
+    return { key, candidates, ...(comparedWith ? { comparedWith } : {}), ...(choice ? { choice } : {}) };
+  } finally {
+    for (const executable of right.values()) executable.dispose();
+    for (const { arena } of variables) backend.release(arena);
+  }
+}
+
+let numbers: Float32Array | undefined;
+const PERIOD = 65521;
+
+/**
+ * Something an op can take: numbers from 0.5 to 1.5, whose sums are their own magnitudes and which can be variances.
+ * Integers, such as the place of a maximum, come from the op that makes them.
+ */
+function sampleInput(value: Value, seed: number): NDArray | undefined {
+  const { shape, dtype, node } = value;
+  if (dtype === "f32") {
+    const random = new Random(1);
+    const some = (numbers ??= Float32Array.from({ length: PERIOD }, () => random.uniform(0.5, 1.5)));
+    const data = new Float32Array(sizeOf(shape)).map((_, i) => some[(i + 9973 * seed) % PERIOD]!);
+    return { shape, dtype, data };
+  }
+  const inputs = node.op ? node.inputs.map(sampleInput) : [];
+  if (!node.op || !inputs.every((x) => x !== undefined)) return undefined;
+  return roundToDType(node.op.reference(inputs, node.attrs)[value.index]!);
+}
+
+/** Loads and runs the candidates, the baseline first, and keeps in `right` those whose results are. */
+async function check(
+  backend: WebGPUBackend,
+  { key, node, variants }: Tunable,
+  inputs: readonly NDArray[],
+  variables: readonly Variable[],
+  candidates: readonly Candidate[],
+  right: Map<Candidate, WebGPUExecutable>,
+): Promise<string | undefined> {
+  const op = node.op!;
+  const results = applyOp(op, variables.map(read), node.attrs);
+  const program = { name: key, outputs: Object.fromEntries(results.map((value, i) => [`y${i}`, value])) };
+  const sizes = [...inputs, ...node.outputs].map((type: TensorType) => sizeOf(type.shape));
+  const flops = Math.max(...sizes, sum(variants[0]!.dispatches.map((dispatch) => dispatch.flops ?? 0)));
+  const byReference = flops <= REFERENCE_FLOPS;
+  let expected = byReference ? op.reference(inputs, node.attrs).map(roundToDType) : undefined;
+  let comparedWith = byReference ? "reference" : undefined;
+  for (const candidate of candidates.toReversed()) {
+    if (candidate === candidates.at(-1) && flops > baselineFlops(backend.facts)) {
+      candidate.note = "not tried: it would take long";
+      continue;
+    }
+    const options = { fuse: false, choices: new Map([[key, candidate.name]]) };
+    let executable: WebGPUExecutable | undefined;
+    try {
+      const got = await attempt(backend, async () => {
+        executable = await backend.load(compilePlan(program, backend.facts, options));
+        executable.run();
+        return Promise.all(results.map((_, i) => executable!.fetch(`y${i}`)));
+      });
+      if (!expected) {
+        expected = got;
+        comparedWith = candidate.name;
+      }
+      candidate.note = disagreement(node, inputs, expected, got, byReference ? 1 : 2);
+    } catch (error) {
+      backend.check(); // nothing runs on a device that is lost
+      candidate.note = `does not run: ${(error as Error).message.split("\n", 2).join(" ")}`;
+    }
+    if (candidate.note || !executable) executable?.dispose();
+    else right.set(candidate, executable);
+  }
+  return comparedWith;
+}
+
+/** Throws what the device objects to, as a failure of this work alone; a lost device stays lost. */
+async function attempt<T>(backend: WebGPUBackend, work: () => Promise<T>): Promise<T> {
+  const { device } = backend;
+  device.pushErrorScope("out-of-memory");
+  device.pushErrorScope("validation");
+  const outcome = await work().then(
+    (value) => ({ value }),
+    (error: Error) => ({ error }),
+  );
+  const errors = [await settle(device.popErrorScope()), await settle(device.popErrorScope())];
+  backend.check();
+  const problem = ("error" in outcome && outcome.error) || errors.find((error) => error !== null);
+  if (problem) throw problem instanceof Error ? problem : new Error(problem.message);
+  return (outcome as { value: T }).value;
+}
+
+/** In what results differ from what is expected by more than the op's tolerance; `sides` of them may be off by it. */
+function disagreement(
+  node: GraphNode,
+  inputs: readonly NDArray[],
+  expected: readonly NDArray[],
+  got: readonly NDArray[],
+  sides: number,
+): string | undefined {
+  for (const [i, { data }] of expected.entries()) {
+    const bound = elementBounds(node.op!, { inputs, attrs: node.attrs }, expected, i, expected);
+    const c = compare(got[i]!.data, data, (at) => sides * bound(at));
+    if (!c.pass)
+      return `${WRONG}: ${c.mismatches} of ${data.length} elements, worst ${c.got} instead of ${c.expected}`;
+  }
+  return undefined;
+}
+
+/** Times the candidates in turns, so that what else the machine does meets all of them. */
+async function time(backend: WebGPUBackend, tried: ReadonlyMap<Candidate, WebGPUExecutable>): Promise<void> {
+  const once = new Map<Candidate, number>();
+  for (const [candidate, executable] of tried) once.set(candidate, await timed(backend, executable, 1));
+  const hopeless = HOPELESS * Math.max(COARSE_MS, Math.min(...once.values()));
+  const racing: { candidate: Candidate; executable: WebGPUExecutable; repeats: number; times: number[] }[] =
+    [];
+  for (const [candidate, executable] of tried) {
+    let ms = once.get(candidate)!;
+    // A slow time may have been somebody else's: a second look, where it costs little.
+    if (ms > hopeless && ms < 50) ms = Math.min(ms, await timed(backend, executable, 1));
+    const repeats = Math.max(1, Math.min(MOST_REPEATS, Math.round(WANTED_MS / ms)));
+    if (ms > hopeless) Object.assign(candidate, { milliseconds: ms, note: "timed once: far slower" });
+    else racing.push({ candidate, executable, repeats, times: [] });
+  }
+  const rounds =
+    TIME_PER_KERNEL_MS / sum(racing.map(({ candidate, repeats }) => repeats * once.get(candidate)!));
+  for (let round = 0; round < Math.max(3, Math.min(9, rounds)); round++)
+    for (const { executable, repeats, times } of racing)
+      times.push(await timed(backend, executable, repeats));
+  for (const { candidate, times } of racing) candidate.milliseconds = median(times);
+}
+
+/** Milliseconds of one run, from `repeats` in a row. */
+async function timed(backend: WebGPUBackend, executable: WebGPUExecutable, repeats: number): Promise<number> {
+  if (backend.facts.timestamps) {
+    const passes = await executable.profile({}, repeats);
+    return sum(passes.map(([begin, end]) => end - begin)) / repeats;
+  }
+  const began = performance.now();
+  executable.runMany(new Array(repeats).fill({}));
+  await backend.finish();
+  return (performance.now() - began) / repeats;
+}
+
+/** The default, which comes first, unless another is clearly faster. */
+function fastest(candidates: readonly Candidate[], comparedWith: string | undefined): string | undefined {
+  const right = candidates.filter((c) => c.milliseconds !== undefined);
+  const [standard, baseline] = [candidates[0]!, candidates.at(-1)!];
+  // Alone against all others, and nobody knows who is right: slow but readable.
+  const alone = right.length === 1 && candidates.some((c) => c.note?.startsWith(WRONG));
+  if (alone && comparedWith === right[0]!.name && right[0] !== baseline) return baseline.name;
+  const best = [...right].sort((a, b) => a.milliseconds! - b.milliseconds!)[0];
+  const limit = WORTH_IT * (standard.milliseconds ?? Number.POSITIVE_INFINITY);
+  return best && best.milliseconds! > limit ? standard.name : best?.name;
+}
+
+const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
+const median = (list: readonly number[]) => [...list].sort((a, b) => a - b)[list.length >> 1]!;

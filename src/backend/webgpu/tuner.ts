@@ -1,0 +1,78 @@
+import { sizeOf } from "../../core/shape.ts";
+import { reachable } from "../../graph/node.ts";
+import type { Program } from "../../graph/program.ts";
+import type { AdapterFacts } from "../../ops/kernel.ts";
+import { kernelKey } from "../../plan/plan.ts";
+import { programRoots } from "../../plan/units.ts";
+import type { WebGPUBackend } from "./backend.ts";
+import { measure, type Tunable, type TunedKernel } from "./tuner-trial.ts";
+import { adapterKey, sourcesHash, type TuningStore } from "./tuning-store.ts";
+
+export interface TuneOptions {
+  /** Where choices are found and kept; none by default. */
+  readonly store?: TuningStore | undefined;
+  /** Measures what is stored already too. */
+  readonly again?: boolean;
+  /** Called before the first kernel and after each. */
+  readonly onProgress?: (done: number, total: number, kernel?: TunedKernel) => void;
+}
+
+function tunables(programs: readonly Program[], facts: AdapterFacts): Tunable[] {
+  const found = new Map<string, Tunable>();
+  for (const program of programs)
+    for (const node of reachable(programRoots(program))) {
+      const { op, inputs, outputs, attrs } = node;
+      if (op?.implementation.kind !== "kernel" || [...inputs, ...outputs].some((x) => sizeOf(x.shape) === 0))
+        continue;
+      const key = kernelKey(node);
+      if (found.has(key)) continue;
+      const variants = op.implementation.kernel({ inputs, outputs, attrs, facts });
+      if (variants.length > 1) found.set(key, { key, node, variants });
+    }
+  return [...found.values()];
+}
+
+/** Kernel choices for programs that were measured on this adapter before, for `PlanOptions.choices`. */
+export async function storedChoices(
+  facts: AdapterFacts,
+  programs: readonly Program[],
+  store: TuningStore,
+): Promise<Map<string, string>> {
+  const stored = await store.load(adapterKey(facts));
+  const choices = new Map<string, string>();
+  if (stored.size === 0) return choices;
+  for (const { key, variants } of tunables(programs, facts)) {
+    const entry = stored.get(key);
+    if (entry?.sources === sourcesHash(variants)) choices.set(key, entry.choice);
+  }
+  return choices;
+}
+
+/**
+ * Measures every kernel that the programs' ops may use on this adapter, at their shapes, and gives the fastest of those
+ * that compute right, by `kernelKey`: for `PlanOptions.choices`.
+ *
+ * @example const choices = await tune(device, trainer.programs(data, 64), { store: tuningStore() });
+ */
+export async function tune(
+  backend: WebGPUBackend,
+  programs: readonly Program[],
+  options: TuneOptions = {},
+): Promise<Map<string, string>> {
+  const { store, onProgress } = options;
+  const list = tunables(programs, backend.facts);
+  const choices = store && !options.again ? await storedChoices(backend.facts, programs, store) : new Map();
+  onProgress?.(0, list.length);
+  for (const [i, tunable] of list.entries()) {
+    const { key, variants } = tunable;
+    const known: string | undefined = choices.get(key);
+    const kernel = known ? { key, choice: known, candidates: [] } : await measure(backend, tunable);
+    if (!known && kernel.choice) {
+      choices.set(key, kernel.choice);
+      const entry = { choice: kernel.choice, sources: sourcesHash(variants) };
+      await store?.save(adapterKey(backend.facts), new Map([[key, entry]]));
+    }
+    onProgress?.(i + 1, list.length, kernel);
+  }
+  return choices;
+}
