@@ -3,7 +3,7 @@ import { DescentError } from "../core/errors.ts";
 import { type NDArray, roundToDType, toFloat64 } from "../core/ndarray.ts";
 import { showType, sizeOf } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
-import type { Program } from "../graph/program.ts";
+import { checkProgram, type Program } from "../graph/program.ts";
 import type { AdapterFacts } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
 import { compilePlan, type Plan, type PlanOptions } from "../plan/plan.ts";
@@ -111,6 +111,7 @@ class CpuExecutable implements Executable {
     private readonly program: Program,
     private readonly options?: PlanOptions,
   ) {
+    checkProgram(program);
     this.nodes = reachable(programRoots(program));
     for (const node of this.nodes) for (const input of node.inputs) this.lastUse.set(input.node, node);
   }
@@ -136,9 +137,9 @@ class CpuExecutable implements Executable {
     }
     const resultOf = (value: Value) => results.get(value.node)![value.index]!;
     for (const { variable, value } of this.program.updates ?? []) {
-      // A leaf shares the variable's memory: copy it, in case another update overwrites it first.
-      const data = resultOf(value).data;
-      this.backend.write(variable, value.node.op ? data : data.slice());
+      const { data } = resultOf(value);
+      // A view of a variable shares its memory, which an update before this one may have overwritten.
+      this.backend.write(variable, value.node.op?.implementation.kind === "view" ? data.slice() : data);
     }
     this.outputs = new Map(
       Object.entries(this.program.outputs ?? {}).map(([name, value]) => [name, resultOf(value)]),

@@ -1,3 +1,4 @@
+import { ShapeError } from "../core/errors.ts";
 import type { Value, Variable } from "../ops/op.ts";
 
 /** What a run of a graph must leave behind. */
@@ -15,4 +16,13 @@ export interface Program {
 export interface Update {
   readonly variable: Variable;
   readonly value: Value;
+}
+
+/** Refuses programs whose meaning would depend on the order of their updates. */
+export function checkProgram({ name, updates = [] }: Program): void {
+  for (const { variable, value } of updates)
+    if (value.node.leaf)
+      throw new ShapeError(
+        `${name}: the update of ${variable.name} stores a tensor that nothing computes; compute it, for example as mul(x, 1).`,
+      );
 }

@@ -199,7 +199,7 @@ export function dropout(p = 0.5): Module {
   const module: Module = {
     label: `dropout(${p})`,
     forward: (x, context) =>
-      context.training && p > 0 ? f.dropout!(x, context.counters, { p, layer: context.numberOf(module) }) : x,
+      context.training && p > 0 ? f.dropout!(x, context.counters, { p, layer: context.nextLayer() }) : x,
   };
   return module;
 }

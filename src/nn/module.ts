@@ -37,8 +37,8 @@ export interface ForwardContext {
   buffer(module: Module, name: string): Value;
   /** Notes a batch statistic for a running one: running ← (1 − momentum)·running + momentum·scale·batch. */
   track(module: Module, name: string, batch: Value, momentum: number, scale: number): void;
-  /** A number that differs between modules, for their random keys. */
-  numberOf(module: Module): number;
+  /** A number that differs between calls, for random keys: a module used twice draws twice. */
+  nextLayer(): number;
   /** Runs a part, so that its result can be looked at by name. */
   run(module: Module, x: Value): Value;
 }
@@ -114,16 +114,14 @@ export class Trace implements ForwardContext {
   readonly layers: TracedLayer[] = [];
   readonly tracked: TrackedStatistic[] = [];
   private readonly paths: Map<Module, string>;
-  private readonly numbers: Map<Module, number>;
+  private drawn = 0;
 
   constructor(
     root: Module,
     private readonly source: TensorSource,
     readonly training: boolean,
   ) {
-    const modules = modulesOf(root);
-    this.paths = new Map(modules.map(({ path, module }) => [module, path]));
-    this.numbers = new Map(modules.map(({ module }, i) => [module, i]));
+    this.paths = new Map(modulesOf(root).map(({ path, module }) => [module, path]));
   }
 
   get counters(): Value {
@@ -139,11 +137,15 @@ export class Trace implements ForwardContext {
   }
 
   track(module: Module, name: string, batch: Value, momentum: number, scale: number): void {
+    if (this.tracked.some((t) => t.module === module && t.name === name))
+      throw new ShapeError(
+        `${module.label}: is used in two places, and its running statistics can follow only one; make one for each place.`,
+      );
     this.tracked.push({ module, name, batch, momentum, scale });
   }
 
-  numberOf(module: Module): number {
-    return this.numbers.get(module) ?? 0;
+  nextLayer(): number {
+    return this.drawn++;
   }
 
   run(module: Module, x: Value): Value {

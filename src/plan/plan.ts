@@ -2,7 +2,7 @@ import { byteLength, bytesPerElement } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import { showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
-import type { Program } from "../graph/program.ts";
+import { checkProgram, type Program } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
 import type { Access, AdapterFacts, Dispatch, KernelVariant } from "../ops/kernel.ts";
@@ -88,6 +88,7 @@ const mebibytes = (bytes: number) => Number((bytes / 2 ** 20).toPrecision(3));
 
 /** Compiles a program: units, order, kernels, memory. */
 export function compilePlan(program: Program, facts: AdapterFacts, options: PlanOptions = {}): Plan {
+  checkProgram(program);
   const inPlace = inPlaceNodes(program);
   let units = divide(program, facts, options.fuse ?? true);
   let ordered = schedule(units, inPlace);
@@ -206,7 +207,8 @@ class PlanBuilder {
       // A unit that writes one packed tensor and reads another would bind the buffer for both: keep those apart.
       const writers = new Set(placed.values());
       for (const base of placed.keys())
-        if (users.get(base)!.some((user) => user !== unit && writers.has(storedBy(user)))) this.fixed.delete(base);
+        if (users.get(base)!.some((user) => user !== unit && writers.has(storedBy(user))))
+          this.fixed.delete(base);
     }
   }
 
@@ -298,8 +300,12 @@ class PlanBuilder {
         `${dispatch.kernel}: binds ${dispatch.bindings.length} buffers, the adapter's maxStorageBuffersPerShaderStage is ${this.facts.maxBindings}; use fewer tensors, or less data.`,
       );
     // WebGPU would refuse it at the first run; better to know while compiling, on any machine.
-    const writes = dispatch.bindings.flatMap((b, i) => (b.access === "read" ? [] : [memoryKey(ranges[i]!.memory)]));
-    if (dispatch.bindings.some((b, i) => b.access === "read" && writes.includes(memoryKey(ranges[i]!.memory))))
+    const writes = dispatch.bindings.flatMap((b, i) =>
+      b.access === "read" ? [] : [memoryKey(ranges[i]!.memory)],
+    );
+    if (
+      dispatch.bindings.some((b, i) => b.access === "read" && writes.includes(memoryKey(ranges[i]!.memory)))
+    )
       throw new Error(`${dispatch.kernel} binds one buffer to read and to write.`);
     this.steps.push({
       kernel: dispatch.kernel,

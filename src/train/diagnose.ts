@@ -1,11 +1,15 @@
 import type { Backend } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
+import type { PlanOptions } from "../plan/plan.ts";
 import { diagnosticProgram, type StepParts } from "./step.ts";
 
 function firstNonFinite(data: NumericArray): number {
   for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i]!)) return i;
   return -1;
 }
+
+/** Far from float32's largest number, 3.4e38, and from its square root, at which a sum of squares overflows. */
+const UNLIKELY_TO_OVERFLOW = 1e15;
 
 function largest(data: NumericArray): number {
   let size = 0;
@@ -21,9 +25,10 @@ export async function findNonFinite(
   backend: Backend,
   parts: StepParts,
   counters: NumericArray,
+  options?: PlanOptions,
 ): Promise<string> {
   const { program, layers, parameters } = diagnosticProgram(parts);
-  const executable = await backend.compile(program);
+  const executable = await backend.compile(program, options);
   try {
     executable.run({ counters });
     const bad = async (name: string) => firstNonFinite((await executable.fetch(name)).data);
@@ -35,7 +40,11 @@ export async function findNonFinite(
     if ((await bad("loss")) >= 0) {
       const i = layers.length - 1;
       const { data } = await executable.fetch(`layer ${i}`);
-      return `the loss, which overflows by the activations of layer ${layers[i]!.path}, ${layers[i]!.module.label}, up to ${largest(data).toExponential(1)}`;
+      const size = largest(data);
+      const last = `layer ${layers[i]!.path}, ${layers[i]!.module.label}`;
+      if (size < UNLIKELY_TO_OVERFLOW)
+        return `the loss, though the activations of ${last}, are at most ${size.toExponential(1)}: a target is not a class of the network, or not finite`;
+      return `the loss, which overflows by the activations of ${last}, up to ${size.toExponential(1)}`;
     }
     for (let i = layers.length - 1; i >= 0; i--) {
       const at = await bad(`gradient ${i}`);
@@ -51,6 +60,8 @@ export async function findNonFinite(
       const size = largest(data);
       if (size > worst.size) worst = { size, of };
     }
+    if (worst.size < UNLIKELY_TO_OVERFLOW)
+      return "nothing, when it was computed again: this adapter does not compute the same twice, so try descent verify";
     return `the norm of all gradients, which overflows by ${worst.of}, up to ${worst.size.toExponential(1)}`;
   } finally {
     executable.dispose();

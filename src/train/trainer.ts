@@ -26,6 +26,8 @@ export interface TrainerOptions {
   readonly seed?: number;
   /** Kernel fusion and choices; the same choices give the same bits. */
   readonly plan?: PlanOptions;
+  /** How images are normalised; by default with the mean and deviation of the training set's channels. */
+  readonly normalization?: Normalization;
 }
 
 /** Images, which the trainer uploads once, or data that is on the device already. */
@@ -92,7 +94,11 @@ const MOST_PER_SUBMIT = 16;
 const SHUFFLE_STREAM = 0x2000_0000;
 const EVALUATION_BATCH = 250;
 
-const evaluationSize = (data: ResidentData) => Math.min(EVALUATION_BATCH, data.count);
+/** The sizes of batches that go through `count` images: whole ones and, perhaps, a smaller last. */
+function batchSizes(count: number, batchSize: number): number[] {
+  const size = Math.min(batchSize, count);
+  return count % size > 0 ? [size, count % size] : [size];
+}
 
 function checkBatch(train: ResidentData, batchSize: number): void {
   if (!Number.isInteger(batchSize) || batchSize < 1)
@@ -118,6 +124,8 @@ export class Trainer {
   readonly ring = standalone("metrics ring", [RING_ROWS, 4]);
   private readonly executables = new Map<string, Promise<Executable>>();
   private readonly traced = new Map<string, Program>();
+  /** Data sets by number: their names need not differ. */
+  private readonly numbers = new Map<ResidentData, number>();
   private readonly orders = new Map<ResidentData, Variable>();
   private readonly constants: Variable[] = [];
   /** Over the current epoch. */
@@ -132,6 +140,7 @@ export class Trainer {
     this.backend = options.device;
     this.loss = options.loss;
     this.planOptions = options.plan;
+    this.normalization = options.normalization;
     const seed = options.seed ?? 0;
     if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32)
       throw new OptionError(`The seed is ${seed}; use a whole number from 0 to 4294967295.`);
@@ -145,14 +154,18 @@ export class Trainer {
    * @throws NonFiniteError when a step's loss or gradients are not finite: nothing of that step is applied.
    */
   async *fit(data: TrainingData, options: FitOptions): AsyncGenerator<EpochMetrics, void, void> {
-    const train = this.resident(data);
+    const train = this.resident(data, true);
     const { epochs, batchSize } = options;
     checkBatch(train, batchSize);
     if (!Number.isInteger(epochs) || epochs < 0)
       throw new OptionError(`The number of epochs is ${epochs}; use a whole number of at least 0.`);
     const stepsPerEpoch = Math.ceil(train.count / batchSize);
     const total = stepsPerEpoch * epochs;
-    await this.prepare(train, batchSize);
+    if (this.state.parameters.length === 0)
+      throw new OptionError(
+        "The model has no parameters, so there is nothing to train; add a layer that has some.",
+      );
+    await this.prepare(train, batchSize, options.validation);
     this.profiling = options.profile ? new Profiling(options.profile) : undefined;
     while (this.step < total) {
       const epoch = Math.floor(this.step / stepsPerEpoch);
@@ -164,12 +177,16 @@ export class Trainer {
     }
   }
 
-  /** The data on the device; images are normalised with the statistics of the first set, which is the training set. */
-  private resident(data: TrainingData): ResidentData {
+  /** The data on the device; images are normalised with the statistics of the training set. */
+  private resident(data: TrainingData, training = false): ResidentData {
     if ("batch" in data) return data;
     let resident = this.uploaded.get(data);
     if (!resident) {
-      this.normalization ??= channelStatistics(data);
+      if (training) this.normalization ??= channelStatistics(data);
+      if (!this.normalization)
+        throw new OptionError(
+          `${data.name}: it is not known yet how the network's images are normalised; train or restore first, or give the trainer a normalization.`,
+        );
       resident = residentImages(this.backend, data, this.normalization);
       this.uploaded.set(data, resident);
     }
@@ -177,26 +194,23 @@ export class Trainer {
   }
 
   /** Compiles the steps that a data set and batch size need, ahead of time. */
-  async prepare(data: TrainingData, batchSize: number): Promise<void> {
-    const train = this.resident(data);
-    const rest = train.count % batchSize;
+  async prepare(data: TrainingData, batchSize: number, validation?: TrainingData): Promise<void> {
+    const train = this.resident(data, true);
+    const held = validation && this.resident(validation);
     await Promise.all([
-      this.trainingStep(train, batchSize),
-      ...(rest > 0 ? [this.trainingStep(train, rest)] : []),
+      ...batchSizes(train.count, batchSize).map((size) => this.trainingStep(train, size)),
+      ...(held ? batchSizes(held.count, batchSize).map((size) => this.evaluationStep(held, size)) : []),
     ]);
   }
 
   /** The graphs that training, and validation, will compile: what the tuner measures kernels for. */
   programs(data: TrainingData, batchSize: number, validation?: TrainingData): Program[] {
-    const train = this.resident(data);
+    const train = this.resident(data, true);
     checkBatch(train, batchSize);
     const held = validation && this.resident(validation);
-    const sizes = (count: number, size: number) => [size, count % size].filter((n) => n > 0);
     return [
-      ...sizes(train.count, batchSize).map((size) => this.trainingProgram(train, size)),
-      ...(held
-        ? sizes(held.count, evaluationSize(held)).map((size) => this.evaluationProgram(held, size))
-        : []),
+      ...batchSizes(train.count, batchSize).map((size) => this.trainingProgram(train, size)),
+      ...(held ? batchSizes(held.count, batchSize).map((size) => this.evaluationProgram(held, size)) : []),
     ];
   }
 
@@ -214,8 +228,10 @@ export class Trainer {
 
   /** The compiled step: its plan can be printed. */
   trainingStep(set: TrainingData, batchSize: number): Promise<Executable> {
-    const data = this.resident(set);
-    return this.executable(`train ${data.name} ${batchSize}`, () => this.trainingProgram(data, batchSize));
+    const data = this.resident(set, true);
+    return this.executable(`train ${this.numberOf(data)} ${batchSize}`, () =>
+      this.trainingProgram(data, batchSize),
+    );
   }
 
   private trainingProgram(data: ResidentData, batchSize: number): Program {
@@ -227,14 +243,26 @@ export class Trainer {
       this.constants.push(variable);
       return variable;
     };
-    return this.program(`train ${data.name} ${batchSize}`, () =>
+    return this.program(`train ${this.numberOf(data)} ${batchSize}`, () =>
       trainingProgram(this.parts(data, batchSize), this.ring, constants),
     );
   }
 
   private evaluationProgram(data: ResidentData, batchSize: number): Program {
-    return this.program(`evaluate ${data.name} ${batchSize}`, () =>
+    return this.program(`evaluate ${this.numberOf(data)} ${batchSize}`, () =>
       evaluationProgram(this.parts(data, batchSize), this.ring),
+    );
+  }
+
+  private numberOf(data: ResidentData): number {
+    const number = this.numbers.get(data) ?? this.numbers.size;
+    this.numbers.set(data, number);
+    return number;
+  }
+
+  private evaluationStep(data: ResidentData, batchSize: number): Promise<Executable> {
+    return this.executable(`evaluate ${this.numberOf(data)} ${batchSize}`, () =>
+      this.evaluationProgram(data, batchSize),
     );
   }
 
@@ -380,6 +408,7 @@ export class Trainer {
       this.backend,
       this.parts(train, images),
       this.feeds(step, position, step + 1).counters,
+      this.planOptions,
     );
     this.state.resetStats();
     this.step = step;
@@ -389,9 +418,12 @@ export class Trainer {
   }
 
   /** Mean loss and accuracy over every image once, with running statistics and without dropout. */
-  async evaluate(set: TrainingData, options: Pick<FitOptions, "onValidation"> = {}): Promise<Evaluation> {
+  async evaluate(
+    set: TrainingData,
+    options: Pick<FitOptions, "onValidation"> & { readonly batchSize?: number } = {},
+  ): Promise<Evaluation> {
     const data = this.resident(set);
-    const size = evaluationSize(data);
+    const size = Math.min(options.batchSize ?? EVALUATION_BATCH, data.count);
     const batches = Math.ceil(data.count / size);
     let loss = 0;
     let correct = 0;
@@ -410,9 +442,7 @@ export class Trainer {
     };
     for (let batch = 0; batch < batches; batch++) {
       const count = Math.min(size, data.count - batch * size);
-      const executable = await this.executable(`evaluate ${data.name} ${count}`, () =>
-        this.evaluationProgram(data, count),
-      );
+      const executable = await this.evaluationStep(data, count);
       executable.run({ counters: Uint32Array.of(0, 0, batch * size, batch % RING_ROWS) });
       const due = (batch + 1) % 8 === 0 || performance.now() - last > READ_INTERVAL;
       if (due || batch === batches - 1) await collect(batch + 1);
@@ -450,12 +480,25 @@ export class Trainer {
     this.restored = true;
     const { normalization } = progress.extra;
     if (normalization) this.normalization = JSON.parse(normalization);
+    this.forget();
     return progress.extra;
   }
 
-  /** Starts from a model file, PyTorch's or Descent's, with fresh optimizer state. */
+  /** Starts from a model file, PyTorch's or Descent's; the optimizer's state stays as it is, at first zero. */
   initializeFrom(file: TensorFile, name: string): void {
     this.batchesBefore = restoreModel(this.state, file, name);
+    const { normalization } = file.metadata;
+    if (normalization) this.normalization = JSON.parse(normalization);
+    this.forget();
+  }
+
+  /** Drops what was compiled with other kernel choices and uploaded with another normalisation. */
+  private forget(): void {
+    for (const executable of this.executables.values()) void executable.then((e) => e.dispose());
+    this.executables.clear();
+    this.traced.clear();
+    for (const data of this.uploaded.values()) data.release();
+    this.uploaded.clear();
   }
 
   /** Frees the network, its optimizer state, its compiled steps and the images it uploaded. */

@@ -3,6 +3,7 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { NonFiniteError, OptionError, ShapeError } from "../../src/core/errors.ts";
 import { ndarray } from "../../src/core/ndarray.ts";
+import { subset } from "../../src/data/dataset.ts";
 import { residentArrays } from "../../src/data/resident.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import * as nn from "../../src/nn/layers.ts";
@@ -144,6 +145,52 @@ describe.each(backends)("fit on %s", (_, open) => {
       for (const value of tensor.data) expect(Number.isFinite(Number(value))).toBe(true);
     await trainer.dispose();
     await replay.dispose();
+  });
+
+  test("data sets are told apart by identity, and normalised as the training set is", async () => {
+    const backend = await open();
+    const { train, test: held } = shapes({ train: 60, test: 40, seed: 4 });
+    const make = () =>
+      new Trainer({
+        device: backend,
+        model: imageModel("linear", task),
+        loss: crossEntropy(),
+        optimizer: sgd({ lr: 0 }),
+      });
+    const fresh = make();
+    await fresh.prepare(train, 20);
+    const whole = await fresh.evaluate(held);
+    const again = make();
+    await again.prepare(train, 20);
+    // A part of the set has its name, and a batch as large as one of the whole set.
+    await again.evaluate(subset(held, 20), { batchSize: 20 });
+    await again.evaluate(held, { batchSize: 20 });
+    const { loss, accuracy } = await again.evaluate(held);
+    expect({ loss, accuracy }).toEqual(whole);
+    await expect(make().evaluate(held)).rejects.toThrow(
+      /not known yet how the network's images are normalised; train or restore/,
+    );
+    await fresh.dispose();
+    await again.dispose();
+  });
+
+  test("a layer that keeps statistics stands in one place only; dropout may stand in two", async () => {
+    const backend = await open();
+    const { train } = shapes({ train: 20, test: 10 });
+    const norm = nn.batchNorm(3);
+    const fitTo = (model: Module) =>
+      new Trainer({ device: backend, model, loss: crossEntropy(), optimizer: sgd({ lr: 0.1 }) })
+        .fit(train, { epochs: 1, batchSize: 10 })
+        .next();
+    const head = () => [nn.flatten(), nn.linear({ in: 3072, out: 10 })];
+    await expect(fitTo(nn.sequential(norm, norm, ...head()))).rejects.toThrow(
+      /batchNorm\(3\): is used in two places.*make one for each/,
+    );
+    const drop = nn.dropout(0.5);
+    expect((await fitTo(nn.sequential(drop, drop, ...head()))).value?.step).toBe(2);
+    await expect(fitTo(nn.sequential(nn.flatten()))).rejects.toThrow(
+      /no parameters, so there is nothing to train/,
+    );
   });
 
   test("bad settings are told in a sentence", async () => {

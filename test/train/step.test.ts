@@ -19,6 +19,8 @@ import { gpu } from "../support/gpu.ts";
 const BATCH = 10;
 const SEED = 5;
 const STEPS = 5;
+/** Values of one channel of the first batch norm. */
+const PER_CHANNEL = BATCH * 32 * 32;
 
 const network = () =>
   nn.sequential(
@@ -185,6 +187,17 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
           `step ${step}, ${["parameters", "first moments", "second moments"][i]}: ${JSON.stringify(result)}`,
         ).toBe(true);
       });
+
+      // Running statistics: (1 − m)·running + m·batch, from batch statistics that agree within their own tolerance.
+      const [ours, theirs] = [
+        await device.read(variablesOf(g.state).at(-1)!),
+        await host.read(variablesOf(c.state).at(-1)!),
+      ];
+      expect(ours).not.toEqual(before.at(-1));
+      const statistics = compare(ours, theirs, (e) =>
+        accumulationBound(PER_CHANNEL, Math.abs(theirs[e]!) + 1, 1 / 4),
+      );
+      expect(statistics.pass, `step ${step}, running statistics: ${JSON.stringify(statistics)}`).toBe(true);
     }
     for (const run of [gRun, cRun, magnitude]) run.dispose();
   });
