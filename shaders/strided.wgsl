@@ -1,4 +1,4 @@
-// out[i] = x[source(i)], or FILL where the source lies outside x: slice, pad and transpose in one kernel.
+// out[i] = x[source(i)], or what FILL stands for where the source lies outside x: slice, pad and transpose in one kernel.
 //
 // Along each output axis, coordinate c comes from position START + c * STEP of the input, whose elements lie HOLE
 // apart (HOLE > 1 where a pad puts gaps between them); LIMIT is the input's length along that axis, STRIDE its stride.
@@ -6,7 +6,7 @@
 alias Element = f32;
 const SIZE = 1u;
 const RANK = 1u;
-const FILL = 0.0;
+const FILL = 0u; // the bits
 const DIM = array<i32, 1>(1);
 const START = array<i32, 1>(0);
 const STEP = array<i32, 1>(1);
@@ -35,5 +35,6 @@ fn main(
     inside = inside && position >= 0 && index * HOLE[axis] == position && index < LIMIT[axis];
     offset += index * STRIDE[axis];
   }
-  out[i] = select(Element(FILL), x[select(0, offset, inside)], inside);
+  var fill = FILL; // a variable: WGSL has no infinite constants
+  out[i] = select(bitcast<Element>(fill), x[select(0, offset, inside)], inside);
 }

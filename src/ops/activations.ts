@@ -1,10 +1,11 @@
 import math from "../../shaders/functions/math.wgsl?raw";
 import * as special from "../core/special.ts";
-import { exact, UNIT_ROUNDOFF, ulp, ulps, within } from "../core/tolerance.ts";
+import { exact, SMALLEST_NORMAL, UNIT_ROUNDOFF, ulp, ulps, within } from "../core/tolerance.ts";
 import { elementwiseOp } from "./elementwise.ts";
 import { floatLiteral } from "./kernel.ts";
 
-const KINK = [[0], [-0.5], [0.5], [30], [-30]];
+const NOT_FINITE = [[Number.NaN], [Number.POSITIVE_INFINITY], [Number.NEGATIVE_INFINITY]];
+const KINK = [[0], [-0.5], [0.5], [30], [-30], [-88], [-100], [-110], ...NOT_FINITE];
 
 /** max(x, 0); the gradient at 0 is 0. Written so that NaN stays NaN and is noticed. */
 export const relu = elementwiseOp({
@@ -77,7 +78,7 @@ export const tanh = elementwiseOp({
   expression: ([x]) => `tanh_safe(${x})`,
   grad: ({ dy, outputs: [y] }, f) => [f.mul!(dy, f.sub!(1, f.square!(y)))],
   tolerance: within((y, x) => 8 * ulp(y) + (Math.abs(x!) >= 0.25 ? 4 * UNIT_ROUNDOFF : 0)),
-  points: [[0], [30], [-30], [100], [-1e4]],
+  points: [[0], [30], [-30], [100], [-1e4], ...NOT_FINITE],
 });
 
 /** 1/(1 + e⁻ˣ): exp, an addition, a division and a product. */
@@ -103,11 +104,12 @@ export const silu = elementwiseOp({
     const s = f.sigmoid!(x);
     return [f.mul!(dy, f.mul!(s, f.add!(1, f.mul!(x, f.sub!(1, s)))))];
   },
-  tolerance: ulps((x) => 9 + 2 * Math.abs(x!)),
+  // Beside the relative error, the sigmoid may be flushed to zero before the product.
+  tolerance: within((y, x) => (9 + 2 * Math.abs(x!)) * ulp(y) + Math.abs(x!) * SMALLEST_NORMAL),
   points: KINK,
 });
 
-/** log(1 + eˣ): WGSL's log is good to 2⁻²¹ absolute on [1, 2]. */
+/** log(1 + eˣ), relative to the result: exp's error for x < 0, a division and the series' roundings. */
 export const softplus = elementwiseOp({
   name: "softplus",
   arity: 1,
@@ -115,11 +117,11 @@ export const softplus = elementwiseOp({
   functions: math,
   expression: ([x]) => `softplus(${x})`,
   grad: ({ dy, inputs: [x] }, f) => [f.mul!(dy, f.sigmoid!(x))],
-  tolerance: within((y) => 2 ** -21 + 5 * UNIT_ROUNDOFF + ulp(y)),
+  tolerance: ulps((x) => 20 + 4 * Math.max(-x!, 0)),
   points: KINK,
 });
 
-/** x · tanh(softplus(x)). Misra, 2019. Relative error: twice exp's plus five roundings. */
+/** x · tanh(softplus(x)). Misra, 2019. Relative error: twice exp's plus five roundings; eˣ may be flushed to zero. */
 export const mish = elementwiseOp({
   name: "mish",
   arity: 1,
@@ -131,7 +133,7 @@ export const mish = elementwiseOp({
     const slope = f.mul!(f.mul!(x, f.sub!(1, f.square!(t))), f.sigmoid!(x));
     return [f.mul!(dy, f.add!(t, slope))];
   },
-  tolerance: ulps((x) => 14 + 4 * Math.abs(x!)),
+  tolerance: within((y, x) => (14 + 4 * Math.abs(x!)) * ulp(y) + Math.abs(x!) * SMALLEST_NORMAL),
   points: KINK,
 });
 

@@ -10,6 +10,14 @@ import { type } from "./samples.ts";
 
 const numbers: readonly DType[] = ["f32", "i32", "u32"];
 
+const NOT_FINITE = [
+  [Number.NaN, 1],
+  [-1, Number.NaN],
+  [Number.NaN, Number.NaN],
+  [Number.POSITIVE_INFINITY, 2],
+  [Number.NEGATIVE_INFINITY, 2],
+];
+
 /** a + b. Integers wrap modulo 2³². */
 export const add = elementwiseOp({
   name: "add",
@@ -19,6 +27,7 @@ export const add = elementwiseOp({
   expression: ([a, b]) => `${a} + ${b}`,
   grad: ({ dy }) => [dy, dy],
   tolerance: ulps(1),
+  points: NOT_FINITE,
 });
 
 /** a − b. */
@@ -34,17 +43,24 @@ export const sub = elementwiseOp({
   expression: ([a, b]) => `${a} - ${b}`,
   grad: ({ dy }, f) => [dy, f.neg!(dy)],
   tolerance: ulps(1),
+  points: NOT_FINITE,
 });
 
-/** a · b. */
+/** a · b. Integers wrap modulo 2³². */
 export const mul = elementwiseOp({
   name: "mul",
   arity: 2,
   dtypes: [numbers, numbers],
-  reference: (a, b) => a * b,
+  reference: (a, b, _, dtype) => (dtype === "f32" ? a * b : Math.imul(a, b)),
   expression: ([a, b]) => `${a} * ${b}`,
   grad: ({ dy, inputs: [a, b] }, f) => [f.mul!(dy, b), f.mul!(dy, a)],
   tolerance: ulps(1),
+  points: NOT_FINITE,
+  integerPoints: [
+    [123456789, 987654321],
+    [2147483647, 2147483647],
+    [65537, 65535],
+  ],
 });
 
 /** a / b, for floats. */
@@ -59,44 +75,39 @@ export const div = elementwiseOp({
   expression: ([a, b]) => `${a} / ${b}`,
   grad: ({ dy, inputs: [, b], outputs: [y] }, f) => [f.div!(dy, b), f.neg!(f.div!(f.mul!(dy, y), b))],
   tolerance: ulps(2.5),
+  points: NOT_FINITE,
 });
 
-/** The larger of a and b; at a tie each gets half the gradient, as torch.maximum. */
+/** The larger of a and b; at a tie each gets half the gradient, and NaN wins, as torch.maximum. */
 export const max = elementwiseOp({
   name: "maximum",
   arity: 2,
   dtypes: [numbers, numbers],
   reference: (a, b) => Math.max(a, b),
-  expression: ([a, b]) => `max(${a}, ${b})`,
+  functions: math,
+  expression: ([a, b], _, [type]) => `${type!.dtype === "f32" ? "maximum" : "max"}(${a}, ${b})`,
   grad: ({ dy, inputs: [a, b] }, f) => {
     const share = f.where!(f.equal!(a, b), 0.5, f.cast!(f.greater!(a, b), { dtype: "f32" }));
     return [f.mul!(dy, share), f.mul!(dy, f.sub!(1, share))];
   },
   tolerance: exact,
-  points: [
-    [1, 1],
-    [0, 0],
-    [-2, 3],
-  ],
+  points: [[1, 1], [0, 0], [-2, 3], ...NOT_FINITE],
 });
 
-/** The smaller of a and b; at a tie each gets half the gradient, as torch.minimum. */
+/** The smaller of a and b; at a tie each gets half the gradient, and NaN wins, as torch.minimum. */
 export const min = elementwiseOp({
   name: "minimum",
   arity: 2,
   dtypes: [numbers, numbers],
   reference: (a, b) => Math.min(a, b),
-  expression: ([a, b]) => `min(${a}, ${b})`,
+  functions: math,
+  expression: ([a, b], _, [type]) => `${type!.dtype === "f32" ? "minimum" : "min"}(${a}, ${b})`,
   grad: ({ dy, inputs: [a, b] }, f) => {
     const share = f.where!(f.equal!(a, b), 0.5, f.cast!(f.less!(a, b), { dtype: "f32" }));
     return [f.mul!(dy, share), f.mul!(dy, f.sub!(1, share))];
   },
   tolerance: exact,
-  points: [
-    [1, 1],
-    [0, 0],
-    [-2, 3],
-  ],
+  points: [[1, 1], [0, 0], [-2, 3], ...NOT_FINITE],
 });
 
 /**
@@ -117,6 +128,10 @@ export const pow = elementwiseOp({
     [-2, 2],
     [-1.5, -1],
     [2, 0],
+    [Number.NaN, 0],
+    [Number.NaN, 2],
+    [2, Number.NaN],
+    [0, Number.NaN],
   ],
   reference: (a, b) => a ** b,
   functions: math,

@@ -123,7 +123,10 @@ const places = (sum: ConvSum, { rows, pixels }: Tile) =>
 function directThread(sum: ConvSum, facts: AdapterFacts) {
   const pixels = evenTile(sum.output[1], 8);
   const tile = {
-    channels: evenTile(sum.targets, tileBudget(facts, Math.max(1, Math.min(6, Math.floor(12 / sum.kernel[1]))))),
+    channels: evenTile(
+      sum.targets,
+      tileBudget(facts, Math.max(1, Math.min(6, Math.floor(12 / sum.kernel[1])))),
+    ),
     rows: Math.min(tileBudget(facts, pixels > 4 ? 2 : 4), sum.output[0]),
     pixels,
   };
@@ -146,7 +149,10 @@ function directSubgroup(sum: ConvSum, facts: AdapterFacts) {
   const lanes = facts.subgroupMinSize;
   const vector = sum.every[1] === 1 && vectorStretches(sum, lanes);
   const tile = {
-    channels: evenTile(sum.targets, tileBudget(facts, Math.max(1, Math.min(16, Math.floor(48 / sum.kernel[1]))))),
+    channels: evenTile(
+      sum.targets,
+      tileBudget(facts, Math.max(1, Math.min(16, Math.floor(48 / sum.kernel[1])))),
+    ),
     rows: Math.min(tileBudget(facts, 2), sum.output[0]),
     pixels: vector ? 4 : evenTile(sum.output[1], 4),
   };

@@ -8,7 +8,7 @@ import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } f
 export interface FusedExpression {
   readonly output: TensorType;
   readonly inputs: readonly TensorType[];
-  /** WGSL statements that define `result` from scalars x0, x1, …. */
+  /** WGSL statements that define `result` from scalars x0, x1, … (of which there is always one). */
   readonly body: string;
   /** Function files that the body calls. */
   readonly functions: readonly string[];
@@ -83,6 +83,8 @@ export function elementwiseDispatch(expression: FusedExpression, facts: AdapterF
     `@group(0) @binding(${inputs.length}) var<storage, read_write> out: array<${vector ? `vec4<${outType}>` : outType}>;`,
     "",
     `fn apply(${inputs.map((x, i) => `x${i}: ${wgslType(x.dtype)}`).join(", ")}) -> ${outType} {`,
+    // What a literal that is not finite refers to.
+    ...(inputs.length === 0 ? ["  let x0 = 0u;"] : []),
     expression.body,
     "  return result;",
     "}",

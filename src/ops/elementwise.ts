@@ -22,7 +22,7 @@ export interface ElementwiseDefinition<A> {
   readonly dtypes?: readonly (readonly DType[])[];
   /** Dtype of the result: that of the last input unless said otherwise. */
   readonly result?: DType | ((inputs: readonly TensorType[], attrs: A) => DType);
-  /** One element; attributes come after the inputs. */
+  /** One element; after the inputs come the attributes and the last input's dtype. */
   readonly reference: (...args: any[]) => number;
   readonly expression: ElementwiseExpression<A>;
   readonly functions?: string;
@@ -32,6 +32,8 @@ export interface ElementwiseDefinition<A> {
   readonly domain?: readonly (readonly [number, number])[];
   /** Points worth a sample of their own (kinks, ties, extremes); not used for finite differences. */
   readonly points?: readonly (readonly number[])[];
+  /** Such points for the inputs' integer dtypes. */
+  readonly integerPoints?: readonly (readonly number[])[];
   readonly attrs?: readonly A[];
   readonly checkAttrs?: (attrs: A) => void;
   readonly errors?: readonly ErrorCase<A>[];
@@ -47,10 +49,11 @@ function mapElements(
   const size = sizeOf(out.shape);
   const data = referenceArray(out.dtype, size);
   const [a, b, c] = inputs.map((x) => broadcastData(x, out.shape));
+  const dtype = inputs.at(-1)?.dtype;
   if (!a) data.fill(scalar(attrs));
-  else if (!b) for (let i = 0; i < size; i++) data[i] = scalar(a[i], attrs);
-  else if (!c) for (let i = 0; i < size; i++) data[i] = scalar(a[i], b[i], attrs);
-  else for (let i = 0; i < size; i++) data[i] = scalar(a[i], b[i], c[i], attrs);
+  else if (!b) for (let i = 0; i < size; i++) data[i] = scalar(a[i], attrs, dtype);
+  else if (!c) for (let i = 0; i < size; i++) data[i] = scalar(a[i], b[i], attrs, dtype);
+  else for (let i = 0; i < size; i++) data[i] = scalar(a[i], b[i], c[i], attrs, dtype);
   return { ...out, data };
 }
 
@@ -112,21 +115,22 @@ function elementwiseSamples<A>(definition: ElementwiseDefinition<A>, s: Sampler)
       for (const shape of shapes)
         samples.push({ inputs: chosen.map((dtype, i) => drawInput(s, dtype, domain[i]!, shape[i]!)), attrs });
     }
-    if (definition.points) {
-      const points = definition.points;
-      samples.push({
-        name: "points",
-        inputs: dtypes.map((list, i) =>
-          s.values(
-            points.map((p) => p[i]!),
-            [points.length],
-            list[0],
-          ),
-        ),
-        attrs,
-        gradient: false,
-      });
-    }
+    const addPoints = (points: readonly (readonly number[])[], chosen: readonly DType[]) => {
+      const column = (i: number) => points.map((p) => p[i]!);
+      const inputs = chosen.map((dtype, i) => s.values(column(i), [points.length], dtype));
+      samples.push({ name: "points", inputs, attrs, gradient: false });
+    };
+    if (definition.points)
+      addPoints(
+        definition.points,
+        dtypes.map((list) => list[0]!),
+      );
+    if (definition.integerPoints)
+      for (const dtype of ["i32", "u32"] as const)
+        addPoints(
+          definition.integerPoints,
+          dtypes.map(() => dtype),
+        );
   });
   return samples;
 }

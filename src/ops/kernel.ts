@@ -1,3 +1,4 @@
+import type { DType } from "../core/dtype.ts";
 import type { TensorType } from "../core/shape.ts";
 
 /** What the engine knows of an adapter; the planner and the kernels get it as data. */
@@ -106,15 +107,29 @@ export function specialize(source: string, constants: Record<string, ConstantVal
 function literal(value: ConstantValue, like: string): string {
   if (typeof value !== "number") return String(value);
   if (like.endsWith("u")) return `${value >>> 0}u`;
-  if (like.includes(".") || like.endsWith("f")) return floatLiteral(value);
+  if (like.includes(".") || like.endsWith("f")) {
+    if (!Number.isFinite(Math.fround(value)))
+      throw new RangeError(`${value} cannot be a float32 const of a shader.`);
+    return floatLiteral(value);
+  }
   return String(value);
 }
 
-/** A float32 literal that WGSL reads back as the same number. */
+/** The bits of a number as an element of memory. */
+export function bitsOf(value: number, dtype: DType): number {
+  return dtype === "f32" ? new Uint32Array(new Float32Array([value]).buffer)[0]! : value >>> 0;
+}
+
+/**
+ * A float32 literal that WGSL reads back as the same number, for elementwise expressions. WGSL has no infinite or NaN
+ * constants: those take a detour by x0, which every elementwise body has, so that they are worked out at run time.
+ */
 export function floatLiteral(value: number): string {
   const rounded = Math.fround(value);
-  if (!Number.isFinite(rounded))
-    throw new RangeError(`${value} cannot be written as a float32 constant in a shader.`);
+  if (!Number.isFinite(rounded)) {
+    const bits = `${bitsOf(rounded, "f32")}u`;
+    return `bitcast<f32>(select(${bits}, ${bits}, x0 == x0))`;
+  }
   if (rounded === 0) return Object.is(rounded, -0) ? "-0.0f" : "0.0f";
   return `${rounded.toExponential()}f`;
 }

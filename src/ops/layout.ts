@@ -5,7 +5,7 @@ import { ShapeError } from "../core/errors.ts";
 import { type NDArray, referenceArray } from "../core/ndarray.ts";
 import { normalizeAxis, type Shape, showShape, sizeOf, stridesOf, type TensorType } from "../core/shape.ts";
 import { exact } from "../core/tolerance.ts";
-import { type Dispatch, gridOf, input, type Kernel, output, specialize } from "./kernel.ts";
+import { bitsOf, type Dispatch, gridOf, input, type Kernel, output, specialize } from "./kernel.ts";
 import { defineOp } from "./op.ts";
 import { type } from "./samples.ts";
 
@@ -49,12 +49,11 @@ function stridedKernel<A>(
     if (axes.length === 0) axes.push({ dim: 1, start: 0, step: 1, hole: 1, limit: 1, stride: 1 });
     const list = (pick: (axis: Axis) => number) => `array<i32, ${axes.length}>(${axes.map(pick).join(", ")})`;
     const size = sizeOf(out!.shape);
-    const fill = fillOf(attrs);
     const source = specialize(stridedSource, {
       Element: wgslType(x!.dtype),
       SIZE: size,
       RANK: axes.length,
-      FILL: String(Number.isInteger(fill) ? fill.toFixed(1) : Math.fround(fill)),
+      FILL: bitsOf(fillOf(attrs), x!.dtype),
       DIM: list((a) => a.dim),
       START: list((a) => a.start),
       STEP: list((a) => a.step),
@@ -310,7 +309,7 @@ export const pad = defineOp<PadAttrs>({
         x!,
         axes.map((a) => a.dim),
         axes,
-        Math.fround(attrs.value),
+        x!.dtype === "f32" ? Math.fround(attrs.value) : attrs.value,
       ),
     ];
   },
@@ -333,6 +332,12 @@ export const pad = defineOp<PadAttrs>({
     { inputs: [s.randn(0, 2)], attrs: { low: [2, 0], high: [1, 0], value: 7 } },
     { inputs: [s.randn(2, 3, 5, 7)], attrs: { low: [0, 0, 1, 1], high: [0, 0, 1, 1], value: 0 } },
     { inputs: [s.integers(-9, 9, [257], "i32")], attrs: { low: [3], high: [5], value: 2 } },
+    { inputs: [s.integers(-9, 9, [5], "i32")], attrs: { low: [1], high: [0], value: -2147483647 } },
+    {
+      inputs: [s.randn(3, 4)],
+      attrs: { low: [1, 0], high: [0, 2], value: Number.NEGATIVE_INFINITY },
+      gradient: false,
+    },
   ],
   errors: [
     { inputs: [type([3])], attrs: { low: [-1], high: [0], value: 0 }, message: /pad: amounts .* at least 0/ },

@@ -10,6 +10,7 @@ import { floatLiteral } from "./kernel.ts";
 import { defineOp } from "./op.ts";
 
 const signed: readonly DType[] = ["f32", "i32"];
+const NOT_FINITE = [[Number.NaN], [Number.POSITIVE_INFINITY], [Number.NEGATIVE_INFINITY]];
 
 export const neg = elementwiseOp({
   name: "neg",
@@ -19,6 +20,7 @@ export const neg = elementwiseOp({
   expression: ([x]) => `-${x}`,
   grad: ({ dy }, f) => [f.neg!(dy)],
   tolerance: exact,
+  points: NOT_FINITE,
 });
 
 export const exp = elementwiseOp({
@@ -29,6 +31,7 @@ export const exp = elementwiseOp({
   expression: ([x]) => `exp(${x})`,
   grad: ({ dy, outputs: [y] }, f) => [f.mul!(dy, y)],
   tolerance: ulps((x) => 3 + 2 * Math.abs(x!)),
+  points: NOT_FINITE,
 });
 
 export const log = elementwiseOp({
@@ -39,6 +42,7 @@ export const log = elementwiseOp({
   expression: ([x]) => `log(${x})`,
   grad: ({ dy, inputs: [x] }, f) => [f.div!(dy, x)],
   tolerance: within((y, x) => (x! >= 0.5 && x! <= 2 ? 2 ** -21 : 3 * ulp(y))),
+  points: [[Number.NaN], [Number.POSITIVE_INFINITY]],
 });
 
 /** √x: 1/inverseSqrt in the accuracy table, 2 + 2.5 ulp. */
@@ -50,6 +54,7 @@ export const sqrt = elementwiseOp({
   expression: ([x]) => `sqrt(${x})`,
   grad: ({ dy, outputs: [y] }, f) => [f.div!(f.mul!(dy, 0.5), y)],
   tolerance: ulps(5),
+  points: [[Number.NaN]],
 });
 
 /** |x|; the gradient at 0 is 0. */
@@ -61,19 +66,20 @@ export const abs = elementwiseOp({
   expression: ([x]) => `abs(${x})`,
   grad: ({ dy, inputs: [x] }, f) => [f.mul!(dy, f.sign!(x))],
   tolerance: exact,
-  points: [[0], [-1], [1]],
+  points: [[0], [-1], [1], ...NOT_FINITE],
 });
 
-/** −1, 0 or 1; its gradient is 0. */
+/** −1, 0 or 1 (NaN of NaN); its gradient is 0. */
 export const sign = elementwiseOp({
   name: "sign",
   arity: 1,
   dtypes: [signed],
   reference: Math.sign,
-  expression: ([x]) => `sign(${x})`,
+  functions: math,
+  expression: ([x], _, [type]) => (type!.dtype === "f32" ? `keep_nan(${x}, sign(${x}))` : `sign(${x})`),
   grad: () => [null],
   tolerance: exact,
-  points: [[0], [-1], [1]],
+  points: [[0], [-1], [1], ...NOT_FINITE],
 });
 
 export const square = elementwiseOp({
@@ -83,6 +89,7 @@ export const square = elementwiseOp({
   expression: ([x]) => `${x} * ${x}`,
   grad: ({ dy, inputs: [x] }, f) => [f.mul!(dy, f.mul!(2, x))],
   tolerance: ulps(1),
+  points: NOT_FINITE,
 });
 
 /** The error function; the polynomial is good to 1.5e-7, the bound adds exp's and the products' roundings. */
@@ -96,25 +103,48 @@ export const erf = elementwiseOp({
     f.mul!(dy, f.mul!(2 / Math.sqrt(Math.PI), f.exp!(f.neg!(f.square!(x))))),
   ],
   tolerance: within((y) => 1e-6 + ulp(y)),
-  points: [[0], [30], [-30]],
+  points: [[0], [30], [-30], ...NOT_FINITE],
 });
 
-/** Converts between f32, i32, u32 and bool; floats are truncated towards zero, bool is "not zero". */
+/** The range of integers that float32 holds too; see cast. */
+const INTEGER_RANGE: Partial<Record<DType, readonly [number, number]>> = {
+  i32: [-2147483648, 2147483520],
+  u32: [0, 4294967040],
+};
+
+function castElement(x: number, { dtype }: { dtype: DType }, from: DType): number {
+  if (dtype === "bool") return x !== 0 ? 1 : 0;
+  const range = INTEGER_RANGE[dtype];
+  // Between integers the array that stores the result wraps.
+  if (!range || from !== "f32") return x;
+  return Number.isNaN(x) ? 0 : Math.trunc(Math.min(Math.max(x, range[0]), range[1]));
+}
+
+/**
+ * Converts between f32, i32, u32 and bool; bool is "not zero", which NaN is. Floats are truncated towards zero; as in
+ * WGSL those out of range become the nearest integer that float32 holds too, and NaN becomes 0. Integers wrap.
+ */
 export const cast = elementwiseOp<{ dtype: DType }>({
   name: "cast",
   arity: 1,
   dtypes: [["f32", "i32", "u32", "bool"]],
-  domain: [[0, 100]],
+  domain: [[-100, 100]],
+  points: [[-0.5], [0.5], [-1.5], [1.9], [-2.999], [3e9], [-3e9], [1e20], [2147483520], ...NOT_FINITE],
   attrs: [{ dtype: "f32" }, { dtype: "i32" }, { dtype: "u32" }, { dtype: "bool" }],
   result: (_, attrs) => attrs.dtype,
   checkAttrs: ({ dtype }) => {
     if (!["f32", "i32", "u32", "bool"].includes(dtype))
       throw new ShapeError(`cast: cannot cast to ${dtype}; use f32, i32, u32 or bool.`);
   },
-  reference: (x, { dtype }) => (dtype === "bool" ? (x !== 0 ? 1 : 0) : dtype === "f32" ? x : Math.trunc(x)),
+  reference: castElement,
+  functions: math,
   expression: ([x], { dtype }, [from]) => {
+    if (from!.dtype === "f32" && INTEGER_RANGE[dtype])
+      return `select(${dtype}(${x}), ${dtype}(0), is_nan(${x}))`;
     if (dtype !== "bool") return `${dtype}(${x})`;
-    return `select(0u, 1u, ${x} != ${from!.dtype === "f32" ? "0.0" : from!.dtype === "i32" ? "0i" : "0u"})`;
+    // By the bits, because drivers disagree on NaN != 0.
+    if (from!.dtype === "f32") return `select(0u, 1u, (bitcast<u32>(${x}) & 0x7fffffffu) != 0u)`;
+    return `select(0u, 1u, ${x} != ${from!.dtype === "i32" ? "0i" : "0u"})`;
   },
   grad: ({ dy, inputs: [x] }) => [x!.dtype === "f32" && dy.dtype === "f32" ? dy : null],
   tolerance: exact,
@@ -130,9 +160,11 @@ export const cast = elementwiseOp<{ dtype: DType }>({
 /** A tensor filled with one number. */
 export const constant = defineOp<{ value: number; shape: readonly number[]; dtype: DType }>({
   name: "constant",
-  infer: (inputs, { shape, dtype }) => {
+  infer: (inputs, { value, shape, dtype }) => {
     if (inputs.length !== 0) throw new ShapeError(`constant: takes no inputs, got ${inputs.length}.`);
     if (dtype === "u8") throw new ShapeError("constant: u8 is for packed data; use f32, i32, u32 or bool.");
+    if (dtype !== "f32" && !Number.isFinite(value))
+      throw new ShapeError(`constant: ${value} is no ${dtype}; use f32 or a whole number.`);
     return [{ shape, dtype }];
   },
   reference: (_, { value, shape, dtype }) => {
@@ -153,12 +185,20 @@ export const constant = defineOp<{ value: number; shape: readonly number[]; dtyp
     { inputs: [], attrs: { value: -0.1, shape: [3, 7], dtype: "f32" } },
     { inputs: [], attrs: { value: -7, shape: [1024], dtype: "i32" } },
     { inputs: [], attrs: { value: 1, shape: [0], dtype: "bool" } },
+    { inputs: [], attrs: { value: Number.POSITIVE_INFINITY, shape: [5], dtype: "f32" } },
+    { inputs: [], attrs: { value: Number.NEGATIVE_INFINITY, shape: [1024], dtype: "f32" } },
+    { inputs: [], attrs: { value: Number.NaN, shape: [3], dtype: "f32" } },
   ],
   errors: [
     {
       inputs: [],
       attrs: { value: 1, shape: [2], dtype: "u8" },
       message: /constant: u8 is for packed data; use/,
+    },
+    {
+      inputs: [],
+      attrs: { value: Number.NEGATIVE_INFINITY, shape: [2], dtype: "i32" },
+      message: /constant: -Infinity is no i32; use/,
     },
   ],
 });
