@@ -1,7 +1,7 @@
 import type { TensorType } from "../core/shape.ts";
 import { sizeOf } from "../core/shape.ts";
 import { elementwiseDispatch } from "./elementwise-kernel.ts";
-import { type AdapterFacts, type Dispatch, floatLiteral } from "./kernel.ts";
+import { type AdapterFacts, bitsOf, type Dispatch } from "./kernel.ts";
 
 /** Copies `words` 32-bit words from one range of memory to another. */
 export function copyDispatch(words: number, facts: AdapterFacts): Dispatch {
@@ -15,12 +15,7 @@ export function copyDispatch(words: number, facts: AdapterFacts): Dispatch {
 /** Fills a tensor with one number (NaN and infinities included, by their bits). */
 export function fillDispatch(type: TensorType, value: number, facts: AdapterFacts): Dispatch {
   const words: TensorType = { shape: [sizeOf(type.shape)], dtype: "u32" };
-  const literal =
-    type.dtype !== "f32"
-      ? `${value >>> 0}u`
-      : Number.isFinite(value)
-        ? `bitcast<u32>(${floatLiteral(value)})`
-        : `${new Uint32Array(new Float32Array([value]).buffer)[0]}u`;
+  const literal = `${bitsOf(value, type.dtype)}u`;
   return elementwiseDispatch(
     { output: words, inputs: [], body: `  let result = ${literal};`, functions: [], label: "fill" },
     facts,

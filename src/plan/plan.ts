@@ -5,7 +5,7 @@ import { reachable } from "../graph/node.ts";
 import { checkProgram, type Program } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
-import type { Access, AdapterFacts, Dispatch, KernelVariant } from "../ops/kernel.ts";
+import { type Access, type AdapterFacts, bitsOf, type Dispatch, type KernelVariant } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
 import { withEpilogue, withPrologue } from "./inline.ts";
 import { assignBuffers, type Lifetime } from "./memory.ts";
@@ -219,7 +219,7 @@ class PlanBuilder {
       const type = node.outputs[0]!;
       const key = `${node.id}:0`;
       if (!isConstant(node) || this.fixed.has(key) || bytesOf(type) > LARGEST_FILL) continue;
-      const word = wordOf(node.attrs.value, type.dtype);
+      const word = bitsOf(node.attrs.value, type.dtype);
       const size = sizeOf(type.shape);
       let place = places.get(`${word} ${size}`);
       if (!place) {
@@ -485,11 +485,6 @@ class PlanBuilder {
 function memoryKey(memory: Memory): unknown {
   if (memory.kind === "arena") return memory.arena;
   return memory.kind === "feeds" ? "feeds" : `${memory.kind} ${memory.slot}`;
-}
-
-/** The bits of a number as the GPU stores it. */
-function wordOf(value: number, dtype: TensorType["dtype"]): number {
-  return dtype === "f32" ? new Uint32Array(Float32Array.of(value).buffer)[0]! : value >>> 0;
 }
 
 function packOffsets(node: GraphNode): readonly number[] {
