@@ -18,15 +18,18 @@ export const SEED: Kind = {
   accepts: (x) => isWhole(x) && x >= 0 && x < 2 ** 32,
 };
 
-/** Whether a value, of a file for instance, is a finite number of this kind. */
+/** Whether a value, of a file for instance, is a number of this kind, and finite on the device, in float32. */
 export const isOfKind = (value: unknown, kind: Kind): boolean =>
-  typeof value === "number" && Number.isFinite(value) && kind.accepts(value);
+  typeof value === "number" && Number.isFinite(Math.fround(value)) && kind.accepts(value);
 
 /** An option whose value is a number of a kind. */
 export function numeric(flags: string, description: string, kind: Kind, standard?: number): Option {
   const option = new Option(flags, description).argParser((text) => {
     const value = text.trim() === "" ? Number.NaN : Number(text);
-    if (!isOfKind(value, kind)) throw new OptionError(`${option.long} must be ${kind.text}, not "${text}".`);
+    if (!isOfKind(value, kind)) {
+      const limit = Number.isFinite(value) && kind.accepts(value) ? " that float32 can hold" : "";
+      throw new OptionError(`${option.long} must be ${kind.text}${limit}, not "${text}".`);
+    }
     return value;
   });
   return standard === undefined ? option : option.default(standard);

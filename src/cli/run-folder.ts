@@ -6,6 +6,9 @@ import { newestPath, removeCheckpoints } from "../train/node/checkpoint-files.ts
 import { fileReason, replaceFile } from "../train/node/files.ts";
 import { parseConfig, type TrainConfig } from "./train-config.ts";
 
+/** What a run writes into its folder; without a config.json of a run they are somebody else's. */
+const OURS = ["config.json", "metrics.jsonl", "checkpoints", "curves.svg"] as const;
+
 /** The files of one run: `config.json`, `metrics.jsonl`, `checkpoints/` and `curves.svg`. */
 export class RunFolder {
   readonly checkpoints: string;
@@ -28,15 +31,16 @@ export class RunFolder {
     const entry = await stat(this.path).catch(() => undefined);
     if (entry && !entry.isDirectory())
       throw new OptionError(`${this.path} is a file, not a folder; choose another place with --out.`);
+    const names = entry ? await readdir(this.path) : [];
+    const taken = OURS.find((name) => names.includes(name));
+    if (taken && !(await this.readConfig().catch(() => undefined)))
+      throw new OptionError(
+        `${join(this.path, taken)} is there and no run that it belongs to; move it away, or choose another folder with --out.`,
+      );
     const newest = await newestPath(this.checkpoints);
     if (newest && !overwrite)
       throw new OptionError(
         `${this.path} holds a run with checkpoints; go on with it by --resume ${this.path}, choose another folder with --out, or replace it by --overwrite.`,
-      );
-    const names = entry ? await readdir(this.path) : [];
-    if (names.includes("config.json") && !names.includes("metrics.jsonl"))
-      throw new OptionError(
-        `${this.configPath} is there and no run that it belongs to; move it away, or choose another folder with --out.`,
       );
   }
 
@@ -45,9 +49,9 @@ export class RunFolder {
     await this.writing(async () => {
       await mkdir(this.path, { recursive: true });
       await removeCheckpoints(this.checkpoints);
-      await writeFile(this.metricsPath, "");
     });
-    await this.writeConfig(config);
+    await this.writeConfig(config); // first, so that a folder left here is known as a run's
+    await this.writing(() => writeFile(this.metricsPath, ""));
   }
 
   async writeConfig(config: TrainConfig): Promise<void> {

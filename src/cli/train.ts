@@ -115,7 +115,7 @@ async function oldSettings(
   folder: RunFolder,
 ): Promise<TrainConfig> {
   const stored = await folder.readConfig();
-  const free: readonly string[] = [...CHANGEABLE, "resume", "plan", "json"];
+  const free: readonly string[] = [...CHANGEABLE, "resume", "plan", "profile", "tune", "json"];
   for (const key of given)
     if (!free.includes(key) && options[key as keyof TrainOptions] !== stored[key as keyof TrainConfig])
       throw new OptionError(

@@ -3,7 +3,7 @@ import { showShape } from "../core/shape.ts";
 import { f } from "../graph/functions.ts";
 import { type Padding, resolvePadding } from "../ops/conv.ts";
 import type { Value } from "../ops/op.ts";
-import { type Initializer, ones, torchDefault, zeros } from "./init.ts";
+import { type Initializer, normal, ones, torchDefault, zeros } from "./init.ts";
 import type { Module } from "./module.ts";
 
 type Pair = number | readonly [height: number, width: number];
@@ -205,11 +205,11 @@ export function dropout(p = 0.5): Module {
 }
 
 /** Rows of a trained table: i32 or u32 indices [...] → [..., features]; weight [count, features], N(0, 1) at first. */
-export function embedding(options: { count: number; features: number; init: Initializer }): Module {
+export function embedding(options: { count: number; features: number; init?: Initializer }): Module {
   positive("embedding", { count: options.count, features: options.features });
   const module: Module = {
     label: `embedding(${options.count} × ${options.features})`,
-    parameters: { weight: { shape: [options.count, options.features], init: options.init } },
+    parameters: { weight: { shape: [options.count, options.features], init: options.init ?? normal(1) } },
     forward: (x, context) => f.gather!(context.parameter(module, "weight"), x),
   };
   return module;

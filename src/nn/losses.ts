@@ -1,5 +1,4 @@
-import { OptionError, ShapeError } from "../core/errors.ts";
-import { sameShape, showShape } from "../core/shape.ts";
+import { OptionError } from "../core/errors.ts";
 import { f } from "../graph/functions.ts";
 import type { Value } from "../ops/op.ts";
 
@@ -34,11 +33,5 @@ export function crossEntropy(options: { labelSmoothing?: number } = {}): Loss {
 
 /** Mean squared error over all elements. */
 export function mse(): Loss {
-  return loss("mse", (output, target) => {
-    if (!sameShape(output.shape, target.shape))
-      throw new ShapeError(
-        `mse: output ${showShape(output.shape)} and target ${showShape(target.shape)} differ; make them equal.`,
-      );
-    return f.mean!(f.square!(f.sub!(output, target)));
-  });
+  return loss("mse", (output, target) => f.mse!(output, target));
 }

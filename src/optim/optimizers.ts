@@ -11,7 +11,10 @@ export interface Optimizer {
   readonly slots: readonly string[];
   /** The options it was made with, for the run's record. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** The row of hyperparameters for `step` (from 0) of `total`; see HYPER. */
+  /**
+   * The row of hyperparameters for `step` (from 0) of `total`; see HYPER.
+   * @throws OptionError when a schedule gives a learning rate that is negative or not finite.
+   */
   hyper(step: number, total: number): Float32Array<ArrayBuffer>;
   /** The learning rate at a step. */
   rate(step: number, total: number): number;
@@ -40,8 +43,8 @@ function check(name: string, options: Record<string, unknown>): void {
     if (value === undefined) continue;
     const list = Array.isArray(value) ? value : [value];
     for (const x of list)
-      if (typeof x === "number" && !(Number.isFinite(x) && x >= 0))
-        throw new OptionError(`${name}: ${key} is ${x}; use a finite number of at least 0.`);
+      if (typeof x === "number" && !(Number.isFinite(Math.fround(x)) && x >= 0))
+        throw new OptionError(`${name}: ${key} is ${x}; use a finite float32 number of at least 0.`);
   }
 }
 
@@ -58,7 +61,12 @@ function make(
     rate,
     hyper(step, total) {
       const row = new Float32Array(HYPER_SIZE);
-      row[HYPER.rate] = rate(step, total);
+      const lr = rate(step, total);
+      row[HYPER.rate] = lr;
+      if (!(Number.isFinite(row[HYPER.rate]) && row[HYPER.rate]! >= 0))
+        throw new OptionError(
+          `${base.name}: the learning rate at step ${step + 1} of ${total} is ${lr}; use a schedule of finite float32 numbers of at least 0.`,
+        );
       row[HYPER.decay] = options.weightDecay ?? 0;
       row[HYPER.maxNorm] = options.clipNorm ?? 0;
       for (const [key, value] of Object.entries(extra(step))) row[HYPER[key as keyof typeof HYPER]] = value;
@@ -96,4 +104,4 @@ export const adam = (options: AdamOptions): Optimizer => adamLike("adam", "adam"
 
 /** Adam with decoupled weight decay (0.01 by default), as torch.optim.AdamW. Loshchilov, Hutter, 2019. */
 export const adamW = (options: AdamOptions): Optimizer =>
-  adamLike("adamW", "adamW", { weightDecay: 0.01, ...options });
+  adamLike("adamW", "adamW", { ...options, weightDecay: options.weightDecay ?? 0.01 });

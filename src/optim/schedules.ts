@@ -28,8 +28,9 @@ export const linearDecay =
   };
 
 /**
- * Up to `peak` during the first `warmup` share of the steps and down to `peak / final` along cosines.
- * Smith, Topin, 2018; the defaults are PyTorch's OneCycleLR.
+ * From `peak / start` up to `peak` during the first `warmup` share of the steps and down to `peak / start / final`,
+ * along cosines. Smith, Topin, 2018; step for step PyTorch's OneCycleLR, whose defaults these are: `warmup` is its
+ * pct_start, `start` its div_factor and `final` its final_div_factor.
  */
 export function oneCycle(options: {
   peak: number;
@@ -42,10 +43,10 @@ export function oneCycle(options: {
     throw new OptionError(`oneCycle: warmup is ${warmup}; use a share of the steps from 0 to below 1.`);
   const ease = (from: number, to: number, t: number) => to + ((from - to) * (1 + Math.cos(Math.PI * t))) / 2;
   return (step, total) => {
-    const t = progress(step, total);
-    return t < warmup
-      ? ease(peak / start, peak, t / warmup)
-      : ease(peak, peak / final, (t - warmup) / (1 - warmup));
+    const top = warmup * total - 1;
+    return step < top
+      ? ease(peak / start, peak, step / top)
+      : ease(peak, peak / start / final, Math.min(1, (step - top) / (total - 1 - top)));
   };
 }
 

@@ -107,7 +107,7 @@ function match(
 
 /**
  * Writes a model file into a network: all of it or, on an error, nothing. Returns num_batches_tracked.
- * @throws CheckpointError when a tensor is missing, unknown or of another shape.
+ * @throws CheckpointError when a tensor is missing, unknown, of another shape or not finite.
  */
 export function restoreModel(state: ModelState, file: TensorFile, name: string): number {
   const counts = state.counting.map((path) =>
@@ -115,8 +115,15 @@ export function restoreModel(state: ModelState, file: TensorFile, name: string):
   );
   const wanted = [...state.parameterVariables, ...state.bufferVariables];
   match(file, wanted, new Set(counts), name);
-  for (const variable of wanted)
-    state.backend.write(variable, file.tensors.get(variable.name)!.data as Float32Array<ArrayBuffer>);
+  const dataOf = ({ name }: Variable) => file.tensors.get(name)!.data as Float32Array<ArrayBuffer>;
+  for (const variable of wanted) {
+    const at = dataOf(variable).findIndex((x) => !Number.isFinite(x));
+    if (at >= 0)
+      throw new CheckpointError(
+        `${name}: element ${at} of "${variable.name}" is ${dataOf(variable)[at]}; use a file whose numbers are finite.`,
+      );
+  }
+  for (const variable of wanted) state.backend.write(variable, dataOf(variable));
   const count = counts.length > 0 ? file.tensors.get(counts[0]!) : undefined;
   return count?.dtype === "I64" ? Number(count.data[0] ?? 0n) : 0;
 }

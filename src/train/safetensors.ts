@@ -16,7 +16,23 @@ export type StoredTensor =
 
 const BYTES: Readonly<Record<string, number>> = { F32: 4, I64: 8, F64: 8, BF16: 2, F16: 2, I32: 4 };
 
-/** Serialises tensors; wide dtypes come first, so that every tensor is aligned. */
+/** Metadata key of the CRC-32 of a file's header, without this key, and of its data. */
+const CHECKSUM = "crc32";
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
+  for (let bit = 0; bit < 8; bit++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
+  return n;
+});
+
+/** CRC-32 (ISO 3309, as in gzip) of a header and of what follows it, in hexadecimal. */
+function checksum(header: unknown, data: readonly Uint8Array[]): string {
+  let crc = ~0;
+  for (const bytes of [new TextEncoder().encode(JSON.stringify(header)), ...data])
+    for (let i = 0; i < bytes.length; i++) crc = CRC_TABLE[(crc ^ bytes[i]!) & 255]! ^ (crc >>> 8);
+  return (~crc >>> 0).toString(16).padStart(8, "0");
+}
+
+/** Serialises tensors, with a checksum; wide dtypes come first, so that every tensor is aligned. */
 export function encodeTensors(file: TensorFile): Uint8Array<ArrayBuffer> {
   const entries = [...file.tensors].sort(([, a], [, b]) => BYTES[b.dtype]! - BYTES[a.dtype]!);
   const header: Record<string, unknown> = { __metadata__: file.metadata };
@@ -25,6 +41,8 @@ export function encodeTensors(file: TensorFile): Uint8Array<ArrayBuffer> {
     header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
     offset += data.byteLength;
   }
+  const parts = entries.map(([, { data }]) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  header.__metadata__ = { ...file.metadata, [CHECKSUM]: checksum(header, parts) };
   let text = new TextEncoder().encode(JSON.stringify(header));
   const padded = Math.ceil(text.length / 8) * 8;
   if (padded > text.length) {
@@ -36,9 +54,9 @@ export function encodeTensors(file: TensorFile): Uint8Array<ArrayBuffer> {
   new DataView(bytes.buffer).setBigUint64(0, BigInt(padded), true);
   bytes.set(text, 8);
   let at = 8 + padded;
-  for (const [, { data }] of entries) {
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += data.byteLength;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
   }
   return bytes;
 }
@@ -65,9 +83,12 @@ export function decodeTensors(bytes: Uint8Array, name: string): TensorFile {
   const length = Number(view.getBigUint64(0, true));
   if (length > HEADER_LIMIT || 8 + length > bytes.length)
     throw damaged(`its header of ${length} bytes does not fit its ${bytes.length} bytes`);
-  const { metadata, entries } = readHeader(bytes.subarray(8, 8 + length), damaged);
+  const { header, metadata: stored, entries } = readHeader(bytes.subarray(8, 8 + length), damaged);
   const data = bytes.subarray(8 + length);
   checkLayout(entries, data.length, damaged);
+  const { [CHECKSUM]: sum, ...metadata } = stored;
+  if (sum !== undefined && sum !== checksum({ ...header, __metadata__: metadata }, [data]))
+    throw damaged("its checksum does not fit its data");
   const tensors = new Map<string, StoredTensor>();
   for (const { key, dtype, shape, from, to } of entries) {
     const width = BYTES[dtype];
@@ -90,7 +111,7 @@ const areSizes = (value: unknown): value is number[] =>
 function readHeader(
   bytes: Uint8Array,
   damaged: Damaged,
-): { metadata: Record<string, string>; entries: Entry[] } {
+): { header: Record<string, unknown>; metadata: Record<string, string>; entries: Entry[] } {
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -107,7 +128,7 @@ function readHeader(
       throw damaged(`its entry "${key}" has no dtype, shape and data_offsets`);
     return { key, dtype, shape, from: offsets[0]!, to: offsets[1]! };
   });
-  return { metadata: metadata as Record<string, string>, entries };
+  return { header, metadata: metadata as Record<string, string>, entries };
 }
 
 /** The format wants the tensors to follow each other without a gap, an overlap or a rest. */

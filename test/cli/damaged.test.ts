@@ -90,6 +90,25 @@ const cases: Case[] = [
     /model\.safetensors is not a whole safetensors file: .*; start a new run\.$/,
   ],
   ["an empty model", MODEL, (path) => truncateSync(path, 0), /it has 0 bytes/],
+  [
+    "one bit of a tensor",
+    OPTIMIZER,
+    (path) => {
+      const bytes = readFileSync(path);
+      bytes[bytes.length - 3]! ^= 4;
+      writeFileSync(path, bytes);
+    },
+    /optimizer\.safetensors is not a whole safetensors file: its checksum does not fit its data; start/,
+  ],
+  [
+    "a number that is not finite",
+    MODEL,
+    edit((tensors) => {
+      const data = new Float32Array(10).fill(Number.NaN);
+      tensors.set("1.bias", { dtype: "F32", shape: [10], data });
+    }),
+    /model\.safetensors: element 0 of "1\.bias" is NaN; use a file whose numbers are finite/,
+  ],
   ["a header that is no JSON", MODEL, header("{oops"), /its header is not JSON/],
   [
     "a header longer than the file",
@@ -187,6 +206,20 @@ test("--out where a file is in the way, or a config that is not ours", async () 
   expect(await out("file")).toBe("file is a file, not a folder; choose another place with --out.");
   expect(await out("file/below")).toMatch(/^Cannot write to file\/below \(not a directory\); .*--out\.$/);
   expect(await out("project")).toMatch(/^project\/config\.json is there and no run that it belongs to/);
+  for (const name of ["metrics.jsonl", "curves.svg"]) {
+    const folder = `with-${name}`;
+    mkdirSync(descent.path(folder));
+    writeFileSync(descent.path(folder, name), "mine");
+    expect(await out(folder)).toContain(`${folder}/${name} is there and no run that it belongs to; move it`);
+    expect(readFileSync(descent.path(folder, name), "utf8")).toBe("mine");
+  }
   expect(readFileSync(descent.path("file"), "utf8")).toBe("mine");
   expect(readFileSync(descent.path("project/config.json"), "utf8")).toBe("{}");
+});
+
+test("--out of a run that has no checkpoint yet starts it anew", async () => {
+  cpSync(descent.path("run"), descent.path("begun"), { recursive: true });
+  rmSync(descent.path("begun/checkpoints"), { recursive: true });
+  expect((await descent.train("begun", TINY)).code).toBe(0);
+  expect(descent.metrics("begun")).toHaveLength(3);
 });

@@ -39,6 +39,7 @@ describe("options", () => {
     ["train --lr -0.1", '--lr must be a number above 0, not "-0.1".'],
     ["train --lr 0", '--lr must be a number above 0, not "0".'],
     ["train --lr Infinity", '--lr must be a number above 0, not "Infinity".'],
+    ["train --lr 1e39", '--lr must be a number above 0 that float32 can hold, not "1e39".'],
     ["train --lr NaN", '--lr must be a number above 0, not "NaN".'],
     ["train --epochs 1.5", '--epochs must be a whole number of at least 1, not "1.5".'],
     ["train --batch-size 0", '--batch-size must be a whole number of at least 1, not "0".'],

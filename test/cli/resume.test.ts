@@ -160,6 +160,15 @@ describe("--resume", () => {
     }
   });
 
+  test("takes what concerns one start of the command", async () => {
+    const resume = ["train", "--json", "--resume", descent.path(await finished())];
+    for (const option of ["--profile", "--tune", "--no-tune"]) {
+      const { code, stdout } = await descent.run([...resume, option]);
+      expect(code).toBe(0);
+      expect(parseLines(stdout).at(-1)).toMatchObject({ done: true, steps: 12 });
+    }
+  });
+
   test("works from another working directory and keeps the backend", async () => {
     const path = descent.path(await finished());
     const { code, stderr } = await descent.run(["train", "--json", "--resume", path], { cwd: "/" });

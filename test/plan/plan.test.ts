@@ -132,7 +132,10 @@ test("gradients that are one tensor, and gradients whose kernels read one anothe
     expect(data.slice(64, 128)).toEqual((await executable.fetch("dc")).data);
     executable.dispose();
 
-    const only = await backend.compile({ name: "pack", outputs: { packed: f.pack!(da, dc, da, { offsets: [0, 64, 128], size: 192 }) } });
+    const only = await backend.compile({
+      name: "pack",
+      outputs: { packed: f.pack!(da, dc, da, { offsets: [0, 64, 128], size: 192 }) },
+    });
     only.run({ x: normals(), a: normals(), b: normals(), c: normals() });
     const again = (await only.fetch("packed")).data;
     expect(again.slice(0, 64)).toEqual(again.slice(128, 192));

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { CheckpointError, FileError, NonFiniteError } from "../../src/core/errors.ts";
 import { shapes } from "../../src/data/shapes.ts";
@@ -20,6 +20,17 @@ import { adam, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
 import type { Checkpoint } from "../../src/train/checkpoint.ts";
 import { newestCheckpoint, saveCheckpoint, savedSteps } from "../../src/train/node/checkpoint-files.ts";
 import { NodeTrainer } from "../../src/train/node/trainer.ts";
+
+/** Whether a new checkpoint can get its name. */
+const disk = vi.hoisted(() => ({ full: false }));
+vi.mock("node:fs/promises", async (original) => {
+  const files = await original<typeof import("node:fs/promises")>();
+  const rename = async (from: string, to: string) => {
+    if (disk.full && from.endsWith(".partial")) throw new Error("ENOSPC: no space left on device, rename");
+    return files.rename(from, to);
+  };
+  return { ...files, rename };
+});
 
 const DATA = shapes({ train: 24, test: 10 }).train;
 
@@ -116,11 +127,15 @@ describe("in memory", () => {
     await refuse(makeTrainer(), withMetadata(checkpoint, { descent: "0" }), /not written by this version/);
   });
 
-  test("a network that is not finite is not saved", async () => {
+  test("a network that is not finite is neither taken from a file nor saved", async () => {
     const trainer = makeTrainer();
     const { model } = await trainer.checkpoint();
     const bias = { dtype: "F32", shape: [4], data: Float32Array.of(0, 0, Number.NaN, 0) } as const;
-    trainer.initializeFrom({ ...model, tensors: new Map(model.tensors).set("0.bias", bias) }, "file");
+    const given = { ...model, tensors: new Map(model.tensors).set("0.bias", bias) };
+    expect(() => trainer.initializeFrom(given, "file")).toThrow(/^file: element 2 of "0\.bias" is NaN; use/);
+    expect((await trainer.checkpoint()).model).toEqual(model);
+    const { backend, parameterVariables } = trainer.state;
+    backend.write(parameterVariables.find(({ name }) => name === "0.bias")!, bias.data);
     await expect(trainer.checkpoint()).rejects.toThrow(NonFiniteError);
     await expect(trainer.checkpoint()).rejects.toThrow(/element 2 of 0\.bias is not finite/);
   });
@@ -147,6 +162,15 @@ describe("on disk", () => {
   test("the same step can be saved again", async () => {
     for (let i = 0; i < 2; i++) await saveCheckpoint(directory, 7, checkpoint);
     expect(readdirSync(directory)).toEqual(["step-000007"]);
+  });
+
+  test("the same step that cannot be saved again stays", async () => {
+    await saveCheckpoint(directory, 7, checkpoint);
+    disk.full = true;
+    await expect(saveCheckpoint(directory, 7, checkpoint)).rejects.toThrow(FileError);
+    disk.full = false;
+    expect(readdirSync(directory)).toEqual(["step-000007"]);
+    expect((await newestCheckpoint(directory)).checkpoint).toEqual(checkpoint);
   });
 
   test("what a killed process left is ignored, and removed by the next save", async () => {

@@ -143,6 +143,16 @@ describe("what is refused", () => {
     expect(message(whole)).toBe("");
   });
 
+  test("every byte of data that changed", () => {
+    const whole = encodeTensors(FILE);
+    const data = 8 + Number(new DataView(whole.buffer).getBigUint64(0, true));
+    for (let at = data; at < whole.length; at++) {
+      const bytes = whole.slice();
+      bytes[at]! ^= 1 << (at & 7);
+      expect(message(bytes)).toMatch(/its checksum does not fit its data; use another copy\.$/);
+    }
+  });
+
   test("whatever bytes change, there is a file or a sentence", () => {
     const whole = encodeTensors(FILE);
     const random = new Random(1);

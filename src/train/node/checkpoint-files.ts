@@ -50,10 +50,16 @@ export async function saveCheckpoint(
 /** Removes a checkpoint if it is there; it loses its name first, so that what has the name is always whole. */
 async function removeCheckpoint(directory: string, step: number, meanwhile?: () => Promise<void>) {
   const aside = join(directory, `.${folderOf(step)}.${process.pid}.removed`);
-  await rename(join(directory, folderOf(step)), aside).catch((error: NodeJS.ErrnoException) => {
+  const target = join(directory, folderOf(step));
+  await rename(target, aside).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "ENOENT") throw error;
   });
-  await meanwhile?.();
+  try {
+    await meanwhile?.();
+  } catch (error) {
+    await rename(aside, target).catch(() => {}); // there may have been none
+    throw error;
+  }
   await rm(aside, { recursive: true, force: true });
 }
 
