@@ -44,7 +44,9 @@ function check(name: string, options: Record<string, unknown>): void {
     const list = Array.isArray(value) ? value : [value];
     for (const x of list)
       if (typeof x === "number" && !(Number.isFinite(Math.fround(x)) && x >= 0))
-        throw new OptionError(`${name}: ${key} is ${x}; use a finite float32 number of at least 0.`);
+        throw new OptionError(
+          `${name}: ${key} is ${x}; use a finite number of at least 0 that float32 can hold.`,
+        );
   }
 }
 

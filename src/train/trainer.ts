@@ -6,81 +6,17 @@ import { type Normalization, type ResidentData, residentImages } from "../data/r
 import { standalone } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
 import type { Loss } from "../nn/losses.ts";
-import type { Module } from "../nn/module.ts";
 import type { Variable } from "../ops/op.ts";
-import type { Optimizer } from "../optim/optimizers.ts";
-import type { Plan, PlanOptions } from "../plan/plan.ts";
+import type { PlanOptions } from "../plan/plan.ts";
 import { type Checkpoint, restoreCheckpoint, restoreModel, takeCheckpoint } from "./checkpoint.ts";
 import { findNonFinite } from "./diagnose.ts";
-import { Profiling, type Timeline } from "./profile.ts";
+import type { EpochMetrics, Evaluation, FitOptions, TrainerOptions, TrainingData } from "./options.ts";
+import { Profiling } from "./profile.ts";
 import type { TensorFile } from "./safetensors.ts";
 import { ModelState } from "./state.ts";
 import { evaluationProgram, RING_ROWS, type StepParts, trainingProgram } from "./step.ts";
 
-export interface TrainerOptions {
-  readonly device: Backend;
-  readonly model: Module;
-  readonly loss: Loss;
-  readonly optimizer: Optimizer;
-  /** Decides initial parameters, shuffles and dropout. */
-  readonly seed?: number;
-  /** Kernel fusion and choices; the same choices give the same bits. */
-  readonly plan?: PlanOptions;
-  /** How images are normalised; by default with the mean and deviation of the training set's channels. */
-  readonly normalization?: Normalization;
-}
-
-/** Images, which the trainer uploads once, or data that is on the device already. */
-export type TrainingData = ImageDataset | ResidentData;
-
-export interface FitOptions {
-  readonly epochs: number;
-  readonly batchSize: number;
-  readonly validation?: TrainingData;
-  /** Goes through the data in a new order each epoch; true by default. */
-  readonly shuffle?: boolean;
-  /** Called with every finished step, some steps late: metrics are read in groups. */
-  readonly onStep?: (step: StepMetrics) => void;
-  /** Called while validation runs, first with 0 done. */
-  readonly onValidation?: (done: number, total: number) => void;
-  /** Times some steps dispatch by dispatch, which changes nothing but the time they take. */
-  readonly profile?: ProfileOptions;
-  /** Stops after the step in flight; what is trained so far stays. */
-  readonly signal?: AbortSignal;
-}
-
-export interface ProfileOptions {
-  /** How many steps to time. */
-  readonly steps: number;
-  readonly onProfile: (plan: Plan, timelines: readonly Timeline[]) => void;
-}
-
-export interface StepMetrics {
-  /** Steps done, counted from 1 over all epochs. */
-  readonly step: number;
-  readonly epoch: number;
-  readonly loss: number;
-  /** Share of the batch that was predicted right. */
-  readonly accuracy: number;
-  readonly gradientNorm: number;
-  readonly learningRate: number;
-  readonly imagesPerSecond: number;
-}
-
-export interface EpochMetrics {
-  readonly step: number;
-  readonly epoch: number;
-  /** Means over the images of the epoch, each measured as it was trained on. */
-  readonly loss: number;
-  readonly accuracy: number;
-  readonly imagesPerSecond: number;
-  readonly validation?: Evaluation;
-}
-
-export interface Evaluation {
-  readonly loss: number;
-  readonly accuracy: number;
-}
+export type * from "./options.ts";
 
 /** The host reads metrics about this often, in milliseconds; between readings nothing waits for the GPU. */
 const READ_INTERVAL = 250;

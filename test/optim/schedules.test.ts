@@ -52,7 +52,9 @@ describe("the row of hyperparameters", () => {
   });
 
   test("options beyond float32 are refused", () => {
-    expect(() => sgd({ lr: 1e39 })).toThrow(/^sgd: lr is 1e\+39; use a finite float32 number/);
+    expect(() => sgd({ lr: 1e39 })).toThrow(
+      /^sgd: lr is 1e\+39; use a finite number of at least 0 that float32/,
+    );
   });
 
   test("AdamW decays by 0.01 unless told otherwise", () => {
