@@ -21,7 +21,8 @@ test("tune, train, --no-tune, --resume", async () => {
   expect(first.code).toBe(0);
   const [{ kernels, store }] = parseLines(first.stdout);
   expect(store).toBe(descent.path("cache", "tuning.json"));
-  expect(kernels.length).toBeGreaterThan(2);
+  // The product of the linear layer, forwards and for its weight; the first layer needs no gradient in its input.
+  expect(kernels.length).toBeGreaterThanOrEqual(2);
   for (const { choice, candidates } of kernels) {
     expect(candidates.find((c: { name: string }) => c.name === choice).milliseconds).toBeGreaterThan(0);
     for (const { note } of candidates) expect(note ?? "").not.toMatch(/wrong|does not run/);
