@@ -18,7 +18,7 @@ const stages = [
   { title: "Operations, gradients and training", command: [...run, ...vitest("node")] },
   { title: "Browser", command: vitest("browser", "page") },
   { title: "Build", command: ["npm", "run", "--silent", "build"] },
-  { title: "Package", command: vitest("package") },
+  { title: "Package", command: [...run, ...vitest("package")] },
 ];
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
