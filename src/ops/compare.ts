@@ -12,9 +12,16 @@ const points = [
   [0, 1],
   [1, 0],
   [0, 0],
+  [Number.NaN, 1],
+  [1, Number.NaN],
+  [Number.NaN, Number.NaN],
+  [Number.POSITIVE_INFINITY, 1],
+  [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY],
 ];
 
-function comparison(name: string, operator: string, holds: (a: number, b: number) => boolean) {
+type Condition = (a: string, b: string) => string;
+
+function comparison(name: string, condition: Condition, holds: (a: number, b: number) => boolean) {
   return elementwiseOp({
     name,
     arity: 2,
@@ -23,17 +30,42 @@ function comparison(name: string, operator: string, holds: (a: number, b: number
     domain,
     points,
     reference: (a, b) => (holds(a, b) ? 1 : 0),
-    expression: ([a, b]) => `select(0u, 1u, ${a} ${operator} ${b})`,
+    expression: ([a, b]) => `select(0u, 1u, ${condition(a!, b!)})`,
     tolerance: exact,
   });
 }
 
-export const equal = comparison("equal", "==", (a, b) => a === b);
-export const notEqual = comparison("notEqual", "!=", (a, b) => a !== b);
-export const less = comparison("less", "<", (a, b) => a < b);
-export const lessEqual = comparison("lessEqual", "<=", (a, b) => a <= b);
-export const greater = comparison("greater", ">", (a, b) => a > b);
-export const greaterEqual = comparison("greaterEqual", ">=", (a, b) => a >= b);
+export const equal = comparison(
+  "equal",
+  (a, b) => `${a} == ${b}`,
+  (a, b) => a === b,
+);
+// Some drivers say that NaN != NaN is false; that NaN == NaN is false they all know.
+export const notEqual = comparison(
+  "notEqual",
+  (a, b) => `!(${a} == ${b})`,
+  (a, b) => a !== b,
+);
+export const less = comparison(
+  "less",
+  (a, b) => `${a} < ${b}`,
+  (a, b) => a < b,
+);
+export const lessEqual = comparison(
+  "lessEqual",
+  (a, b) => `${a} <= ${b}`,
+  (a, b) => a <= b,
+);
+export const greater = comparison(
+  "greater",
+  (a, b) => `${a} > ${b}`,
+  (a, b) => a > b,
+);
+export const greaterEqual = comparison(
+  "greaterEqual",
+  (a, b) => `${a} >= ${b}`,
+  (a, b) => a >= b,
+);
 
 const bools: readonly (readonly DType[])[] = [["bool"], ["bool"]];
 
