@@ -42,6 +42,7 @@ const ROWS = 2u;
 const PIXELS = 4u;
 const SPAN = 6u;
 const SLIDE = false;
+const SLOTS_X = 1u;
 const FILTERS = 24u; // registers that hold one row of the kernel for CHANNELS channels
 
 const CHANNEL_TILES = (TARGETS + CHANNELS - 1u) / CHANNELS;
@@ -62,6 +63,7 @@ fn convolve(tile: u32, place: u32, lane: u32) {
   var total: array<f32, CHANNELS * ROWS * PIXELS>;
   for (var s = 0u; s < SOURCES; s++) {
     let plane = ((n * GROUPS + group) * SOURCES + s) * u32(HEIGHT * WIDTH);
+    enter_x(group * SOURCES + s, 0u);
     let weights = i32(group * GROUP_STEP + s * SOURCE_STEP) + FIRST_TAP;
     var stretches: array<array<f32, SPAN>, ROWS>;
     if (SLIDE) {

@@ -33,6 +33,7 @@ const SLIDE = false;
 const SHARES = 1u; // of the strips: workgroups, or threads, that work on the same channels
 const WALKS = 1u; // strips that a lane walks down
 
+const SLOTS_X = INS;
 const TAPS = 1u; // KERNEL_HEIGHT × KERNEL_WIDTH
 const IN_TILES = (INPUTS + INS - 1u) / INS;
 const OUT_TILES = (OUTPUTS + OUTS - 1u) / OUTS;
@@ -47,6 +48,9 @@ fn accumulate(tile: u32, slab: u32, first: u32, step: u32) {
   let c = tile % IN_TILES * INS;
   let o = tile / IN_TILES % OUT_TILES * OUTS;
   let group = tile / (IN_TILES * OUT_TILES);
+  for (var b = 0u; b < INS; b++) { // unroll
+    enter_x(group * INPUTS + min(c + b, INPUTS - 1u), b);
+  }
   var total: array<f32, OUTS * INS * TAPS>;
   for (var walk = 0u; walk < WALKS; walk++) {
     let strip = first + walk * step;
@@ -59,6 +63,7 @@ fn accumulate(tile: u32, slab: u32, first: u32, step: u32) {
     if (SLIDE) {
       for (var b = 0u; b < INS; b++) { // unroll
         let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
+        slot_x = b;
         for (var kh = 1u; kh < KERNEL_HEIGHT; kh++) { // unroll
           stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, select(-1, i32(kh) - 1 - PAD_Y, real), j);
         }
@@ -68,6 +73,7 @@ fn accumulate(tile: u32, slab: u32, first: u32, step: u32) {
       let top = i32(i) * STRIDE_Y - PAD_Y;
       for (var b = 0u; b < INS; b++) { // unroll
         let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
+        slot_x = b;
         for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) { // unroll
           if (SLIDE && kh + 1u < KERNEL_HEIGHT) {
             stretches[b * KERNEL_HEIGHT + kh] = stretches[b * KERNEL_HEIGHT + min(kh + 1u, KERNEL_HEIGHT - 1u)];

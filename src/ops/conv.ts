@@ -103,6 +103,7 @@ export const conv2d = defineOp<Conv2dAttrs>({
   ],
   implementation: {
     kind: "kernel",
+    reloads: [0],
     stores: true,
     kernel: ({ inputs, attrs, facts }) => {
       const g = forwardGeometry(inputs, attrs);
@@ -159,6 +160,7 @@ export const conv2dInputGrad = defineOp<InputGradAttrs>({
   ],
   implementation: {
     kind: "kernel",
+    reloads: [0],
     stores: true,
     kernel: ({ inputs, attrs, facts }) => {
       const g = inputGradGeometry(inputs, attrs);
@@ -197,6 +199,7 @@ export const conv2dWeightGrad = defineOp<WeightGradAttrs>({
   ],
   implementation: {
     kind: "kernel",
+    reloads: [0],
     kernel: ({ inputs, attrs, facts }) => weightGradVariants(weightGradGeometry(inputs, attrs), facts),
   },
   tolerance: accumulated(([, dy]) => dy!.data.length / Math.max(1, dy!.shape[1]!)),

@@ -26,9 +26,12 @@ export interface AdapterFacts {
 
 export type Access = "read" | "read_write";
 
-/** A tensor that a dispatch binds: an input, an output, or a scratch buffer of the kernel's own. */
+/**
+ * A tensor that a dispatch binds: an input, an output, a scratch buffer of the kernel's own, or what a chain that the
+ * planner put into the kernel reads.
+ */
 export interface Binding {
-  readonly kind: "input" | "output" | "scratch";
+  readonly kind: "input" | "output" | "scratch" | "appended";
   readonly index: number;
   readonly access: Access;
 }

@@ -86,8 +86,12 @@ export type Implementation<A> =
   | {
       readonly kind: "kernel";
       readonly kernel: Kernel<A>;
-      /** Inputs that every variant reads only as `name[i]`, i counted in elements or vectors of that input alone. */
+      /**
+       * Inputs that every variant reads only as `name[i]`, i counted in elements or vectors of that input alone: about
+       * once each (`loads`), or several times each (`reloads`), so that only cheap chains are evaluated there.
+       */
       readonly loads?: readonly number[];
+      readonly reloads?: readonly number[];
       /** Every variant stores the finished result, once, as `name[i] = value;` and never reads it back. */
       readonly stores?: boolean;
     }

@@ -109,6 +109,7 @@ export const maxPool2d = defineOp<PoolAttrs>({
   ],
   implementation: {
     kind: "kernel",
+    loads: [0],
     kernel: ({ inputs: [x], outputs: [out], attrs, facts }) => {
       const count = sizeOf(out!.shape);
       const rest = {

@@ -7,10 +7,10 @@ import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
 import { type Access, type AdapterFacts, bitsOf, type Dispatch, type KernelVariant } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
+import { divide } from "./divide.ts";
 import { withEpilogue, withPrologue } from "./inline.ts";
 import { assignBuffers, type Lifetime } from "./memory.ts";
 import {
-  divide,
   isConstant,
   type Prologue,
   programRoots,
@@ -362,7 +362,9 @@ class PlanBuilder {
       const ranges = dispatch.bindings.map((binding) => {
         if (binding.kind === "scratch") return scratch[binding.index]!;
         if (binding.kind === "output") return this.locate(outputs[binding.index]!);
-        return this.locate(unit.prologues?.get(binding.index)?.inputs[0] ?? node.inputs[binding.index]!);
+        // What a prologue computes is nowhere; the prologue binds one of its own inputs instead.
+        const chain = unit.prologues?.get(binding.index);
+        return this.locate(chain ? chain.inputs[0]! : node.inputs[binding.index]!);
       });
       this.push(...this.inline(unit, dispatch, ranges));
     }
@@ -374,16 +376,26 @@ class PlanBuilder {
     const all = [...ranges];
     const add = (inlined: ReturnType<typeof withPrologue>, chain: Prologue, kernel: string) => {
       if (!inlined) return;
-      all.push(...inlined.appended.map((i) => this.locate(chain.inputs[i]!)));
+      const { source, appended, taken } = inlined;
+      if (taken) all[taken.binding] = this.locate(chain.inputs[taken.input]!);
+      all.push(...appended.map((i) => this.locate(chain.inputs[i]!)));
       const bindings = [
         ...result.bindings,
-        ...inlined.appended.map((index) => ({ kind: "input", index, access: "read" }) as const),
+        ...appended.map((index) => ({ kind: "appended", index, access: "read" }) as const),
       ];
-      result = { ...result, kernel, source: inlined.source, bindings };
+      result = { ...result, kernel, source, bindings };
     };
     for (const [index, chain] of unit.prologues ?? [])
       add(
-        withPrologue(result, index, chain.expression),
+        withPrologue(result, index, chain.expression, (i) => {
+          const base = valueKey(resolveView(chain.inputs[i]!));
+          return result.bindings.findIndex(
+            (b) =>
+              b.kind === "input" &&
+              !unit.prologues!.has(b.index) &&
+              valueKey(resolveView(unit.node.inputs[b.index]!)) === base,
+          );
+        }),
         chain,
         `${result.kernel}(${chain.expression.label})`,
       );

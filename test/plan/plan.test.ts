@@ -200,7 +200,7 @@ test("a plan prints its dispatches, kernels, shapes, buffers and peak bytes", as
   const x = feed("x", [4, 8]);
   const executable = await backend.compile({
     name: "small",
-    outputs: { y: f.sum!(f.add!(f.exp!(x), feed("b", [8])), { axes: [1] }) },
+    outputs: { y: f.softmax!(f.add!(f.exp!(x), feed("b", [8])), { axis: 1 }) },
   });
   const text = printPlan(executable.plan);
   expect(text).toMatch(/^small: 2 dispatches, peak [\d.]+ MB \(temporaries/);
