@@ -109,7 +109,9 @@ export function statisticsScale(x: NDArray, eps: number): [Float64Array, Float64
   const { variance } = statisticsOf(x);
   const magnitude = statisticsOf({ ...x, data: x.data.map(Math.abs) }).mean;
   const scale = variance.map((v, c) => v + Math.sqrt(v) * magnitude[c]!);
-  const stretch = inverseOf(variance, eps).map((inverse, c) => inverse * (1 + (scale[c]! * inverse ** 2) / 2));
+  const stretch = inverseOf(variance, eps).map(
+    (inverse, c) => inverse * (1 + (scale[c]! * inverse ** 2) / 2),
+  );
   return [magnitude, scale, stretch];
 }
 

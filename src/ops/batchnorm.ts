@@ -23,14 +23,7 @@ import {
   statisticsOf,
   statisticsScale,
 } from "./batchnorm-reference.ts";
-import {
-  type AdapterFacts,
-  type Dispatch,
-  input,
-  output,
-  scratch,
-  specialize,
-} from "./kernel.ts";
+import { type AdapterFacts, type Dispatch, input, output, scratch, specialize } from "./kernel.ts";
 import { defineOp } from "./op.ts";
 import {
   type Reduction,
@@ -221,6 +214,7 @@ export const batchNormGrad = defineOp({
   implementation: {
     kind: "kernel",
     loads: [4],
+    overwrites: 4,
     kernel: ({ inputs: [x], facts }) => {
       const layout = layoutOf("", x!);
       const { channels, count } = layout;

@@ -97,10 +97,11 @@ export const conv2d = defineOp<Conv2dAttrs>({
     const g = forwardGeometry([x!, w!], attrs);
     return [{ ...f32(outputShape(g)), data: convReference(g, x!, w!) }];
   },
-  grad: ({ dy, inputs: [x, w], attrs }, f) => [
-    f.conv2dInputGrad!(dy, w, { ...attrs, inputShape: x!.shape }),
-    f.conv2dWeightGrad!(x, dy, { ...attrs, weightShape: w!.shape }),
-  ],
+  grad: ({ dy, inputs: [x, w], attrs }, f) => {
+    // First, because x may not be needed after it.
+    const dw = f.conv2dWeightGrad!(x, dy, { ...attrs, weightShape: w!.shape });
+    return [f.conv2dInputGrad!(dy, w, { ...attrs, inputShape: x!.shape }), dw];
+  },
   implementation: {
     kind: "kernel",
     reloads: [0],

@@ -92,6 +92,8 @@ export type Implementation<A> =
        */
       readonly loads?: readonly number[];
       readonly reloads?: readonly number[];
+      /** An input that output 0 may take the place of: who stores an element is who read it, and nobody else does then. */
+      readonly overwrites?: number;
       /** Every variant stores the finished result, once, as `name[i] = value;` and never reads it back. */
       readonly stores?: boolean;
     }

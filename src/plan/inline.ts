@@ -108,7 +108,9 @@ function operand(
   if (enters && (channels || shape.every((d) => d === 1))) {
     const slots = enters === "slots";
     return {
-      declarations: [`var<private> ${v}: ${slots ? `array<${scalar}, SLOTS_${name.toUpperCase()}>` : scalar};`],
+      declarations: [
+        `var<private> ${v}: ${slots ? `array<${scalar}, SLOTS_${name.toUpperCase()}>` : scalar};`,
+      ],
       loads: [],
       enters: [`  ${v}${slots ? "[slot]" : ""} = ${array}[${channels && shape[1]! > 1 ? "channel" : "0u"}];`],
       value: () => (slots ? `${v}[slot_${name}]` : v),
@@ -183,7 +185,11 @@ export function withPrologue(
     `  return ${type}(${calls.join(", ")});`,
     "}",
   ].join("\n");
-  const enter = [`fn enter_${name}(channel: u32${entered?.[1] ?? ""}) {`, ...operands.flatMap((x) => x.enters), "}"].join("\n");
+  const enter = [
+    `fn enter_${name}(channel: u32${entered?.[1] ?? ""}) {`,
+    ...operands.flatMap((x) => x.enters),
+    "}",
+  ].join("\n");
   const rewritten = rewriteAccesses(
     source.replace(hook, "@enter@").replace(whole, "@load@"),
     name,
@@ -229,6 +235,25 @@ export function withEpilogue(dispatch: Dispatch, hole: number, chain: FusedExpre
   ].join("\n");
   const rewritten = rewriteStores(source.replace(whole, "@@"), name);
   return { source: rewritten.replace("@@", () => code), appended };
+}
+
+/**
+ * Lets a dispatch store output 0 over the input at `binding`, each element after it was read: the input's binding goes,
+ * and the shader reads the output instead.
+ */
+export function overwriting(dispatch: Dispatch, binding: number): Dispatch {
+  const source = withoutComments(dispatch.source);
+  const from = declarationOf(source, binding, "read");
+  const at = dispatch.bindings.findIndex((b) => b.kind === "output" && b.index === 0);
+  const to = declarationOf(source, at, "read_write");
+  if (!from || from.element !== to?.element)
+    throw new Error(`${dispatch.kernel} cannot store its result over binding ${binding}.`);
+  const merged = source.replace(from.whole, "").replace(new RegExp(`\\b${from.name}\\[`, "g"), `${to.name}[`);
+  return {
+    ...dispatch,
+    source: merged.replace(/@binding\((\d+)\)/g, (text, k) => (k > binding ? `@binding(${k - 1})` : text)),
+    bindings: dispatch.bindings.filter((_, i) => i !== binding),
+  };
 }
 
 /** How many places of a dispatch's text store its result. */

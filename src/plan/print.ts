@@ -1,5 +1,6 @@
 import { showShape } from "../core/shape.ts";
-import type { Plan, PlanStep, Range } from "./plan.ts";
+import type { Range } from "./placement.ts";
+import type { Plan, PlanStep } from "./plan.ts";
 
 /** Bytes of GPU memory a plan's buffers take: temporaries, outputs, feeds, and the arenas it binds. */
 export function planBytes(plan: Plan): {
