@@ -22,10 +22,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var i = first; i < first + SLABS; i++) {
     sums += partial[i];
   }
-  let scale = gamma[channel] * inverse[channel];
   let product = sums.y * inverse[channel];
   dgamma[channel] = product;
   dbeta[channel] = sums.x;
   coefficients[channel] =
-    vec4f(scale, mean[channel], -scale * inverse[channel] * product / COUNT, -scale * sums.x / COUNT);
+    coefficients_of(sums.x, product, COUNT, gamma[channel], mean[channel], inverse[channel]);
 }

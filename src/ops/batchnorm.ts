@@ -1,8 +1,11 @@
 import gradSource from "../../shaders/batchnorm-grad.wgsl?raw";
 import gradMergeSource from "../../shaders/batchnorm-grad-merge.wgsl?raw";
+import gradStoreSource from "../../shaders/batchnorm-grad-store.wgsl?raw";
 import gradSumsSource from "../../shaders/batchnorm-grad-sums.wgsl?raw";
 import mergeSource from "../../shaders/batchnorm-merge.wgsl?raw";
 import statisticsSource from "../../shaders/batchnorm-statistics.wgsl?raw";
+import statisticsStoreSource from "../../shaders/batchnorm-statistics-store.wgsl?raw";
+import gradFunctions from "../../shaders/functions/batchnorm-grad.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
@@ -67,13 +70,25 @@ function sharings(x: TensorType, facts: AdapterFacts): Sharing[] {
       "}",
     ].join("\n"),
   };
-  const make = (name: Sharing["name"], least: number) =>
-    share(name, reduction, Math.min(MOST_SLABS, slabsFor(name, reduction, facts, least)), facts);
-  const threads = make("threads", 16);
+  const make = (name: Sharing["name"], slabs: number) =>
+    share(name, reduction, Math.min(MOST_SLABS, slabs), facts);
+  const threads = make("threads", slabsFor("threads", reduction, facts, 16));
   if (!suitsWorkgroups(reduction, facts)) return [threads];
-  const workgroup = make("workgroup", 2048);
-  return facts.software ? [threads, workgroup] : [workgroup, threads];
+  const workgroup = make("workgroup", slabsFor("workgroup", reduction, facts, 2048));
+  const whole = make("workgroup", 1);
+  const shared = workgroup.slabs > 1 ? [workgroup] : [];
+  // A few channels keep a processor's cores busy, and one dispatch is better than two.
+  const few = facts.software && layout.channels < 8;
+  return facts.software && !few
+    ? [whole, threads, ...shared]
+    : few
+      ? [threads, ...shared, whole]
+      : [...shared, whole, threads];
 }
+
+/** A workgroup that sees a whole channel finishes it: no second pass. */
+const isWhole = ({ name, slabs }: Sharing) => name === "workgroup" && slabs === 1;
+const nameOf = (sharing: Sharing) => (isWhole(sharing) ? "whole" : sharing.name);
 
 const DIVISORS = Array.from({ length: 15 }, (_, i) => i + 2);
 
@@ -112,26 +127,40 @@ export const batchNormStatistics = defineOp<BatchNormAttrs>({
     kernel: ({ inputs: [x], attrs: { eps }, facts }) => {
       const { channels } = layoutOf("", x!);
       const width = widthOf(layoutOf("", x!));
-      return sharings(x!, facts).map(({ name, slabs, workgroups, source }) => ({
-        name,
-        scratch: [16 * slabs * channels],
-        dispatches: [
-          {
-            kernel: `batchNorm/statistics-${name}`,
-            source: source(statisticsSource, { WIDTH: width }),
-            bindings: [scratch(0), input(0)],
+      return sharings(x!, facts).map((sharing) => {
+        const { name, slabs, workgroups, source } = sharing;
+        const bytes = 4 * sizeOf(x!.shape);
+        if (isWhole(sharing)) {
+          const dispatch: Dispatch = {
+            kernel: "batchNorm/statistics",
+            source: source([statisticsSource, statisticsStoreSource].join("\n"), { WIDTH: width, EPS: eps }),
+            bindings: [output(0), input(0), output(1), output(2)],
             workgroups,
-            bytes: 4 * sizeOf(x!.shape) + 16 * slabs * channels,
-          },
-          {
-            kernel: "batchNorm/merge",
-            source: specialize(mergeSource, { CHANNELS: channels, SLABS: slabs, EPS: eps }),
-            bindings: [scratch(0, "read"), output(0), output(1), output(2)],
-            workgroups: threadsGrid(channels, facts),
-            bytes: (16 * slabs + 12) * channels,
-          },
-        ],
-      }));
+            bytes,
+          };
+          return { name: nameOf(sharing), dispatches: [dispatch] };
+        }
+        return {
+          name,
+          scratch: [16 * slabs * channels],
+          dispatches: [
+            {
+              kernel: `batchNorm/statistics-${name}`,
+              source: source(statisticsSource, { WIDTH: width }),
+              bindings: [scratch(0), input(0)],
+              workgroups,
+              bytes: bytes + 16 * slabs * channels,
+            },
+            {
+              kernel: "batchNorm/merge",
+              source: specialize(mergeSource, { CHANNELS: channels, SLABS: slabs, EPS: eps }),
+              bindings: [scratch(0, "read"), output(0), output(1), output(2)],
+              workgroups: threadsGrid(channels, facts),
+              bytes: (16 * slabs + 12) * channels,
+            },
+          ],
+        };
+      });
     },
   },
   tolerance: accumulated(([x]) => layoutOf("", x!).count, {
@@ -227,31 +256,48 @@ export const batchNormGrad = defineOp({
       const last: Dispatch = {
         kernel: "batchNormGrad/input",
         source: specialize(gradSource, { Vector: width === 4 ? "vec4<f32>" : "f32", ...constants }),
-        bindings: [input(0), input(4), scratch(1, "read"), output(0)],
+        bindings: [input(0), input(4), scratch(0, "read"), output(0)],
         workgroups: threadsGrid(constants.TOTAL, facts),
         bytes: 12 * size,
       };
-      return sharings(x!, facts).map(({ name, slabs, workgroups, source }) => ({
-        name,
-        scratch: [16 * slabs * channels, 16 * channels],
-        dispatches: [
-          {
-            kernel: `batchNormGrad/sums-${name}`,
-            source: source(gradSumsSource),
-            bindings: [scratch(0), input(0), input(4), input(2)],
+      return sharings(x!, facts).map((sharing) => {
+        const { name, slabs, workgroups, source } = sharing;
+        if (isWhole(sharing)) {
+          const text = [gradSumsSource, gradStoreSource].join("\n");
+          const sums: Dispatch = {
+            kernel: "batchNormGrad/sums",
+            source: [source(text, { ELEMENTS: count }), gradFunctions].join("\n"),
+            bindings: [scratch(0), input(0), input(4), input(2), input(1), input(3), output(1), output(2)],
             workgroups,
-            bytes: 8 * size + 16 * slabs * channels,
-          },
-          {
-            kernel: "batchNormGrad/merge",
-            source: specialize(gradMergeSource, { CHANNELS: channels, SLABS: slabs, COUNT: count }),
-            bindings: [scratch(0, "read"), input(1), input(2), input(3), scratch(1), output(1), output(2)],
-            workgroups: threadsGrid(channels, facts),
-            bytes: (16 * slabs + 36) * channels,
-          },
-          last,
-        ],
-      }));
+            bytes: 8 * size,
+          };
+          return { name: nameOf(sharing), scratch: [16 * channels], dispatches: [sums, last] };
+        }
+        return {
+          name,
+          scratch: [16 * channels, 16 * slabs * channels],
+          dispatches: [
+            {
+              kernel: `batchNormGrad/sums-${name}`,
+              source: source(gradSumsSource),
+              bindings: [scratch(1), input(0), input(4), input(2)],
+              workgroups,
+              bytes: 8 * size + 16 * slabs * channels,
+            },
+            {
+              kernel: "batchNormGrad/merge",
+              source: [
+                specialize(gradMergeSource, { CHANNELS: channels, SLABS: slabs, COUNT: count }),
+                gradFunctions,
+              ].join("\n"),
+              bindings: [scratch(1, "read"), input(1), input(2), input(3), scratch(0), output(1), output(2)],
+              workgroups: threadsGrid(channels, facts),
+              bytes: (16 * slabs + 36) * channels,
+            },
+            last,
+          ],
+        };
+      });
     },
   },
   // Four roundings beside the sums.
