@@ -1,6 +1,6 @@
 import { wgslType } from "../core/dtype.ts";
 import { broadcastStrides, sameShape } from "../core/shape.ts";
-import { collapse, type FusedExpression, offsetCode } from "../ops/elementwise-kernel.ts";
+import { calledFiles, collapse, type FusedExpression, offsetCode } from "../ops/elementwise-kernel.ts";
 import type { Dispatch } from "../ops/kernel.ts";
 import type { GraphNode } from "../ops/op.ts";
 
@@ -17,8 +17,11 @@ const kernelOf = (node: GraphNode) => {
 
 /** Whether a kernel may compute an input itself from an elementwise chain while it loads it. */
 export function takesPrologue(consumer: GraphNode, input: number, chain: FusedExpression): boolean {
+  const { loads = [], half } = kernelOf(consumer) ?? {};
+  // Widening f16 costs next to nothing, so it need not pay for itself by reads that it saves.
+  const widens = chain.inputs.length === 1 && chain.inputs[0]!.dtype === "f16";
   return (
-    (kernelOf(consumer)?.loads ?? []).includes(input) &&
+    (loads.includes(input) || (widens && half?.inputs.includes(input) === true)) &&
     // Element i of the chain must come from element i of each of its inputs.
     chain.inputs.length > 0 &&
     chain.inputs.every((x) => sameShape(x.shape, chain.output.shape))
@@ -27,11 +30,7 @@ export function takesPrologue(consumer: GraphNode, input: number, chain: FusedEx
 
 /** Whether a kernel may run an elementwise chain on its result before it stores it. */
 export function takesEpilogue(producer: GraphNode, chain: FusedExpression): boolean {
-  return (
-    kernelOf(producer)?.stores === true &&
-    producer.outputs.length === 1 &&
-    sameShape(producer.outputs[0]!.shape, chain.output.shape)
-  );
+  return kernelOf(producer)?.stores === true && sameShape(producer.outputs[0]!.shape, chain.output.shape);
 }
 
 /** A dispatch with a chain inside; the chain's inputs from `appended` on are bound after the dispatch's own bindings. */
@@ -64,10 +63,13 @@ const typeOf = (scalar: string, width: number) => (width === 1 ? scalar : `vec${
 const lanesOf = (width: number) => (width === 1 ? [""] : [".x", ".y", ".z", ".w"].slice(0, width));
 const withoutComments = (source: string) => source.replace(/\/\/.*$/gm, "");
 
-function applyFunction(name: string, chain: FusedExpression): string[] {
+function applyFunction(source: string, name: string, chain: FusedExpression): string[] {
   const parameters = chain.inputs.map((x, i) => `x${i}: ${wgslType(x.dtype)}`);
   return [
-    ...new Set(chain.functions),
+    // Another chain of the same kernel may have brought a file.
+    ...calledFiles(chain)
+      .map(withoutComments)
+      .filter((file) => !source.includes(file)),
     `fn ${name}_apply(${parameters.join(", ")}) -> ${wgslType(chain.output.dtype)} {`,
     chain.body,
     "  return result;",
@@ -98,7 +100,7 @@ export function withPrologue(dispatch: Dispatch, index: number, chain: FusedExpr
       (x) =>
         `@group(0) @binding(${x.binding}) var<storage, read> ${x.name}: array<${typeOf(x.scalar, width)}>;`,
     ),
-    ...applyFunction(name, chain),
+    ...applyFunction(source, name, chain),
     `fn ${name}_load(i: u32) -> ${type} {`,
     ...inputs.map((x) => `  let v_${x.name} = ${x.name}[i];`),
     `  return ${type}(${calls.join(", ")});`,
@@ -117,7 +119,7 @@ export function withPrologue(dispatch: Dispatch, index: number, chain: FusedExpr
 
 /** Lets a dispatch run a chain, whose input `hole` is the kernel's result, on what it stores. */
 export function withEpilogue(dispatch: Dispatch, hole: number, chain: FusedExpression): Inlined | undefined {
-  const at = dispatch.bindings.findIndex((b) => b.kind === "output");
+  const at = firstResult(dispatch);
   if (at < 0) return undefined;
   const source = withoutComments(dispatch.source);
   const target = declarationOf(source, at, "read_write");
@@ -161,7 +163,7 @@ export function withEpilogue(dispatch: Dispatch, hole: number, chain: FusedExpre
   const code = [
     `@group(0) @binding(${at}) var<storage, read_write> ${name}: array<${type}>;`,
     ...declarations,
-    ...applyFunction(name, chain),
+    ...applyFunction(source, name, chain),
     `fn ${name}_finish(i: u32, value: ${stored}) -> ${type} {`,
     ...loads,
     `  return ${type}(${calls.join(", ")});`,
@@ -171,9 +173,12 @@ export function withEpilogue(dispatch: Dispatch, hole: number, chain: FusedExpre
   return { source: rewritten.replace("@@", () => code), appended: others };
 }
 
+const firstResult = (dispatch: Dispatch) =>
+  dispatch.bindings.findIndex((b) => b.kind === "output" && b.index === 0);
+
 /** How many places of a dispatch's text store its result. */
 export function countStores(dispatch: Dispatch): number {
-  const at = dispatch.bindings.findIndex((b) => b.kind === "output");
+  const at = firstResult(dispatch);
   const source = withoutComments(dispatch.source);
   const target = at < 0 ? undefined : declarationOf(source, at, "read_write");
   return target ? source.split(`${target.name}[`).length - 1 : 0;

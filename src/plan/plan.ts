@@ -2,7 +2,7 @@ import { byteLength, bytesPerElement } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import { showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
-import { checkProgram, type Program } from "../graph/program.ts";
+import { checkProgram, type Program, programRoots } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
 import { type Access, type AdapterFacts, bitsOf, type Dispatch, type KernelVariant } from "../ops/kernel.ts";
@@ -12,8 +12,8 @@ import { assignBuffers, type Lifetime } from "./memory.ts";
 import {
   divide,
   isConstant,
+  lastNode,
   type Prologue,
-  programRoots,
   resolveView,
   schedule,
   storedBy,
@@ -207,7 +207,11 @@ class PlanBuilder {
       // A unit that writes one packed tensor and reads another would bind the buffer for both: keep those apart.
       const writers = new Set(placed.values());
       for (const base of placed.keys())
-        if (users.get(base)!.some((user) => user !== unit && writers.has(storedBy(user))))
+        if (
+          users
+            .get(base)!
+            .some((user) => user !== unit && storedBy(user).some((value) => writers.has(value.node)))
+        )
           this.fixed.delete(base);
     }
   }
@@ -239,15 +243,14 @@ class PlanBuilder {
     });
     for (const value of programRoots(this.program)) lastUse.set(valueKey(resolveView(value)), units.length);
     units.forEach((unit, at) => {
-      const node = storedBy(unit);
-      node.outputs.forEach((type, index) => {
-        const key = `${node.id}:${index}`;
-        if (this.fixed.has(key) || bytesOf(type) === 0) return;
+      storedBy(unit).forEach((value) => {
+        const key = valueKey(value);
+        if (this.fixed.has(key) || bytesOf(value) === 0) return;
         const entry = {
           id: this.temporaryList.length,
           first: at,
           last: lastUse.get(key) ?? at,
-          bytes: bytesOf(type),
+          bytes: bytesOf(value),
         };
         this.temporaries.set(key, entry);
         this.temporaryList.push(entry);
@@ -307,9 +310,14 @@ class PlanBuilder {
       dispatch.bindings.some((b, i) => b.access === "read" && writes.includes(memoryKey(ranges[i]!.memory)))
     )
       throw new Error(`${dispatch.kernel} binds one buffer to read and to write.`);
+    const half = /\bf16\b/.test(dispatch.source);
+    if (half && !this.facts.f16)
+      throw new DeviceError(
+        `${dispatch.kernel}: uses f16, which the adapter ${this.facts.name} does not offer (shader-f16); use f32 precision.`,
+      );
     this.steps.push({
       kernel: dispatch.kernel,
-      source: dispatch.source,
+      source: half ? `enable f16;\n${dispatch.source}` : dispatch.source,
       bindings: dispatch.bindings.map((binding, i) => ({ ...ranges[i]!, access: binding.access })),
       workgroups: dispatch.workgroups,
       node,
@@ -327,8 +335,7 @@ class PlanBuilder {
 
   private emit(unit: Unit, at: number): void {
     const { node } = unit;
-    const stored = storedBy(unit);
-    const outputs = stored.outputs.map((type, index): Value => ({ node: stored, index, ...type }));
+    const outputs = storedBy(unit);
     if (unit.kind === "pack") {
       this.emitPack(unit, outputs[0]!);
       return;
@@ -377,7 +384,8 @@ class PlanBuilder {
       all.push(...inlined.appended.map((i) => this.locate(chain.inputs[i]!)));
       const bindings = [
         ...result.bindings,
-        ...inlined.appended.map((index) => ({ kind: "input", index, access: "read" }) as const),
+        // None of the kernel's own inputs: a chain for another of them must not take it for one.
+        ...inlined.appended.map(() => ({ kind: "input", index: -1, access: "read" }) as const),
       ];
       result = { ...result, kernel, source: inlined.source, bindings };
     };
@@ -391,7 +399,7 @@ class PlanBuilder {
       const { hole, expression } = unit.epilogue;
       add(withEpilogue(result, hole, expression), unit.epilogue, `${result.kernel}+${expression.label}`);
     }
-    return [result, storedBy(unit), all];
+    return [result, lastNode(unit), all];
   }
 
   private choose(node: GraphNode): KernelVariant {
@@ -426,7 +434,7 @@ class PlanBuilder {
     unit.inputs.forEach((value, i) => {
       const bytes = bytesOf(value);
       if (bytes === 0) return;
-      const offset = target.offset + offsets[i]! * 4;
+      const offset = target.offset + offsets[i]! * bytesPerElement(result.dtype);
       const from = this.locate(value);
       if (from.memory === target.memory && from.offset === offset) return;
       this.push(copyDispatch(sizeOf(value.shape), this.facts), unit.node, [

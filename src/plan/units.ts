@@ -1,6 +1,6 @@
 import { sameShape, type TensorType } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
-import type { Program } from "../graph/program.ts";
+import { type Program, programRoots } from "../graph/program.ts";
 import type { FusedExpression } from "../ops/elementwise-kernel.ts";
 import type { AdapterFacts } from "../ops/kernel.ts";
 import type { GraphNode, Value, Variable } from "../ops/op.ts";
@@ -34,8 +34,16 @@ export interface Epilogue extends Prologue {
   readonly hole: number;
 }
 
-/** The node whose results a unit leaves in memory. */
-export const storedBy = (unit: Unit): GraphNode => unit.epilogue?.node ?? unit.node;
+/** The node that a unit computes last. */
+export const lastNode = (unit: Unit): GraphNode => unit.epilogue?.node ?? unit.node;
+
+/** What a unit leaves in memory, in the order of its kernel's results: an epilogue's result stands for its input. */
+export function storedBy({ node, epilogue }: Unit): Value[] {
+  const value = (of: GraphNode, index: number): Value => ({ node: of, index, ...of.outputs[index]! });
+  return node.outputs.map((_, index) =>
+    index === 0 && epilogue ? value(epilogue.node, 0) : value(node, index),
+  );
+}
 
 /** The value whose memory holds `value`: views share the memory of what they view. */
 export function resolveView(value: Value): Value {
@@ -47,11 +55,6 @@ export function resolveView(value: Value): Value {
 const isElementwise = (node: GraphNode) => node.op?.implementation.kind === "elementwise";
 /** One number in every element; expressions write it out, kernels read it from memory. */
 export const isConstant = (node: GraphNode) => node.op?.name === "constant";
-
-/** Values that must exist in memory because somebody outside the graph reads them. */
-export function programRoots(program: Program): Value[] {
-  return [...Object.values(program.outputs ?? {}), ...(program.updates ?? []).map((update) => update.value)];
-}
 
 /**
  * Divides a program into units. With `fuse`, an elementwise node joins its consumer's unit when every consumer is in
@@ -87,6 +90,8 @@ export function divide(program: Program, facts: AdapterFacts, fuse: boolean): Un
       fuse &&
       target &&
       !stored.has(node) &&
+      // What is made f16 is made so to be kept.
+      node.outputs[0]!.dtype !== "f16" &&
       !isConstant(node) &&
       users.every((user) => groupOf.get(user) === target) &&
       sameShape(node.outputs[0]!.shape, target.outputs[0]!.shape)
@@ -166,11 +171,17 @@ function findPrologues(
     const places = user.inputs.flatMap((x, i) => (x.node === node ? [i] : []));
     const inputs = chainInputs(chain);
     const expression = unitExpression({ kind: "elementwise", node, chain, inputs });
-    if (places.length !== 1 || result.has(user) || !takesPrologue(user, places[0]!, expression)) continue;
-    if (mostBindings(user, facts) + inputs.length - 1 > facts.maxBindings) continue;
-    result.set(user, new Map([[places[0]!, { node, inputs, expression }]]));
+    if (places.length !== 1 || !takesPrologue(user, places[0]!, expression)) continue;
+    const before = result.get(user) ?? new Map();
+    if (mostBindings(user, facts) + bindingsAdded(before) + inputs.length - 1 > facts.maxBindings) continue;
+    result.set(user, before.set(places[0]!, { node, inputs, expression }));
   }
   return result;
+}
+
+/** How many buffers more a kernel binds for its prologues: each chain's first input takes the place of the kernel's. */
+function bindingsAdded(prologues: ReadonlyMap<number, Prologue> | undefined): number {
+  return [...(prologues?.values() ?? [])].reduce((sum, { inputs }) => sum + inputs.length - 1, 0);
 }
 
 /** Elementwise chains on the result of a kernel that nobody else reads. */
@@ -194,11 +205,16 @@ function findEpilogues(
       if (!takesEpilogue(producer, expression) || stored.has(producer) || result.has(producer)) return false;
       // A product of nothing is filled in, not computed.
       if (producer.inputs.some((x) => x.shape.includes(0))) return false;
-      const extra = (prologues.get(producer)?.values().next().value?.inputs.length ?? 1) - 1;
       return (
         sameShape(value.shape, node.outputs[0]!.shape) &&
-        [...consumers.get(producer)!].every((user) => chain.includes(user)) &&
-        mostBindings(producer, facts) + extra + inputs.length - 1 <= facts.maxBindings &&
+        value.index === 0 &&
+        // Others may read the kernel's other results.
+        [...consumers.get(producer)!].every(
+          (user) => chain.includes(user) || user.inputs.every((x) => x.node !== producer || x.index !== 0),
+        ) &&
+        chain.every((user) => user.inputs.every((x) => x.node !== producer || x.index === 0)) &&
+        mostBindings(producer, facts) + bindingsAdded(prologues.get(producer)) + inputs.length - 1 <=
+          facts.maxBindings &&
         mostStores(producer, facts) <= (facts.software ? 1 : STORES)
       );
     });
@@ -261,7 +277,7 @@ export function unitExpression(unit: Unit): FusedExpression {
     const name = i === chain.length - 1 ? "result" : `t${i}`;
     lines.push(`  let ${name} = ${implementation.expression(args, node.attrs, node.inputs)};`);
     names.set(`${node.id}:0`, name);
-    if (implementation.functions) functions.push(implementation.functions);
+    functions.push(...(implementation.functions ?? []));
   });
   const inputs: TensorType[] = unit.inputs.map(({ shape, dtype }) => ({ shape, dtype }));
   const label = chain
@@ -288,7 +304,7 @@ export function schedule(
 ): Unit[] | null {
   const producer = new Map<GraphNode, number>();
   units.forEach((unit, i) => {
-    producer.set(storedBy(unit), i);
+    for (const { node } of storedBy(unit)) producer.set(node, i);
   });
   const after: Set<number>[] = units.map(() => new Set());
   const waiting = units.map(() => 0);
@@ -314,7 +330,7 @@ export function schedule(
   const order: Unit[] = [];
   const ready = units.flatMap((_, i) => (waiting[i] === 0 ? [i] : []));
   while (ready.length > 0) {
-    ready.sort((a, b) => storedBy(units[a]!).id - storedBy(units[b]!).id);
+    ready.sort((a, b) => lastNode(units[a]!).id - lastNode(units[b]!).id);
     const i = ready.shift()!;
     order.push(units[i]!);
     for (const next of after[i]!) if (--waiting[next]! === 0) ready.push(next);
