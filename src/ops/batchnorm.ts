@@ -112,6 +112,7 @@ export const batchNormStatistics = defineOp({
   },
   implementation: {
     kind: "kernel",
+    half: { inputs: [0], outputs: [] },
     kernel: ({ inputs: [x], facts }) => {
       const { channels } = layoutOf("", x!);
       const width = widthOf(layoutOf("", x!));
@@ -214,6 +215,8 @@ export const batchNormGrad = defineOp<BatchNormAttrs>({
   implementation: {
     kind: "kernel",
     loads: [4],
+    half: { inputs: [0], outputs: [0] },
+    stores: true,
     kernel: ({ inputs: [x], attrs: { eps }, facts }) => {
       const layout = layoutOf("", x!);
       const { channels, count } = layout;

@@ -6,7 +6,7 @@ import { feed } from "../../src/graph/node.ts";
 import { records } from "../../src/ops/index.ts";
 import type { OpRecord } from "../../src/ops/op.ts";
 import { compilePlan, kernelKey } from "../../src/plan/plan.ts";
-import { parityCases } from "../../src/verify/parity.ts";
+import { casesOf } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
 
 const random = new Random(17);
@@ -16,15 +16,13 @@ const kernelOf = (op: OpRecord) => (op.implementation.kind === "kernel" ? op.imp
 /** Runs a program with and without fusion; chains may contract a product and a sum, which is an ulp or two. */
 async function compareFused(
   op: OpRecord,
-  build: (
-    parity: ReturnType<typeof parityCases>[number],
-  ) => { program: any; feeds: any; node: any } | undefined,
+  build: (parity: ReturnType<typeof casesOf>[number]) => { program: any; feeds: any; node: any } | undefined,
 ) {
   const backend = await gpu();
   // As on a GPU, where chains go into kernels that store in many places too.
   const facts = { ...backend.facts, software: false };
   let inlined = 0;
-  for (const parity of parityCases(op).slice(0, 3)) {
+  for (const parity of casesOf(op).slice(0, 3)) {
     if (parity.sample.inputs.some((x) => x.data.length > 5e4 || x.data.length === 0)) continue;
     const built = build(parity);
     if (!built) continue;
