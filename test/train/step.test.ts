@@ -9,6 +9,7 @@ import { reachable, standalone } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
+import { STATS_SIZE } from "../../src/ops/step-stats.ts";
 import { elementBounds } from "../../src/ops/bounds.ts";
 import type { GraphNode, Value } from "../../src/ops/op.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
@@ -172,7 +173,7 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
         { shape: [before[0]!.length], dtype: "f32", data: before[1]! },
         { shape: [before[0]!.length], dtype: "f32", data: before[2]! },
         { shape: [12], dtype: "f32", data: feeds(step).hyper },
-        { shape: [2], dtype: "f32", data: await device.read(g.state.stats) },
+        { shape: [STATS_SIZE], dtype: "f32", data: await device.read(g.state.stats) },
       ];
       const expected = update.op!.reference(inputs, undefined).map(roundToDType);
       const after = await Promise.all(
