@@ -234,12 +234,7 @@ export const recordMetrics = defineOp<undefined>({
   name: "recordMetrics",
   infer: (inputs) => {
     const [ring, counters, , , stats] = inputs;
-    if (
-      inputs.length !== 5 ||
-      ring!.shape[1] !== 4 ||
-      counters!.dtype !== "u32" ||
-      !isStats(stats)
-    )
+    if (inputs.length !== 5 || ring!.shape[1] !== 4 || counters!.dtype !== "u32" || !isStats(stats))
       throw new ShapeError(
         `recordMetrics: takes a ring f32[rows, 4], counters u32[4], loss, correct and statistics f32[${STATS_SIZE}], got ${inputs.map(showType).join(" and ")}.`,
       );
@@ -272,8 +267,12 @@ export const recordMetrics = defineOp<undefined>({
   inPlace: [0],
   tolerance: exact,
   samples: (s) => [
-    { inputs: [s.randn(8, 4), s.values([1, 2, 3, 5], [4], "u32"), s.randn(), s.randn(), s.randn(STATS_SIZE)] },
-    { inputs: [s.randn(7, 4), s.values([1, 2, 3, 20], [4], "u32"), s.randn(), s.randn(), s.randn(STATS_SIZE)] },
+    {
+      inputs: [s.randn(8, 4), s.values([1, 2, 3, 5], [4], "u32"), s.randn(), s.randn(), s.randn(STATS_SIZE)],
+    },
+    {
+      inputs: [s.randn(7, 4), s.values([1, 2, 3, 20], [4], "u32"), s.randn(), s.randn(), s.randn(STATS_SIZE)],
+    },
   ],
   errors: [
     {

@@ -170,8 +170,13 @@ function updateOp(definition: UpdateDefinition): OpRecord<undefined> {
         throw new ShapeError(
           `${name}: ${showType(first)} is not a flat arena whose size is a multiple of 4.`,
         );
-      if (!sameShape(inputs[count - 2]!.shape, [HYPER_SIZE]) || !sameShape(inputs[count - 1]!.shape, [STATS_SIZE]))
-        throw new ShapeError(`${name}: hyperparameters are f32[${HYPER_SIZE}] and statistics f32[${STATS_SIZE}].`);
+      if (
+        !sameShape(inputs[count - 2]!.shape, [HYPER_SIZE]) ||
+        !sameShape(inputs[count - 1]!.shape, [STATS_SIZE])
+      )
+        throw new ShapeError(
+          `${name}: hyperparameters are f32[${HYPER_SIZE}] and statistics f32[${STATS_SIZE}].`,
+        );
       return Array.from({ length: 1 + slots }, (): TensorType => first);
     },
     reference: (inputs) =>

@@ -9,9 +9,9 @@ import { reachable, standalone } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
-import { STATS_SIZE } from "../../src/ops/step-stats.ts";
 import { elementBounds } from "../../src/ops/bounds.ts";
 import type { GraphNode, Value } from "../../src/ops/op.ts";
+import { STATS_SIZE } from "../../src/ops/step-stats.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
 import { ModelState } from "../../src/train/state.ts";
 import { RING_ROWS, type StepParts, trainingProgram } from "../../src/train/step.ts";
@@ -57,6 +57,7 @@ function setUp(backend: Backend) {
     order,
     lossOf: crossEntropy({ labelSmoothing: 0.1 }),
     batchSize: BATCH,
+    precision: "f32",
   };
   const ring = standalone("ring", [RING_ROWS, 4]);
   const program = trainingProgram(parts, ring, (size, entries) => {
