@@ -53,10 +53,20 @@ async function compareFused(
 }
 
 describe("elementwise chains inside kernels give what they give outside", () => {
-  test("products and convolutions store for others, reductions and batch norm load for others", () => {
+  test("products, pooling and batch norm store for others, reductions and batch norm load for others", () => {
     const names = (flag: "stores" | "loads") =>
       records.filter((op) => kernelOf(op)?.[flag]).map((op) => op.name);
-    expect(names("stores").sort()).toEqual(["conv2d", "conv2dInputGrad", "matmul"]);
+    expect(names("stores").sort()).toEqual([
+      "avgPool2d",
+      "avgPool2dGrad",
+      "batchNormGrad",
+      "conv2d",
+      "conv2dInputGrad",
+      "gatherImages",
+      "matmul",
+      "maxPool2d",
+      "maxPool2dGrad",
+    ]);
     expect(names("loads").sort()).toEqual(["batchNormGrad", "max", "mean", "sum"]);
   });
 

@@ -1,5 +1,5 @@
 // Mixed precision: f16 in memory, f32 arithmetic, a loss scale that the GPU keeps.
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { CheckpointError, DeviceError, NonFiniteError } from "../../src/core/errors.ts";
@@ -37,7 +37,7 @@ function makeTrainer(device: Backend, options: Partial<TrainerOptions> & { name?
 const parametersOf = (trainer: Trainer, device: Backend) =>
   Promise.all(trainer.state.parameterVariables.map((v) => device.read(v)));
 
-async function fit(trainer: Trainer, epochs: number): Promise<StepMetrics[]> {
+async function trainFor(trainer: Trainer, epochs: number): Promise<StepMetrics[]> {
   const steps: StepMetrics[] = [];
   const options = { epochs, batchSize: 16, onStep: (step: StepMetrics) => steps.push(step) };
   for await (const epoch of trainer.fit(small.train, options))
@@ -47,8 +47,8 @@ async function fit(trainer: Trainer, epochs: number): Promise<StepMetrics[]> {
 
 /** The flat gradients of a first step, the loss scale taken out. */
 async function gradientsOf(device: Backend, precision: Precision, fuse = true): Promise<Float64Array> {
-  const trainer = makeTrainer(device, { name: "cnn", precision });
-  const program = trainer.programs(small.train, 32)[0]!;
+  const trainer = makeTrainer(device, { precision });
+  const program = trainer.programs(small.train, 16)[0]!;
   const nodes = reachable(programRoots(program));
   const stats = nodes.find((node) => node.op?.name === "gradientStats")!;
   const outputs = { gradients: stats.inputs[2]! };
@@ -65,20 +65,17 @@ const norm = (x: Float64Array) => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0)
 const distance = (a: Float64Array, b: Float64Array) => norm(a.map((v, i) => v - b[i]!)) / norm(b);
 
 describe("a step", () => {
-  let mixed: Float64Array;
-  beforeAll(async () => {
-    mixed = await gradientsOf(await gpu(), "mixed");
-  });
-
   // A rounding to f16 is off by 2⁻¹¹ at most; a gradient is the outcome of some ten of them, and of ReLUs and maxima
   // that they turn over.
   test("has the gradients of f32 but for the roundings to f16", async () => {
+    const mixed = await gradientsOf(await gpu(), "mixed");
     const off = distance(mixed, await gradientsOf(await gpu(), "f32"));
     expect(off).toBeGreaterThan(2 ** -14);
     expect(off).toBeLessThan(0.02);
   });
 
   test("is the same on the CPU, and without fusion, but for which way some of them go", async () => {
+    const mixed = await gradientsOf(await gpu(), "mixed");
     expect(distance(await gradientsOf(cpuBackend(), "mixed"), mixed)).toBeLessThan(0.01);
     expect(distance(await gradientsOf(await gpu(), "mixed", false), mixed)).toBeLessThan(0.01);
   });
@@ -142,7 +139,7 @@ describe("the loss scale", () => {
     const device = await gpu();
     const trainer = makeTrainer(device);
     trainer.state.resetStats({ scale: LOSS_SCALE.largest, good: 0, skipped: 0 });
-    const steps = await fit(trainer, 4);
+    const steps = await trainFor(trainer, 4);
     const { scale, good, skipped } = await trainer.state.lossScaler();
     expect(skipped).toBeGreaterThan(0);
     expect(steps.filter((s) => s.skipped)).toHaveLength(skipped);
@@ -157,7 +154,7 @@ describe("the loss scale", () => {
     const device = await gpu();
     const trainer = makeTrainer(device);
     trainer.state.resetStats({ scale: 1024, good: LOSS_SCALE.interval - 2, skipped: 0 });
-    await fit(trainer, 1);
+    await trainFor(trainer, 1);
     expect(await trainer.state.lossScaler()).toEqual({ scale: 2048, good: 2, skipped: 0 });
     await trainer.dispose();
   });
@@ -167,7 +164,7 @@ describe("the loss scale", () => {
     const normalization = { mean: [0, 0, 0], std: [1e-6, 1e-6, 1e-6] };
     const trainer = makeTrainer(device, { normalization });
     const before = await parametersOf(trainer, device);
-    const training = fit(trainer, 1);
+    const training = trainFor(trainer, 1);
     await expect(training).rejects.toThrow(NonFiniteError);
     await expect(training).rejects.toThrow(/Step 1 is not finite: the activations of layer 0, conv2d/);
     expect(await parametersOf(trainer, device)).toEqual(before);
@@ -181,13 +178,13 @@ test("a resumed run goes on to the same bits, its loss scale included", async ()
   const first = makeTrainer(device);
   for (const trainer of [whole, first])
     trainer.state.resetStats({ scale: LOSS_SCALE.largest, good: 0, skipped: 0 });
-  await fit(whole, 3);
-  await fit(first, 1);
+  await trainFor(whole, 3);
+  await trainFor(first, 1);
   const second = makeTrainer(device);
   const checkpoint = await first.checkpoint();
   second.restore(checkpoint, "here");
   expect(await second.state.lossScaler()).toEqual(await first.state.lossScaler());
-  await fit(second, 3);
+  await trainFor(second, 3);
   expect(await second.checkpoint()).toEqual(await whole.checkpoint());
   const inF32 = makeTrainer(device, { precision: "f32" });
   expect(() => inF32.restore(checkpoint, "here")).toThrow(CheckpointError);
