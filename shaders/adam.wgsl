@@ -22,7 +22,7 @@ fn main(
   if (i >= COUNT || stats[1] != 0.0) { return; }
   let rate = hyper[0];
   var p = params[i];
-  var g = grads[i] * clipFactor(stats[0], hyper[7]);
+  var g = grads[i] * gradientFactor(stats[0], stats[2], hyper[7]);
   if (DECOUPLED) {
     p -= rate * hyper[1] * p;
   } else {

@@ -83,7 +83,7 @@ export class Screen {
   }
 
   epoch(
-    { epoch, loss, accuracy, validation, imagesPerSecond }: Required<EpochMetrics>,
+    { epoch, loss, accuracy, skipped, validation, imagesPerSecond }: Required<EpochMetrics>,
     epochs: number,
   ): void {
     this.say(
@@ -94,6 +94,7 @@ export class Screen {
         `validation loss ${validation.loss.toFixed(4)}`,
         `accuracy ${percent(validation.accuracy)}`,
         `${rate(imagesPerSecond)} images/s`,
+        ...(skipped > 0 ? [`${skipped} ${skipped === 1 ? "step" : "steps"} skipped`] : []),
       ].join("  "),
     );
   }

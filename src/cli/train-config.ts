@@ -11,6 +11,7 @@ import { COUNT, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
 export const DATASETS = ["cifar10", "shapes"] as const;
 export const OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw"] as const;
 export const SCHEDULES = ["constant", "cosine", "one-cycle"] as const;
+export const PRECISIONS = ["f32", "mixed"] as const;
 
 /** What decides a run's numbers; `config.json` holds it, and `--resume` reads it back. */
 export interface TrainConfig {
@@ -26,6 +27,7 @@ export interface TrainConfig {
   readonly weightDecay: number;
   readonly clipNorm: number;
   readonly labelSmoothing: number;
+  readonly precision: (typeof PRECISIONS)[number];
   readonly seed: number;
   readonly limit?: number;
   readonly init?: string;
@@ -63,6 +65,7 @@ const FIELDS: Readonly<Record<keyof TrainConfig, Check>> = {
   weightDecay: ofKind(NUMBER),
   clipNorm: ofKind(NUMBER),
   labelSmoothing: ofKind(SHARE),
+  precision: oneOf(PRECISIONS),
   seed: ofKind(SEED),
   limit: unless(ofKind(COUNT)),
   init: unless(isText),
@@ -81,6 +84,8 @@ export function parseConfig(text: string, path: string): TrainConfig {
   } catch {}
   if (typeof config !== "object" || config === null)
     throw new CheckpointError(`${path} is not JSON; restore it, or start a new run with --out.`);
+  // Runs of version 0.1 say nothing of it.
+  config = { precision: "f32", ...config };
   for (const [name, check] of Object.entries(FIELDS))
     if (!check(config[name]))
       throw new CheckpointError(

@@ -23,6 +23,7 @@ import {
   loadData,
   makeOptimizer,
   OPTIMIZERS,
+  PRECISIONS,
   SCHEDULES,
   type TrainConfig,
 } from "./train-config.ts";
@@ -64,6 +65,7 @@ export function trainCommand(program: Command): void {
     .addOption(numeric("--weight-decay <x>", "weight decay", NUMBER, 0.0005))
     .addOption(numeric("--clip-norm <x>", "largest global gradient norm; 0 for no clipping", NUMBER, 0))
     .addOption(numeric("--label-smoothing <x>", "share of the target spread over all classes", SHARE, 0))
+    .addOption(choice("--precision <name>", "mixed stores activations as f16", PRECISIONS, "f32"))
     .addOption(numeric("--seed <n>", "decides initial parameters, shuffles and dropout", SEED, 0))
     .addOption(numeric("--limit <n>", "use only the first n images of each part", COUNT))
     .option("--init <file>", "start from a safetensors file, e.g. a PyTorch state_dict")
@@ -161,6 +163,7 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
     loss: crossEntropy({ labelSmoothing: config.labelSmoothing }),
     optimizer,
     seed: config.seed,
+    precision: config.precision,
   });
   if (resumed) trainer.restore(resumed.checkpoint, resumed.path);
   if (init) trainer.initializeFrom(init, config.init!);
@@ -218,7 +221,8 @@ async function run({ trainer, config, images, test, folder, screen, json, profil
   const { epochs, batchSize, model, dataset } = config;
   const stepsPerEpoch = Math.ceil(images.count / batchSize);
   const total = epochs * stepsPerEpoch;
-  const title = `${model} on ${dataset}, ${config.optimizer}, batch ${batchSize}`;
+  const precision = config.precision === "f32" ? "" : `, ${config.precision} precision`;
+  const title = `${model} on ${dataset}, ${config.optimizer}, batch ${batchSize}${precision}`;
   const start = trainer.step > 0 ? `, on from step ${trainer.step} of ${total}` : "";
   screen.say(`${title}: ${images.count} images, ${epochs} epochs${start} → ${folder.path}`);
   if (trainer.step < total) screen.wait("compiling the training step");
@@ -250,18 +254,19 @@ async function run({ trainer, config, images, test, folder, screen, json, profil
       validation: test,
       signal: controller.signal,
       onStep: (metrics) => {
-        const { step, epoch, loss, accuracy, imagesPerSecond } = metrics;
-        record({ step, epoch, loss, accuracy, imagesPerSecond });
+        const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
+        record({ step, epoch, loss, accuracy, ...(skipped && { skipped }), imagesPerSecond });
         screen.step(metrics, { epochs, stepsPerEpoch, images: images.count });
       },
       onValidation: (done, count) => screen.validation(done, count),
       ...(profile ? { profile: profileInto(folder, screen) } : {}),
     });
     for await (const metrics of fitting) {
-      const { step, epoch, loss, accuracy, imagesPerSecond } = metrics;
+      const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
       validation = metrics.validation!;
       const { loss: valLoss, accuracy: valAccuracy } = validation;
-      record({ step, epoch, loss, accuracy, valLoss, valAccuracy, imagesPerSecond });
+      const skips = config.precision === "mixed" ? { skipped } : {};
+      record({ step, epoch, loss, accuracy, valLoss, valAccuracy, ...skips, imagesPerSecond });
       screen.epoch({ ...metrics, validation }, epochs);
       await keep();
     }

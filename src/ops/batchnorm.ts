@@ -124,6 +124,7 @@ export const batchNormStatistics = defineOp<BatchNormAttrs>({
   implementation: {
     kind: "kernel",
     loads: [0],
+    half: { inputs: [0], outputs: [] },
     kernel: ({ inputs: [x], attrs: { eps }, facts }) => {
       const { channels } = layoutOf("", x!);
       const width = widthOf(layoutOf("", x!));
@@ -244,6 +245,8 @@ export const batchNormGrad = defineOp({
     kind: "kernel",
     loads: [4],
     overwrites: 4,
+    half: { inputs: [0], outputs: [0] },
+    stores: true,
     kernel: ({ inputs: [x], facts }) => {
       const layout = layoutOf("", x!);
       const { channels, count } = layout;

@@ -105,6 +105,7 @@ export const conv2d = defineOp<Conv2dAttrs>({
   implementation: {
     kind: "kernel",
     reloads: [0],
+    half: { inputs: [0, 1], outputs: [0] },
     stores: true,
     kernel: ({ inputs, attrs, facts }) => {
       const g = forwardGeometry(inputs, attrs);
@@ -162,6 +163,7 @@ export const conv2dInputGrad = defineOp<InputGradAttrs>({
   implementation: {
     kind: "kernel",
     reloads: [0],
+    half: { inputs: [0, 1], outputs: [0] },
     stores: true,
     kernel: ({ inputs, attrs, facts }) => {
       const g = inputGradGeometry(inputs, attrs);
@@ -201,6 +203,8 @@ export const conv2dWeightGrad = defineOp<WeightGradAttrs>({
   implementation: {
     kind: "kernel",
     reloads: [0],
+    // The sum goes to the optimizer as it is.
+    half: { inputs: [0, 1], outputs: [] },
     kernel: ({ inputs, attrs, facts }) => weightGradVariants(weightGradGeometry(inputs, attrs), facts),
   },
   tolerance: accumulated(([, dy]) => dy!.data.length / Math.max(1, dy!.shape[1]!)),

@@ -81,7 +81,8 @@ export type Implementation<A> =
   | {
       readonly kind: "elementwise";
       readonly expression: ElementwiseExpression<A>;
-      readonly functions?: string;
+      /** Function files; a kernel takes in those that its expression calls. */
+      readonly functions?: readonly string[];
     }
   | {
       readonly kind: "kernel";
@@ -94,7 +95,12 @@ export type Implementation<A> =
       readonly reloads?: readonly number[];
       /** An input that output 0 may take the place of: who stores an element is who read it, and nobody else does then. */
       readonly overwrites?: number;
-      /** Every variant stores the finished result, once, as `name[i] = value;` and never reads it back. */
+      /**
+       * What is kept as f16 under mixed precision: inputs, which every variant reads as `loads` says, and results. The
+       * kernel itself computes in f32, sums in f32 included: a product of two f16 is exact there.
+       */
+      readonly half?: { readonly inputs: readonly number[]; readonly outputs: readonly number[] };
+      /** Every variant stores the finished first result, once, as `name[i] = value;` and never reads it back. */
       readonly stores?: boolean;
     }
   | {

@@ -9,6 +9,7 @@ import { accumulated } from "../core/tolerance.ts";
 import { type Binding, gridOf, input, output, specialize } from "./kernel.ts";
 import { defineOp, type ErrorCase, type OpRecord, type Sample } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
+import { STATS, STATS_SIZE, STATUS } from "./step-stats.ts";
 
 /**
  * Places of the hyperparameters in the row that the host writes for every step: learning rate, weight decay, momentum
@@ -41,10 +42,13 @@ interface UpdateDefinition {
   readonly rule: Rule;
 }
 
-/** The gradient after clipping by the global norm: Pascanu, Mikolov, Bengio, 2013, algorithm 1. */
-function clipFactor(stats: ArrayLike<number>, hyper: ArrayLike<number>): number {
+/**
+ * What takes the loss scale out of a gradient and clips it by the global norm: Pascanu, Mikolov, Bengio, 2013, algorithm 1.
+ */
+function gradientFactor(stats: ArrayLike<number>, hyper: ArrayLike<number>): number {
   const largest = hyper[HYPER.maxNorm]!;
-  return largest > 0 ? Math.min(1, largest / (stats[0]! + 1e-6)) : 1;
+  const clip = largest > 0 ? Math.min(1, largest / (stats[STATS.norm]! + 1e-6)) : 1;
+  return stats[STATS.unscale]! * clip;
 }
 
 function run(definition: UpdateDefinition, inputs: readonly NDArray[]): Float64Array[] {
@@ -53,8 +57,8 @@ function run(definition: UpdateDefinition, inputs: readonly NDArray[]): Float64A
   const hyper = inputs[2 + definition.slots]!.data;
   const stats = inputs[3 + definition.slots]!.data;
   const next = Float64Array.from(params);
-  if (stats[1] !== 0) return [next, ...slots];
-  const factor = clipFactor(stats, hyper);
+  if (stats[STATS.status] !== STATUS.applied) return [next, ...slots];
+  const factor = gradientFactor(stats, hyper);
   for (let i = 0; i < next.length; i++) {
     const result = definition.rule(
       params[i]!,
@@ -96,7 +100,9 @@ function updateSamples(definition: UpdateDefinition, s: Sampler): Sample<undefin
   const make = (
     size: number,
     hyper: Partial<Record<keyof typeof HYPER, number>>,
-    stats: number[],
+    norm: number,
+    status: number,
+    scale = 1,
   ): Sample<undefined> => ({
     inputs: [
       s.randn(size),
@@ -106,7 +112,7 @@ function updateSamples(definition: UpdateDefinition, s: Sampler): Sample<undefin
         i === 1 ? s.uniform(0, 2, [size]) : s.randn(size),
       ),
       hyperSample(s, hyper),
-      s.values(stats, [2]),
+      s.values([norm, status, 1 / scale, scale, 0, 0]),
     ],
   });
   const usual = {
@@ -121,10 +127,12 @@ function updateSamples(definition: UpdateDefinition, s: Sampler): Sample<undefin
     correction2: 0.0297,
   };
   return [
-    make(64, usual, [3, 0]),
-    make(1028, { ...usual, maxNorm: 0.5 }, [7.25, 0]),
-    { ...make(192, usual, [0, 1]), name: "halted" },
-    { ...make(64, { ...usual, decay: 0, maxNorm: 100 }, [7.25, 0]), name: "norm below the limit" },
+    make(64, usual, 3, STATUS.applied),
+    make(1028, { ...usual, maxNorm: 0.5 }, 7.25, STATUS.applied),
+    { ...make(192, usual, 0, STATUS.halted), name: "halted" },
+    { ...make(192, usual, 0, STATUS.skipped), name: "skipped" },
+    { ...make(64, { ...usual, decay: 0, maxNorm: 100 }, 7.25, STATUS.applied), name: "norm below the limit" },
+    { ...make(64, { ...usual, maxNorm: 0.5 }, 7.25, STATUS.applied, 8), name: "scaled" },
   ];
 }
 
@@ -138,12 +146,12 @@ function updateOp(definition: UpdateDefinition): OpRecord<undefined> {
         type([32]),
         ...Array.from({ length: slots }, () => type([64])),
         type([HYPER_SIZE]),
-        type([2]),
+        type([STATS_SIZE]),
       ],
       message: new RegExp(`${name}: .* differ; parameters, gradients and slots`),
     },
     {
-      inputs: [...Array.from({ length: 2 + slots }, () => type([7])), type([HYPER_SIZE]), type([2])],
+      inputs: [...Array.from({ length: 2 + slots }, () => type([7])), type([HYPER_SIZE]), type([STATS_SIZE])],
       message: new RegExp(`${name}: .* multiple of 4`),
     },
   ];
@@ -162,8 +170,13 @@ function updateOp(definition: UpdateDefinition): OpRecord<undefined> {
         throw new ShapeError(
           `${name}: ${showType(first)} is not a flat arena whose size is a multiple of 4.`,
         );
-      if (!sameShape(inputs[count - 2]!.shape, [HYPER_SIZE]) || !sameShape(inputs[count - 1]!.shape, [2]))
-        throw new ShapeError(`${name}: hyperparameters are f32[${HYPER_SIZE}] and statistics f32[2].`);
+      if (
+        !sameShape(inputs[count - 2]!.shape, [HYPER_SIZE]) ||
+        !sameShape(inputs[count - 1]!.shape, [STATS_SIZE])
+      )
+        throw new ShapeError(
+          `${name}: hyperparameters are f32[${HYPER_SIZE}] and statistics f32[${STATS_SIZE}].`,
+        );
       return Array.from({ length: 1 + slots }, (): TensorType => first);
     },
     reference: (inputs) =>

@@ -1,6 +1,6 @@
 import { sameShape } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
-import type { Program } from "../graph/program.ts";
+import { type Program, programRoots } from "../graph/program.ts";
 import type { AdapterFacts, KernelVariant } from "../ops/kernel.ts";
 import type { GraphNode, Value } from "../ops/op.ts";
 import { countStores, loadsOf, takesEpilogue } from "./inline.ts";
@@ -11,7 +11,6 @@ import {
   isConstant,
   isElementwise,
   type Prologue,
-  programRoots,
   resolveView,
   type Unit,
   unitExpression,
@@ -111,7 +110,9 @@ class Division {
 
   /** Lets readers evaluate the node themselves; returns those that still need its result in memory. */
   private inlineInto(node: GraphNode, readers: readonly Reader[]): readonly Reader[] {
-    if (readers.length === 1) {
+    // What is made f16 is made so to be kept, unless it comes from f16 that is kept anyway.
+    const kept = node.outputs[0]!.dtype === "f16";
+    if (readers.length === 1 && !kept) {
       const [reader] = readers as [Reader];
       const { group } = reader;
       if (group && sameShape(node.outputs[0]!.shape, group.root.outputs[0]!.shape))
@@ -119,7 +120,7 @@ class Division {
       return this.load(reader, [node]) ? [] : readers;
     }
     const again = this.recomputable(node);
-    if (!again) return readers;
+    if (!again || (kept && again.source.dtype !== "f16")) return readers;
     const able = readers.filter((reader) => this.couldLoad(reader));
     // Unless every reader evaluates the chain, it is stored anyway: then only those gain that read its source too.
     const gains = able.length === readers.length ? able : able.filter((r) => this.binds(r, again.source));
@@ -154,8 +155,8 @@ class Division {
   /** Whether a reader could evaluate a chain while it loads the chain's result. */
   private couldLoad({ group, kernel, input }: Reader): boolean {
     if (group) return group.into !== undefined;
-    const implementation = kernel && loadsOf(kernel);
-    return [...(implementation?.loads ?? []), ...(implementation?.reloads ?? [])].includes(input!);
+    const { loads = [], reloads = [], half } = (kernel && loadsOf(kernel)) ?? {};
+    return [...loads, ...reloads, ...(half?.inputs ?? [])].includes(input!);
   }
 
   private binds(reader: Reader, source: Value): boolean {
@@ -200,7 +201,11 @@ class Division {
     const { kernel, input } = into!;
     const inputs = chainInputs([...nodes]);
     if (!inputs.some((x) => sameShape(x.shape, root.outputs[0]!.shape))) return false;
-    if (loadsOf(kernel)!.reloads?.includes(input) && ![...nodes].every(isCheap)) return false;
+    const { loads = [], reloads = [] } = loadsOf(kernel)!;
+    if (!loads.includes(input) && ![...nodes].every(isCheap)) return false;
+    // Elsewhere a kernel only widens f16.
+    if (![...loads, ...reloads].includes(input) && (inputs.length > 1 || inputs[0]!.dtype !== "f16"))
+      return false;
     return this.mostBindings(kernel) + this.appended(kernel) <= this.facts.maxBindings;
   }
 
@@ -260,6 +265,7 @@ class Division {
         if (!takesEpilogue(producer, prologue.expression) || this.stored.has(producer)) return false;
         // A product of nothing is filled in, not computed.
         if (result.has(producer) || producer.inputs.some((x) => x.shape.includes(0))) return false;
+        if (prologue.inputs.some((x) => x.node === producer && x.index !== 0)) return false;
         const bindings = this.mostBindings(producer) + this.appended(producer) + prologue.inputs.length - 1;
         return (
           sameShape(value.shape, root.outputs[0]!.shape) &&
@@ -297,14 +303,17 @@ function prologueOf(node: GraphNode, chain: Chain): Prologue {
   return { inputs, expression: unitExpression({ kind: "elementwise", node, chain, inputs }) };
 }
 
+const CHEAP = new Set(["abs", "bitcast", "clamp", "f16", "f32", "fma", "max", "min", "select", "to_half"]);
+
 /** Whether evaluating an op again costs about as little as an addition. */
 function isCheap(node: GraphNode): boolean {
   const implementation = node.op!.implementation;
-  if (implementation.kind !== "elementwise" || implementation.functions) return false;
+  if (implementation.kind !== "elementwise") return false;
   const text = implementation.expression(
     node.inputs.map((_, i) => `x${i}`),
     node.attrs,
     node.inputs,
   );
-  return !/\b(exp|log|pow|tanh|sqrt|inverseSqrt|sin|cos)2?\(|\//.test(text);
+  const called = [...text.matchAll(/\b(\w+)\(/g)].map(([, name]) => name!);
+  return !text.includes("/") && called.every((name) => CHEAP.has(name));
 }

@@ -1,6 +1,6 @@
 import { wgslType } from "../core/dtype.ts";
 import { broadcastStrides, sameShape } from "../core/shape.ts";
-import { collapse, type FusedExpression, offsetCode } from "../ops/elementwise-kernel.ts";
+import { calledFiles, collapse, type FusedExpression, offsetCode } from "../ops/elementwise-kernel.ts";
 import type { Dispatch } from "../ops/kernel.ts";
 import type { GraphNode } from "../ops/op.ts";
 
@@ -18,11 +18,7 @@ export const loadsOf = (node: GraphNode) => {
 
 /** Whether a kernel may run an elementwise chain on its result before it stores it. */
 export function takesEpilogue(producer: GraphNode, chain: FusedExpression): boolean {
-  return (
-    loadsOf(producer)?.stores === true &&
-    producer.outputs.length === 1 &&
-    sameShape(producer.outputs[0]!.shape, chain.output.shape)
-  );
+  return loadsOf(producer)?.stores === true && sameShape(producer.outputs[0]!.shape, chain.output.shape);
 }
 
 /** A dispatch with a chain inside. */
@@ -65,7 +61,9 @@ function applyFunction(source: string, name: string, chain: FusedExpression): st
   const parameters = chain.inputs.map((x, i) => `x${i}: ${wgslType(x.dtype)}`);
   return [
     // Two chains in one kernel may call the same functions.
-    ...[...new Set(chain.functions.map(withoutComments))].filter((text) => !source.includes(text)),
+    ...calledFiles(chain)
+      .map(withoutComments)
+      .filter((file) => !source.includes(file)),
     `fn ${name}_apply(${parameters.join(", ")}) -> ${wgslType(chain.output.dtype)} {`,
     chain.body,
     "  return result;",
@@ -204,7 +202,7 @@ export function withPrologue(
 
 /** Lets a dispatch run a chain, whose input `hole` is the kernel's result, on what it stores. */
 export function withEpilogue(dispatch: Dispatch, hole: number, chain: FusedExpression): Inlined | undefined {
-  const at = dispatch.bindings.findIndex((b) => b.kind === "output");
+  const at = firstResult(dispatch);
   if (at < 0) return undefined;
   const source = withoutComments(dispatch.source);
   const target = declarationOf(source, at, "read_write");
@@ -244,7 +242,7 @@ export function withEpilogue(dispatch: Dispatch, hole: number, chain: FusedExpre
 export function overwriting(dispatch: Dispatch, binding: number): Dispatch {
   const source = withoutComments(dispatch.source);
   const from = declarationOf(source, binding, "read");
-  const at = dispatch.bindings.findIndex((b) => b.kind === "output" && b.index === 0);
+  const at = firstResult(dispatch);
   const to = declarationOf(source, at, "read_write");
   if (!from || from.element !== to?.element)
     throw new Error(`${dispatch.kernel} cannot store its result over binding ${binding}.`);
@@ -256,9 +254,12 @@ export function overwriting(dispatch: Dispatch, binding: number): Dispatch {
   };
 }
 
+const firstResult = (dispatch: Dispatch) =>
+  dispatch.bindings.findIndex((b) => b.kind === "output" && b.index === 0);
+
 /** How many places of a dispatch's text store its result. */
 export function countStores(dispatch: Dispatch): number {
-  const at = dispatch.bindings.findIndex((b) => b.kind === "output");
+  const at = firstResult(dispatch);
   const source = withoutComments(dispatch.source);
   const target = at < 0 ? undefined : declarationOf(source, at, "read_write");
   return target ? source.split(`${target.name}[`).length - 1 : 0;

@@ -1,11 +1,11 @@
 import { byteLength, bytesPerElement } from "../core/dtype.ts";
 import { sameShape, sizeOf, type TensorType } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
-import type { Program } from "../graph/program.ts";
+import { type Program, programRoots } from "../graph/program.ts";
 import { bitsOf } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
 import { loadsOf } from "./inline.ts";
-import { isConstant, programRoots, resolveView, storedBy, type Unit } from "./units.ts";
+import { isConstant, resolveView, storedBy, type Unit } from "./units.ts";
 
 /** Which piece of memory a step binds. */
 export type Memory =
@@ -122,7 +122,11 @@ export class Placement {
       // A unit that writes one packed tensor and reads another would bind the buffer for both: keep those apart.
       const writers = new Set(placed.values());
       for (const base of placed.keys())
-        if (users.get(base)!.some((user) => user !== unit && writers.has(storedBy(user))))
+        if (
+          users
+            .get(base)!
+            .some((user) => user !== unit && storedBy(user).some((value) => writers.has(value.node)))
+        )
           this.fixed.delete(base);
     }
   }
@@ -154,9 +158,8 @@ export class Placement {
     });
     for (const value of programRoots(this.program)) lastUse.set(valueKey(resolveView(value)), units.length);
     units.forEach((unit, at) => {
-      const node = storedBy(unit);
-      node.outputs.forEach((type, index) => {
-        const key = `${node.id}:${index}`;
+      storedBy(unit).forEach((type, index) => {
+        const key = valueKey(type);
         if (this.fixed.has(key) || bytesOf(type) === 0) return;
         const last = lastUse.get(key) ?? at;
         const over = index === 0 ? this.dying(unit, at, type) : undefined;
@@ -179,7 +182,8 @@ export class Placement {
   private dying(unit: Unit, at: number, type: TensorType): Temporary | undefined {
     if (!this.fuse) return undefined;
     const overwrites = loadsOf(unit.node)?.overwrites;
-    if (unit.kind !== "elementwise" && (overwrites === undefined || unit.epilogue)) return undefined;
+    if (unit.kind !== "elementwise" && overwrites === undefined) return undefined;
+    if ((unit.epilogue?.inputs.length ?? 1) > 1) return undefined;
     const candidates =
       overwrites === undefined
         ? unit.inputs

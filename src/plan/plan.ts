@@ -10,7 +10,15 @@ import { divide } from "./divide.ts";
 import { overwriting, withEpilogue, withPrologue } from "./inline.ts";
 import { assignBuffers } from "./memory.ts";
 import { bytesOf, type Memory, Placement, packOffsets, type Range, valueKey } from "./placement.ts";
-import { type Prologue, resolveView, schedule, storedBy, type Unit, unitExpression } from "./units.ts";
+import {
+  lastNode,
+  type Prologue,
+  resolveView,
+  schedule,
+  storedBy,
+  type Unit,
+  unitExpression,
+} from "./units.ts";
 
 export interface PlanStep {
   readonly kernel: string;
@@ -126,9 +134,14 @@ class PlanBuilder {
       dispatch.bindings.some((b, i) => b.access === "read" && writes.includes(memoryKey(ranges[i]!.memory)))
     )
       throw new Error(`${dispatch.kernel} binds one buffer to read and to write.`);
+    const half = /\bf16\b/.test(dispatch.source);
+    if (half && !this.facts.f16)
+      throw new DeviceError(
+        `${dispatch.kernel}: uses f16, which the adapter ${this.facts.name} does not offer (shader-f16); use f32 precision.`,
+      );
     this.steps.push({
       kernel: dispatch.kernel,
-      source: dispatch.source,
+      source: half ? `enable f16;\n${dispatch.source}` : dispatch.source,
       bindings: dispatch.bindings.map((binding, i) => ({ ...ranges[i]!, access: binding.access })),
       workgroups: dispatch.workgroups,
       node,
@@ -146,8 +159,7 @@ class PlanBuilder {
 
   private emit(unit: Unit, at: number): void {
     const { node } = unit;
-    const stored = storedBy(unit);
-    const outputs = stored.outputs.map((type, index): Value => ({ node: stored, index, ...type }));
+    const outputs = storedBy(unit);
     if (unit.kind === "pack") {
       this.emitPack(unit, outputs[0]!);
       return;
@@ -199,7 +211,7 @@ class PlanBuilder {
       ({ memory }, i) =>
         memory.kind === "pool" && memory.slot === over?.id && dispatch.bindings[i]!.access === "read",
     );
-    const node = storedBy(unit);
+    const node = lastNode(unit);
     if (!stores || binding < 0) return [dispatch, node, [...ranges]];
     return [overwriting(dispatch, binding), node, ranges.filter((_, i) => i !== binding)];
   }
@@ -272,7 +284,7 @@ class PlanBuilder {
     unit.inputs.forEach((value, i) => {
       const bytes = bytesOf(value);
       if (bytes === 0) return;
-      const offset = target.offset + offsets[i]! * 4;
+      const offset = target.offset + offsets[i]! * bytesPerElement(result.dtype);
       const from = this.locate(value);
       if (from.memory === target.memory && from.offset === offset) return;
       this.push(copyDispatch(sizeOf(value.shape), this.facts), unit.node, [

@@ -1,5 +1,4 @@
 import type { TensorType } from "../core/shape.ts";
-import type { Program } from "../graph/program.ts";
 import type { FusedExpression } from "../ops/elementwise-kernel.ts";
 import type { GraphNode, Value, Variable } from "../ops/op.ts";
 
@@ -31,8 +30,16 @@ export interface Epilogue extends Prologue {
   readonly hole: number;
 }
 
-/** The node whose results a unit leaves in memory. */
-export const storedBy = (unit: Unit): GraphNode => unit.epilogue?.node ?? unit.node;
+/** The node that a unit computes last. */
+export const lastNode = (unit: Unit): GraphNode => unit.epilogue?.node ?? unit.node;
+
+/** What a unit leaves in memory, in the order of its kernel's results: an epilogue's result stands for its input. */
+export function storedBy({ node, epilogue }: Unit): Value[] {
+  const value = (of: GraphNode, index: number): Value => ({ node: of, index, ...of.outputs[index]! });
+  return node.outputs.map((_, index) =>
+    index === 0 && epilogue ? value(epilogue.node, 0) : value(node, index),
+  );
+}
 
 /** The value whose memory holds `value`: views share the memory of what they view. */
 export function resolveView(value: Value): Value {
@@ -47,11 +54,6 @@ export type Chain = readonly GraphNode[];
 export const isElementwise = (node: GraphNode) => node.op?.implementation.kind === "elementwise";
 /** One number in every element; expressions write it out, kernels read it from memory. */
 export const isConstant = (node: GraphNode) => node.op?.name === "constant";
-
-/** Values that must exist in memory because somebody outside the graph reads them. */
-export function programRoots(program: Program): Value[] {
-  return [...Object.values(program.outputs ?? {}), ...(program.updates ?? []).map((update) => update.value)];
-}
 
 /** What a chain reads that it does not compute itself; a value read in two shapes counts twice. */
 export function chainInputs(chain: Chain): Value[] {
@@ -86,7 +88,7 @@ export function unitExpression(unit: Unit): FusedExpression {
     const name = i === chain.length - 1 ? "result" : `t${i}`;
     lines.push(`  let ${name} = ${implementation.expression(args, node.attrs, node.inputs)};`);
     names.set(`${node.id}:0`, name);
-    if (implementation.functions) functions.push(implementation.functions);
+    functions.push(...(implementation.functions ?? []));
   });
   const inputs: TensorType[] = unit.inputs.map(({ shape, dtype }) => ({ shape, dtype }));
   const label = chain
@@ -113,7 +115,7 @@ export function schedule(
 ): Unit[] | null {
   const producer = new Map<GraphNode, number>();
   units.forEach((unit, i) => {
-    producer.set(storedBy(unit), i);
+    for (const { node } of storedBy(unit)) producer.set(node, i);
   });
   const after: Set<number>[] = units.map(() => new Set());
   const waiting = units.map(() => 0);
@@ -139,7 +141,7 @@ export function schedule(
   const order: Unit[] = [];
   const ready = units.flatMap((_, i) => (waiting[i] === 0 ? [i] : []));
   while (ready.length > 0) {
-    ready.sort((a, b) => storedBy(units[a]!).id - storedBy(units[b]!).id);
+    ready.sort((a, b) => lastNode(units[a]!).id - lastNode(units[b]!).id);
     const i = ready.shift()!;
     order.push(units[i]!);
     for (const next of after[i]!) if (--waiting[next]! === 0) ready.push(next);

@@ -2,7 +2,8 @@ import { CheckpointError, NonFiniteError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import type { Variable } from "../ops/op.ts";
 import type { StoredTensor, TensorFile } from "./safetensors.ts";
-import type { ModelState } from "./state.ts";
+import { FRESH_SCALER, type LossScaler, type ModelState } from "./state.ts";
+import type { Precision } from "./step.ts";
 
 /** Where a run stands besides its tensors; strings in the checkpoint's `__metadata__`. */
 export interface Progress {
@@ -11,7 +12,15 @@ export interface Progress {
   /** Batches that the running statistics have seen: PyTorch's num_batches_tracked. */
   readonly batchesTracked: number;
   /** Sums over the epoch so far, so that its means come out the same after a resume. */
-  readonly epoch: { readonly loss: number; readonly correct: number; readonly images: number };
+  readonly epoch: {
+    readonly loss: number;
+    readonly correct: number;
+    readonly images: number;
+    readonly skipped: number;
+  };
+  readonly precision: Precision;
+  /** Where the loss scale of mixed precision stands. */
+  readonly scaler: LossScaler;
   /** Kernel variant by op and shapes; the same choices give the same bits. */
   readonly choices: Readonly<Record<string, string>>;
   /** What else the run wants to keep: normalisation, model name, … */
@@ -71,6 +80,8 @@ export async function takeCheckpoint(state: ModelState, progress: Progress): Pro
     seed: String(progress.seed),
     batchesTracked: String(progress.batchesTracked),
     epoch: JSON.stringify(progress.epoch),
+    precision: progress.precision,
+    ...(progress.precision === "mixed" && { scaler: JSON.stringify(progress.scaler) }),
     choices: JSON.stringify(progress.choices),
   };
   return {
@@ -129,7 +140,12 @@ export function restoreModel(state: ModelState, file: TensorFile, name: string):
 }
 
 /** Writes a whole checkpoint into a network and its optimizer, and returns where the run stood. */
-export function restoreCheckpoint(state: ModelState, checkpoint: Checkpoint, name: string): Progress {
+export function restoreCheckpoint(
+  state: ModelState,
+  checkpoint: Checkpoint,
+  precision: Precision,
+  name: string,
+): Progress {
   const { metadata } = checkpoint.optimizer;
   const where = `${name}/optimizer.safetensors`;
   if (metadata.descent !== VERSION)
@@ -158,6 +174,10 @@ export function restoreCheckpoint(state: ModelState, checkpoint: Checkpoint, nam
     throw new CheckpointError(
       `${name} was trained with seed ${progress.seed}, this run has ${state.seed}; use the same seed.`,
     );
+  if (progress.precision !== precision)
+    throw new CheckpointError(
+      `${name} was trained in ${progress.precision} precision, this run is in ${precision}; use the same precision.`,
+    );
   const { step = String(progress.step) } = checkpoint.model.metadata;
   if (step !== String(progress.step))
     throw new CheckpointError(
@@ -168,7 +188,7 @@ export function restoreCheckpoint(state: ModelState, checkpoint: Checkpoint, nam
     const { data } = checkpoint.optimizer.tensors.get(slot.name)!;
     if (sizeOf(slot.shape) > 0) state.backend.write(slot, data as Float32Array<ArrayBuffer>);
   }
-  state.resetStats();
+  state.resetStats(progress.scaler);
   return progress;
 }
 
@@ -183,6 +203,8 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     seed,
     batchesTracked,
     epoch,
+    precision = "f32",
+    scaler = JSON.stringify(FRESH_SCALER),
     choices,
     optimizer: _,
     descent: __,
@@ -194,13 +216,16 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
       step: Number(step),
       seed: Number(seed),
       batchesTracked: Number(batchesTracked),
-      epoch: JSON.parse(epoch!),
+      epoch: { skipped: 0, ...JSON.parse(epoch!) },
+      precision: precision as Precision,
+      scaler: JSON.parse(scaler),
       choices: JSON.parse(choices!),
       extra,
     };
     const counts = [progress.step, progress.seed, progress.batchesTracked];
     if (!counts.every((n) => Number.isSafeInteger(n) && n >= 0)) throw new Error();
-    if (!isNumberTable(progress.epoch, ["loss", "correct", "images"])) throw new Error();
+    if (!isNumberTable(progress.epoch, ["loss", "correct", "images", "skipped"])) throw new Error();
+    if (!isNumberTable(progress.scaler, ["scale", "good", "skipped"])) throw new Error();
     if (Object.values(progress.choices).some((choice) => typeof choice !== "string")) throw new Error();
     if (extra.normalization) {
       const { mean, std } = JSON.parse(extra.normalization);

@@ -6,6 +6,9 @@ import type { Module } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizers.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";
 import type { Timeline } from "./profile.ts";
+import type { Precision } from "./step.ts";
+
+export type { Precision };
 
 export interface TrainerOptions {
   readonly device: Backend;
@@ -14,6 +17,11 @@ export interface TrainerOptions {
   readonly optimizer: Optimizer;
   /** Decides initial parameters, shuffles and dropout. */
   readonly seed?: number;
+  /**
+   * "mixed" keeps activations and their gradients as f16 and computes and updates in f32, with a loss scale that adapts
+   * itself; it needs an adapter with shader-f16. "f32" by default.
+   */
+  readonly precision?: Precision;
   /** Kernel fusion and choices; the same choices give the same bits. */
   readonly plan?: PlanOptions;
   /** How images are normalised; by default with the mean and deviation of the training set's channels. */
@@ -52,7 +60,10 @@ export interface StepMetrics {
   readonly loss: number;
   /** Share of the batch that was predicted right. */
   readonly accuracy: number;
+  /** Not finite where the step was skipped. */
   readonly gradientNorm: number;
+  /** Its gradients overflowed under the loss scale of mixed precision, so nothing of it was applied. */
+  readonly skipped: boolean;
   readonly learningRate: number;
   readonly imagesPerSecond: number;
 }
@@ -63,6 +74,8 @@ export interface EpochMetrics {
   /** Means over the images of the epoch, each measured as it was trained on. */
   readonly loss: number;
   readonly accuracy: number;
+  /** How many steps were skipped, see StepMetrics. */
+  readonly skipped: number;
   readonly imagesPerSecond: number;
   readonly validation?: Evaluation;
 }

@@ -12,6 +12,7 @@ import {
   parametersOf,
 } from "../nn/module.ts";
 import type { Arena, Value, Variable } from "../ops/op.ts";
+import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "../ops/step-stats.ts";
 import type { Optimizer } from "../optim/optimizers.ts";
 
 /** One flat arena of parameters with the optimizer's slots beside it. */
@@ -21,6 +22,15 @@ export interface ParameterArena {
   /** As large as the arena, one for each slot of the optimizer. */
   readonly slots: readonly Variable[];
 }
+
+/** Where a dynamic loss scale stands: see step-stats.ts. */
+export interface LossScaler {
+  readonly scale: number;
+  readonly good: number;
+  readonly skipped: number;
+}
+
+export const FRESH_SCALER: LossScaler = { scale: LOSS_SCALE.initial, good: 0, skipped: 0 };
 
 /** The key of a stream of random numbers that initialises a parameter: apart from those of shuffles. */
 const INIT_STREAM = 0x1000_0000;
@@ -33,8 +43,8 @@ export class ModelState {
   readonly bufferVariables: readonly Variable[];
   readonly parameterArenas: readonly ParameterArena[];
   readonly bufferArenas: readonly Arena[];
-  /** (gradient norm, halted): see gradientStats. */
-  readonly stats = standalone("gradient statistics", [2]);
+  /** What the last step's update knew of its gradients, and the loss scale: see step-stats.ts. */
+  readonly stats = standalone("gradient statistics", [STATS_SIZE]);
   /** Modules that count batches, by path. */
   readonly counting: readonly string[];
   private readonly variableOf = new Map<Module, Map<string, Variable>>();
@@ -89,9 +99,15 @@ export class ModelState {
     this.resetStats();
   }
 
-  /** Clears the halt of a step that was not finite. */
-  resetStats(): void {
-    this.backend.write(this.stats, new Float32Array(2));
+  /** Clears the halt of a step that was not finite; the loss scale goes on from `scaler`. */
+  resetStats(scaler: LossScaler = FRESH_SCALER): void {
+    const { scale, good, skipped } = scaler;
+    this.backend.write(this.stats, Float32Array.of(0, STATUS.applied, 1 / scale, scale, good, skipped));
+  }
+
+  async lossScaler(): Promise<LossScaler> {
+    const stats = await this.backend.read(this.stats);
+    return { scale: stats[STATS.scale]!, good: stats[STATS.good]!, skipped: stats[STATS.skipped]! };
   }
 
   variable(module: Module, key: string): Variable {

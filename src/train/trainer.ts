@@ -1,5 +1,5 @@
 import type { Backend, Executable } from "../backend/backend.ts";
-import { NonFiniteError, OptionError } from "../core/errors.ts";
+import { DeviceError, NonFiniteError, OptionError } from "../core/errors.ts";
 import { Random } from "../core/rng.ts";
 import { channelStatistics, type ImageDataset } from "../data/dataset.ts";
 import { type Normalization, type ResidentData, residentImages } from "../data/resident.ts";
@@ -7,10 +7,18 @@ import { standalone } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
 import type { Loss } from "../nn/losses.ts";
 import type { Variable } from "../ops/op.ts";
+import { STATUS } from "../ops/step-stats.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import { type Checkpoint, restoreCheckpoint, restoreModel, takeCheckpoint } from "./checkpoint.ts";
 import { findNonFinite } from "./diagnose.ts";
-import type { EpochMetrics, Evaluation, FitOptions, TrainerOptions, TrainingData } from "./options.ts";
+import type {
+  EpochMetrics,
+  Evaluation,
+  FitOptions,
+  Precision,
+  TrainerOptions,
+  TrainingData,
+} from "./options.ts";
 import { Profiling } from "./profile.ts";
 import type { TensorFile } from "./safetensors.ts";
 import { ModelState } from "./state.ts";
@@ -54,9 +62,10 @@ export class Trainer {
   step = 0;
   private readonly backend: Backend;
   private readonly loss: Loss;
+  private readonly precision: Precision;
   private planOptions: PlanOptions | undefined;
   private restored = false;
-  /** A row for each of the last steps: loss, right predictions, gradient norm, whether it was halted. */
+  /** A row for each of the last steps: loss, right predictions, gradient norm, status. */
   readonly ring = standalone("metrics ring", [RING_ROWS, 4]);
   private readonly executables = new Map<string, Promise<Executable>>();
   private readonly traced = new Map<string, Program>();
@@ -65,7 +74,7 @@ export class Trainer {
   private readonly orders = new Map<ResidentData, Variable>();
   private readonly constants: Variable[] = [];
   /** Over the current epoch. */
-  private sums = { loss: 0, correct: 0, images: 0 };
+  private sums = { loss: 0, correct: 0, images: 0, skipped: 0 };
   private profiling: Profiling | undefined;
   private readonly uploaded = new Map<ImageDataset, ResidentData>();
   private normalization: Normalization | undefined;
@@ -77,6 +86,12 @@ export class Trainer {
     this.loss = options.loss;
     this.planOptions = options.plan;
     this.normalization = options.normalization;
+    this.precision = options.precision ?? "f32";
+    const { facts } = options.device;
+    if (this.precision === "mixed" && !facts.f16)
+      throw new DeviceError(
+        `Mixed precision needs shader-f16, which the adapter ${facts.name} does not offer; train in f32.`,
+      );
     const seed = options.seed ?? 0;
     if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32)
       throw new OptionError(`The seed is ${seed}; use a whole number from 0 to 4294967295.`);
@@ -219,7 +234,8 @@ export class Trainer {
   }
 
   private parts(data: ResidentData, batchSize: number): StepParts {
-    return { state: this.state, data, order: this.order(data), lossOf: this.loss, batchSize };
+    const { state, loss: lossOf, precision } = this;
+    return { state, data, order: this.order(data), lossOf, batchSize, precision };
   }
 
   /** The order in which a data set is gone through: 0, 1, 2, … until an epoch shuffles it. */
@@ -246,7 +262,7 @@ export class Trainer {
     const order = options.shuffle === false ? naturalOrder(train.count) : random.permutation(train.count);
     this.backend.write(this.order(train), order);
     const first = this.step - epoch * stepsPerEpoch;
-    if (first === 0) this.sums = { loss: 0, correct: 0, images: 0 };
+    if (first === 0) this.sums = { loss: 0, correct: 0, images: 0, skipped: 0 };
     const { sums } = this;
     let seen = 0;
     let pending: { step: number; images: number; rate: number }[] = [];
@@ -262,11 +278,13 @@ export class Trainer {
       last = now;
       for (const p of pending) {
         const at = (p.step % RING_ROWS) * 4;
-        const [loss, correct, norm, halted] = [ring[at]!, ring[at + 1]!, ring[at + 2]!, ring[at + 3]!];
-        if (halted !== 0) await this.explain(train, p.step, p.images, batchSize, stepsPerEpoch);
+        const [loss, correct, norm, status] = [ring[at]!, ring[at + 1]!, ring[at + 2]!, ring[at + 3]!];
+        if (status === STATUS.halted) await this.explain(train, p.step, p.images, batchSize, stepsPerEpoch);
         sums.loss += loss * p.images;
         sums.correct += correct;
         sums.images += p.images;
+        const skipped = status === STATUS.skipped;
+        if (skipped) sums.skipped++;
         seen += p.images;
         this.step = p.step + 1;
         options.onStep?.({
@@ -275,6 +293,7 @@ export class Trainer {
           loss,
           accuracy: correct / p.images,
           gradientNorm: norm,
+          skipped,
           learningRate: p.rate,
           imagesPerSecond: images / seconds,
         });
@@ -319,6 +338,7 @@ export class Trainer {
       epoch: epoch + 1,
       loss: sums.loss / sums.images,
       accuracy: sums.correct / sums.images,
+      skipped: sums.skipped,
       imagesPerSecond: (seen / (performance.now() - began)) * 1000,
     };
   }
@@ -346,7 +366,7 @@ export class Trainer {
       this.feeds(step, position, step + 1).counters,
       this.planOptions,
     );
-    this.state.resetStats();
+    this.state.resetStats(await this.state.lossScaler());
     this.step = step;
     throw new NonFiniteError(
       `Step ${step + 1} is not finite: ${where}. Nothing of it was applied; lower the learning rate, clip the gradients or check the data.`,
@@ -396,6 +416,8 @@ export class Trainer {
       step: this.step,
       seed: this.state.seed,
       batchesTracked: this.batchesBefore + this.step,
+      precision: this.precision,
+      scaler: await this.state.lossScaler(),
       epoch: this.sums,
       choices,
       extra: this.normalization ? { ...extra, normalization: JSON.stringify(this.normalization) } : extra,
@@ -408,7 +430,7 @@ export class Trainer {
    * @throws CheckpointError when it belongs to another model or optimizer; nothing has changed then.
    */
   restore(checkpoint: Checkpoint, name: string): Readonly<Record<string, string>> {
-    const progress = restoreCheckpoint(this.state, checkpoint, name);
+    const progress = restoreCheckpoint(this.state, checkpoint, this.precision, name);
     this.step = progress.step;
     this.batchesBefore = progress.batchesTracked - progress.step;
     this.sums = { ...progress.epoch };

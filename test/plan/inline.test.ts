@@ -8,7 +8,7 @@ import { feed } from "../../src/graph/node.ts";
 import { records } from "../../src/ops/index.ts";
 import type { OpRecord } from "../../src/ops/op.ts";
 import { compilePlan, kernelKey } from "../../src/plan/plan.ts";
-import { parityCases } from "../../src/verify/parity.ts";
+import { casesOf } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
 
 const random = new Random(17);
@@ -18,15 +18,13 @@ const kernelOf = (op: OpRecord) => (op.implementation.kind === "kernel" ? op.imp
 /** Runs a program with and without fusion; chains may contract a product and a sum, which is an ulp or two. */
 async function compareFused(
   op: OpRecord,
-  build: (
-    parity: ReturnType<typeof parityCases>[number],
-  ) => { program: any; feeds: any; node: any } | undefined,
+  build: (parity: ReturnType<typeof casesOf>[number]) => { program: any; feeds: any; node: any } | undefined,
 ) {
   const backend = await gpu();
   // As on a GPU, where chains go into kernels that store in many places too.
   const facts = { ...backend.facts, software: false };
   let inlined = 0;
-  for (const parity of parityCases(op).slice(0, 3)) {
+  for (const parity of casesOf(op).slice(0, 3)) {
     if (parity.sample.inputs.some((x) => x.data.length > 5e4 || x.data.length === 0)) continue;
     const built = build(parity);
     if (!built) continue;
@@ -57,10 +55,20 @@ async function compareFused(
 }
 
 describe("elementwise chains inside kernels give what they give outside", () => {
-  test("products and convolutions store for others, reductions and batch norm load for others", () => {
+  test("products, pooling and batch norm store for others; reductions, convolutions, pooling and batch norm load for others", () => {
     const names = (flag: "stores" | "loads" | "reloads") =>
       records.filter((op) => kernelOf(op)?.[flag]).map((op) => op.name);
-    expect(names("stores").sort()).toEqual(["conv2d", "conv2dInputGrad", "matmul"]);
+    expect(names("stores").sort()).toEqual([
+      "avgPool2d",
+      "avgPool2dGrad",
+      "batchNormGrad",
+      "conv2d",
+      "conv2dInputGrad",
+      "gatherImages",
+      "matmul",
+      "maxPool2d",
+      "maxPool2dGrad",
+    ]);
     expect(names("reloads").sort()).toEqual(["conv2d", "conv2dInputGrad", "conv2dWeightGrad"]);
     expect(names("loads").sort()).toEqual([
       "batchNormGrad",

@@ -17,7 +17,7 @@ import type { Value } from "../../src/ops/op.ts";
 import { assignBuffers } from "../../src/plan/memory.ts";
 import { compilePlan } from "../../src/plan/plan.ts";
 import { printPlan } from "../../src/plan/print.ts";
-import { compareResults, parityCases } from "../../src/verify/parity.ts";
+import { casesOf, compareResults } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
 
 describe("grids past the adapter's limit fold into two dimensions", () => {
@@ -28,7 +28,7 @@ describe("grids past the adapter's limit fold into two dimensions", () => {
       const backend = await gpu();
       const facts = { ...backend.facts, maxWorkgroupsPerDimension: LIMIT };
       let folded = 0;
-      for (const parity of parityCases(op)) {
+      for (const parity of casesOf(op)) {
         if (folded >= 2 || parity.sample.inputs.some((x) => x.data.length > 2e5)) continue;
         const plan = compilePlan(parity.program, facts);
         for (const step of plan.steps)

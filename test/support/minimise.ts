@@ -3,6 +3,7 @@ import { gradients } from "../../src/graph/autodiff.ts";
 import { f } from "../../src/graph/functions.ts";
 import { feed, layOut, read, standalone, wholeArena } from "../../src/graph/node.ts";
 import type { Value } from "../../src/ops/op.ts";
+import { STATS_SIZE } from "../../src/ops/step-stats.ts";
 import { HYPER_SIZE } from "../../src/ops/update.ts";
 import type { Optimizer } from "../../src/optim/optimizers.ts";
 
@@ -16,7 +17,7 @@ export async function minimise(
 ): Promise<number[][]> {
   const { arenas, variables } = layOut("w", [{ name: "w", shape: [start.length] }], 2 ** 20);
   const [arena, variable] = [arenas[0]!, variables[0]!];
-  const stats = standalone("stats", [2]);
+  const stats = standalone("stats", [STATS_SIZE]);
   const slots = optimizer.slots.map((name) => wholeArena({ ...arena, name }));
   backend.write(variable, Float32Array.from(start));
   const w = read(variable);

@@ -1,4 +1,11 @@
-import { byteLength, bytesPerElement, type NumericArray, viewBytes } from "../../core/dtype.ts";
+import {
+  byteLength,
+  bytesPerElement,
+  fromStorage,
+  type NumericArray,
+  toStorage,
+  viewBytes,
+} from "../../core/dtype.ts";
 import { DescentError, DeviceError } from "../../core/errors.ts";
 import type { NDArray } from "../../core/ndarray.ts";
 import { showType, sizeOf } from "../../core/shape.ts";
@@ -143,7 +150,7 @@ export class WebGPUBackend implements Backend {
 
   write(variable: Variable, data: NumericArray): void {
     const offset = variable.offset * bytesPerElement(variable.dtype);
-    this.writeBuffer(this.arenaBuffer(variable.arena), offset, data);
+    this.writeBuffer(this.arenaBuffer(variable.arena), offset, toStorage(variable.dtype, data));
   }
 
   writeBuffer(buffer: GPUBuffer, offset: number, data: NumericArray): void {
@@ -170,7 +177,7 @@ export class WebGPUBackend implements Backend {
       offset,
       byteLength(size, variable.dtype),
     );
-    return viewBytes(variable.dtype, bytes, 0, size);
+    return fromStorage(variable.dtype, viewBytes(variable.dtype, bytes, 0, size));
   }
 
   /** Copies a range to the host, after everything submitted so far. */
@@ -345,7 +352,8 @@ export class WebGPUExecutable implements Executable {
         throw new DescentError(
           `Feed "${name}": ${data.length} numbers for ${range ? showType(range.type) : "a feed that the graph does not have"}.`,
         );
-      viewBytes(range.type.dtype, this.feedBytes.buffer, range.offset, data.length).set(data);
+      const { dtype } = range.type;
+      viewBytes(dtype, this.feedBytes.buffer, range.offset, data.length).set(toStorage(dtype, data));
       from = Math.min(from, range.offset);
       to = Math.max(to, range.offset + range.bytes);
     }
@@ -362,7 +370,8 @@ export class WebGPUExecutable implements Executable {
       range.offset,
       byteLength(size, range.type.dtype),
     );
-    return { ...range.type, data: viewBytes(range.type.dtype, bytes, 0, size) };
+    const { dtype } = range.type;
+    return { ...range.type, data: fromStorage(dtype, viewBytes(dtype, bytes, 0, size)) };
   }
 
   dispose(): void {
