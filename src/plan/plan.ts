@@ -5,7 +5,14 @@ import { reachable } from "../graph/node.ts";
 import { checkProgram, type Program, programRoots } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
-import { type Access, type AdapterFacts, bitsOf, type Dispatch, type KernelVariant } from "../ops/kernel.ts";
+import {
+  type Access,
+  type AdapterFacts,
+  bitsOf,
+  type Dispatch,
+  type KernelVariant,
+  withExtensions,
+} from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
 import { withEpilogue, withPrologue } from "./inline.ts";
 import { assignBuffers, type Lifetime } from "./memory.ts";
@@ -14,6 +21,7 @@ import {
   isConstant,
   lastNode,
   type Prologue,
+  packOffsets,
   resolveView,
   schedule,
   storedBy,
@@ -206,13 +214,9 @@ class PlanBuilder {
       });
       // A unit that writes one packed tensor and reads another would bind the buffer for both: keep those apart.
       const writers = new Set(placed.values());
+      const writes = (user: Unit) => storedBy(user).some(({ node }) => writers.has(node));
       for (const base of placed.keys())
-        if (
-          users
-            .get(base)!
-            .some((user) => user !== unit && storedBy(user).some((value) => writers.has(value.node)))
-        )
-          this.fixed.delete(base);
+        if (users.get(base)!.some((user) => user !== unit && writes(user))) this.fixed.delete(base);
     }
   }
 
@@ -310,14 +314,9 @@ class PlanBuilder {
       dispatch.bindings.some((b, i) => b.access === "read" && writes.includes(memoryKey(ranges[i]!.memory)))
     )
       throw new Error(`${dispatch.kernel} binds one buffer to read and to write.`);
-    const half = /\bf16\b/.test(dispatch.source);
-    if (half && !this.facts.f16)
-      throw new DeviceError(
-        `${dispatch.kernel}: uses f16, which the adapter ${this.facts.name} does not offer (shader-f16); use f32 precision.`,
-      );
     this.steps.push({
       kernel: dispatch.kernel,
-      source: half ? `enable f16;\n${dispatch.source}` : dispatch.source,
+      source: withExtensions(dispatch, this.facts),
       bindings: dispatch.bindings.map((binding, i) => ({ ...ranges[i]!, access: binding.access })),
       workgroups: dispatch.workgroups,
       node,
@@ -493,10 +492,4 @@ class PlanBuilder {
 function memoryKey(memory: Memory): unknown {
   if (memory.kind === "arena") return memory.arena;
   return memory.kind === "feeds" ? "feeds" : `${memory.kind} ${memory.slot}`;
-}
-
-function packOffsets(node: GraphNode): readonly number[] {
-  const implementation = node.op!.implementation;
-  if (implementation.kind !== "pack") throw new Error(`${node.op!.name} is not a pack.`);
-  return implementation.offsets(node.attrs);
 }
