@@ -206,7 +206,7 @@ export const constant = defineOp<{ value: number; shape: readonly number[]; dtyp
     {
       inputs: [],
       attrs: { value: 1, shape: [2], dtype: "u8" },
-      message: /constant: u8 is for packed data; use/,
+      message: /constant: u8 is for storage; use/,
     },
     {
       inputs: [],
