@@ -42,8 +42,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     stats[2] = unscale;
     if (SCALING && !halted) {
       stats[3] = select(select(scale, min(2.0 * scale, LARGEST), grows), 0.5 * scale, skipped);
-      stats[5] += select(0.0, 1.0, skipped);
       stats[4] = select(stats[4] + 1.0, 0.0, grows || skipped);
+      stats[5] = stats[5] + select(0.0, 1.0, skipped);
     }
   }
 }

@@ -174,7 +174,8 @@ export const constant = defineOp<{ value: number; shape: readonly number[]; dtyp
   name: "constant",
   infer: (inputs, { value, shape, dtype }) => {
     if (inputs.length !== 0) throw new ShapeError(`constant: takes no inputs, got ${inputs.length}.`);
-    if (dtype === "u8") throw new ShapeError("constant: u8 is for packed data; use f32, i32, u32 or bool.");
+    if (dtype === "u8" || dtype === "f16")
+      throw new ShapeError(`constant: ${dtype} is for storage; use f32, i32, u32 or bool.`);
     if (dtype !== "f32" && !Number.isFinite(value))
       throw new ShapeError(`constant: ${value} is no ${dtype}; use f32 or a whole number.`);
     return [{ shape, dtype }];
@@ -205,7 +206,7 @@ export const constant = defineOp<{ value: number; shape: readonly number[]; dtyp
     {
       inputs: [],
       attrs: { value: 1, shape: [2], dtype: "u8" },
-      message: /constant: u8 is for packed data; use/,
+      message: /constant: u8 is for storage; use/,
     },
     {
       inputs: [],

@@ -5,7 +5,7 @@ import { type Program, programRoots } from "../graph/program.ts";
 import { bitsOf } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
 import { loadsOf } from "./inline.ts";
-import { isConstant, resolveView, storedBy, type Unit } from "./units.ts";
+import { isConstant, packOffsets, resolveView, storedBy, type Unit } from "./units.ts";
 
 /** Which piece of memory a step binds. */
 export type Memory =
@@ -230,10 +230,4 @@ export class Placement {
     }
     return range;
   }
-}
-
-export function packOffsets(node: GraphNode): readonly number[] {
-  const implementation = node.op!.implementation;
-  if (implementation.kind !== "pack") throw new Error(`${node.op!.name} is not a pack.`);
-  return implementation.offsets(node.attrs);
 }

@@ -4,15 +4,22 @@ import { showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { checkProgram, type Program } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
-import type { Access, AdapterFacts, Dispatch, KernelVariant } from "../ops/kernel.ts";
+import {
+  type Access,
+  type AdapterFacts,
+  type Dispatch,
+  type KernelVariant,
+  withExtensions,
+} from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
 import { divide } from "./divide.ts";
 import { overwriting, withEpilogue, withPrologue } from "./inline.ts";
 import { assignBuffers } from "./memory.ts";
-import { bytesOf, type Memory, Placement, packOffsets, type Range, valueKey } from "./placement.ts";
+import { bytesOf, type Memory, Placement, type Range, valueKey } from "./placement.ts";
 import {
   lastNode,
   type Prologue,
+  packOffsets,
   resolveView,
   schedule,
   storedBy,
@@ -134,14 +141,9 @@ class PlanBuilder {
       dispatch.bindings.some((b, i) => b.access === "read" && writes.includes(memoryKey(ranges[i]!.memory)))
     )
       throw new Error(`${dispatch.kernel} binds one buffer to read and to write.`);
-    const half = /\bf16\b/.test(dispatch.source);
-    if (half && !this.facts.f16)
-      throw new DeviceError(
-        `${dispatch.kernel}: uses f16, which the adapter ${this.facts.name} does not offer (shader-f16); use f32 precision.`,
-      );
     this.steps.push({
       kernel: dispatch.kernel,
-      source: half ? `enable f16;\n${dispatch.source}` : dispatch.source,
+      source: withExtensions(dispatch, this.facts),
       bindings: dispatch.bindings.map((binding, i) => ({ ...ranges[i]!, access: binding.access })),
       workgroups: dispatch.workgroups,
       node,

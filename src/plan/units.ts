@@ -41,6 +41,13 @@ export function storedBy({ node, epilogue }: Unit): Value[] {
   );
 }
 
+/** Where a pack puts its inputs. */
+export function packOffsets(node: GraphNode): readonly number[] {
+  const implementation = node.op!.implementation;
+  if (implementation.kind !== "pack") throw new Error(`${node.op!.name} is not a pack.`);
+  return implementation.offsets(node.attrs);
+}
+
 /** The value whose memory holds `value`: views share the memory of what they view. */
 export function resolveView(value: Value): Value {
   let current = value;

@@ -15,7 +15,7 @@ const RUNS = {
     perEpoch: 501,
   },
   cpu: {
-    args: "--model cnn --limit 29 --batch-size 8 --epochs 3 --backend cpu --optimizer nesterov --schedule cosine".split(
+    args: "--model cnn --limit 29 --batch-size 8 --epochs 3 --backend cpu --precision mixed --optimizer nesterov --schedule cosine".split(
       " ",
     ),
     steps: 12,
