@@ -6,7 +6,7 @@ import { modelNames } from "../nn/models.ts";
 import { adam, adamW, type Optimizer, sgd } from "../optim/optimizers.ts";
 import { cosine, oneCycle, type Rate } from "../optim/schedules.ts";
 import { BACKENDS, type BackendName } from "./backend.ts";
-import { COUNT, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
+import { COUNT, DECAY, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
 
 export const DATASETS = ["cifar10", "shapes"] as const;
 export const OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw"] as const;
@@ -26,6 +26,8 @@ export interface TrainConfig {
   readonly weightDecay: number;
   readonly clipNorm: number;
   readonly labelSmoothing: number;
+  /** Decay of the parameters' moving average; absent: none is kept. */
+  readonly ema?: number;
   readonly seed: number;
   readonly limit?: number;
   readonly init?: string;
@@ -63,6 +65,7 @@ const FIELDS: Readonly<Record<keyof TrainConfig, Check>> = {
   weightDecay: ofKind(NUMBER),
   clipNorm: ofKind(NUMBER),
   labelSmoothing: ofKind(SHARE),
+  ema: unless(ofKind(DECAY)),
   seed: ofKind(SEED),
   limit: unless(ofKind(COUNT)),
   init: unless(isText),
@@ -105,8 +108,13 @@ function schedule({ schedule: kind, lr }: Pick<TrainConfig, "schedule" | "lr">):
 }
 
 export function makeOptimizer(config: Omit<TrainConfig, "images">): Optimizer {
-  const { momentum, weightDecay, clipNorm } = config;
-  const common = { lr: schedule(config), weightDecay, ...(clipNorm > 0 ? { clipNorm } : {}) };
+  const { momentum, weightDecay, clipNorm, ema } = config;
+  const common = {
+    lr: schedule(config),
+    weightDecay,
+    ...(clipNorm > 0 ? { clipNorm } : {}),
+    ...(ema === undefined ? {} : { ema: { decay: ema } }),
+  };
   switch (config.optimizer) {
     case "sgd":
       return sgd(common);

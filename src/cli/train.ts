@@ -13,7 +13,7 @@ import { chromeTrace, profileTable } from "../train/profile.ts";
 import type { Evaluation, ProfileOptions } from "../train/trainer.ts";
 import { BACKENDS, openBackend } from "./backend.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { COUNT, choice, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
+import { COUNT, choice, DECAY, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
 import { printJson } from "./output.ts";
 import { freeFolder, RunFolder } from "./run-folder.ts";
 import { Screen } from "./screen.ts";
@@ -64,6 +64,9 @@ export function trainCommand(program: Command): void {
     .addOption(numeric("--weight-decay <x>", "weight decay", NUMBER, 0.0005))
     .addOption(numeric("--clip-norm <x>", "largest global gradient norm; 0 for no clipping", NUMBER, 0))
     .addOption(numeric("--label-smoothing <x>", "share of the target spread over all classes", SHARE, 0))
+    .addOption(
+      numeric("--ema <x>", "decay of a moving average of the weights, which is then validated", DECAY),
+    )
     .addOption(numeric("--seed <n>", "decides initial parameters, shuffles and dropout", SEED, 0))
     .addOption(numeric("--limit <n>", "use only the first n images of each part", COUNT))
     .option("--init <file>", "start from a safetensors file, e.g. a PyTorch state_dict")
@@ -285,7 +288,7 @@ async function run({ trainer, config, images, test, folder, screen, json, profil
   const seconds = (performance.now() - began) / 1000;
   const { accuracy: valAccuracy } = validation;
   screen.say(
-    `done: ${(100 * valAccuracy).toFixed(1)} % of ${test.count} held-out images right after ${trainer.step} steps, in ${seconds.toFixed(0)} s → ${folder.path}/curves.svg`,
+    `done: ${(100 * valAccuracy).toFixed(1)} % of ${test.count} held-out images right${config.ema === undefined ? "" : " with averaged weights"} after ${trainer.step} steps, in ${seconds.toFixed(0)} s → ${folder.path}/curves.svg`,
   );
   if (json) printJson({ done: true, valAccuracy, steps: trainer.step, seconds, out: folder.path });
 }

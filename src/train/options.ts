@@ -39,6 +39,12 @@ export interface FitOptions {
   readonly signal?: AbortSignal;
 }
 
+/**
+ * The parameters to evaluate: the latest, or their moving average, which is what is chosen by default where the optimizer
+ * keeps one. Running statistics are the latest in either case, as in PyTorch's AveragedModel.
+ */
+export type Weights = "current" | "average";
+
 export interface ProfileOptions {
   /** How many steps to time. */
   readonly steps: number;
@@ -64,6 +70,7 @@ export interface EpochMetrics {
   readonly loss: number;
   readonly accuracy: number;
   readonly imagesPerSecond: number;
+  /** Of the parameters' moving average where the optimizer keeps one. */
   readonly validation?: Evaluation;
 }
 

@@ -33,16 +33,18 @@ export interface StepParts {
   readonly order: Variable;
   readonly lossOf: Loss;
   readonly batchSize: number;
+  /** Computes with the parameters' moving average, which the optimizer must keep. */
+  readonly averaged?: boolean;
 }
 
 /** Batch, network, loss and the count of correct predictions. */
-function forward({ state, data, order, lossOf, batchSize }: StepParts, training: boolean): Forward {
+function forward({ state, data, order, lossOf, batchSize, averaged }: StepParts, training: boolean): Forward {
   const counts = counters();
   const indices = f.window!(read(order), counts, { count: batchSize });
   const { x, y } = data.batch(indices);
   const source = {
     counters: counts,
-    parameter: state.value.bind(state),
+    parameter: averaged ? state.averageValue.bind(state) : state.value.bind(state),
     buffer: state.value.bind(state),
   };
   const trace = new Trace(state.model, source, training);

@@ -10,7 +10,14 @@ import type { Variable } from "../ops/op.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import { type Checkpoint, restoreCheckpoint, restoreModel, takeCheckpoint } from "./checkpoint.ts";
 import { findNonFinite } from "./diagnose.ts";
-import type { EpochMetrics, Evaluation, FitOptions, TrainerOptions, TrainingData } from "./options.ts";
+import type {
+  EpochMetrics,
+  Evaluation,
+  FitOptions,
+  TrainerOptions,
+  TrainingData,
+  Weights,
+} from "./options.ts";
 import { Profiling } from "./profile.ts";
 import type { TensorFile } from "./safetensors.ts";
 import { ModelState } from "./state.ts";
@@ -184,9 +191,14 @@ export class Trainer {
     );
   }
 
-  private evaluationProgram(data: ResidentData, batchSize: number): Program {
-    return this.program(`evaluate ${this.numberOf(data)} ${batchSize}`, () =>
-      evaluationProgram(this.parts(data, batchSize), this.ring),
+  /** Whether the optimizer keeps an average of the parameters. */
+  private get averaged(): boolean {
+    return this.state.averages.size > 0;
+  }
+
+  private evaluationProgram(data: ResidentData, batchSize: number, averaged = this.averaged): Program {
+    return this.program(`evaluate ${this.numberOf(data)} ${batchSize} ${averaged}`, () =>
+      evaluationProgram({ ...this.parts(data, batchSize), averaged }, this.ring),
     );
   }
 
@@ -196,9 +208,13 @@ export class Trainer {
     return number;
   }
 
-  private evaluationStep(data: ResidentData, batchSize: number): Promise<Executable> {
-    return this.executable(`evaluate ${this.numberOf(data)} ${batchSize}`, () =>
-      this.evaluationProgram(data, batchSize),
+  private evaluationStep(
+    data: ResidentData,
+    batchSize: number,
+    averaged = this.averaged,
+  ): Promise<Executable> {
+    return this.executable(`evaluate ${this.numberOf(data)} ${batchSize} ${averaged}`, () =>
+      this.evaluationProgram(data, batchSize, averaged),
     );
   }
 
@@ -353,11 +369,23 @@ export class Trainer {
     );
   }
 
-  /** Mean loss and accuracy over every image once, with running statistics and without dropout. */
+  /**
+   * Mean loss and accuracy over every image once, with running statistics and without dropout, of `weights`.
+   * @throws OptionError when the average is asked for and the optimizer keeps none.
+   */
   async evaluate(
     set: TrainingData,
-    options: Pick<FitOptions, "onValidation"> & { readonly batchSize?: number } = {},
+    options: Pick<FitOptions, "onValidation"> & {
+      readonly batchSize?: number;
+      readonly weights?: Weights;
+    } = {},
   ): Promise<Evaluation> {
+    const { weights } = options;
+    if (weights === "average" && !this.averaged)
+      throw new OptionError(
+        'There is no average to evaluate; give the optimizer one, for example adamW({ lr: 0.001, ema: { decay: 0.999 } }), or use weights "current".',
+      );
+    const averaged = this.averaged && weights !== "current";
     const data = this.resident(set);
     const size = Math.min(options.batchSize ?? EVALUATION_BATCH, data.count);
     const batches = Math.ceil(data.count / size);
@@ -378,7 +406,7 @@ export class Trainer {
     };
     for (let batch = 0; batch < batches; batch++) {
       const count = Math.min(size, data.count - batch * size);
-      const executable = await this.evaluationStep(data, count);
+      const executable = await this.evaluationStep(data, count, averaged);
       executable.run({ counters: Uint32Array.of(0, 0, batch * size, batch % RING_ROWS) });
       const due = (batch + 1) % 8 === 0 || performance.now() - last > READ_INTERVAL;
       if (due || batch === batches - 1) await collect(batch + 1);
