@@ -224,8 +224,7 @@ async function run({ trainer, config, images, test, folder, screen, json, profil
   const title = `${model} on ${dataset}, ${config.optimizer}, batch ${batchSize}`;
   const start = trainer.step > 0 ? `, on from step ${trainer.step} of ${total}` : "";
   screen.say(`${title}: ${images.count} images, ${epochs} epochs${start} → ${folder.path}`);
-  if (trainer.step < total) screen.wait("compiling the training step");
-  else screen.say("all of them are done; train on with a larger --epochs");
+  if (trainer.step >= total) screen.say("all of them are done; train on with a larger --epochs");
 
   const controller = new AbortController();
   onInterrupt(() => {
@@ -258,6 +257,7 @@ async function run({ trainer, config, images, test, folder, screen, json, profil
         screen.step(metrics, { epochs, stepsPerEpoch, images: images.count });
       },
       onValidation: (done, count) => screen.validation(done, count),
+      onProgress: ({ done, total }) => screen.compiling(done, total),
       ...(profile ? { profile: profileInto(folder, screen) } : {}),
     });
     for await (const metrics of fitting) {

@@ -33,6 +33,8 @@ export interface FitOptions {
   readonly onStep?: (step: StepMetrics) => void;
   /** Called while validation runs, first with 0 done. */
   readonly onValidation?: (done: number, total: number) => void;
+  /** Called while kernels are compiled, before the first step; software drivers take seconds. */
+  readonly onProgress?: (progress: Progress) => void;
   /** Times some steps dispatch by dispatch, which changes nothing but the time they take. */
   readonly profile?: ProfileOptions;
   /** Stops after the step in flight; what is trained so far stays. */
@@ -44,6 +46,13 @@ export interface FitOptions {
  * keeps one. Running statistics are the latest in either case, as in PyTorch's AveragedModel.
  */
 export type Weights = "current" | "average";
+
+/** How far something that takes long has come: kernels that are ready, of all that the run needs. */
+export interface Progress {
+  readonly stage: "compile";
+  readonly done: number;
+  readonly total: number;
+}
 
 export interface ProfileOptions {
   /** How many steps to time. */

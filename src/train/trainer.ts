@@ -1,4 +1,4 @@
-import type { Backend, Executable } from "../backend/backend.ts";
+import type { Backend, CompileProgress, Executable } from "../backend/backend.ts";
 import { NonFiniteError, OptionError } from "../core/errors.ts";
 import { Random } from "../core/rng.ts";
 import { channelStatistics, type ImageDataset } from "../data/dataset.ts";
@@ -14,6 +14,7 @@ import type {
   EpochMetrics,
   Evaluation,
   FitOptions,
+  Progress,
   TrainerOptions,
   TrainingData,
   Weights,
@@ -108,7 +109,7 @@ export class Trainer {
       throw new OptionError(
         "The model has no parameters, so there is nothing to train; add a layer that has some.",
       );
-    await this.prepare(train, batchSize, options.validation);
+    await this.prepare(train, batchSize, options.validation, options.onProgress);
     this.profiling = options.profile ? new Profiling(options.profile) : undefined;
     while (this.step < total) {
       const epoch = Math.floor(this.step / stepsPerEpoch);
@@ -137,12 +138,31 @@ export class Trainer {
   }
 
   /** Compiles the steps that a data set and batch size need, ahead of time. */
-  async prepare(data: TrainingData, batchSize: number, validation?: TrainingData): Promise<void> {
+  async prepare(
+    data: TrainingData,
+    batchSize: number,
+    validation?: TrainingData,
+    onProgress?: (progress: Progress) => void,
+  ): Promise<void> {
     const train = this.resident(data, true);
     const held = validation && this.resident(validation);
+    const parts: (readonly [done: number, total: number])[] = [];
+    /** Progress of one program among all. */
+    const part = (): CompileProgress => {
+      const at = parts.push([0, 0]) - 1;
+      return (done, total) => {
+        parts[at] = [done, total];
+        const sum = (k: 0 | 1) => parts.reduce((n, counts) => n + counts[k], 0);
+        onProgress?.({ stage: "compile", done: sum(0), total: sum(1) });
+      };
+    };
     await Promise.all([
-      ...batchSizes(train.count, batchSize).map((size) => this.trainingStep(train, size)),
-      ...(held ? batchSizes(held.count, batchSize).map((size) => this.evaluationStep(held, size)) : []),
+      ...batchSizes(train.count, batchSize).map((size) => this.trainingStep(train, size, part())),
+      ...(held
+        ? batchSizes(held.count, batchSize).map((size) =>
+            this.evaluationStep(held, size, this.averaged, part()),
+          )
+        : []),
     ]);
   }
 
@@ -170,11 +190,10 @@ export class Trainer {
   }
 
   /** The compiled step: its plan can be printed. */
-  trainingStep(set: TrainingData, batchSize: number): Promise<Executable> {
+  trainingStep(set: TrainingData, batchSize: number, onProgress?: CompileProgress): Promise<Executable> {
     const data = this.resident(set, true);
-    return this.executable(`train ${this.numberOf(data)} ${batchSize}`, () =>
-      this.trainingProgram(data, batchSize),
-    );
+    const key = `train ${this.numberOf(data)} ${batchSize}`;
+    return this.executable(key, () => this.trainingProgram(data, batchSize), onProgress);
   }
 
   private trainingProgram(data: ResidentData, batchSize: number): Program {
@@ -211,11 +230,11 @@ export class Trainer {
   private evaluationStep(
     data: ResidentData,
     batchSize: number,
-    averaged = this.averaged,
+    averaged: boolean,
+    onProgress?: CompileProgress,
   ): Promise<Executable> {
-    return this.executable(`evaluate ${this.numberOf(data)} ${batchSize} ${averaged}`, () =>
-      this.evaluationProgram(data, batchSize, averaged),
-    );
+    const key = `evaluate ${this.numberOf(data)} ${batchSize} ${averaged}`;
+    return this.executable(key, () => this.evaluationProgram(data, batchSize, averaged), onProgress);
   }
 
   private program(key: string, trace: () => Program): Program {
@@ -224,10 +243,10 @@ export class Trainer {
     return program;
   }
 
-  private executable(key: string, make: () => Program): Promise<Executable> {
+  private executable(key: string, make: () => Program, onProgress?: CompileProgress): Promise<Executable> {
     let executable = this.executables.get(key);
     if (!executable) {
-      executable = this.backend.compile(make(), this.planOptions);
+      executable = this.backend.compile(make(), this.planOptions, onProgress);
       this.executables.set(key, executable);
       this.traced.delete(key);
     }

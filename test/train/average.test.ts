@@ -31,7 +31,7 @@ const make = (device: Backend, ema?: { decay: number }) =>
     loss: crossEntropy(),
     optimizer: adamW({ lr: 0.01, ...(ema ? { ema } : {}) }),
   });
-const fit = async (trainer: Trainer, epochs: number) => {
+const trainFor = async (trainer: Trainer, epochs: number) => {
   let last: Awaited<ReturnType<typeof trainer.evaluate>> | undefined;
   for await (const epoch of trainer.fit(images, { epochs, batchSize: 8, validation: held }))
     last = epoch.validation;
@@ -43,8 +43,8 @@ describe.each(backends)("the average on %s", (_, open) => {
     const device = await open();
     const plain = make(device);
     const trainer = make(device, { decay: 0.8 });
-    await fit(plain, 2);
-    const validation = await fit(trainer, 2);
+    await trainFor(plain, 2);
+    const validation = await trainFor(trainer, 2);
     const whole = await trainer.checkpoint();
     expect(whole.model.tensors).toEqual((await plain.checkpoint()).model.tensors);
     const dispatches = async (t: Trainer) => (await t.trainingStep(images, 8)).plan.steps.length;
@@ -58,10 +58,10 @@ describe.each(backends)("the average on %s", (_, open) => {
     await expect(plain.evaluate(held, { weights: "average" })).rejects.toThrow(/There is no average to eval/);
 
     const first = make(device, { decay: 0.8 });
-    await fit(first, 1);
+    await trainFor(first, 1);
     const second = make(device, { decay: 0.8 });
     second.restore(await first.checkpoint(), "here");
-    await fit(second, 2);
+    await trainFor(second, 2);
     expect((await second.checkpoint()).optimizer.tensors).toEqual(whole.optimizer.tensors);
 
     // The model with the average in it is what evaluation saw, under the names that PyTorch loads.
