@@ -2,6 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { WebGPUBackend } from "../backend/webgpu/backend.ts";
+import { tuningFile } from "../backend/webgpu/node/tuning-file.ts";
+import { adapterPeaks, type Peaks } from "../backend/webgpu/peaks.ts";
 import { DescentError, OptionError } from "../core/errors.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { crossEntropy } from "../nn/losses.ts";
@@ -184,7 +186,15 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
   await (resumed ? folder.writeConfig(config) : folder.begin(config));
   const software = backend.facts.software && backend.name === "webgpu";
   screen.say(`${backend.facts.name}${software ? " (software)" : ""}`);
-  await run({ trainer, config, images, test, folder, screen, json, profile: options.profile });
+  const { profile } = options;
+  const peaks =
+    profile && backend instanceof WebGPUBackend
+      ? await adapterPeaks(
+          backend,
+          tuningFile(undefined, (text) => screen.say(text)),
+        )
+      : undefined;
+  await run({ trainer, config, images, test, folder, screen, json, profile, peaks });
   await trainer.dispose();
   backend.dispose();
 }
@@ -192,14 +202,14 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
 const PROFILED_STEPS = 10;
 
 /** Prints the table of a profile and writes its trace beside the run's other files. */
-function profileInto(folder: RunFolder, screen: Screen): ProfileOptions {
+function profileInto(folder: RunFolder, screen: Screen, peaks?: Peaks): ProfileOptions {
   return {
     steps: PROFILED_STEPS,
     onProfile: (plan, timelines) => {
       const path = join(folder.path, "trace.json");
-      writeFileSync(path, chromeTrace(plan, timelines));
+      writeFileSync(path, chromeTrace(plan, timelines, peaks));
       screen.say(
-        `${profileTable(plan, timelines)}\nEach dispatch in time: open ${path} in chrome://tracing or ui.perfetto.dev.`,
+        `${profileTable(plan, timelines, peaks)}\nEach dispatch in time: open ${path} in chrome://tracing or ui.perfetto.dev.`,
       );
     },
   };
@@ -214,10 +224,22 @@ interface Run {
   readonly screen: Screen;
   readonly json: boolean;
   readonly profile: boolean;
+  /** What the profile is compared with. */
+  readonly peaks: Peaks | undefined;
 }
 
 /** Trains to the end or to an interruption, and leaves a checkpoint, the metrics and the curves. */
-async function run({ trainer, config, images, test, folder, screen, json, profile }: Run): Promise<void> {
+async function run({
+  trainer,
+  config,
+  images,
+  test,
+  folder,
+  screen,
+  json,
+  profile,
+  peaks,
+}: Run): Promise<void> {
   const { epochs, batchSize, model, dataset } = config;
   const stepsPerEpoch = Math.ceil(images.count / batchSize);
   const total = epochs * stepsPerEpoch;
@@ -258,7 +280,7 @@ async function run({ trainer, config, images, test, folder, screen, json, profil
       },
       onValidation: (done, count) => screen.validation(done, count),
       onProgress: ({ done, total }) => screen.compiling(done, total),
-      ...(profile ? { profile: profileInto(folder, screen) } : {}),
+      ...(profile ? { profile: profileInto(folder, screen, peaks) } : {}),
     });
     for await (const metrics of fitting) {
       const { step, epoch, loss, accuracy, imagesPerSecond } = metrics;
