@@ -110,6 +110,7 @@ export class WarmUp {
         }
       }
     } finally {
+      scratch.destroy();
       device.destroy();
     }
   }
