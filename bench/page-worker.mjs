@@ -8,7 +8,7 @@ const peers = {
 };
 const packages = {
   descent: () => import("../src/index.ts"),
-  "@jax-js/jax": () => import("@jax-js/jax"),
+  "@jax-js/jax": () => import("./page-jax.mjs"),
 };
 
 const host = {

@@ -22,7 +22,7 @@ export default defineConfig({
       "@tensorflow/tfjs-core",
       "@tensorflow/tfjs-layers",
       "@tensorflow/tfjs-backend-webgpu",
-    ],
+    ].filter((name) => existsSync(`${root}/node_modules/${name}`)),
   },
   server: { fs: { allow: [".."] } },
   build: { target: "es2023", rolldownOptions: { input: `${root}/bench.html` } },
