@@ -32,5 +32,5 @@ fn main(
   let v = hyper[3] * second[i] + hyper[9] * g * g;
   first[i] = m;
   second[i] = v;
-  params[i] = p - (rate / hyper[5]) * m / (sqrt(v) / sqrt(hyper[6]) + hyper[4]);
+  storeParameters(i, p - (rate / hyper[5]) * m / (sqrt(v) / sqrt(hyper[6]) + hyper[4]));
 }

@@ -23,8 +23,8 @@ fn main(
   let v = hyper[2] * velocity[i] + g;
   velocity[i] = v;
   if (NESTEROV) {
-    params[i] = p - hyper[0] * (g + hyper[2] * v);
+    storeParameters(i, p - hyper[0] * (g + hyper[2] * v));
   } else {
-    params[i] = p - hyper[0] * v;
+    storeParameters(i, p - hyper[0] * v);
   }
 }

@@ -18,5 +18,5 @@ fn main(
   if (i >= COUNT || stats[1] != 0.0) { return; }
   let p = params[i];
   let g = grads[i] * gradientFactor(stats[0], stats[2], hyper[7]) + hyper[1] * p;
-  params[i] = p - hyper[0] * g;
+  storeParameters(i, p - hyper[0] * g);
 }

@@ -6,7 +6,7 @@ import { modelNames } from "../nn/models.ts";
 import { adam, adamW, type Optimizer, sgd } from "../optim/optimizers.ts";
 import { cosine, oneCycle, type Rate } from "../optim/schedules.ts";
 import { BACKENDS, type BackendName } from "./backend.ts";
-import { COUNT, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
+import { COUNT, DECAY, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
 
 export const DATASETS = ["cifar10", "shapes"] as const;
 export const OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw"] as const;
@@ -28,6 +28,8 @@ export interface TrainConfig {
   readonly clipNorm: number;
   readonly labelSmoothing: number;
   readonly precision: (typeof PRECISIONS)[number];
+  /** Decay of the parameters' moving average; absent: none is kept. */
+  readonly ema?: number;
   readonly seed: number;
   readonly limit?: number;
   readonly init?: string;
@@ -66,6 +68,7 @@ const FIELDS: Readonly<Record<keyof TrainConfig, Check>> = {
   clipNorm: ofKind(NUMBER),
   labelSmoothing: ofKind(SHARE),
   precision: oneOf(PRECISIONS),
+  ema: unless(ofKind(DECAY)),
   seed: ofKind(SEED),
   limit: unless(ofKind(COUNT)),
   init: unless(isText),
@@ -110,8 +113,13 @@ function schedule({ schedule: kind, lr }: Pick<TrainConfig, "schedule" | "lr">):
 }
 
 export function makeOptimizer(config: Omit<TrainConfig, "images">): Optimizer {
-  const { momentum, weightDecay, clipNorm } = config;
-  const common = { lr: schedule(config), weightDecay, ...(clipNorm > 0 ? { clipNorm } : {}) };
+  const { momentum, weightDecay, clipNorm, ema } = config;
+  const common = {
+    lr: schedule(config),
+    weightDecay,
+    ...(clipNorm > 0 ? { clipNorm } : {}),
+    ...(ema === undefined ? {} : { ema: { decay: ema } }),
+  };
   switch (config.optimizer) {
     case "sgd":
       return sgd(common);

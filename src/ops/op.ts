@@ -132,7 +132,7 @@ export interface OpRecord<A = any> {
   readonly samples: (s: Sampler) => Sample<A>[];
   /** Absent only where there is no input that could be wrong. */
   readonly errors?: readonly ErrorCase<A>[];
-  /** Output i may overwrite input inPlace[i]: the update kernels. */
+  /** Output i, where the op has that many, may overwrite input inPlace[i]: the update kernels. */
   readonly inPlace?: readonly number[];
 }
 

@@ -180,7 +180,7 @@ class PlanBuilder {
     }
     const op = node.op!;
     op.inPlace?.forEach((source, index) => {
-      if (source < 0 || this.inPlace.get(node)?.length) return;
+      if (source < 0 || index >= outputs.length || this.inPlace.get(node)?.length) return;
       const from = this.locate(node.inputs[source]!);
       this.push(copyDispatch(sizeOf(outputs[index]!.shape), this.facts), node, [
         from,

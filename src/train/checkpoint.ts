@@ -1,6 +1,7 @@
 import { CheckpointError, NonFiniteError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import type { Variable } from "../ops/op.ts";
+import { AVERAGE, type Optimizer } from "../optim/optimizers.ts";
 import type { StoredTensor, TensorFile } from "./safetensors.ts";
 import { FRESH_SCALER, type LossScaler, type ModelState } from "./state.ts";
 import type { Precision } from "./step.ts";
@@ -32,6 +33,8 @@ export interface Checkpoint {
   readonly model: TensorFile;
   /** Slots as `<parameter>.<slot>`, and the progress. */
   readonly optimizer: TensorFile;
+  /** The model with the moving average of its parameters, where one is kept: for use elsewhere, PyTorch for instance. */
+  readonly average?: TensorFile;
 }
 
 const VERSION = "1";
@@ -75,7 +78,7 @@ export async function takeCheckpoint(state: ModelState, progress: Progress): Pro
     ...progress.extra,
     format: "pt",
     descent: VERSION,
-    optimizer: state.optimizer.op,
+    optimizer: kindOf(state.optimizer),
     step: String(progress.step),
     seed: String(progress.seed),
     batchesTracked: String(progress.batchesTracked),
@@ -84,11 +87,21 @@ export async function takeCheckpoint(state: ModelState, progress: Progress): Pro
     ...(progress.precision === "mixed" && { scaler: JSON.stringify(progress.scaler) }),
     choices: JSON.stringify(progress.choices),
   };
+  const averaged = [...state.averages.keys()].map(
+    ({ name }) => [name, slots.get(`${name}.${AVERAGE}`)!] as const,
+  );
+  const modelMetadata = { ...progress.extra, format: "pt", step: String(progress.step) };
   return {
-    model: { tensors: model, metadata: { ...progress.extra, format: "pt", step: String(progress.step) } },
+    model: { tensors: model, metadata: modelMetadata },
     optimizer: { tensors: slots, metadata },
+    ...(averaged.length > 0
+      ? { average: { tensors: new Map([...model, ...averaged]), metadata: modelMetadata } }
+      : {}),
   };
 }
+
+/** What an optimizer's state is called in checkpoints: its update rule, and whether it keeps an average. */
+const kindOf = ({ op, slots }: Optimizer) => (slots.includes(AVERAGE) ? `${op} with an average` : op);
 
 /** Checks that a file holds exactly the tensors that are wanted, and says which one differs. */
 function match(
@@ -117,7 +130,8 @@ function match(
 }
 
 /**
- * Writes a model file into a network: all of it or, on an error, nothing. Returns num_batches_tracked.
+ * Writes a model file into a network, all of it or, on an error, nothing; an average begins anew there. Returns
+ * num_batches_tracked.
  * @throws CheckpointError when a tensor is missing, unknown, of another shape or not finite.
  */
 export function restoreModel(state: ModelState, file: TensorFile, name: string): number {
@@ -134,7 +148,8 @@ export function restoreModel(state: ModelState, file: TensorFile, name: string):
         `${name}: element ${at} of "${variable.name}" is ${dataOf(variable)[at]}; use a file whose numbers are finite.`,
       );
   }
-  for (const variable of wanted) state.backend.write(variable, dataOf(variable));
+  for (const variable of state.parameterVariables) state.writeParameter(variable, dataOf(variable));
+  for (const variable of state.bufferVariables) state.backend.write(variable, dataOf(variable));
   const count = counts.length > 0 ? file.tensors.get(counts[0]!) : undefined;
   return count?.dtype === "I64" ? Number(count.data[0] ?? 0n) : 0;
 }
@@ -152,9 +167,9 @@ export function restoreCheckpoint(
     throw new CheckpointError(
       `${where} was not written by this version of Descent (format ${metadata.descent ?? "none"}, this reads ${VERSION}).`,
     );
-  if (metadata.optimizer !== state.optimizer.op)
+  if (metadata.optimizer !== kindOf(state.optimizer))
     throw new CheckpointError(
-      `${where} holds the state of ${metadata.optimizer}, the run uses ${state.optimizer.op}; choose the same optimizer.`,
+      `${where} holds the state of ${metadata.optimizer}, the run uses ${kindOf(state.optimizer)}; choose the same optimizer.`,
     );
   const slots = state.parameterArenas.flatMap(({ variables, slots: arenas }) =>
     arenas.flatMap((arena, k) =>

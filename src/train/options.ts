@@ -41,10 +41,25 @@ export interface FitOptions {
   readonly onStep?: (step: StepMetrics) => void;
   /** Called while validation runs, first with 0 done. */
   readonly onValidation?: (done: number, total: number) => void;
+  /** Called while kernels are compiled, before the first step; software drivers take seconds. */
+  readonly onProgress?: (progress: Progress) => void;
   /** Times some steps dispatch by dispatch, which changes nothing but the time they take. */
   readonly profile?: ProfileOptions;
   /** Stops after the step in flight; what is trained so far stays. */
   readonly signal?: AbortSignal;
+}
+
+/**
+ * The parameters to evaluate: the latest, or their moving average, which is what is chosen by default where the optimizer
+ * keeps one. Running statistics are the latest in either case, as in PyTorch's AveragedModel.
+ */
+export type Weights = "current" | "average";
+
+/** How far something that takes long has come: kernels that are ready, of all that the run needs. */
+export interface Progress {
+  readonly stage: "compile";
+  readonly done: number;
+  readonly total: number;
 }
 
 export interface ProfileOptions {
@@ -77,6 +92,7 @@ export interface EpochMetrics {
   /** How many steps were skipped, see StepMetrics. */
   readonly skipped: number;
   readonly imagesPerSecond: number;
+  /** Of the parameters' moving average where the optimizer keeps one. */
   readonly validation?: Evaluation;
 }
 

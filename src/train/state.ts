@@ -1,4 +1,5 @@
 import type { Backend } from "../backend/backend.ts";
+import type { NumericArray } from "../core/dtype.ts";
 import { Random } from "../core/rng.ts";
 import { sizeOf } from "../core/shape.ts";
 import { layOut, read, standalone, wholeArena } from "../graph/node.ts";
@@ -13,7 +14,7 @@ import {
 } from "../nn/module.ts";
 import type { Arena, Value, Variable } from "../ops/op.ts";
 import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "../ops/step-stats.ts";
-import type { Optimizer } from "../optim/optimizers.ts";
+import { AVERAGE, type Optimizer } from "../optim/optimizers.ts";
 
 /** One flat arena of parameters with the optimizer's slots beside it. */
 export interface ParameterArena {
@@ -43,6 +44,8 @@ export class ModelState {
   readonly bufferVariables: readonly Variable[];
   readonly parameterArenas: readonly ParameterArena[];
   readonly bufferArenas: readonly Arena[];
+  /** The moving average of each parameter, where the optimizer keeps one. */
+  readonly averages: ReadonlyMap<Variable, Variable>;
   /** What the last step's update knew of its gradients, and the loss scale: see step-stats.ts. */
   readonly stats = standalone("gradient statistics", [STATS_SIZE]);
   /** Modules that count batches, by path. */
@@ -70,6 +73,15 @@ export class ModelState {
       variables: parameters.variables.filter((v) => v.arena === arena),
       slots: optimizer.slots.map((slot) => wholeArena({ ...arena, name: `${slot} of ${arena.name}` })),
     }));
+    const at = optimizer.slots.indexOf(AVERAGE);
+    this.averages = new Map(
+      this.parameterArenas.flatMap(({ variables, slots }) => {
+        const slot = slots[at];
+        return slot
+          ? variables.map((v) => [v, { ...slot, name: v.name, offset: v.offset, shape: v.shape }] as const)
+          : [];
+      }),
+    );
     this.counting = modulesOf(model)
       .filter(({ module }) => module.countsBatches)
       .map(({ path }) => path);
@@ -85,18 +97,23 @@ export class ModelState {
 
   /** Fills parameters from their initialisers, buffers with their first values and slots with zeros. */
   initialize(): void {
-    this.parameters.forEach(({ spec }, i) => {
-      this.backend.write(
-        this.parameterVariables[i]!,
-        spec.init(spec.shape, new Random(this.seed, INIT_STREAM + i)),
-      );
-    });
     this.buffers.forEach(({ spec }, i) => {
       this.backend.write(this.bufferVariables[i]!, new Float32Array(sizeOf(spec.shape)).fill(spec.value));
     });
     for (const { slots } of this.parameterArenas)
       for (const slot of slots) this.backend.write(slot, new Float32Array(sizeOf(slot.shape)));
+    this.parameters.forEach(({ spec }, i) => {
+      const values = spec.init(spec.shape, new Random(this.seed, INIT_STREAM + i));
+      this.writeParameter(this.parameterVariables[i]!, values);
+    });
     this.resetStats();
+  }
+
+  /** Sets a parameter, and its average with it. */
+  writeParameter(variable: Variable, values: NumericArray): void {
+    this.backend.write(variable, values);
+    const average = this.averages.get(variable);
+    if (average) this.backend.write(average, values);
   }
 
   /** Clears the halt of a step that was not finite; the loss scale goes on from `scaler`. */
@@ -118,6 +135,11 @@ export class ModelState {
 
   value(module: Module, key: string): Value {
     return read(this.variable(module, key));
+  }
+
+  /** The moving average of a parameter. */
+  averageValue(module: Module, key: string): Value {
+    return read(this.averages.get(this.variable(module, key))!);
   }
 
   release(): void {

@@ -36,6 +36,8 @@ export interface StepParts {
   readonly lossOf: Loss;
   readonly batchSize: number;
   readonly precision: Precision;
+  /** Computes with the parameters' moving average, which the optimizer must keep. */
+  readonly averaged?: boolean;
 }
 
 /** "mixed" keeps activations, their gradients and working copies of the weights as f16, and scales the loss. */
@@ -46,13 +48,13 @@ const inPrecision = (precision: Precision, program: Program): Program =>
   precision === "mixed" ? mixedPrecision(program) : program;
 
 /** Batch, network, loss and the count of correct predictions. */
-function forward({ state, data, order, lossOf, batchSize }: StepParts, training: boolean): Forward {
+function forward({ state, data, order, lossOf, batchSize, averaged }: StepParts, training: boolean): Forward {
   const counts = counters();
   const indices = f.window!(read(order), counts, { count: batchSize });
   const { x, y } = data.batch(indices);
   const source = {
     counters: counts,
-    parameter: state.value.bind(state),
+    parameter: averaged ? state.averageValue.bind(state) : state.value.bind(state),
     buffer: state.value.bind(state),
   };
   const trace = new Trace(state.model, source, training);

@@ -1,4 +1,4 @@
-import type { Backend, Executable } from "../backend/backend.ts";
+import type { Backend, CompileProgress, Executable } from "../backend/backend.ts";
 import { DeviceError, NonFiniteError, OptionError } from "../core/errors.ts";
 import { Random } from "../core/rng.ts";
 import { channelStatistics, type ImageDataset } from "../data/dataset.ts";
@@ -16,8 +16,10 @@ import type {
   Evaluation,
   FitOptions,
   Precision,
+  Progress,
   TrainerOptions,
   TrainingData,
+  Weights,
 } from "./options.ts";
 import { Profiling } from "./profile.ts";
 import type { TensorFile } from "./safetensors.ts";
@@ -116,7 +118,7 @@ export class Trainer {
       throw new OptionError(
         "The model has no parameters, so there is nothing to train; add a layer that has some.",
       );
-    await this.prepare(train, batchSize, options.validation);
+    await this.prepare(train, batchSize, options.validation, options.onProgress);
     this.profiling = options.profile ? new Profiling(options.profile) : undefined;
     while (this.step < total) {
       const epoch = Math.floor(this.step / stepsPerEpoch);
@@ -145,12 +147,31 @@ export class Trainer {
   }
 
   /** Compiles the steps that a data set and batch size need, ahead of time. */
-  async prepare(data: TrainingData, batchSize: number, validation?: TrainingData): Promise<void> {
+  async prepare(
+    data: TrainingData,
+    batchSize: number,
+    validation?: TrainingData,
+    onProgress?: (progress: Progress) => void,
+  ): Promise<void> {
     const train = this.resident(data, true);
     const held = validation && this.resident(validation);
+    const parts: (readonly [done: number, total: number])[] = [];
+    /** Progress of one program among all. */
+    const part = (): CompileProgress => {
+      const at = parts.push([0, 0]) - 1;
+      return (done, total) => {
+        parts[at] = [done, total];
+        const sum = (k: 0 | 1) => parts.reduce((n, counts) => n + counts[k], 0);
+        onProgress?.({ stage: "compile", done: sum(0), total: sum(1) });
+      };
+    };
     await Promise.all([
-      ...batchSizes(train.count, batchSize).map((size) => this.trainingStep(train, size)),
-      ...(held ? batchSizes(held.count, batchSize).map((size) => this.evaluationStep(held, size)) : []),
+      ...batchSizes(train.count, batchSize).map((size) => this.trainingStep(train, size, part())),
+      ...(held
+        ? batchSizes(held.count, batchSize).map((size) =>
+            this.evaluationStep(held, size, this.averaged, part()),
+          )
+        : []),
     ]);
   }
 
@@ -178,11 +199,10 @@ export class Trainer {
   }
 
   /** The compiled step: its plan can be printed. */
-  trainingStep(set: TrainingData, batchSize: number): Promise<Executable> {
+  trainingStep(set: TrainingData, batchSize: number, onProgress?: CompileProgress): Promise<Executable> {
     const data = this.resident(set, true);
-    return this.executable(`train ${this.numberOf(data)} ${batchSize}`, () =>
-      this.trainingProgram(data, batchSize),
-    );
+    const key = `train ${this.numberOf(data)} ${batchSize}`;
+    return this.executable(key, () => this.trainingProgram(data, batchSize), onProgress);
   }
 
   private trainingProgram(data: ResidentData, batchSize: number): Program {
@@ -199,9 +219,14 @@ export class Trainer {
     );
   }
 
-  private evaluationProgram(data: ResidentData, batchSize: number): Program {
-    return this.program(`evaluate ${this.numberOf(data)} ${batchSize}`, () =>
-      evaluationProgram(this.parts(data, batchSize), this.ring),
+  /** Whether the optimizer keeps an average of the parameters. */
+  private get averaged(): boolean {
+    return this.state.averages.size > 0;
+  }
+
+  private evaluationProgram(data: ResidentData, batchSize: number, averaged = this.averaged): Program {
+    return this.program(`evaluate ${this.numberOf(data)} ${batchSize} ${averaged}`, () =>
+      evaluationProgram({ ...this.parts(data, batchSize), averaged }, this.ring),
     );
   }
 
@@ -211,10 +236,14 @@ export class Trainer {
     return number;
   }
 
-  private evaluationStep(data: ResidentData, batchSize: number): Promise<Executable> {
-    return this.executable(`evaluate ${this.numberOf(data)} ${batchSize}`, () =>
-      this.evaluationProgram(data, batchSize),
-    );
+  private evaluationStep(
+    data: ResidentData,
+    batchSize: number,
+    averaged: boolean,
+    onProgress?: CompileProgress,
+  ): Promise<Executable> {
+    const key = `evaluate ${this.numberOf(data)} ${batchSize} ${averaged}`;
+    return this.executable(key, () => this.evaluationProgram(data, batchSize, averaged), onProgress);
   }
 
   private program(key: string, trace: () => Program): Program {
@@ -223,10 +252,10 @@ export class Trainer {
     return program;
   }
 
-  private executable(key: string, make: () => Program): Promise<Executable> {
+  private executable(key: string, make: () => Program, onProgress?: CompileProgress): Promise<Executable> {
     let executable = this.executables.get(key);
     if (!executable) {
-      executable = this.backend.compile(make(), this.planOptions);
+      executable = this.backend.compile(make(), this.planOptions, onProgress);
       this.executables.set(key, executable);
       this.traced.delete(key);
     }
@@ -373,11 +402,23 @@ export class Trainer {
     );
   }
 
-  /** Mean loss and accuracy over every image once, with running statistics and without dropout. */
+  /**
+   * Mean loss and accuracy over every image once, with running statistics and without dropout, of `weights`.
+   * @throws OptionError when the average is asked for and the optimizer keeps none.
+   */
   async evaluate(
     set: TrainingData,
-    options: Pick<FitOptions, "onValidation"> & { readonly batchSize?: number } = {},
+    options: Pick<FitOptions, "onValidation"> & {
+      readonly batchSize?: number;
+      readonly weights?: Weights;
+    } = {},
   ): Promise<Evaluation> {
+    const { weights } = options;
+    if (weights === "average" && !this.averaged)
+      throw new OptionError(
+        'There is no average to evaluate; give the optimizer one, for example adamW({ lr: 0.001, ema: { decay: 0.999 } }), or use weights "current".',
+      );
+    const averaged = this.averaged && weights !== "current";
     const data = this.resident(set);
     const size = Math.min(options.batchSize ?? EVALUATION_BATCH, data.count);
     const batches = Math.ceil(data.count / size);
@@ -398,7 +439,7 @@ export class Trainer {
     };
     for (let batch = 0; batch < batches; batch++) {
       const count = Math.min(size, data.count - batch * size);
-      const executable = await this.evaluationStep(data, count);
+      const executable = await this.evaluationStep(data, count, averaged);
       executable.run({ counters: Uint32Array.of(0, 0, batch * size, batch % RING_ROWS) });
       const due = (batch + 1) % 8 === 0 || performance.now() - last > READ_INTERVAL;
       if (due || batch === batches - 1) await collect(batch + 1);

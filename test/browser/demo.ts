@@ -1,4 +1,4 @@
-// Opens a page of the demo in Chromium, served by Vite as `npm run demo` does, and records what goes wrong in it.
+// Opens a page of the demo, or of another folder, in Chromium, served by Vite as `npm run demo` does, and records what goes wrong in it.
 import { chromium as browsers, type Page } from "playwright-core";
 import { createServer } from "vite";
 import { chromium } from "./chromium.ts";
@@ -10,10 +10,10 @@ export interface DemoPage {
   close(): Promise<void>;
 }
 
-/** @param path of the page within demo/, with its query: `"index.html"`, `"selftest.html?op=relu"` */
-export async function openDemo(path = "index.html"): Promise<DemoPage> {
+/** @param path of the page within `folder`, with its query: `"index.html"`, `"selftest.html?op=relu"` */
+export async function openDemo(path = "index.html", folder = "demo"): Promise<DemoPage> {
   const server = await createServer({
-    configFile: "demo/vite.config.ts",
+    configFile: `${folder}/vite.config.ts`,
     server: { port: 0, hmr: false },
     logLevel: "error",
   });

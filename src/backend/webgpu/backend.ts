@@ -14,7 +14,7 @@ import type { AdapterFacts } from "../../ops/kernel.ts";
 import type { Arena, Variable } from "../../ops/op.ts";
 import type { Range } from "../../plan/placement.ts";
 import { compilePlan, type Plan, type PlanOptions, type PlanStep } from "../../plan/plan.ts";
-import type { Backend, Executable } from "../backend.ts";
+import type { Backend, CompileProgress, Executable } from "../backend.ts";
 import { type DeviceRequest, type OpenDevice, openDevice, settle } from "./device.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
@@ -59,7 +59,7 @@ export class WebGPUBackend implements Backend {
     this.facts = opened.facts;
     this.limits = opened.limits;
     this.features = opened.features;
-    this.pipelines = new PipelineCache(opened.device);
+    this.pipelines = new PipelineCache(opened.device, opened.facts);
     openDevices.add(opened.device);
     opened.device.addEventListener("uncapturederror", (event) => {
       this.failure ??= new Error((event as GPUUncapturedErrorEvent).error.message);
@@ -76,12 +76,16 @@ export class WebGPUBackend implements Backend {
     });
   }
 
-  async compile(program: Program, options?: PlanOptions): Promise<WebGPUExecutable> {
-    return this.load(compilePlan(program, this.facts, options));
+  async compile(
+    program: Program,
+    options?: PlanOptions,
+    onProgress?: CompileProgress,
+  ): Promise<WebGPUExecutable> {
+    return this.load(compilePlan(program, this.facts, options), onProgress);
   }
 
   /** Makes a plan ready to run: pipelines, buffers and bind groups. */
-  async load(plan: Plan): Promise<WebGPUExecutable> {
+  async load(plan: Plan, onProgress?: CompileProgress): Promise<WebGPUExecutable> {
     const compiling = plan.steps.map((step) =>
       this.pipelines.get(
         step.source,
@@ -89,6 +93,15 @@ export class WebGPUBackend implements Backend {
         step.kernel,
       ),
     );
+    const distinct = new Set(compiling);
+    let done = 0;
+    onProgress?.(done, distinct.size);
+    if (onProgress)
+      for (const one of distinct)
+        one.then(
+          () => onProgress(++done, distinct.size),
+          () => {},
+        );
     const pipelines = await settle(Promise.all(compiling));
     return new WebGPUExecutable(this, plan, pipelines);
   }
