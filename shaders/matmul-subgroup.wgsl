@@ -65,13 +65,14 @@ fn main(
       }
     }
   }
+  // Stored from a copy in a loop: written out, these stores take a software driver longer to compile than all the rest.
+  var result = total;
   let base = (slab * BATCH + batch) * M * N;
-  for (var i = 0u; i < ROWS; i++) { // unroll
-    if (m + i < M) {
-      for (var v = 0u; v < VECTORS; v++) { // unroll
-        let t = (i * VECTORS + v) * 4u;
-        store(base + (m + i) * C_M, n + v * 4u * SUBGROUP, vec4f(total[t], total[t + 1u], total[t + 2u], total[t + 3u]));
-      }
+  for (var i = 0u; i < min(ROWS, M - m); i++) {
+    for (var v = 0u; v < VECTORS; v++) {
+      let t = (i * VECTORS + v) * 4u;
+      let values = vec4f(result[t], result[t + 1u], result[t + 2u], result[t + 3u]);
+      store(base + (m + i) * C_M, n + v * 4u * SUBGROUP, values);
     }
   }
 }

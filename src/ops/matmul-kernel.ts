@@ -157,8 +157,8 @@ function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
   const { layout, before } = transposedFirst(original, facts) ?? { layout: original, before: undefined };
   const { BATCH, M, N, K } = layout.sizes;
   const lanes = facts.subgroupMinSize;
-  const rows = evenTile(M, 16);
-  const vectors = N > 4 * lanes ? 2 : 1;
+  const rows = evenTile(M, Number(process.env.R ?? 16));
+  const vectors = Number(process.env.VV ?? (N > 4 * lanes ? 2 : 1));
   const tiles = BATCH * Math.ceil(M / rows) * Math.ceil(N / (vectors * 4 * lanes));
   const { slabs, length } = slabsFor(K, tiles, 8, 128);
   const constants = { SUBGROUP: lanes, ROWS: rows, VECTORS: vectors, SLABS: slabs, SLAB: length };
