@@ -153,11 +153,7 @@ function cost(layout: Layout): { flops: number; bytes: number } {
   return { flops: 2 * BATCH * M * N * K, bytes: 4 * BATCH * (M * N + M * K + K * N) };
 }
 
-function specialized(
-  text: string,
-  layout: Layout,
-  more: Record<string, number> = {},
-): string {
+function specialized(text: string, layout: Layout, more: Record<string, number> = {}): string {
   const { sizes, steps, result } = layout;
   return `${specialize(text, { ...sizes, ...steps, ...result, ...more })}\n${matrixFunctions(layout)}\n`;
 }
