@@ -15,11 +15,12 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 export async function open({ settle, device, option }) {
   const engine = await import(pathToFileURL(resolve(root, option ?? "dist", "node.js")).href);
   const { version } = JSON.parse(readFileSync(resolve(root, "package.json"), "utf8"));
-  const backend = await engine.gpu();
+  let backend = await engine.gpu();
   const wait = () => settle(device().queue.onSubmittedWorkDone());
   return {
     versions: { "descent-gpu": version },
     async prepare(work, tensors) {
+      if (work.subgroups === false) backend = await engine.gpu({ subgroups: false });
       const job =
         work.kind === "train"
           ? await network(engine, backend, work, tensors)
