@@ -9,11 +9,12 @@ import { ADAM, BATCH_NORM, BATCHES, spread } from "../work.mjs";
 /** `option` names a folder with another build of the package to measure. */
 export async function open({ settle, load, option }) {
   const { module: engine, version } = await load("descent", option);
-  const backend = await engine.gpu();
+  let backend = await engine.gpu();
   const wait = () => settle(backend.device.queue.onSubmittedWorkDone()); // not a device that only helps to compile
   return {
     versions: { "descent-gpu": version },
     async prepare(work, tensors) {
+      if (work.subgroups === false) backend = await engine.gpu({ subgroups: false });
       const job =
         work.kind === "train"
           ? await network(engine, backend, work, tensors)
