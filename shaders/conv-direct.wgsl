@@ -66,7 +66,7 @@ fn convolve(tile: u32, place: u32, lane: u32) {
     var stretches: array<array<f32, SPAN>, ROWS>;
     if (SLIDE) {
       for (var r = 1u; r < ROWS; r++) { // unroll
-        stretches[r] = stretchAt(plane, top + i32(r) - 1, j);
+        stretches[r] = stretchAt(plane, top + i32(r) - 1, j, lane);
       }
     }
     for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) {
@@ -74,7 +74,7 @@ fn convolve(tile: u32, place: u32, lane: u32) {
         if (SLIDE && r + 1u < ROWS) {
           stretches[r] = stretches[min(r + 1u, ROWS - 1u)];
         } else {
-          stretches[r] = stretchAt(plane, top + i32(r) * STRIDE_Y + i32(kh) * DILATION_Y, j);
+          stretches[r] = stretchAt(plane, top + i32(r) * STRIDE_Y + i32(kh) * DILATION_Y, j, lane);
         }
       }
       let filters = filtersAt(weights + i32(kh) * TAP_Y, t, lane);
