@@ -31,7 +31,7 @@ export function weightGradVariants(g: Geometry, facts: AdapterFacts): KernelVari
 
 /** Sums that a lane holds in registers. */
 const MOST_SUMS = 128;
-/** Workgroups that keep an adapter busy: fewer where every share of the sum is a slab that a processor adds up. */
+/** Workgroups that keep an adapter busy: few for a processor's cores, where another slab would cost a second pass. */
 const workgroupsWanted = (facts: AdapterFacts) => (facts.software ? 8 : 264);
 
 function constantsOf(g: Geometry) {
