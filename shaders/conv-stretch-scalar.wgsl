@@ -2,12 +2,8 @@
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 
-// For a chain that is evaluated while x is loaded: what it needs of a channel is read once, into slot_x's registers.
-var<private> slot_x: u32;
-fn enter_x(channel: u32, slot: u32) {}
-
 /** The elements of one input row that the pixels from j on see; 0 outside of it. */
-fn stretchAt(plane: u32, row: i32, j: u32) -> array<f32, SPAN> {
+fn stretchAt(plane: u32, row: i32, j: u32, lane: u32) -> array<f32, SPAN> {
   let inside = row >= 0 && row < HEIGHT;
   let start = i32(plane) + select(0, row, inside) * WIDTH;
   let left = i32(j) * STRIDE_X - PAD_X;

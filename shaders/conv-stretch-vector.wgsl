@@ -4,12 +4,8 @@
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 
-// For a chain that is evaluated while x is loaded: what it needs of a channel is read once, into slot_x's registers.
-var<private> slot_x: u32;
-fn enter_x(channel: u32, slot: u32) {}
-
 /** The elements of one input row that the pixels from j on see; 0 outside of it. */
-fn stretchAt(plane: u32, row: i32, j: u32) -> array<f32, SPAN> {
+fn stretchAt(plane: u32, row: i32, j: u32, lane: u32) -> array<f32, SPAN> {
   let inside = row >= 0 && row < HEIGHT;
   let own = select(vec4f(), x[(plane + u32(select(0, row, inside) * WIDTH) + j) / 4u], inside);
   var stretch: array<f32, SPAN>;

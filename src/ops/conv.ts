@@ -71,6 +71,13 @@ const CASES: readonly Case[] = [
     exact: true,
   },
   { name: "1×1", x: [11, 10, 7, 9], w: [3, 10, 1, 1], attrs: { stride: [2, 2] }, exact: true },
+  {
+    name: "strided",
+    x: [2, 5, 9, 11],
+    w: [18, 5, 3, 3],
+    attrs: { stride: [2, 2], padding: pads(1, 1, 1, 1) },
+    exact: true,
+  },
   { name: "no images", x: [0, 3, 5, 5], w: [2, 3, 3, 3] },
 ];
 
