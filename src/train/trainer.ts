@@ -1,8 +1,7 @@
 import type { Backend, CompileProgress, Executable } from "../backend/backend.ts";
 import { DeviceError, NonFiniteError, OptionError } from "../core/errors.ts";
 import { Random } from "../core/rng.ts";
-import { channelStatistics, type ImageDataset } from "../data/dataset.ts";
-import { type Normalization, type ResidentData, residentImages } from "../data/resident.ts";
+import type { ResidentData } from "../data/resident.ts";
 import { standalone } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
 import type { Loss } from "../nn/losses.ts";
@@ -10,6 +9,7 @@ import type { Variable } from "../ops/op.ts";
 import { STATUS } from "../ops/step-stats.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import { type Checkpoint, restoreCheckpoint, restoreModel, takeCheckpoint } from "./checkpoint.ts";
+import { DataSets, naturalOrder } from "./data-sets.ts";
 import { findNonFinite } from "./diagnose.ts";
 import type {
   EpochMetrics,
@@ -55,8 +55,6 @@ function checkBatch(train: ResidentData, batchSize: number): void {
     );
 }
 
-const naturalOrder = (count: number) => Uint32Array.from({ length: count }, (_, i) => i);
-
 /** Trains a network: compiles its step once per batch size and replays it. */
 export class Trainer {
   readonly state: ModelState;
@@ -71,15 +69,11 @@ export class Trainer {
   readonly ring = standalone("metrics ring", [RING_ROWS, 4]);
   private readonly executables = new Map<string, Promise<Executable>>();
   private readonly traced = new Map<string, Program>();
-  /** Data sets by number: their names need not differ. */
-  private readonly numbers = new Map<ResidentData, number>();
-  private readonly orders = new Map<ResidentData, Variable>();
+  private readonly sets: DataSets;
   private readonly constants: Variable[] = [];
   /** Over the current epoch. */
   private sums = { loss: 0, correct: 0, images: 0, skipped: 0 };
   private profiling: Profiling | undefined;
-  private readonly uploaded = new Map<ImageDataset, ResidentData>();
-  private normalization: Normalization | undefined;
   /** Batches that the running statistics had seen at step 0. */
   private batchesBefore = 0;
 
@@ -87,7 +81,7 @@ export class Trainer {
     this.backend = options.device;
     this.loss = options.loss;
     this.planOptions = options.plan;
-    this.normalization = options.normalization;
+    this.sets = new DataSets(options.device, options.normalization);
     this.precision = options.precision ?? "f32";
     const { facts } = options.device;
     if (this.precision === "mixed" && !facts.f16)
@@ -107,7 +101,7 @@ export class Trainer {
    * @throws NonFiniteError when a step's loss or gradients are not finite: nothing of that step is applied.
    */
   async *fit(data: TrainingData, options: FitOptions): AsyncGenerator<EpochMetrics, void, void> {
-    const train = this.resident(data, true);
+    const train = this.sets.resident(data, true);
     const { epochs, batchSize } = options;
     checkBatch(train, batchSize);
     if (!Number.isInteger(epochs) || epochs < 0)
@@ -130,22 +124,6 @@ export class Trainer {
     }
   }
 
-  /** The data on the device; images are normalised with the statistics of the training set. */
-  private resident(data: TrainingData, training = false): ResidentData {
-    if ("batch" in data) return data;
-    let resident = this.uploaded.get(data);
-    if (!resident) {
-      if (training) this.normalization ??= channelStatistics(data);
-      if (!this.normalization)
-        throw new OptionError(
-          `${data.name}: it is not known yet how the network's images are normalised; train or restore first, or give the trainer a normalization.`,
-        );
-      resident = residentImages(this.backend, data, this.normalization);
-      this.uploaded.set(data, resident);
-    }
-    return resident;
-  }
-
   /** Compiles the steps that a data set and batch size need, ahead of time. */
   async prepare(
     data: TrainingData,
@@ -153,8 +131,8 @@ export class Trainer {
     validation?: TrainingData,
     onProgress?: (progress: Progress) => void,
   ): Promise<void> {
-    const train = this.resident(data, true);
-    const held = validation && this.resident(validation);
+    const train = this.sets.resident(data, true);
+    const held = validation && this.sets.resident(validation);
     const parts: (readonly [done: number, total: number])[] = [];
     /** Progress of one program among all. */
     const part = (): CompileProgress => {
@@ -177,9 +155,9 @@ export class Trainer {
 
   /** The graphs that training, and validation, will compile: what the tuner measures kernels for. */
   programs(data: TrainingData, batchSize: number, validation?: TrainingData): Program[] {
-    const train = this.resident(data, true);
+    const train = this.sets.resident(data, true);
     checkBatch(train, batchSize);
-    const held = validation && this.resident(validation);
+    const held = validation && this.sets.resident(validation);
     return [
       ...batchSizes(train.count, batchSize).map((size) => this.trainingProgram(train, size)),
       ...(held ? batchSizes(held.count, batchSize).map((size) => this.evaluationProgram(held, size)) : []),
@@ -200,8 +178,8 @@ export class Trainer {
 
   /** The compiled step: its plan can be printed. */
   trainingStep(set: TrainingData, batchSize: number, onProgress?: CompileProgress): Promise<Executable> {
-    const data = this.resident(set, true);
-    const key = `train ${this.numberOf(data)} ${batchSize}`;
+    const data = this.sets.resident(set, true);
+    const key = `train ${this.sets.numberOf(data)} ${batchSize}`;
     return this.executable(key, () => this.trainingProgram(data, batchSize), onProgress);
   }
 
@@ -214,7 +192,7 @@ export class Trainer {
       this.constants.push(variable);
       return variable;
     };
-    return this.program(`train ${this.numberOf(data)} ${batchSize}`, () =>
+    return this.program(`train ${this.sets.numberOf(data)} ${batchSize}`, () =>
       trainingProgram(this.parts(data, batchSize), this.ring, constants),
     );
   }
@@ -225,15 +203,9 @@ export class Trainer {
   }
 
   private evaluationProgram(data: ResidentData, batchSize: number, averaged = this.averaged): Program {
-    return this.program(`evaluate ${this.numberOf(data)} ${batchSize} ${averaged}`, () =>
+    return this.program(`evaluate ${this.sets.numberOf(data)} ${batchSize} ${averaged}`, () =>
       evaluationProgram({ ...this.parts(data, batchSize), averaged }, this.ring),
     );
-  }
-
-  private numberOf(data: ResidentData): number {
-    const number = this.numbers.get(data) ?? this.numbers.size;
-    this.numbers.set(data, number);
-    return number;
   }
 
   private evaluationStep(
@@ -242,7 +214,7 @@ export class Trainer {
     averaged: boolean,
     onProgress?: CompileProgress,
   ): Promise<Executable> {
-    const key = `evaluate ${this.numberOf(data)} ${batchSize} ${averaged}`;
+    const key = `evaluate ${this.sets.numberOf(data)} ${batchSize} ${averaged}`;
     return this.executable(key, () => this.evaluationProgram(data, batchSize, averaged), onProgress);
   }
 
@@ -264,18 +236,7 @@ export class Trainer {
 
   private parts(data: ResidentData, batchSize: number): StepParts {
     const { state, loss: lossOf, precision } = this;
-    return { state, data, order: this.order(data), lossOf, batchSize, precision };
-  }
-
-  /** The order in which a data set is gone through: 0, 1, 2, … until an epoch shuffles it. */
-  private order(data: ResidentData): Variable {
-    let order = this.orders.get(data);
-    if (!order) {
-      order = standalone(`order of ${data.name}`, [data.count], "u32");
-      this.backend.write(order, naturalOrder(data.count));
-      this.orders.set(data, order);
-    }
-    return order;
+    return { state, data, order: this.sets.order(data), lossOf, batchSize, precision };
   }
 
   /** The rest of an epoch; nothing when it was stopped. */
@@ -289,7 +250,7 @@ export class Trainer {
     const { batchSize, signal } = options;
     const random = new Random(this.state.seed, SHUFFLE_STREAM + epoch);
     const order = options.shuffle === false ? naturalOrder(train.count) : random.permutation(train.count);
-    this.backend.write(this.order(train), order);
+    this.backend.write(this.sets.order(train), order);
     const first = this.step - epoch * stepsPerEpoch;
     if (first === 0) this.sums = { loss: 0, correct: 0, images: 0, skipped: 0 };
     const { sums } = this;
@@ -419,7 +380,7 @@ export class Trainer {
         'There is no average to evaluate; give the optimizer one, for example adamW({ lr: 0.001, ema: { decay: 0.999 } }), or use weights "current".',
       );
     const averaged = this.averaged && weights !== "current";
-    const data = this.resident(set);
+    const data = this.sets.resident(set);
     const size = Math.min(options.batchSize ?? EVALUATION_BATCH, data.count);
     const batches = Math.ceil(data.count / size);
     let loss = 0;
@@ -461,7 +422,9 @@ export class Trainer {
       scaler: await this.state.lossScaler(),
       epoch: this.sums,
       choices,
-      extra: this.normalization ? { ...extra, normalization: JSON.stringify(this.normalization) } : extra,
+      extra: this.sets.normalization
+        ? { ...extra, normalization: JSON.stringify(this.sets.normalization) }
+        : extra,
     });
   }
 
@@ -478,7 +441,7 @@ export class Trainer {
     this.planOptions = { ...this.planOptions, choices: new Map(Object.entries(progress.choices)) };
     this.restored = true;
     const { normalization } = progress.extra;
-    if (normalization) this.normalization = JSON.parse(normalization);
+    if (normalization) this.sets.normalization = JSON.parse(normalization);
     this.forget();
     return progress.extra;
   }
@@ -487,7 +450,7 @@ export class Trainer {
   initializeFrom(file: TensorFile, name: string): void {
     this.batchesBefore = restoreModel(this.state, file, name);
     const { normalization } = file.metadata;
-    if (normalization) this.normalization = JSON.parse(normalization);
+    if (normalization) this.sets.normalization = JSON.parse(normalization);
     this.forget();
   }
 
@@ -496,17 +459,15 @@ export class Trainer {
     for (const executable of this.executables.values()) void executable.then((e) => e.dispose());
     this.executables.clear();
     this.traced.clear();
-    for (const data of this.uploaded.values()) data.release();
-    this.uploaded.clear();
+    this.sets.forget();
   }
 
   /** Frees the network, its optimizer state, its compiled steps and the images it uploaded. */
   async dispose(): Promise<void> {
     for (const executable of this.executables.values()) (await executable).dispose();
     this.executables.clear();
-    for (const variable of [...this.constants, ...this.orders.values(), this.ring])
-      this.backend.release(variable.arena);
-    for (const data of this.uploaded.values()) data.release();
+    for (const variable of [...this.constants, this.ring]) this.backend.release(variable.arena);
+    this.sets.release();
     this.state.release();
   }
 }
