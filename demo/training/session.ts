@@ -89,10 +89,10 @@ export class Session {
   private make(): Trainer {
     const { model, error } = nn.readLayers(this.config.layers, this.task());
     if (!model) throw new Error(`Layer ${error!.index + 1}: ${error!.message}`);
-    const { labelSmoothing, seed } = this.config;
+    const { labelSmoothing, seed, flip, shift } = this.config;
     this.trainer = new Trainer({
       device: this.device,
-      model,
+      model: flip || shift > 0 ? nn.augmented(model, { flip, shift }) : model,
       loss: losses.crossEntropy({ labelSmoothing }),
       optimizer: liveOptimizer(() => this.config),
       seed,
@@ -160,6 +160,7 @@ export class Session {
             ? { profile: { steps: 1, onProfile: (_, [timeline]) => this.timed(timeline!) } }
             : {}),
           onStep: (step) => {
+            if (!this.compiled) this.status("running");
             this.compiled = true;
             this.history.add(step);
             if (--left <= 0) this.stop.abort();
@@ -223,7 +224,7 @@ export class Session {
     }
     this.config = config;
     if (changed("optimizer")) this.stale = "slots";
-    else if (changed("labelSmoothing") && this.stale === "nothing") this.stale = "optimizer";
+    else if (changed("labelSmoothing", "flip", "shift") && this.stale === "nothing") this.stale = "optimizer";
     if (changed("batchSize")) {
       // An epoch has another number of steps now: go on at the same place in it.
       await this.between(async () => {
