@@ -59,6 +59,7 @@ async function open(config: Config): Promise<Session> {
 
 async function openGpu(): Promise<Machine> {
   const opened = await gpu();
+  opened.submitBudget = 8;
   device = opened;
   void opened.lost.then((error) => {
     if (device !== opened) return;
