@@ -1,6 +1,6 @@
 // The demo: every HTML file of this folder is a page.
 import { readdirSync } from "node:fs";
-import { defineConfig } from "vite";
+import { defineConfig, type Plugin } from "vite";
 
 const root = import.meta.dirname;
 const pages = readdirSync(root).filter((name) => name.endsWith(".html"));
@@ -13,6 +13,7 @@ const headers = {
 export default defineConfig({
   root,
   base: "./",
+  plugins: [sharedHead()],
   server: { headers, fs: { allow: [".."] } },
   preview: { headers },
   build: {
@@ -21,3 +22,23 @@ export default defineConfig({
   },
   worker: { format: "es" },
 });
+
+/** What the head of every page says, and the chosen theme before anything is painted. */
+function sharedHead(): Plugin {
+  const icon =
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'><path d='M3 5c3 17 8 22 13 22s10-5 13-22' fill='none' stroke='%230b62b8' stroke-width='4'/><circle cx='10' cy='22' r='4' fill='%23d1570a'/></svg>";
+  return {
+    name: "shared-head",
+    transformIndexHtml: () => [
+      { tag: "meta", attrs: { charset: "utf-8" }, injectTo: "head-prepend" },
+      { tag: "meta", attrs: { name: "viewport", content: "width=device-width, initial-scale=1" } },
+      { tag: "meta", attrs: { name: "color-scheme", content: "light dark" } },
+      { tag: "link", attrs: { rel: "icon", href: `data:image/svg+xml,${icon}` } },
+      {
+        tag: "script",
+        children:
+          "try{const t=localStorage.getItem('descent.theme');if(t)document.documentElement.dataset.theme=t}catch{}",
+      },
+    ],
+  };
+}

@@ -20,6 +20,8 @@ export { defineOp, type OpRecord } from "./ops/op.ts";
 export * as optim from "./optim/index.ts";
 export { printPlan } from "./plan/print.ts";
 export type { Checkpoint } from "./train/checkpoint.ts";
+export type { Distribution } from "./train/distribution.ts";
+export { type LayerLook, type LayerPicture, type Look, type ParameterLook, Probe } from "./train/probe.ts";
 export { decodeTensors, encodeTensors, type TensorFile } from "./train/safetensors.ts";
 export { type EpochMetrics, type StepMetrics, Trainer, type TrainerOptions } from "./train/trainer.ts";
 export { type ParityRow, verifyOps } from "./verify/parity.ts";

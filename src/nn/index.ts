@@ -1,4 +1,5 @@
 export * as init from "./init.ts";
+export { type LayerList, type LayerRow, layerUsages, readLayers } from "./layer-list.ts";
 export * from "./layers.ts";
-export { imageModel, modelNames } from "./models.ts";
+export { type ImageTask, imageModel, modelLayers, modelNames } from "./models.ts";
 export type { ForwardContext, Module } from "./module.ts";

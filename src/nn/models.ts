@@ -1,102 +1,77 @@
 import { OptionError } from "../core/errors.ts";
-import { heNormal } from "./init.ts";
-import * as nn from "./layers.ts";
+import { type ImageTask, readLayers } from "./layer-list.ts";
 import type { Module } from "./module.ts";
 
-/** The shape of one image, [channels, height, width], and the number of classes. */
-export interface ImageTask {
-  readonly shape: readonly [channels: number, height: number, width: number];
-  readonly classes: number;
-}
-
-/** A hidden-layer perceptron: 256 and 128 ReLU units. */
-function mlp({ shape, classes }: ImageTask): Module {
-  const [channels, height, width] = shape;
-  return nn.sequential(
-    nn.flatten(),
-    nn.linear({ in: channels * height * width, out: 256 }),
-    nn.relu(),
-    nn.linear({ in: 256, out: 128 }),
-    nn.relu(),
-    nn.linear({ in: 128, out: classes }),
-  );
-}
-
-/** One linear layer on the pixels. */
-function linear({ shape, classes }: ImageTask): Module {
-  return nn.sequential(nn.flatten(), nn.linear({ in: shape[0] * shape[1] * shape[2], out: classes }));
-}
-
-/** LeNet-5 with ReLU and max pooling, for colour images. LeCun et al., 1998, §II.B. */
-function lenet({ shape, classes }: ImageTask): Module {
-  const [channels, height, width] = shape;
-  const side = (n: number) => Math.floor((Math.floor((n - 4) / 2) - 4) / 2);
-  return nn.sequential(
-    nn.conv2d({ in: channels, out: 6, kernel: 5 }),
-    nn.relu(),
-    nn.maxPool2d(2),
-    nn.conv2d({ in: 6, out: 16, kernel: 5 }),
-    nn.relu(),
-    nn.maxPool2d(2),
-    nn.flatten(),
-    nn.linear({ in: 16 * side(height) * side(width), out: 120 }),
-    nn.relu(),
-    nn.linear({ in: 120, out: 84 }),
-    nn.relu(),
-    nn.linear({ in: 84, out: classes }),
-  );
-}
+export type { ImageTask };
 
 /** Convolution without bias (the batch norm after it has one), batch norm, ReLU. */
-const block = (input: number, output: number): Module[] => [
-  nn.conv2d({ in: input, out: output, kernel: 3, padding: "same", bias: false, init: heNormal() }),
-  nn.batchNorm(output),
-  nn.relu(),
+const block = (output: number) => [
+  `conv2d ${output} kernel=3 padding=same bias=no init=he`,
+  "batchNorm",
+  "relu",
 ];
 
-/** The small convolutional network: three blocks of 16, 32 and 64 channels with batch norm, each followed by pooling. */
-function cnn({ shape, classes }: ImageTask): Module {
-  const [channels, height, width] = shape;
-  return nn.sequential(
-    ...block(channels, 16),
-    nn.maxPool2d(2),
-    ...block(16, 32),
-    nn.maxPool2d(2),
-    ...block(32, 64),
-    nn.maxPool2d(2),
-    nn.flatten(),
-    nn.dropout(0.2),
-    nn.linear({ in: 64 * Math.floor(height / 8) * Math.floor(width / 8), out: classes }),
-  );
-}
+const strided = (output: number) => [`conv2d ${output} kernel=3 stride=2 padding=1 init=he`, "relu"];
 
-/** Three strided convolutions with few operations, for the CPU reference. */
-function tiny({ shape, classes }: ImageTask): Module {
-  const [channels, height, width] = shape;
-  const strided = (input: number, output: number) => [
-    nn.conv2d({ in: input, out: output, kernel: 3, stride: 2, padding: 1, init: heNormal() }),
-    nn.relu(),
-  ];
-  return nn.sequential(
-    ...strided(channels, 8),
-    ...strided(8, 16),
-    ...strided(16, 32),
-    nn.flatten(),
-    nn.linear({ in: 32 * Math.ceil(height / 8) * Math.ceil(width / 8), out: classes }),
-  );
-}
-
-const models = { linear, mlp, lenet, cnn, tiny };
+const models = {
+  /** One linear layer on the pixels. */
+  linear: (classes: number) => ["flatten", `linear ${classes}`],
+  /** A perceptron with hidden layers of 256 and 128 ReLU units. */
+  mlp: (classes: number) => ["flatten", "linear 256", "relu", "linear 128", "relu", `linear ${classes}`],
+  /** LeNet-5 with ReLU and max pooling, for colour images. LeCun et al., 1998, §II.B. */
+  lenet: (classes: number) => [
+    "conv2d 6 kernel=5",
+    "relu",
+    "maxPool2d 2",
+    "conv2d 16 kernel=5",
+    "relu",
+    "maxPool2d 2",
+    "flatten",
+    "linear 120",
+    "relu",
+    "linear 84",
+    "relu",
+    `linear ${classes}`,
+  ],
+  /** The small convolutional network: three blocks of 16, 32 and 64 channels with batch norm, each followed by pooling. */
+  cnn: (classes: number) => [
+    ...[16, 32, 64].flatMap((channels) => [...block(channels), "maxPool2d 2"]),
+    "flatten",
+    "dropout 0.2",
+    `linear ${classes}`,
+  ],
+  /** A residual network of three basic blocks, 16, 32 and 64 channels. He et al., 2016, §4.2, with one block a stage. */
+  resnet: (classes: number) => [
+    ...block(16),
+    "residual 16",
+    "residual 32 stride=2",
+    "residual 64 stride=2",
+    "globalAvgPool2d",
+    `linear ${classes}`,
+  ],
+  /** Three strided convolutions with few operations, for the CPU reference. */
+  tiny: (classes: number) => [...[8, 16, 32].flatMap(strided), "flatten", `linear ${classes}`],
+} satisfies Record<string, (classes: number) => string[]>;
 
 export type ModelName = keyof typeof models;
 export const modelNames = Object.keys(models) as ModelName[];
 
 /**
- * A network by name, for images of a given shape.
+ * The layers of a network by name, as `readLayers` takes them.
  * @throws OptionError for a name that is not in `modelNames`.
  */
+export function modelLayers(name: string, classes: number): string[] {
+  const layers = models[name as ModelName];
+  if (!layers) throw new OptionError(`There is no model "${name}"; choose ${modelNames.join(", ")}.`);
+  return layers(classes);
+}
+
+/**
+ * A network by name, for images of a given shape.
+ * @throws OptionError for an unknown name, or images too small for its layers.
+ */
 export function imageModel(name: string, task: ImageTask): Module {
-  const make = models[name as ModelName];
-  if (!make) throw new OptionError(`There is no model "${name}"; choose ${modelNames.join(", ")}.`);
-  return make(task);
+  const { model, error } = readLayers(modelLayers(name, task.classes), task);
+  if (!model) throw new OptionError(`${name} on images [${task.shape.join(", ")}]: ${error!.message}`);
+  return model;
 }

@@ -227,11 +227,12 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     ...extra
   } = metadata;
   try {
+    const { skipped = 0, ...sums } = JSON.parse(epoch!);
     const progress: Progress = {
       step: Number(step),
       seed: Number(seed),
       batchesTracked: Number(batchesTracked),
-      epoch: { skipped: 0, ...JSON.parse(epoch!) },
+      epoch: { ...sums, skipped },
       precision: precision as Precision,
       scaler: JSON.parse(scaler),
       choices: JSON.parse(choices!),

@@ -43,6 +43,11 @@ export interface FitOptions {
   readonly onValidation?: (done: number, total: number) => void;
   /** Called while kernels are compiled, before the first step; software drivers take seconds. */
   readonly onProgress?: (progress: Progress) => void;
+  /**
+   * Awaited each time metrics were read, with no step in flight: the place to look at the network while it trains. What
+   * it takes does not count into the rate.
+   */
+  readonly between?: () => void | Promise<void>;
   /** Times some steps dispatch by dispatch, which changes nothing but the time they take. */
   readonly profile?: ProfileOptions;
   /** Stops after the step in flight; what is trained so far stays. */
@@ -81,6 +86,9 @@ export interface StepMetrics {
   readonly skipped: boolean;
   readonly learningRate: number;
   readonly imagesPerSecond: number;
+  /** From one step to the next, and the host's part in it: encoding and submitting. */
+  readonly milliseconds: number;
+  readonly hostMilliseconds: number;
 }
 
 export interface EpochMetrics {

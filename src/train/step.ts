@@ -18,7 +18,7 @@ export const RING_ROWS = 1024;
 /** u32[4]: step, seed, position in the epoch's order, row of the metrics ring. */
 export const counters = () => feed("counters", [4], "u32");
 
-interface Forward {
+export interface Forward {
   readonly layers: readonly TracedLayer[];
   readonly trace: Trace;
   readonly output: Value;
@@ -48,7 +48,10 @@ const inPrecision = (precision: Precision, program: Program): Program =>
   precision === "mixed" ? mixedPrecision(program) : program;
 
 /** Batch, network, loss and the count of correct predictions. */
-function forward({ state, data, order, lossOf, batchSize, averaged }: StepParts, training: boolean): Forward {
+export function forward(
+  { state, data, order, lossOf, batchSize, averaged }: StepParts,
+  training: boolean,
+): Forward {
   const counts = counters();
   const indices = f.window!(read(order), counts, { count: batchSize });
   const { x, y } = data.batch(indices);

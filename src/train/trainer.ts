@@ -183,6 +183,11 @@ export class Trainer {
     return this.executable(key, () => this.trainingProgram(data, batchSize), onProgress);
   }
 
+  /** Compiles a program over this network with the run's kernel choices. */
+  compile(program: Program): Promise<Executable> {
+    return this.backend.compile(program, this.planOptions);
+  }
+
   private trainingProgram(data: ResidentData, batchSize: number): Program {
     const constants = (size: number, entries: readonly { offset: number; size: number; value: number }[]) => {
       const table = new Float32Array(size);
@@ -234,8 +239,10 @@ export class Trainer {
     return executable;
   }
 
-  private parts(data: ResidentData, batchSize: number): StepParts {
+  /** What programs over this network are made of: see probe.ts for some that look at it. */
+  parts(set: TrainingData, batchSize: number): StepParts {
     const { state, loss: lossOf, precision } = this;
+    const data = this.sets.resident(set);
     return { state, data, order: this.sets.order(data), lossOf, batchSize, precision };
   }
 
@@ -258,6 +265,8 @@ export class Trainer {
     let pending: { step: number; images: number; rate: number }[] = [];
     let group = 1;
     let last = performance.now();
+    /** Milliseconds that encoding and submitting took since then. */
+    let host = 0;
     const began = last;
     const flush = async () => {
       if (pending.length === 0) return;
@@ -286,6 +295,8 @@ export class Trainer {
           skipped,
           learningRate: p.rate,
           imagesPerSecond: images / seconds,
+          milliseconds: (1000 * seconds) / pending.length,
+          hostMilliseconds: host / pending.length,
         });
       }
       // As many steps as fit between two readings, growing at most fourfold at a time.
@@ -293,13 +304,20 @@ export class Trainer {
       group = Math.max(1, Math.min(RING_ROWS / 2, group * 4, Math.floor(READ_INTERVAL / perStep)));
       together = Math.max(1, Math.min(MOST_PER_SUBMIT, Math.floor(SUBMIT_BUDGET / perStep)));
       pending = [];
+      host = 0;
+      if (options.between) {
+        await options.between();
+        last = performance.now();
+      }
     };
     let together = 1;
     let waiting: { executable: Executable; feeds: ReturnType<Trainer["feeds"]>[] } | undefined;
     const submit = () => {
+      const start = performance.now();
       if (waiting && waiting.feeds.length > 1) waiting.executable.runMany(waiting.feeds);
       else waiting?.executable.run(waiting.feeds[0]);
       waiting = undefined;
+      host += performance.now() - start;
     };
 
     for (let i = first; i < stepsPerEpoch && !signal?.aborted; i++) {

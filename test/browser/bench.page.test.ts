@@ -3,10 +3,9 @@ import { expect, test } from "vitest";
 import { openDemo } from "./demo.ts";
 
 test("bench.html measures in a worker and gives a table and a file", async () => {
-  const { page, problems, close } = await openDemo(
-    "bench.html?only=sum&rounds=1&contenders=descent",
-    "bench",
-  );
+  const { page, problems, close } = await openDemo("bench.html?only=sum&rounds=1&contenders=descent", {
+    folder: "bench",
+  });
   try {
     await page.click("#start:not([disabled])");
     await expect.poll(() => page.textContent("#status"), { timeout: 60_000 }).toMatch(/^Done on \w+/);

@@ -1,0 +1,58 @@
+import { h } from "./dom.ts";
+
+export type Theme = "light" | "dark";
+
+const KEY = "descent.theme";
+const system = matchMedia("(prefers-color-scheme: dark)");
+const listeners = new Set<() => void>();
+
+function stored(): Theme | undefined {
+  try {
+    const value = localStorage.getItem(KEY);
+    return value === "light" || value === "dark" ? value : undefined;
+  } catch {
+    return undefined; // a browser that keeps nothing
+  }
+}
+
+export const theme = (): Theme => stored() ?? (system.matches ? "dark" : "light");
+
+function apply(): void {
+  document.documentElement.dataset.theme = theme();
+  for (const listener of listeners) listener();
+}
+
+/** Calls `listener` whenever colours change; the result stops that. */
+export function onTheme(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** The value of a custom property: `color("series-1")`. Canvases need it, the rest uses var(). */
+export const color = (token: string): string =>
+  getComputedStyle(document.documentElement).getPropertyValue(`--${token}`).trim();
+
+/** The button of the header that switches between light and dark, and follows the system until it is used. */
+export function themeButton(): HTMLButtonElement {
+  const label = () => (theme() === "dark" ? "Light theme" : "Dark theme");
+  const button = h("button", {
+    type: "button",
+    class: "plain theme",
+    on: {
+      click: () => {
+        try {
+          localStorage.setItem(KEY, theme() === "dark" ? "light" : "dark");
+        } catch {
+          return;
+        }
+        apply();
+      },
+    },
+  });
+  onTheme(() => {
+    button.textContent = label();
+  });
+  system.addEventListener("change", apply);
+  apply();
+  return button;
+}

@@ -1,0 +1,166 @@
+// Looking at a network while it trains.
+import { describe, expect, test } from "vitest";
+import type { Backend } from "../../src/backend/backend.ts";
+import { cpuBackend } from "../../src/backend/cpu.ts";
+import { channelStatistics, subset } from "../../src/data/dataset.ts";
+import { shapes } from "../../src/data/shapes.ts";
+import { readLayers } from "../../src/nn/layer-list.ts";
+import { crossEntropy } from "../../src/nn/losses.ts";
+import { imageModel } from "../../src/nn/models.ts";
+import { adamW, sgd } from "../../src/optim/optimizers.ts";
+import { distributionOf, silentShare } from "../../src/train/distribution.ts";
+import { type Look, Probe } from "../../src/train/probe.ts";
+import { Trainer } from "../../src/train/trainer.ts";
+import { gpu } from "../support/gpu.ts";
+
+const task = { shape: [3, 32, 32], classes: 10 } as const;
+const split = shapes({ train: 80, test: 30, seed: 3 });
+
+const parametersOf = async (trainer: Trainer, backend: Backend) =>
+  Promise.all(trainer.state.parameterVariables.map(async (v) => [...(await backend.read(v))]));
+
+test("training gives the same bits with and without a probe", async () => {
+  const backend = await gpu();
+  const run = async (look: boolean) => {
+    const { model } = readLayers(
+      ["conv2d 8 kernel=3 stride=2 bias=no", "batchNorm", "relu", "dropout 0.3", "flatten", "linear 10"],
+      task,
+    );
+    const trainer = new Trainer({
+      device: backend,
+      model: model!,
+      loss: crossEntropy(),
+      optimizer: adamW({ lr: 1e-2, clipNorm: 1 }),
+      seed: 5,
+    });
+    const probe = new Probe(trainer);
+    const losses: number[] = [];
+    let looks = 0;
+    const between = async () => {
+      looks++;
+      await probe.inspect(split.train, { batchSize: 16, epochs: 2 });
+      await probe.predict(split.test, 30);
+      await probe.picture(split.train, { shape: task.shape, data: new Float32Array(3072) });
+    };
+    const options = { epochs: 2, batchSize: 16, onStep: (s: { loss: number }) => void losses.push(s.loss) };
+    for await (const _ of trainer.fit(split.train, look ? { ...options, between } : options));
+    const result = { losses, parameters: await parametersOf(trainer, backend) };
+    await probe.dispose();
+    await trainer.dispose();
+    return { ...result, looks };
+  };
+  const plain = await run(false);
+  const watched = await run(true);
+  expect(watched.looks).toBeGreaterThan(1);
+  expect(watched.losses).toEqual(plain.losses);
+  expect(watched.parameters).toEqual(plain.parameters);
+});
+
+describe.each<[string, () => Promise<Backend>]>([
+  ["webgpu", gpu],
+  ["cpu", async () => cpuBackend()],
+])("a probe on %s", (_, open) => {
+  test("shows the very update that the next step makes", async () => {
+    const backend = await open();
+    const trainer = new Trainer({
+      device: backend,
+      model: imageModel("linear", task),
+      loss: crossEntropy(),
+      optimizer: sgd({ lr: 0.1, momentum: 0.9 }),
+      seed: 1,
+    });
+    const probe = new Probe(trainer);
+    let look: Look | undefined;
+    let before: number[][] = [];
+    let after: number[][] = [];
+    const stop = new AbortController();
+    const between = async () => {
+      if (look) {
+        after = await parametersOf(trainer, backend);
+        stop.abort();
+        return;
+      }
+      look = await probe.inspect(train, { batchSize: 16, epochs: 1 });
+      before = await parametersOf(trainer, backend);
+    };
+    // The first two groups are of one step and, at most, four: the look is at step 1, so the epoch ends after step 2.
+    const train = subset(split.train, 32);
+    for await (const _ of trainer.fit(train, { epochs: 1, batchSize: 16, signal: stop.signal, between }));
+    expect(look!.step).toBe(1);
+    expect(look!.parameters.map((p) => p.name)).toEqual(["1.weight", "1.bias"]);
+    look!.parameters.forEach(({ updates }, i) => {
+      const moved = distributionOf(Float32Array.from(after[i]!, (x, k) => x - before[i]![k]!));
+      expect(updates.from).toBeCloseTo(moved.from, 6);
+      expect(updates.to).toBeCloseTo(moved.to, 6);
+      expect(updates.std).toBeCloseTo(moved.std, 6);
+    });
+    await probe.dispose();
+    await trainer.dispose();
+  });
+
+  test("predicts every held-out image once, as evaluation does, and a picture as in the set", async () => {
+    const backend = await open();
+    const trainer = new Trainer({
+      device: backend,
+      model: imageModel("tiny", task),
+      loss: crossEntropy(),
+      optimizer: sgd({ lr: 0.1 }),
+    });
+    for await (const _ of trainer.fit(split.train, { epochs: 1, batchSize: 40 }));
+    const probe = new Probe(trainer);
+    const rows = await probe.predict(split.test, 30);
+    expect(rows.length).toBe(300);
+    const best = (row: Float32Array) => row.indexOf(Math.max(...row));
+    const right = Array.from(split.test.labels).filter(
+      (label, i) => best(rows.subarray(10 * i, 10 * i + 10)) === label,
+    );
+    const { accuracy } = await trainer.evaluate(split.test);
+    expect(right.length / 30).toBeCloseTo(accuracy, 6);
+
+    const { mean, std } = channelStatistics(split.train);
+    const data = Float32Array.from(split.test.images.subarray(0, 3072), (byte, i) => {
+      const channel = Math.floor(i / 1024);
+      return (byte / 255 - mean[channel]!) / std[channel]!;
+    });
+    const { output, layers } = await probe.picture(split.train, { shape: task.shape, data });
+    output.forEach((x, i) => {
+      expect(x).toBeCloseTo(rows[i]!, 3);
+    });
+    expect(layers.map((layer) => layer.shape)).toEqual([
+      [8, 16, 16],
+      [8, 16, 16],
+      [16, 8, 8],
+      [16, 8, 8],
+      [32, 4, 4],
+      [32, 4, 4],
+      [10],
+    ]);
+    await probe.dispose();
+    await trainer.dispose();
+  });
+});
+
+test("a distribution counts every number once", () => {
+  const { count, mean, std, zeros, notFinite, from, to, counts } = distributionOf(
+    Float32Array.of(0, 1, 3, 0, Number.NaN),
+  );
+  expect({ count, mean, zeros, notFinite, from, to }).toEqual({
+    count: 5,
+    mean: 1,
+    zeros: 0.4,
+    notFinite: 0.2,
+    from: 0,
+    to: 3,
+  });
+  expect(std).toBeCloseTo(Math.sqrt(6 / 4), 12);
+  expect(counts.reduce((a, b) => a + b, 0)).toBe(4);
+  expect([counts[0], counts.at(-1)]).toEqual([2, 1]);
+  expect(distributionOf(Float32Array.of(2, 2)).counts.reduce((a, b) => a + b, 0)).toBe(2);
+  expect(distributionOf(new Float32Array(0))).toMatchObject({ count: 0, notFinite: 0 });
+});
+
+test("silent units are 0 for every image", () => {
+  // Two images, three channels of two: the second is silent, the third speaks for one image only.
+  const data = Float32Array.of(1, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3);
+  expect(silentShare(data, [2, 3, 2])).toBeCloseTo(1 / 3, 12);
+});
