@@ -1,5 +1,6 @@
 import { DeviceError } from "../../core/errors.ts";
 import type { AdapterFacts } from "../../ops/kernel.ts";
+import type { TuningStore } from "./tuning-store.ts";
 
 const REMEDY =
   typeof process === "object" && process.versions?.node
@@ -30,6 +31,8 @@ export function settle<T>(promise: Promise<T>): Promise<T> {
 
 export interface DeviceRequest {
   readonly powerPreference?: GPUPowerPreference;
+  /** Where it is kept which kernels compute wrong on which adapter; the machine's own by default. */
+  readonly store?: TuningStore;
 }
 
 export interface OpenDevice {
