@@ -42,6 +42,11 @@ export class WebGPUBackend implements Backend {
   readonly device: GPUDevice;
   /** Kernels found wrong on this adapter, by `variantKey`: programs are compiled without them. */
   excluded: ReadonlyMap<string, string> = new Map();
+  /**
+   * About how many milliseconds of GPU time one submit may take: a page's compositor shares the GPU, so pages set 8. A
+   * longer run is split between dispatches, by what one run was measured to take. Unlimited unless set.
+   */
+  submitBudget = Number.POSITIVE_INFINITY;
   /** Resolves with a sentence when the device is lost other than by dispose(). */
   readonly lost: Promise<DeviceError>;
   private readonly pipelines: PipelineCache;
@@ -240,6 +245,22 @@ export class WebGPUBackend implements Backend {
   }
 }
 
+/** How many operations a GPU does, about, in the time in which it moves a byte. */
+const FLOPS_PER_BYTE = 20;
+
+/** Indices that cut a list into at most `parts` runs of about the same weight. */
+export function evenCuts(weights: readonly number[], parts: number): number[] {
+  const total = weights.reduce((a, b) => a + b, 0);
+  const cuts: number[] = [];
+  let sum = 0;
+  weights.forEach((weight, i) => {
+    const before = Math.floor((sum / total) * parts);
+    sum += weight;
+    if (i + 1 < weights.length && Math.floor((sum / total) * parts) > before) cuts.push(i + 1);
+  });
+  return cuts;
+}
+
 /** A plan with its pipelines, bind groups and buffers: everything a run needs exists before the first one. */
 export class WebGPUExecutable implements Executable {
   private readonly own: GPUBuffer[];
@@ -285,10 +306,34 @@ export class WebGPUExecutable implements Executable {
   run(feeds: Readonly<Record<string, NumericArray>> = {}): void {
     this.backend.check();
     this.writeFeeds(feeds);
-    const { device } = this.backend;
-    const encoder = device.createCommandEncoder();
-    this.encode(encoder);
-    device.queue.submit([encoder.finish()]);
+    const { device, submitBudget } = this.backend;
+    const start = performance.now();
+    let from = 0;
+    for (const to of [...this.cuts, this.steps.length]) {
+      const encoder = device.createCommandEncoder();
+      this.encode(encoder, from, to);
+      device.queue.submit([encoder.finish()]);
+      from = to;
+    }
+    // The first run may compile; the second one is what a run takes.
+    if (Number.isFinite(submitBudget) && ++this.runs === 2) void this.measure(start, submitBudget);
+  }
+
+  private runs = 0;
+  /** Where a run is split into submits: indices of dispatches. */
+  private cuts: readonly number[] = [];
+
+  private async measure(start: number, budget: number): Promise<void> {
+    try {
+      await settle(this.backend.device.queue.onSubmittedWorkDone());
+    } catch {
+      return; // a lost device reports itself
+    }
+    const parts = Math.ceil((performance.now() - start) / budget);
+    this.cuts = evenCuts(
+      this.plan.steps.map((step) => step.bytes + step.flops / FLOPS_PER_BYTE),
+      parts,
+    );
   }
 
   /** The feeds of all runs are written at once; before each, the encoder copies its own to where the plan reads them. */
@@ -319,9 +364,9 @@ export class WebGPUExecutable implements Executable {
     this.rowBuffer = this.backend.createBuffer(this.rows.byteLength, `${this.plan.name} rows`);
   }
 
-  private encode(encoder: GPUCommandEncoder): void {
+  private encode(encoder: GPUCommandEncoder, from = 0, to = this.steps.length): void {
     const pass = encoder.beginComputePass();
-    for (const { pipeline, group, grid } of this.steps) {
+    for (const { pipeline, group, grid } of this.steps.slice(from, to)) {
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
