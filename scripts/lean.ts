@@ -33,15 +33,19 @@ interface Node {
 const FOR_TESTS = ["samples", "errors"];
 
 /**
- * Leaves samples and error cases out of op records, for bundles that only train. The verify suite needs them: a bundle
- * that reaches src/verify/ must not use this.
+ * Leaves samples and error cases out of op records, for bundles that only train: those whose entry lies in no folder
+ * `verify`.
  */
 export function leanRecords(): Plugin {
+  let training = true;
   return {
     name: "lean-records",
     enforce: "pre",
+    buildStart({ input }) {
+      training = !Object.values(input).some((entry) => entry.includes("/verify/"));
+    },
     transform(code, id) {
-      if (!/\/src\/ops\/[\w-]+\.ts$/.test(id)) return undefined;
+      if (!training || !/\/src\/ops\/[\w-]+\.ts$/.test(id)) return undefined;
       const cuts: [number, number][] = [];
       const walk = (value: unknown): void => {
         if (typeof value !== "object" || value === null) return;

@@ -6,10 +6,10 @@ import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium as browsers } from "playwright-core";
-import { build, preview } from "vite";
-import { chromium } from "../test/browser/chromium.ts";
+import { build, preview, runnerImport } from "vite";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+const { chromium } = (await runnerImport(join(root, "test/browser/chromium.ts"))).module;
 const images = join(root, "docs/images");
 const LARGEST = 200_000;
 const DESKTOP = { width: 1280, height: 900 };
@@ -19,8 +19,8 @@ const MINUTES = 60_000;
 /** What is done on a page before its picture is taken. */
 const pages = {
   training: { path: "index.html", prepare: train, phone: true },
-  initialisation: { path: "initialisation.html", prepare: startIfPossible },
-  optimizers: { path: "optimizers.html", prepare: startIfPossible },
+  initialisation: { path: "initialisation.html", prepare: play },
+  optimizers: { path: "optimizers.html", prepare: play },
   verify: { path: "verify.html?ops=relu,add,sum,softmax,maxPool2d", prepare: verify },
 };
 
@@ -40,12 +40,21 @@ try {
   for (const [name, { path, prepare, phone }] of Object.entries(pages)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     // Pages follow the theme while they run: one run serves all pictures.
-    const context = await browser.newContext({ viewport: DESKTOP, reducedMotion: "reduce", colorScheme: "light" });
+    const context = await browser.newContext({
+      viewport: DESKTOP,
+      reducedMotion: "reduce",
+      colorScheme: "light",
+    });
     const page = await context.newPage();
     page.on("pageerror", (error) => console.error(`${name}: ${error.message}`));
     await page.goto(new URL(path, server.resolvedUrls.local[0]).href);
     await prepare(page);
-    for (const [suffix, viewport] of phone ? [["", DESKTOP], ["-phone", PHONE]] : [["", DESKTOP]]) {
+    for (const [suffix, viewport] of phone
+      ? [
+          ["", DESKTOP],
+          ["-phone", PHONE],
+        ]
+      : [["", DESKTOP]]) {
       await page.setViewportSize(viewport);
       for (const colorScheme of ["light", "dark"]) {
         await page.emulateMedia({ colorScheme });
@@ -68,24 +77,27 @@ async function take(page, name) {
   console.log(`docs/images/${name}.png  ${Math.round(size / 1000)} kB`);
 }
 
-/** Presses the page's button to start, where it has one. */
-async function startIfPossible(page) {
-  const start = page.locator("#start:enabled");
-  await start.waitFor({ timeout: 20_000 }).then(() => start.click()).catch(() => {});
-  await page.waitForTimeout(15_000);
+/** Lets a lecture page run for a while. */
+async function play(page) {
+  await page.locator("#play:enabled").click({ timeout: MINUTES });
+  await page.waitForTimeout(20_000);
+  await page.locator("#play:enabled").click({ timeout: MINUTES });
 }
 
+/** Trains a small network far enough that every view has something to show. */
 async function train(page) {
-  const start = page.locator("#start:enabled");
-  await start.waitFor({ timeout: MINUTES });
-  await start.click();
-  await page
-    .waitForFunction(() => Number(/\d+/.exec(document.querySelector("#step")?.textContent ?? "0")?.[0]) >= 60, undefined, {
-      timeout: 5 * MINUTES,
-    })
-    .catch(() => console.error("training: 60 steps were not reached in five minutes"));
-  await page.locator("#pause:enabled").click({ timeout: MINUTES });
-  await page.locator("#start:enabled").waitFor({ timeout: MINUTES });
+  await page.getByText(/^Ready on/).waitFor({ timeout: MINUTES });
+  await page.selectOption("#model", "mlp");
+  await page.fill("#batch", "32");
+  await page.dispatchEvent("#batch", "change");
+  await page.locator("#toggle:enabled").click({ timeout: MINUTES });
+  await page.waitForFunction(
+    () => Number(/step (\d+)/.exec(document.querySelector("#status")?.textContent ?? "")?.[1] ?? 0) >= 300,
+    undefined,
+    { timeout: 8 * MINUTES },
+  );
+  await page.locator("#toggle").click();
+  await page.getByText(/^Paused at step/).waitFor({ timeout: MINUTES });
 }
 
 async function verify(page) {
