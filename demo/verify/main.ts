@@ -122,6 +122,7 @@ worker.on("lost", ({ message }) =>
 async function run(): Promise<void> {
   running = true;
   table.clear();
+  summary.className = "summary";
   enable();
   summary.textContent = "Checking …";
   total = await worker.call("count", asked);

@@ -4,7 +4,13 @@ import { fill, h, newId, oncePerFrame } from "../shell/dom.ts";
 
 const COLUMNS = 6;
 const number = (value: number) =>
-  value === 0 ? "0" : Number.isFinite(value) ? value.toExponential(2).replace("e+", "e") : "does not run";
+  value === 0
+    ? "0"
+    : !Number.isFinite(value)
+      ? "does not run"
+      : value >= 0.01 && value < 1000
+        ? value.toPrecision(3)
+        : value.toExponential(2).replace("e+", "e");
 const badge = (pass: boolean) =>
   h("span", { class: pass ? "verdict right" : "verdict wrong" }, pass ? "right" : "wrong");
 
