@@ -87,8 +87,9 @@ async function play(page) {
 /** Trains a small network far enough that every view has something to show. */
 async function train(page) {
   await page.getByText(/^Ready on/).waitFor({ timeout: MINUTES });
+  await page.click("#network summary");
   await page.selectOption("#model", "mlp");
-  await page.fill("#batch", "32");
+  await page.locator("#batch").fill("32");
   await page.dispatchEvent("#batch", "change");
   await page.locator("#toggle:enabled").click({ timeout: MINUTES });
   await page.waitForFunction(

@@ -33,6 +33,7 @@ async function framesOfRun(page: Page): Promise<number[]> {
     expect.poll(() => page.textContent("#status"), { timeout: 100_000, interval: 200 }).toMatch(wanted);
   const step = async () => Number(/step (\d+)/.exec((await page.textContent("#status")) ?? "")?.[1] ?? 0);
   await says(/^Ready on/);
+  await page.click("#network summary");
   await page.selectOption("#model", "mlp");
   await page.fill("#batch", "32");
   await page.dispatchEvent("#batch", "change");
