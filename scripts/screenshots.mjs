@@ -93,7 +93,7 @@ async function train(page) {
   await page.dispatchEvent("#batch", "change");
   await page.locator("#toggle:enabled").click({ timeout: MINUTES });
   await page.waitForFunction(
-    () => Number(/step (\d+)/.exec(document.querySelector("#status")?.textContent ?? "")?.[1] ?? 0) >= 300,
+    () => Number(/step (\d+)/.exec(document.querySelector("#status")?.textContent ?? "")?.[1] ?? 0) >= 200,
     undefined,
     { timeout: 8 * MINUTES },
   );

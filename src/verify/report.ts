@@ -15,6 +15,9 @@ export interface KernelReport {
   readonly instead?: string;
 }
 
+/** Rows of no kernel: what the planner makes of other ops, of memory as it lies, or of tensors without elements. */
+const WITHOUT_KERNEL: readonly string[] = ["composition", "view", "empty"];
+
 const severity = (row: ParityRow) =>
   row.pass ? row.worstError / (row.tolerance || 1) : Number.POSITIVE_INFINITY;
 
@@ -32,12 +35,14 @@ export function byKernel(rows: readonly ParityRow[]): KernelReport[] {
     const report = { op, kernel, rows: group, worst, pass: right(group) };
     if (report.pass) return report;
     const others = [...groups.values()].filter(
-      (g) => g[0]!.op === op && right(g) && g[0]!.kernel !== "empty",
+      (g) => g[0]!.op === op && right(g) && !WITHOUT_KERNEL.includes(g[0]!.kernel),
     );
     const names = others.map((g) => g[0]!.kernel).join(", ");
-    const instead = names
-      ? `Training here uses another kernel of ${op} instead: ${names}.`
-      : `No kernel of ${op} computes right here: training with it is refused on this GPU, and the CPU reference is offered instead.`;
+    const instead = WITHOUT_KERNEL.includes(kernel)
+      ? `No kernel of its own computes this: look which of the others is wrong, and train on the CPU reference with ${op} until it is right.`
+      : names
+        ? `Training here uses another kernel of ${op} instead: ${names}.`
+        : `No kernel of ${op} computes right here: training with it is refused on this GPU, and the CPU reference is offered instead.`;
     return { ...report, instead };
   });
 }
@@ -65,7 +70,7 @@ export async function keepVerdicts(
   const wrong = new Map(await store.excluded(adapter));
   for (const { op, kernel, pass, rows: group } of byKernel(rows)) {
     const key = variantKey(op, kernel);
-    if (pass) wrong.delete(key);
+    if (pass || WITHOUT_KERNEL.includes(kernel)) wrong.delete(key);
     else wrong.set(key, group.find((row) => !row.pass)!.message ?? "wrong");
   }
   backend.excluded = wrong;
