@@ -4,11 +4,12 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 import manifest from "./package.json" with { type: "json" };
+import { leanShaders } from "./scripts/lean.ts";
 
 const dependencies = Object.keys(manifest.dependencies);
 
 export default defineConfig({
-  plugins: [executable("cli")],
+  plugins: [executable("cli"), leanShaders()],
   build: {
     lib: {
       entry: { index: "src/index.ts", node: "src/node.ts", cli: "src/cli/main.ts" },

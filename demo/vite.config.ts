@@ -1,6 +1,7 @@
 // The demo: every HTML file of this folder is a page.
 import { readdirSync } from "node:fs";
 import { defineConfig, type Plugin } from "vite";
+import { leanRecords, leanShaders } from "../scripts/lean.ts";
 
 const root = import.meta.dirname;
 const pages = readdirSync(root).filter((name) => name.endsWith(".html"));
@@ -13,14 +14,14 @@ const headers = {
 export default defineConfig({
   root,
   base: "./",
-  plugins: [sharedHead()],
+  plugins: [sharedHead(), leanShaders()],
   server: { headers, fs: { allow: [".."] } },
   preview: { headers },
   build: {
     target: "es2023",
     rolldownOptions: { input: pages.map((name) => `${root}/${name}`) },
   },
-  worker: { format: "es" },
+  worker: { format: "es", plugins: () => [leanShaders(), leanRecords()] },
 });
 
 /** What the head of every page says, and the chosen theme before anything is painted. */

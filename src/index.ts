@@ -24,4 +24,5 @@ export type { Distribution } from "./train/distribution.ts";
 export { type LayerLook, type LayerPicture, type Look, type ParameterLook, Probe } from "./train/probe.ts";
 export { decodeTensors, encodeTensors, type TensorFile } from "./train/safetensors.ts";
 export { type EpochMetrics, type StepMetrics, Trainer, type TrainerOptions } from "./train/trainer.ts";
-export { type ParityRow, verifyOps } from "./verify/parity.ts";
+export { type ParityRow, type VerifyOptions, verifyOps } from "./verify/parity.ts";
+export { byKernel, type KernelReport, keepVerdicts, verdict } from "./verify/report.ts";

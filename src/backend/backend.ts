@@ -14,6 +14,8 @@ export interface Backend extends Disposable {
   readonly facts: AdapterFacts;
   /** Makes a program ready to run any number of times. */
   compile(program: Program, options?: PlanOptions, onProgress?: CompileProgress): Promise<Executable>;
+  /** Does some work whose failure must not fail what comes after; absent where failures leave no trace. */
+  attempt?<T>(work: () => Promise<T>): Promise<T>;
   /** Writes a variable; its arena is made, zeroed, at the first touch. */
   write(variable: Variable, data: NumericArray): void;
   read(variable: Variable): Promise<NumericArray>;

@@ -3,21 +3,9 @@ import type { Command } from "commander";
 import { webgpuBackend } from "../backend/webgpu/backend.ts";
 import { OptionError } from "../core/errors.ts";
 import { records } from "../ops/index.ts";
-import { type ParityRow, parityCases, verifyOps } from "../verify/parity.ts";
+import { countRows, verifyOps } from "../verify/parity.ts";
+import { adapterReport, byKernel, keepVerdicts, verifyReport } from "../verify/report.ts";
 import { printJson, table } from "./output.ts";
-
-/** The rows of one kernel as one: its worst case. */
-function byKernel(rows: readonly ParityRow[]): ParityRow[] {
-  const worst = new Map<string, ParityRow>();
-  const severity = (row: ParityRow) =>
-    row.pass ? row.worstError / (row.tolerance || 1) : Number.POSITIVE_INFINITY;
-  for (const row of rows) {
-    const key = `${row.op} ${row.kernel}`;
-    const before = worst.get(key);
-    if (!before || severity(row) > severity(before)) worst.set(key, row);
-  }
-  return [...worst.values()];
-}
 
 export function verifyCommand(program: Command): void {
   program
@@ -33,10 +21,6 @@ export function verifyCommand(program: Command): void {
         );
       const ops = records.filter((op) => !options.op || options.op.includes(op.name));
       const backend = await webgpuBackend();
-      const total = ops.reduce(
-        (n, op) => n + parityCases(op).reduce((m, c) => m + c.variants(backend.facts).length, 0),
-        0,
-      );
       const bar =
         options.json || !process.stderr.isTTY
           ? undefined
@@ -45,48 +29,32 @@ export function verifyCommand(program: Command): void {
               hideCursor: true,
               clearOnComplete: true,
             });
-      bar?.start(total, 0, { op: "" });
+      bar?.start(countRows(backend, ops), 0, { op: "" });
       const rows = await verifyOps(backend, { ops, onRow: (row) => bar?.increment({ op: row.op }) });
       bar?.stop();
-      const passed = rows.filter((row) => row.pass).length;
-      const failed = rows.length - passed;
-      const { name, vendor, architecture, device, description } = backend.facts;
-      if (options.json) {
-        const kernels = rows.map(
-          ({ op, kernel, dtype, worstError, tolerance, pass, message, case: label }) => ({
-            op,
-            kernel,
-            case: label,
-            dtype,
-            worstError,
-            tolerance,
-            pass,
-            ...(message ? { message } : {}),
-          }),
-        );
-        printJson({
-          adapter: { name, vendor, architecture, device, description },
-          kernels,
-          passed,
-          failed,
-        });
-      } else {
-        const lines = byKernel(rows).map((row) => [
-          row.op,
-          row.kernel,
-          row.dtype,
-          row.worstError.toExponential(2),
-          row.tolerance.toExponential(2),
-          row.pass ? "right" : "WRONG",
+      await keepVerdicts(backend, rows);
+      const report = verifyReport(adapterReport(backend), rows);
+      const { passed, failed } = report;
+      if (options.json) printJson(report);
+      else {
+        const kernels = byKernel(rows);
+        const lines = kernels.map(({ op, kernel, pass, worst }) => [
+          op,
+          kernel,
+          worst.dtype,
+          worst.worstError.toExponential(2),
+          worst.tolerance.toExponential(2),
+          pass ? "right" : "WRONG",
         ]);
-        console.log(`${name}\n`);
+        console.log(`${backend.facts.name}\n`);
         console.log(table([["op", "kernel", "dtype", "worst error", "tolerance", "verdict"], ...lines]));
         for (const row of rows.filter((r) => !r.pass))
           console.log(`\n${row.op} [${row.kernel}], ${row.case}: ${row.message}`);
+        for (const { instead } of kernels) if (instead) console.log(`\n${instead}`);
         console.log(
           failed === 0
             ? `\nAll ${passed} cases agree with the reference: this adapter computes right.`
-            : `\n${failed} of ${rows.length} cases are wrong on this adapter: update its driver, or train with --backend cpu.`,
+            : `\n${failed} of ${rows.length} cases are wrong on this adapter: the kernels named above are not used here from now on. Update its driver and verify again, or train with --backend cpu.`,
         );
       }
       backend.dispose();

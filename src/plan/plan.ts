@@ -1,7 +1,8 @@
 import { bytesPerElement } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import { showType, sizeOf, type TensorType } from "../core/shape.ts";
-import { checkProgram, type Program } from "../graph/program.ts";
+import { reachable } from "../graph/node.ts";
+import { checkProgram, type Program, programRoots } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
 import {
@@ -60,7 +61,12 @@ export interface PlanOptions {
   readonly fuse?: boolean;
   /** Kernel variant by op and shape class, as `kernelKey` names it; the first variant otherwise. */
   readonly choices?: ReadonlyMap<string, string>;
+  /** Kernels that compute wrong on this adapter, by `variantKey`: never used, whatever was chosen. */
+  readonly excluded?: ReadonlyMap<string, string>;
 }
+
+/** Names one kernel of an op at all shapes; the kind of implementation stands for ops without variants. */
+export const variantKey = (op: string, variant: string): string => `${op} ${variant}`;
 
 /** Names an op at given shapes: what the choice of a kernel variant depends on. */
 export function kernelKey(node: GraphNode): string {
@@ -73,6 +79,8 @@ const mebibytes = (bytes: number) => Number((bytes / 2 ** 20).toPrecision(3));
 /** Compiles a program: units, order, kernels, memory. */
 export function compilePlan(program: Program, facts: AdapterFacts, options: PlanOptions = {}): Plan {
   checkProgram(program);
+  for (const { op } of reachable(programRoots(program)))
+    if (op && options.excluded?.has(variantKey(op.name, op.implementation.kind))) throw refusal(op.name);
   const inPlace = inPlaceNodes(program);
   let units = divide(program, facts, options.fuse ?? true);
   let ordered = schedule(units, inPlace);
@@ -84,6 +92,11 @@ export function compilePlan(program: Program, facts: AdapterFacts, options: Plan
   }
   return new PlanBuilder(program, facts, options, inPlace, ordered).build();
 }
+
+const refusal = (op: string) =>
+  new DeviceError(
+    `${op}: no kernel of it computes right on this GPU, as the verify suite found, so it is not used for training here; train on the CPU reference, or update the graphics driver and verify again.`,
+  );
 
 /** Nodes that overwrite the variable they read, because an update stores their result there. */
 function inPlaceNodes(program: Program): Map<GraphNode, Variable[]> {
@@ -257,12 +270,11 @@ class PlanBuilder {
   private choose(node: GraphNode): KernelVariant {
     const op = node.op!;
     if (op.implementation.kind !== "kernel") throw new Error(`${op.name} has no kernel.`);
-    const variants = op.implementation.kernel({
-      inputs: node.inputs,
-      outputs: node.outputs,
-      attrs: node.attrs,
-      facts: this.facts,
-    });
+    const { inputs, outputs, attrs } = node;
+    const variants = op.implementation
+      .kernel({ inputs, outputs, attrs, facts: this.facts })
+      .filter((v) => !this.options.excluded?.has(variantKey(op.name, v.name)));
+    if (variants.length === 0) throw refusal(op.name);
     const key = kernelKey(node);
     const wanted = this.options.choices?.get(key);
     const variant = variants.find((v) => v.name === wanted) ?? variants[0]!;

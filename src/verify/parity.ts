@@ -43,6 +43,9 @@ export interface ParityCase {
   readonly expected: () => NDArray[];
 }
 
+/** What was found wrong before is tried all the same. */
+const NOTHING: ReadonlyMap<string, string> = new Map();
+
 /** Every case of an op: its samples, and for ops that take part in mixed precision the same samples in f16. */
 export function parityCases(op: OpRecord): ParityCase[] {
   return [...casesOf(op), ...halfCases(op)];
@@ -81,13 +84,14 @@ function variantsOf(
   facts: AdapterFacts,
 ): { name: string; options: PlanOptions }[] {
   const { implementation } = op;
-  if (implementation.kind !== "kernel") return [{ name: implementation.kind, options: {} }];
+  if (implementation.kind !== "kernel")
+    return [{ name: implementation.kind, options: { excluded: NOTHING } }];
   const context = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, facts };
   if (node.outputs.every((type) => type.shape.includes(0)) || node.inputs.some((x) => x.shape.includes(0)))
-    return [{ name: "empty", options: {} }];
+    return [{ name: "empty", options: { excluded: NOTHING } }];
   return implementation.kernel(context).map(({ name }) => ({
     name,
-    options: { choices: new Map([[kernelKey(node), name]]) },
+    options: { choices: new Map([[kernelKey(node), name]]), excluded: NOTHING },
   }));
 }
 
@@ -178,16 +182,27 @@ function failedRow({ op, label, dtype }: ParityCase, kernel: string, error: Erro
   };
 }
 
+export interface VerifyOptions {
+  readonly ops?: readonly OpRecord[];
+  readonly onRow?: (row: ParityRow) => void;
+  /** Awaited before each row: false ends the suite, a promise makes it wait. */
+  readonly goOn?: () => boolean | Promise<boolean>;
+}
+
+/** How many rows `verifyOps` will give. */
+export function countRows(backend: Backend, ops: readonly OpRecord[] = records): number {
+  return ops.flatMap(parityCases).reduce((count, parity) => count + parity.variants(backend.facts).length, 0);
+}
+
 /** Runs the parity suite: every op, every sample, every kernel variant. */
-export async function verifyOps(
-  backend: Backend,
-  options: { ops?: readonly OpRecord[]; onRow?: (row: ParityRow) => void } = {},
-): Promise<ParityRow[]> {
+export async function verifyOps(backend: Backend, options: VerifyOptions = {}): Promise<ParityRow[]> {
   const rows: ParityRow[] = [];
   for (const op of options.ops ?? records)
     for (const parity of parityCases(op))
       for (const variant of parity.variants(backend.facts)) {
-        const row = await runCase(backend, parity, variant).catch((error: Error) =>
+        if (options.goOn && !(await options.goOn())) return rows;
+        const work = () => runCase(backend, parity, variant);
+        const row = await (backend.attempt ? backend.attempt(work) : work()).catch((error: Error) =>
           failedRow(parity, variant.name, error),
         );
         rows.push(row);

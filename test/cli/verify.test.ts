@@ -13,7 +13,15 @@ describe("verify", () => {
     expect(code).toBe(0);
     const [report, ...more] = parseLines(stdout);
     expect(more).toEqual([]);
-    expect(Object.keys(report)).toEqual(["adapter", "kernels", "passed", "failed"]);
+    expect(Object.keys(report)).toEqual([
+      "adapter",
+      "limits",
+      "features",
+      "excluded",
+      "kernels",
+      "passed",
+      "failed",
+    ]);
     expect(report.adapter.name).toBeTypeOf("string");
     expect(report.failed).toBe(0);
     expect(report.passed).toBe(report.kernels.length);

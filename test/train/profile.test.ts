@@ -106,6 +106,8 @@ test("the adapter's peaks are measured once and kept in the tuner's store", asyn
   let saves = 0;
   const store: TuningStore = {
     place: "memory",
+    excluded: async () => new Map(),
+    exclude: async () => {},
     load: async () => kept,
     save: async (_adapter, choices) => {
       saves++;

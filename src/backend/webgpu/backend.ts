@@ -18,6 +18,7 @@ import type { Backend, CompileProgress, Executable } from "../backend.ts";
 import { type DeviceRequest, type OpenDevice, openDevice, settle } from "./device.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
+import { adapterKey, machineStore } from "./tuning-store.ts";
 
 // GPUBufferUsage and GPUMapMode, which Node does not define as globals.
 const MAP_READ = 1;
@@ -31,7 +32,10 @@ const MODE_READ = 1;
  * @throws DeviceError with a remedy when there is none.
  */
 export async function webgpuBackend(request: DeviceRequest = {}): Promise<WebGPUBackend> {
-  return new WebGPUBackend(await openDevice(request));
+  const backend = new WebGPUBackend(await openDevice(request));
+  const store = request.store ?? machineStore();
+  backend.excluded = await store.excluded(adapterKey(backend.facts));
+  return backend;
 }
 
 // Dawn's device must outlive every object made from it, or the process crashes when it is collected.
@@ -44,6 +48,8 @@ export class WebGPUBackend implements Backend {
   readonly limits: Readonly<Record<string, number>>;
   readonly features: readonly string[];
   readonly device: GPUDevice;
+  /** Kernels found wrong on this adapter, by `variantKey`: programs are compiled without them. */
+  excluded: ReadonlyMap<string, string> = new Map();
   /**
    * About how many milliseconds of GPU time one submit may take: a page's compositor shares the GPU, so pages set 8. A
    * longer run is split between dispatches, by what one run was measured to take. Unlimited unless set.
@@ -86,7 +92,22 @@ export class WebGPUBackend implements Backend {
     options?: PlanOptions,
     onProgress?: CompileProgress,
   ): Promise<WebGPUExecutable> {
-    return this.load(compilePlan(program, this.facts, options), onProgress);
+    return this.load(compilePlan(program, this.facts, { excluded: this.excluded, ...options }), onProgress);
+  }
+
+  /** Throws what the device objects to, as a failure of this work alone; a lost device stays lost. */
+  async attempt<T>(work: () => Promise<T>): Promise<T> {
+    this.device.pushErrorScope("out-of-memory");
+    this.device.pushErrorScope("validation");
+    const outcome = await work().then(
+      (value) => ({ value }),
+      (error: Error) => ({ error }),
+    );
+    const errors = [await settle(this.device.popErrorScope()), await settle(this.device.popErrorScope())];
+    this.check();
+    const problem = ("error" in outcome && outcome.error) || errors.find((error) => error !== null);
+    if (problem) throw problem instanceof Error ? problem : new Error(problem.message);
+    return (outcome as { value: T }).value;
   }
 
   /** Makes a plan ready to run: pipelines, buffers and bind groups. */

@@ -1,4 +1,8 @@
 import { setGpuSource, setWaiter } from "./device.ts";
+import { tuningFile } from "./node/tuning-file.ts";
+import { setMachineStore } from "./tuning-store.ts";
+
+setMachineStore(() => tuningFile());
 
 /** Dawn's entry object must stay referenced for the life of the process: collected early, it crashes the process. */
 const kept = globalThis as { __descentDawn?: GPU };

@@ -1,5 +1,6 @@
 import { DeviceError } from "../../core/errors.ts";
 import type { AdapterFacts } from "../../ops/kernel.ts";
+import type { TuningStore } from "./tuning-store.ts";
 
 const REMEDY =
   typeof process === "object" && process.versions?.node
@@ -32,6 +33,8 @@ export interface DeviceRequest {
   readonly powerPreference?: GPUPowerPreference;
   /** False: do without subgroups though the adapter has them, to try or measure the kernels of adapters without. */
   readonly subgroups?: boolean;
+  /** Where it is kept which kernels compute wrong on which adapter; the machine's own by default. */
+  readonly store?: TuningStore;
 }
 
 export interface OpenDevice {

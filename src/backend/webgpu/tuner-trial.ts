@@ -8,7 +8,6 @@ import type { AdapterFacts, KernelVariant } from "../../ops/kernel.ts";
 import type { GraphNode, Value, Variable } from "../../ops/op.ts";
 import { compilePlan } from "../../plan/plan.ts";
 import type { WebGPUBackend, WebGPUExecutable } from "./backend.ts";
-import { settle } from "./device.ts";
 
 /** An op at given shapes that offers several kernels. */
 export interface Tunable {
@@ -118,7 +117,7 @@ async function check(
     const options = { fuse: false, choices: new Map([[key, candidate.name]]) };
     let executable: WebGPUExecutable | undefined;
     try {
-      const got = await attempt(backend, async () => {
+      const got = await backend.attempt(async () => {
         executable = await backend.load(compilePlan(program, backend.facts, options));
         executable.run();
         return Promise.all(results.map((_, i) => executable!.fetch(`y${i}`)));
@@ -136,22 +135,6 @@ async function check(
     else right.set(candidate, executable);
   }
   return comparedWith;
-}
-
-/** Throws what the device objects to, as a failure of this work alone; a lost device stays lost. */
-async function attempt<T>(backend: WebGPUBackend, work: () => Promise<T>): Promise<T> {
-  const { device } = backend;
-  device.pushErrorScope("out-of-memory");
-  device.pushErrorScope("validation");
-  const outcome = await work().then(
-    (value) => ({ value }),
-    (error: Error) => ({ error }),
-  );
-  const errors = [await settle(device.popErrorScope()), await settle(device.popErrorScope())];
-  backend.check();
-  const problem = ("error" in outcome && outcome.error) || errors.find((error) => error !== null);
-  if (problem) throw problem instanceof Error ? problem : new Error(problem.message);
-  return (outcome as { value: T }).value;
 }
 
 /** In what results differ from what is expected by more than the op's tolerance; `sides` of them may be off by it. */

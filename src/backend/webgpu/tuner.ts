@@ -3,7 +3,7 @@ import { reachable } from "../../graph/node.ts";
 import type { Program } from "../../graph/program.ts";
 import { programRoots } from "../../graph/program.ts";
 import type { AdapterFacts } from "../../ops/kernel.ts";
-import { kernelKey } from "../../plan/plan.ts";
+import { kernelKey, variantKey } from "../../plan/plan.ts";
 import type { WebGPUBackend } from "./backend.ts";
 import { measure, type Tunable, type TunedKernel } from "./tuner-trial.ts";
 import { adapterKey, sourcesHash, type TuningStore } from "./tuning-store.ts";
@@ -17,7 +17,12 @@ export interface TuneOptions {
   readonly onProgress?: (done: number, total: number, kernel?: TunedKernel) => void;
 }
 
-function tunables(programs: readonly Program[], facts: AdapterFacts): Tunable[] {
+/** Ops that offer a choice of kernels which are not known to be wrong. */
+function tunables(
+  programs: readonly Program[],
+  facts: AdapterFacts,
+  excluded: ReadonlyMap<string, string>,
+): Tunable[] {
   const found = new Map<string, Tunable>();
   for (const program of programs)
     for (const node of reachable(programRoots(program))) {
@@ -26,7 +31,9 @@ function tunables(programs: readonly Program[], facts: AdapterFacts): Tunable[] 
         continue;
       const key = kernelKey(node);
       if (found.has(key)) continue;
-      const variants = op.implementation.kernel({ inputs, outputs, attrs, facts });
+      const variants = op.implementation
+        .kernel({ inputs, outputs, attrs, facts })
+        .filter(({ name }) => !excluded.has(variantKey(op.name, name)));
       if (variants.length > 1) found.set(key, { key, node, variants });
     }
   return [...found.values()];
@@ -41,7 +48,7 @@ export async function storedChoices(
   const stored = await store.load(adapterKey(facts));
   const choices = new Map<string, string>();
   if (stored.size === 0) return choices;
-  for (const { key, variants } of tunables(programs, facts)) {
+  for (const { key, variants } of tunables(programs, facts, await store.excluded(adapterKey(facts)))) {
     const entry = stored.get(key);
     if (entry?.sources === sourcesHash(variants)) choices.set(key, entry.choice);
   }
@@ -60,7 +67,7 @@ export async function tune(
   options: TuneOptions = {},
 ): Promise<Map<string, string>> {
   const { store, onProgress } = options;
-  const list = tunables(programs, backend.facts);
+  const list = tunables(programs, backend.facts, backend.excluded);
   const choices = store && !options.again ? await storedChoices(backend.facts, programs, store) : new Map();
   onProgress?.(0, list.length);
   for (const [i, tunable] of list.entries()) {

@@ -14,6 +14,23 @@ export interface TuningStore {
   load(adapter: string): Promise<ReadonlyMap<string, TunedChoice>>;
   /** Adds choices to those that are kept for an adapter. */
   save(adapter: string, choices: ReadonlyMap<string, TunedChoice>): Promise<void>;
+  /** Kernels that compute wrong on an adapter, by `variantKey`, and what was wrong with them. */
+  excluded(adapter: string): Promise<ReadonlyMap<string, string>>;
+  /** Replaces what is kept of an adapter's wrong kernels. */
+  exclude(adapter: string, wrong: ReadonlyMap<string, string>): Promise<void>;
+}
+
+/** Under which name an adapter's wrong kernels are kept, beside its choices. */
+export const exclusionsOf = (adapter: string): string => `wrong on ${adapter}`;
+
+let standard: () => TuningStore = browserTuningStore;
+
+/** Where this machine keeps what it knows of its adapters: IndexedDB, or a file in Node. */
+export const machineStore = (): TuningStore => standard();
+
+/** Tells the engine where that is; Node's entry point does this at import. */
+export function setMachineStore(next: typeof standard): void {
+  standard = next;
 }
 
 /** Names an adapter with its driver, limits and features: everything that a kernel may depend on. */
@@ -48,6 +65,14 @@ export function parseChoices(value: unknown): Map<string, TunedChoice> {
   );
 }
 
+/** The entries of `value`, read from outside, that are sentences. */
+export function parseExclusions(value: unknown): Map<string, string> {
+  if (typeof value !== "object" || value === null) return new Map();
+  return new Map(
+    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
+}
+
 const DATABASE = "descent-gpu";
 const TABLE = "tuning";
 
@@ -64,6 +89,15 @@ export function browserTuningStore(): TuningStore {
         before.onsuccess = () => table.put({ ...before.result, ...added }, adapter);
         return before;
       }).catch(() => {});
+    },
+    excluded: async (adapter) =>
+      parseExclusions(
+        await inTable("readonly", (table) => table.get(exclusionsOf(adapter))).catch(() => undefined),
+      ),
+    exclude: async (adapter, wrong) => {
+      await inTable("readwrite", (table) =>
+        table.put(Object.fromEntries(wrong), exclusionsOf(adapter)),
+      ).catch(() => {});
     },
   };
 }

@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { FileError } from "../../../core/errors.ts";
-import { parseChoices, type TuningStore } from "../tuning-store.ts";
+import { exclusionsOf, parseChoices, parseExclusions, type TuningStore } from "../tuning-store.ts";
 
 const VERSION = 1;
 
@@ -36,25 +36,32 @@ export function tuningFile(path = tuningPath(), onNote: (text: string) => void =
     onNote(`${path} is damaged or of another version: kernels are chosen without it.`);
     return {};
   };
+  const write = async (name: string, change: (before: unknown) => unknown): Promise<void> => {
+    const adapters = await read();
+    const next = { ...adapters, [name]: change(adapters[name]) };
+    const text = JSON.stringify({ version: VERSION, adapters: next }, null, 1);
+    const temporary = `${path}.${process.pid}.partial`;
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(temporary, `${text}\n`);
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => {});
+      throw new FileError(
+        `What is known of this machine's kernels cannot be saved as ${path} (${(error as Error).message}); make room or make it writable, or name another folder in DESCENT_CACHE.`,
+        { cause: error },
+      );
+    }
+  };
   return {
     place: path,
     load: async (adapter) => parseChoices((await read())[adapter]),
-    save: async (adapter, choices) => {
-      const adapters = await read();
-      const kept = { ...Object.fromEntries(parseChoices(adapters[adapter])), ...Object.fromEntries(choices) };
-      const text = JSON.stringify({ version: VERSION, adapters: { ...adapters, [adapter]: kept } }, null, 1);
-      const temporary = `${path}.${process.pid}.partial`;
-      try {
-        await mkdir(dirname(path), { recursive: true });
-        await writeFile(temporary, `${text}\n`);
-        await rename(temporary, path);
-      } catch (error) {
-        await rm(temporary, { force: true }).catch(() => {});
-        throw new FileError(
-          `The measured kernel choices cannot be saved as ${path} (${(error as Error).message}); make room or make it writable, or name another folder in DESCENT_CACHE.`,
-          { cause: error },
-        );
-      }
-    },
+    save: (adapter, choices) =>
+      write(adapter, (before) => ({
+        ...Object.fromEntries(parseChoices(before)),
+        ...Object.fromEntries(choices),
+      })),
+    excluded: async (adapter) => parseExclusions((await read())[exclusionsOf(adapter)]),
+    exclude: (adapter, wrong) => write(exclusionsOf(adapter), () => Object.fromEntries(wrong)),
   };
 }
