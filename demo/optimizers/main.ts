@@ -102,6 +102,7 @@ const startFields = (["x", "y"] as const).map((axis, i) =>
     label: `Start ${axis}`,
     say: i === 0 ? "Across, as the handle on the map." : "Upwards, as the handle on the map.",
     id: `start-${axis}`,
+    wide: true,
     value: start[i]!,
     onChange: (value) => {
       const to: [number, number] = [start[0], start[1]];
@@ -136,7 +137,6 @@ const resetButton = h(
 );
 const stepReading = h("dd", { id: "step-reading" }, "0");
 const engineReading = h("dd", { id: "engine-reading" }, "opening");
-const timeReading = h("dd", { id: "time-reading" }, "–");
 const summary = h("p", { class: "muted", id: "summary", role: "status", aria: { live: "polite" } });
 const lesson = h("p", { id: "lesson" });
 const formula = h("code", { id: "formula" });
@@ -175,7 +175,6 @@ page(
         "dl",
         { class: "readings" },
         h("div", {}, h("dt", {}, "Step"), stepReading),
-        h("div", {}, h("dt", {}, "One optimizer's step"), timeReading),
         h("div", { class: "wide" }, h("dt", {}, "Computed by"), engineReading),
       ),
       summary,
@@ -399,7 +398,6 @@ function tell(now = false): void {
 worker.on("legs", (report) => {
   if (report.race !== race || restarting) return;
   for (const leg of report.legs) take(leg);
-  timeReading.textContent = `${report.msPerStep.toFixed(2)} ms`;
   redraw();
   tell();
 });

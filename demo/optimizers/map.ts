@@ -78,7 +78,8 @@ export class LandscapeMap {
     this.handle.setAttribute("aria-roledescription", "draggable point");
     this.element = h("div", { class: "map" }, this.picture.element, this.handle);
     this.element.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
+      // A finger on the map scrolls the page; on the ring it drags, elsewhere a tap puts the ring there.
+      if (event.button !== 0 || (event.pointerType === "touch" && event.target !== this.handle)) return;
       this.element.setPointerCapture(event.pointerId);
       this.handle.focus({ preventScroll: true });
       event.preventDefault();
@@ -86,6 +87,9 @@ export class LandscapeMap {
     });
     this.element.addEventListener("pointermove", (event) => {
       if (this.element.hasPointerCapture(event.pointerId)) this.drag(event);
+    });
+    this.element.addEventListener("click", (event) => {
+      if ((event as PointerEvent).pointerType === "touch" && event.target !== this.handle) this.drag(event);
     });
     onTheme(() => {
       this.background = undefined;
@@ -124,7 +128,7 @@ export class LandscapeMap {
     );
   }
 
-  private drag(event: PointerEvent): void {
+  private drag(event: MouseEvent): void {
     const box = this.element.getBoundingClientRect();
     const { x, y } = this.landscape;
     this.move([

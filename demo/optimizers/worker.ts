@@ -1,7 +1,7 @@
 import { serve } from "../shell/channel.ts";
 import { type Engine, type EngineChoice, openEngine } from "../shell/engine.ts";
 import type { LandscapeKey } from "./landscapes.ts";
-import { costs, type HeightMap, heightMap, ROW, ROWS, Runner } from "./race.ts";
+import { costs, type HeightMap, heightMap, ROWS, Runner } from "./race.ts";
 import { RACER_KEYS, type RacerKey, type Settings } from "./racers.ts";
 
 export interface Setup {
@@ -23,7 +23,7 @@ export interface Leg {
 
 export interface Events {
   /** `race` counts starts: reports of an earlier one are stale. */
-  legs: { race: number; legs: readonly Leg[]; msPerStep: number };
+  legs: { race: number; legs: readonly Leg[] };
   ended: { race: number; step: number };
   failed: { message: string };
 }
@@ -61,7 +61,6 @@ async function rebuild(): Promise<void> {
 
 /** Brings everybody who runs to the target, some steps at a time, and reports. */
 async function catchUp(): Promise<void> {
-  const began = performance.now();
   const goal = Math.floor(target);
   const behind = setup!.running
     .map((key) => runners.get(key)!)
@@ -75,8 +74,7 @@ async function catchUp(): Promise<void> {
       return { key, rows, from, ...(diverged === undefined ? {} : { diverged }) };
     }),
   );
-  const steps = legs.reduce((n, { rows }) => n + rows.length / ROW, 0);
-  emit("legs", { race, legs, msPerStep: (performance.now() - began) / Math.max(1, steps) });
+  emit("legs", { race, legs });
 }
 
 const everyoneStopped = () =>
