@@ -6,7 +6,7 @@ import type { EngineChoice } from "../shell/engine.ts";
 import { checkField, numberField, selectField } from "../shell/fields.ts";
 import { notice, showError } from "../shell/notices.ts";
 import { figure, page } from "../shell/page.ts";
-import { LivePlot } from "../shell/plot.ts";
+import { LivePlot, short } from "../shell/plot.ts";
 import type { OptimizerKey } from "./experiment.ts";
 import { LayerHistograms } from "./histograms.ts";
 import { boundaryPicture } from "./pictures.ts";
@@ -27,7 +27,8 @@ let run = 0;
 let survey = 0;
 let playing = false;
 let ended = false;
-let told = 0;
+let divergedAt: number | undefined;
+let told = Number.NEGATIVE_INFINITY;
 let curve: Curve[] = [];
 let points: Points | undefined;
 let last: Events["look"] | undefined;
@@ -40,7 +41,7 @@ const schemeField = selectField<SchemeKey>({
   id: "scheme",
   wide: true,
   options: SCHEME_KEYS.map((key) => [key, SCHEMES[key].title]),
-  value: "small",
+  value: "he",
   onChange: begins,
 });
 const nonlinearityField = selectField<NonlinearityKey>({
@@ -80,7 +81,7 @@ const datasetField = selectField<DatasetKey>({
   id: "dataset",
   wide: true,
   options: (Object.keys(DATASETS) as DatasetKey[]).map((key) => [key, DATASETS[key].title]),
-  value: "moons",
+  value: "spirals",
   onChange: begins,
 });
 const rateField = numberField({
@@ -88,7 +89,7 @@ const rateField = numberField({
   say: "May change while it trains.",
   id: "rate",
   wide: true,
-  value: 0.05,
+  value: 0.03,
   min: 0,
   max: 100,
   onChange: (lr) => void worker.call("rate", lr).catch(showError),
@@ -185,8 +186,9 @@ const readings = {
 };
 const formula = h("code", { id: "formula" });
 const lesson = h("p", { id: "lesson" });
-const summary = h("p", { class: "muted", id: "summary", role: "status", aria: { live: "polite" } });
-const boundary = new Picture("Decision boundary", (width) => Math.min(width, 420));
+const outcome = h("p", { class: "outcome", id: "outcome", hidden: true });
+const summary = h("p", { class: "unseen", id: "summary", role: "status", aria: { live: "polite" } });
+const boundary = new Picture("Decision boundary", (width) => width);
 const lossPlot = new LivePlot({
   label: "Loss",
   series: [
@@ -207,8 +209,8 @@ const surveyPlot = (label: string) =>
     label,
     series: SCHEME_KEYS.map((key) => ({ label: SCHEMES[key].title, color: SCHEMES[key].color, dots: true })),
     x: "hidden layer",
-    left: "standard deviation",
-    log: true,
+    // Powers of ten on an even axis: over thirty decades a logarithmic one is all grid lines.
+    format: (power) => short(10 ** power),
     height: 260,
   });
 const surveyPlots = {
@@ -240,7 +242,9 @@ page(
     h("div", {}, h("dt", {}, "Right"), readings.accuracy),
     h("div", {}, h("dt", {}, "Computed by"), readings.engine),
   ),
+  outcome,
   summary,
+  axisField.element,
   figure(
     "Activations, layer by layer",
     "What each hidden layer gives, counted on a logarithmic scale; bars are now, dark lines before training, the tick below marks zero. σ is the standard deviation.",
@@ -251,14 +255,13 @@ page(
     "The loss's gradient in the same activations: what learning has to go by. It runs from the last layer back to the first.",
     gradients.element,
   ),
-  axisField.element,
   h(
     "div",
     { class: "columns" },
     figure(
       "Decision boundary",
       "How the network divides the plane; circles are one class, squares the other.",
-      boundary.element,
+      h("div", { class: "plane" }, boundary.element),
     ),
     figure(
       "Loss and accuracy",
@@ -271,12 +274,12 @@ page(
     { class: "columns" },
     figure(
       "Activations under all five, before training",
-      "A level line keeps its spread; under Zero everything is 0, which a logarithmic axis cannot show.",
+      "Standard deviation in each hidden layer: a level line keeps it; under Zero everything is 0, which a logarithmic axis cannot show.",
       surveyPlots.activations.element,
     ),
     figure(
       "Gradients under all five, before training",
-      "Read from right to left, as the gradients flow.",
+      "Standard deviation too; read from right to left, as the gradients flow.",
       surveyPlots.gradients.element,
     ),
   ),
@@ -305,6 +308,9 @@ async function begin(): Promise<void> {
   const scheme = schemeField.value;
   if (playing) pause();
   ended = false;
+  divergedAt = undefined;
+  told = Number.NEGATIVE_INFINITY;
+  outcome.hidden = true;
   const opened = await worker.call("begin", {
     architecture: {
       depth: depthField.value,
@@ -352,13 +358,13 @@ function toggle(): void {
   if (ended) begins();
   else if (playing) {
     pause();
-    told = 0;
+    told = Number.NEGATIVE_INFINITY;
   } else play();
 }
 
 async function step(): Promise<void> {
   if (playing) pause();
-  told = 0;
+  told = Number.NEGATIVE_INFINITY;
   await worker.call("step");
 }
 
@@ -379,7 +385,8 @@ const percent = (share: number) => `${Math.round(100 * share)} % right`;
 const drawCurve = oncePerFrame(() => {
   const now = curve.at(-1);
   readings.step.textContent = String(now?.step ?? 0);
-  readings.loss.textContent = now ? now.loss.toPrecision(3) : "–";
+  readings.loss.textContent =
+    divergedAt !== undefined ? `diverged at step ${divergedAt}` : now ? now.loss.toPrecision(3) : "–";
   readings.accuracy.textContent = now ? `${Math.round(100 * now.accuracy)} %` : "–";
   const stride = Math.max(1, Math.ceil(curve.length / POINTS));
   const shown = curve.filter((_, i) => i % stride === 0 || i === curve.length - 1);
@@ -424,7 +431,7 @@ worker.on("survey", (report) => {
         const stds = surveyed.get(key)?.[part];
         return layers.map((_, i) => {
           const std = stds?.[i];
-          return std !== undefined && std > FLOOR ? std : null;
+          return std !== undefined && std > FLOOR ? Math.log10(std) : null;
         });
       }),
     ]);
@@ -436,8 +443,10 @@ worker.on("ended", (report) => {
   ended = true;
   playing = false;
   playButton.textContent = "Begin again";
-  if (report.diverged) readings.loss.textContent = `diverged at step ${report.step}`;
-  summary.textContent = report.message;
+  if (report.diverged) divergedAt = report.step;
+  drawCurve();
+  outcome.textContent = summary.textContent = report.message;
+  outcome.hidden = false;
   told = performance.now();
 });
 worker.on("failed", ({ message }) => {

@@ -50,11 +50,15 @@ let ticking = false;
 let stopped = false;
 let nextLook = 0;
 let queue: Promise<unknown> = Promise.resolve();
+/** Something failed on the engine, a lost device for instance: the next beginning opens it again. */
+let broken = false;
 
 /** One thing at a time on the engine. */
 function exclusive<T>(work: () => Promise<T>): Promise<T> {
   const result = queue.then(work);
-  queue = result.catch(() => {});
+  queue = result.catch(() => {
+    broken = true;
+  });
   return result;
 }
 
@@ -170,11 +174,12 @@ const methods = {
         instead?: string;
         points: Points;
       }> => {
-        if (!engine || config?.engine !== next.engine) {
-          await experiment?.dispose();
+        if (!engine || broken || config?.engine !== next.engine) {
+          if (!broken) await experiment?.dispose();
           experiment = undefined;
           engine?.backend.dispose();
           engine = await openEngine(next.engine);
+          broken = false;
         }
         const { scheme, ...rest } = next;
         const { scheme: _, ...before } = config ?? next;

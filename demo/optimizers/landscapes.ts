@@ -118,7 +118,12 @@ export const LANDSCAPES = {
     x: [-4, 4],
     y: [-4, 4],
     start: [-3, -3.5],
-    minima: [[2.15, -1.76]],
+    minima: [
+      [2.15, -1.76],
+      [-1.54, 1.35],
+      [1.55, 2.32],
+      [-2.11, -1.92],
+    ],
     rates: { sgd: 0.1, momentum: 0.1, nesterov: 0.1, adam: 0.05, adamW: 0.05 },
     cost: (x, y) =>
       DENTS.reduce(

@@ -29,7 +29,7 @@ let startCost: number | undefined;
 let race = 0;
 let playing = false;
 let ended = false;
-let told = 0;
+let told = Number.NEGATIVE_INFINITY;
 /** The highest cost that the map shows: curves of what leaves it would flatten the others. */
 let highest = Number.POSITIVE_INFINITY;
 const paths = new Map<RacerKey, Path>(

@@ -42,12 +42,16 @@ let target = 0;
 /** Steps a second; 0 while paused. */
 let speed = 0;
 let queue: Promise<unknown> = Promise.resolve();
+/** Something failed on the engine, a lost device for instance: the next beginning opens it again. */
+let broken = false;
 let ticking = false;
 
 /** One thing at a time: a runner has one row ring. */
 function exclusive<T>(work: () => Promise<T>): Promise<T> {
   const result = queue.then(work);
-  queue = result.catch(() => {});
+  queue = result.catch(() => {
+    broken = true;
+  });
   return result;
 }
 
@@ -112,11 +116,12 @@ const methods = {
   /** A new landscape or engine; the race is back at its start. */
   open: (next: Setup) =>
     exclusive(async (): Promise<{ race: number; engine: string; instead?: string; map: HeightMap }> => {
-      if (!engine || setup?.engine !== next.engine) {
-        for (const runner of runners.values()) await runner.dispose();
+      if (!engine || broken || setup?.engine !== next.engine) {
+        if (!broken) for (const runner of runners.values()) await runner.dispose();
         runners = new Map();
         engine?.backend.dispose();
         engine = await openEngine(next.engine);
+        broken = false;
       }
       setup = next;
       race++;
