@@ -6,8 +6,9 @@ import { adam, type Optimizer, sgd } from "../../src/optim/index.ts";
 import type { Distribution } from "../../src/train/distribution.ts";
 import { Probe } from "../../src/train/probe.ts";
 import { type StepMetrics, Trainer } from "../../src/train/trainer.ts";
-import type { Points } from "./points.ts";
-import { type Architecture, network, SCHEMES, type SchemeKey } from "./schemes.ts";
+import { INITIALIZERS, network } from "./network.ts";
+import { EXTENT, GRID, type Points } from "./points.ts";
+import type { Architecture, SchemeKey } from "./schemes.ts";
 
 export type OptimizerKey = "sgd" | "adam";
 
@@ -18,10 +19,6 @@ export interface LayerView {
   /** The share of units that are 0 for every point. */
   readonly silent: number;
 }
-
-/** The plane is shown from −EXTENT to EXTENT in both directions, at GRID × GRID places. */
-export const EXTENT = 1.3;
-export const GRID = 40;
 
 const optimizers: Readonly<Record<OptimizerKey, (lr: () => number) => Optimizer>> = {
   sgd: (lr) => sgd({ lr, momentum: 0.9 }),
@@ -47,7 +44,7 @@ export class Experiment {
   ) {
     this.trainer = new Trainer({
       device: backend,
-      model: network(architecture, () => SCHEMES[this.scheme].init),
+      model: network(architecture, () => INITIALIZERS[this.scheme]),
       loss: crossEntropy(),
       optimizer: optimizers[optimizer](() => this.lr),
       seed,

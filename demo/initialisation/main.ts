@@ -49,7 +49,7 @@ const nonlinearityField = selectField<NonlinearityKey>({
   say: "Behind every hidden layer.",
   id: "nonlinearity",
   wide: true,
-  options: (Object.keys(NONLINEARITIES) as NonlinearityKey[]).map((key) => [key, NONLINEARITIES[key].title]),
+  options: (Object.keys(NONLINEARITIES) as NonlinearityKey[]).map((key) => [key, NONLINEARITIES[key]]),
   value: "relu",
   onChange: begins,
 });

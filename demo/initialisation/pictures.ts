@@ -2,8 +2,7 @@ import type { Distribution } from "../../src/train/distribution.ts";
 import type { Paint } from "../shell/canvas.ts";
 import { h } from "../shell/dom.ts";
 import { color } from "../shell/theme.ts";
-import { EXTENT, GRID } from "./experiment.ts";
-import type { Points } from "./points.ts";
+import { EXTENT, GRID, type Points } from "./points.ts";
 
 /** The largest absolute value of distributions: the end of an axis that shows them all. */
 export const reach = (all: readonly Distribution[]): number =>

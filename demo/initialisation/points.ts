@@ -1,5 +1,9 @@
 import { Random } from "../../src/core/rng.ts";
 
+/** The plane is shown from −EXTENT to EXTENT in both directions, at GRID × GRID places. */
+export const EXTENT = 1.3;
+export const GRID = 40;
+
 /** Points of the plane in two classes, in −1 … 1 or a little beyond. */
 export interface Points {
   /** x and y of each point, one after another. */

@@ -1,5 +1,3 @@
-import { f } from "../../src/graph/functions.ts";
-import type { Value } from "../../src/ops/op.ts";
 import type { RacerKey } from "./racers.ts";
 
 export interface Landscape {
@@ -15,23 +13,9 @@ export interface Landscape {
   readonly minima: readonly (readonly [number, number])[];
   /** Learning rates with which each optimizer gets somewhere here. */
   readonly rates: Readonly<Record<RacerKey, number>>;
-  /** The cost, element by element, as a graph of the engine's ops. */
-  cost(x: Value, y: Value): Value;
 }
 
-const sq = (x: Value) => f.square!(x);
-
-/** A dent of a given depth and width in a plane: depth · exp(−|p − centre|²/(2·width²)). */
-const dent = (x: Value, y: Value, [cx, cy]: readonly [number, number], depth: number, width: number) =>
-  f.mul!(f.exp!(f.mul!(f.add!(sq(f.sub!(x, cx)), sq(f.sub!(y, cy))), -1 / (2 * width * width))), depth);
-
-const DENTS = [
-  { centre: [2.2, -1.8], depth: 3, width: 0.8 },
-  { centre: [-1.6, 1.4], depth: 1.8, width: 0.8 },
-  { centre: [1.6, 2.4], depth: 1.4, width: 0.7 },
-  { centre: [-2.2, -2], depth: 1.2, width: 0.7 },
-] as const;
-
+/** What a page says of each cost; costs.ts has the graphs, so that the page does without the engine. */
 export const LANDSCAPES = {
   bowl: {
     title: "Bowl",
@@ -42,7 +26,6 @@ export const LANDSCAPES = {
     start: [-3, 2.5],
     minima: [[0, 0]],
     rates: { sgd: 0.1, momentum: 0.03, nesterov: 0.03, adam: 0.1, adamW: 0.1 },
-    cost: (x, y) => f.mul!(f.add!(sq(x), sq(y)), 0.5),
   },
   ravine: {
     title: "Ravine",
@@ -53,7 +36,6 @@ export const LANDSCAPES = {
     start: [-3.5, 1.2],
     minima: [[0, 0]],
     rates: { sgd: 0.036, momentum: 0.01, nesterov: 0.01, adam: 0.1, adamW: 0.1 },
-    cost: (x, y) => f.add!(f.mul!(sq(x), 0.5), f.mul!(sq(y), 25)),
   },
   saddle: {
     title: "Saddle",
@@ -67,7 +49,6 @@ export const LANDSCAPES = {
       [0, -2],
     ],
     rates: { sgd: 0.1, momentum: 0.03, nesterov: 0.03, adam: 0.05, adamW: 0.05 },
-    cost: (x, y) => f.add!(f.mul!(sq(x), 0.5), f.mul!(sq(f.sub!(sq(y), 4)), 1 / 16)),
   },
   beale: {
     title: "Beale",
@@ -78,11 +59,6 @@ export const LANDSCAPES = {
     start: [-1, -1],
     minima: [[3, 0.5]],
     rates: { sgd: 0.003, momentum: 0.002, nesterov: 0.002, adam: 0.05, adamW: 0.05 },
-    cost: (x, y) => {
-      const term = (c: number, power: Value) => sq(f.add!(f.sub!(f.mul!(x, power), x), c));
-      const y2 = sq(y);
-      return f.add!(f.add!(term(1.5, y), term(2.25, y2)), term(2.625, f.mul!(y2, y)));
-    },
   },
   rosenbrock: {
     title: "Rosenbrock",
@@ -93,7 +69,6 @@ export const LANDSCAPES = {
     start: [-1.2, 1],
     minima: [[1, 1]],
     rates: { sgd: 0.001, momentum: 0.0005, nesterov: 0.0005, adam: 0.03, adamW: 0.03 },
-    cost: (x, y) => f.add!(sq(f.sub!(1, x)), f.mul!(sq(f.sub!(y, sq(x))), 100)),
   },
   himmelblau: {
     title: "Himmelblau (multimodal)",
@@ -109,7 +84,6 @@ export const LANDSCAPES = {
       [3.584428, -1.848127],
     ],
     rates: { sgd: 0.01, momentum: 0.003, nesterov: 0.003, adam: 0.1, adamW: 0.1 },
-    cost: (x, y) => f.add!(sq(f.sub!(f.add!(sq(x), y), 11)), sq(f.sub!(f.add!(x, sq(y)), 7))),
   },
   dents: {
     title: "Dents of different depth (multimodal)",
@@ -125,11 +99,6 @@ export const LANDSCAPES = {
       [-2.11, -1.92],
     ],
     rates: { sgd: 0.1, momentum: 0.1, nesterov: 0.1, adam: 0.05, adamW: 0.05 },
-    cost: (x, y) =>
-      DENTS.reduce(
-        (sum, { centre, depth, width }) => f.sub!(sum, dent(x, y, centre, depth, width)),
-        f.add!(f.mul!(f.add!(sq(x), sq(y)), 0.05), 3),
-      ),
   },
 } as const satisfies Record<string, Landscape>;
 

@@ -7,13 +7,12 @@ import { notice, showError } from "../shell/notices.ts";
 import { figure, page } from "../shell/page.ts";
 import { LivePlot, short } from "../shell/plot.ts";
 import { LANDSCAPE_KEYS, LANDSCAPES, type LandscapeKey } from "./landscapes.ts";
-import { LandscapeMap, type Path, type Point } from "./map.ts";
-import { ROW } from "./race.ts";
+import { LandscapeMap, type Point } from "./map.ts";
+import { LAST_STEP, type Path, ROW } from "./path.ts";
 import { RacerCard, settingsHelp } from "./racer-card.ts";
 import { RACER_KEYS, RACERS, type RacerKey, type Settings } from "./racers.ts";
 import type { Api, Events, Leg } from "./worker.ts";
 
-const LAST_STEP = 3000;
 /** Curves show at most about this many points each. */
 const POINTS = 700;
 /** Costs below are drawn here: a logarithmic axis has no end. */

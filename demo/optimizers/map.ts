@@ -2,16 +2,10 @@ import { Picture } from "../shell/canvas.ts";
 import { h } from "../shell/dom.ts";
 import { color, onTheme } from "../shell/theme.ts";
 import { LANDSCAPES, type Landscape, type LandscapeKey } from "./landscapes.ts";
-import { type HeightMap, ROW } from "./race.ts";
+import { type HeightMap, type Path, ROW } from "./path.ts";
 import { RACERS, type RacerKey } from "./racers.ts";
 
 export type Point = readonly [x: number, y: number];
-
-/** A path: rows (x, y, cost, halted) from the start on, and how many there are. */
-export interface Path {
-  rows: Float32Array;
-  steps: number;
-}
 
 const LEVELS = 16;
 

@@ -5,15 +5,16 @@ import { feed, read, standalone } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
 import type { Value, Variable } from "../../src/ops/op.ts";
 import { HYPER_SIZE } from "../../src/ops/update.ts";
-import { LANDSCAPES, type Landscape, type LandscapeKey } from "./landscapes.ts";
-import { RACERS, type RacerKey, type Settings, SLOTS } from "./racers.ts";
+import { COSTS } from "./costs.ts";
+import { LANDSCAPES, type LandscapeKey } from "./landscapes.ts";
+import { OPTIMIZERS, SLOTS } from "./optimizers.ts";
+import { type HeightMap, ROW } from "./path.ts";
+import type { RacerKey, Settings } from "./racers.ts";
 
 /** Update ops take whole vectors of four: the point is the first two numbers of one. */
 const SIZE = 4;
 /** Steps between two readings at most. */
 export const ROWS = 256;
-/** Numbers of a row: x, y, cost, halted. */
-export const ROW = 4;
 
 const part = (p: Value, from: number, to: number) => f.slice!(p, { starts: [from], ends: [to] });
 
@@ -24,14 +25,18 @@ interface Variables {
   readonly ring: Variable;
 }
 
-const costAt = ({ cost }: Landscape, p: Value): Value =>
-  f.reshape!(cost(part(p, 0, 1), part(p, 1, 2)), { shape: [] });
+const costAt = (landscape: LandscapeKey, p: Value): Value =>
+  f.reshape!(COSTS[landscape](part(p, 0, 1), part(p, 1, 2)), { shape: [] });
 
 /**
  * One step of an optimizer on a landscape, all of it the engine's: the cost's graph, its gradient by autodiff, the
  * update op that trains networks, and a row (x, y, cost, halted) of where it came to.
  */
-function stepProgram(key: RacerKey, landscape: Landscape, { point, slots, stats, ring }: Variables): Program {
+function stepProgram(
+  key: RacerKey,
+  landscape: LandscapeKey,
+  { point, slots, stats, ring }: Variables,
+): Program {
   const p = read(point);
   const cost = costAt(landscape, p);
   const [gradient] = gradients(cost, [p]);
@@ -54,7 +59,7 @@ function stepProgram(key: RacerKey, landscape: Landscape, { point, slots, stats,
     reached,
   );
   return {
-    name: `${key} on ${landscape.title}`,
+    name: `${key} on ${landscape}`,
     updates: [
       { variable: stats, value: checked },
       { variable: point, value: next! },
@@ -85,7 +90,7 @@ export class Runner {
       stats: standalone(`${key} statistics`, [2]),
       ring: standalone(`${key} path`, [ROWS, ROW]),
     };
-    this.executable = backend.compile(stepProgram(key, LANDSCAPES[landscape], this.variables));
+    this.executable = backend.compile(stepProgram(key, landscape, this.variables));
     this.reset(start);
   }
 
@@ -107,7 +112,7 @@ export class Runner {
     if (this.diverged !== undefined || steps === 0) return new Float32Array();
     const executable = await this.executable;
     const first = this.step;
-    const optimizer = RACERS[this.key].optimizer(this.settings);
+    const optimizer = OPTIMIZERS[this.key](this.settings);
     executable.runMany(
       Array.from({ length: Math.min(steps, ROWS) }, (_, i) => ({
         counters: Uint32Array.of(first + i, 0, 0, i),
@@ -143,7 +148,7 @@ export async function costs(
   const [x, y] = [feed("x", [xs.length]), feed("y", [xs.length])];
   const executable = await backend.compile({
     name: `cost of ${landscape}`,
-    outputs: { cost: LANDSCAPES[landscape].cost(x, y) },
+    outputs: { cost: COSTS[landscape](x, y) },
   });
   try {
     executable.run({ x: xs, y: ys });
@@ -151,12 +156,6 @@ export async function costs(
   } finally {
     executable.dispose();
   }
-}
-
-export interface HeightMap {
-  /** Row by row from the top; `side` × `side`, on the corners of the cells. */
-  readonly values: Float32Array;
-  readonly side: number;
 }
 
 /** The cost over the part of the plane that a landscape shows. */

@@ -1,5 +1,3 @@
-import { adam, adamW, type Optimizer, type Schedule, sgd, stepDecay } from "../../src/optim/index.ts";
-
 /** What can be set of each optimizer while it runs: numbers of the step's row, so nothing is compiled again. */
 export interface Settings {
   readonly lr: number;
@@ -12,7 +10,7 @@ export interface Settings {
   readonly rateDecay: number;
 }
 
-/** Stands for an optimizer of the engine in the race. */
+/** What a page says of an optimizer of the engine; optimizers.ts makes it. */
 export interface Racer {
   readonly label: string;
   /** What one step does, as a formula, and who gave it. */
@@ -22,11 +20,8 @@ export interface Racer {
   /** A token of the theme. */
   readonly color: string;
   readonly defaults: Omit<Settings, "lr">;
-  optimizer(settings: Settings): Optimizer;
 }
 
-const rate = ({ lr, rateDecay }: Settings): Schedule =>
-  stepDecay({ from: lr, factor: 1 - rateDecay, every: 1 });
 const still = { momentum: 0, beta2: 0.999, weightDecay: 0, rateDecay: 0 };
 
 export const RACERS = {
@@ -37,7 +32,6 @@ export const RACERS = {
     uses: ["lr", "weightDecay", "rateDecay"],
     color: "series-1",
     defaults: still,
-    optimizer: (s) => sgd({ lr: rate(s), weightDecay: s.weightDecay }),
   },
   momentum: {
     label: "Momentum",
@@ -46,7 +40,6 @@ export const RACERS = {
     uses: ["lr", "momentum", "weightDecay", "rateDecay"],
     color: "series-2",
     defaults: { ...still, momentum: 0.9 },
-    optimizer: (s) => sgd({ lr: rate(s), momentum: s.momentum, weightDecay: s.weightDecay }),
   },
   nesterov: {
     label: "Nesterov",
@@ -55,9 +48,6 @@ export const RACERS = {
     uses: ["lr", "momentum", "weightDecay", "rateDecay"],
     color: "series-3",
     defaults: { ...still, momentum: 0.9 },
-    // The look-ahead of no momentum is plain descent: the same row, which the op takes as it is.
-    optimizer: (s) =>
-      sgd({ lr: rate(s), momentum: s.momentum, nesterov: s.momentum > 0, weightDecay: s.weightDecay }),
   },
   adam: {
     label: "Adam",
@@ -66,7 +56,6 @@ export const RACERS = {
     uses: ["lr", "momentum", "beta2", "weightDecay", "rateDecay"],
     color: "series-4",
     defaults: { ...still, momentum: 0.9 },
-    optimizer: (s) => adam({ lr: rate(s), betas: [s.momentum, s.beta2], weightDecay: s.weightDecay }),
   },
   adamW: {
     label: "AdamW",
@@ -75,17 +64,8 @@ export const RACERS = {
     uses: ["lr", "momentum", "beta2", "weightDecay", "rateDecay"],
     color: "series-5",
     defaults: { ...still, momentum: 0.9, weightDecay: 0.01 },
-    optimizer: (s) => adamW({ lr: rate(s), betas: [s.momentum, s.beta2], weightDecay: s.weightDecay }),
   },
 } as const satisfies Record<string, Racer>;
 
 export type RacerKey = keyof typeof RACERS;
 export const RACER_KEYS = Object.keys(RACERS) as RacerKey[];
-/** Slots of each op, whatever momentum is set: the graph stays while numbers change. */
-export const SLOTS: Readonly<Record<RacerKey, number>> = {
-  sgd: 0,
-  momentum: 1,
-  nesterov: 1,
-  adam: 2,
-  adamW: 2,
-};

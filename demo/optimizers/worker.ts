@@ -1,7 +1,8 @@
 import { serve } from "../shell/channel.ts";
 import { type Engine, type EngineChoice, openEngine } from "../shell/engine.ts";
 import type { LandscapeKey } from "./landscapes.ts";
-import { costs, type HeightMap, heightMap, ROWS, Runner } from "./race.ts";
+import { type HeightMap, LAST_STEP } from "./path.ts";
+import { costs, heightMap, ROWS, Runner } from "./race.ts";
 import { RACER_KEYS, type RacerKey, type Settings } from "./racers.ts";
 
 export interface Setup {
@@ -28,8 +29,6 @@ export interface Events {
   failed: { message: string };
 }
 
-/** A race ends here by itself: enough for the slowest landscape, and for curves that stay readable. */
-const LAST_STEP = 3000;
 /** About a frame. */
 const TICK = 16;
 
