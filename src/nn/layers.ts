@@ -204,6 +204,25 @@ export function dropout(p = 0.5): Module {
   return module;
 }
 
+/**
+ * A network that sees its images [N, C, H, W] mirrored and shifted at random in training, as they are otherwise. Its
+ * parts keep their names in checkpoints, so that a network can be trained with and evaluated without.
+ */
+export function augmented(network: Module, options: { flip?: boolean; shift?: number }): Module {
+  const { flip = false, shift = 0 } = options;
+  if (!network.children) return augmented(sequential(network), options);
+  return {
+    ...network,
+    forward: (x, context) =>
+      network.forward(
+        context.training
+          ? f.augmentImages!(x, context.counters, { flip, shift, layer: context.nextLayer() })
+          : x,
+        context,
+      ),
+  };
+}
+
 /** Rows of a trained table: i32 or u32 indices [...] → [..., features]; weight [count, features], N(0, 1) at first. */
 export function embedding(options: { count: number; features: number; init?: Initializer }): Module {
   positive("embedding", { count: options.count, features: options.features });

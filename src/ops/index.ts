@@ -1,5 +1,6 @@
 import * as activations from "./activations.ts";
 import * as arithmetic from "./arithmetic.ts";
+import * as augment from "./augment.ts";
 import * as batch from "./batch.ts";
 import * as batchnorm from "./batchnorm.ts";
 import * as compare from "./compare.ts";
@@ -25,6 +26,7 @@ const files = [
   layout,
   reduce,
   batch,
+  augment,
   training,
   update,
   matmul,

@@ -1,4 +1,4 @@
-// Opens a page of the demo in Chromium, served by Vite as `npm run demo` does, and records what goes wrong in it.
+// Opens a page of the demo, or of another folder, in Chromium, served by Vite as `npm run demo` does, and records what goes wrong in it.
 import { chromium as browsers, type Page } from "playwright-core";
 import { createServer } from "vite";
 import { chromium } from "./chromium.ts";
@@ -10,15 +10,28 @@ export interface DemoPage {
   close(): Promise<void>;
 }
 
-/** @param path of the page within demo/, with its query: `"index.html"`, `"selftest.html?op=relu"` */
-export async function openDemo(path = "index.html"): Promise<DemoPage> {
+/**
+ * @param path of the page within the folder, with its query: `"index.html"`, `"selftest.html?op=relu"`
+ * @param options.folder whose Vite configuration serves the page
+ * @param options.webgpu false for a browser without it
+ * @param options.prepare called before the page is opened
+ */
+export async function openDemo(
+  path = "index.html",
+  options: {
+    readonly folder?: string;
+    readonly webgpu?: boolean;
+    readonly prepare?: (page: Page) => Promise<unknown>;
+  } = {},
+): Promise<DemoPage> {
   const server = await createServer({
-    configFile: "demo/vite.config.ts",
+    configFile: `${options.folder ?? "demo"}/vite.config.ts`,
     server: { port: 0, hmr: false },
     logLevel: "error",
   });
   await server.listen();
-  const browser = await browsers.launch({ ...chromium, headless: true });
+  const args = options.webgpu === false ? ["--disable-gpu"] : chromium.args;
+  const browser = await browsers.launch({ ...chromium, args, headless: true });
   const close = async () => {
     await browser.close();
     await server.close();
@@ -36,6 +49,7 @@ export async function openDemo(path = "index.html"): Promise<DemoPage> {
       const isReportedAbove = message.text().startsWith("Failed to load resource");
       if (message.type() === "error" && !isReportedAbove) problems.push(`console: ${message.text()}`);
     });
+    await options.prepare?.(page);
     await page.goto(new URL(path, server.resolvedUrls!.local[0]).href);
     return { page, problems, close };
   } catch (error) {

@@ -1,8 +1,10 @@
 // Networks written as a list of layers.
 import { describe, expect, test } from "vitest";
+import { feed, reachable } from "../../src/graph/node.ts";
 import { readLayers } from "../../src/nn/layer-list.ts";
+import { augmented } from "../../src/nn/layers.ts";
 import { imageModel, modelLayers, modelNames } from "../../src/nn/models.ts";
-import { parametersOf } from "../../src/nn/module.ts";
+import { parametersOf, Trace } from "../../src/nn/module.ts";
 
 const task = { shape: [3, 32, 32], classes: 10 } as const;
 
@@ -56,4 +58,19 @@ test("every model of the list is one", () => {
     );
     expect(rows.reduce((n, row) => n + row.parameters, 0)).toBe(counted);
   }
+});
+
+test("an augmented network keeps the names and, in evaluation, the numbers of the network", async () => {
+  const { model } = readLayers(["conv2d 4 kernel=3", "flatten", "linear 10"], task);
+  const wrapped = augmented(model!, { flip: true, shift: 4 });
+  const names = (module: typeof wrapped) => parametersOf(module).map(({ name }) => name);
+  expect(names(wrapped)).toEqual(names(model!));
+  const x = feed("x", [2, 3, 32, 32]);
+  const trace = (training: boolean) => {
+    const tensor = (of: typeof wrapped, name: string) => feed(name, of.parameters![name]!.shape);
+    const source = { counters: feed("counters", [4], "u32"), parameter: tensor, buffer: tensor };
+    return reachable([new Trace(wrapped, source, training).run(wrapped, x)]).map((node) => node.op?.name);
+  };
+  expect(trace(true)).toContain("augmentImages");
+  expect(trace(false)).not.toContain("augmentImages");
 });

@@ -1,12 +1,20 @@
-import { byteLength, bytesPerElement, type NumericArray, viewBytes } from "../../core/dtype.ts";
+import {
+  byteLength,
+  bytesPerElement,
+  fromStorage,
+  type NumericArray,
+  toStorage,
+  viewBytes,
+} from "../../core/dtype.ts";
 import { DescentError, DeviceError } from "../../core/errors.ts";
 import type { NDArray } from "../../core/ndarray.ts";
 import { showType, sizeOf } from "../../core/shape.ts";
 import type { Program } from "../../graph/program.ts";
 import type { AdapterFacts } from "../../ops/kernel.ts";
 import type { Arena, Variable } from "../../ops/op.ts";
-import { compilePlan, type Plan, type PlanOptions, type PlanStep, type Range } from "../../plan/plan.ts";
-import type { Backend, Executable } from "../backend.ts";
+import type { Range } from "../../plan/placement.ts";
+import { compilePlan, type Plan, type PlanOptions, type PlanStep } from "../../plan/plan.ts";
+import type { Backend, CompileProgress, Executable } from "../backend.ts";
 import { type DeviceRequest, type OpenDevice, openDevice, settle } from "./device.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
@@ -36,6 +44,11 @@ export class WebGPUBackend implements Backend {
   readonly limits: Readonly<Record<string, number>>;
   readonly features: readonly string[];
   readonly device: GPUDevice;
+  /**
+   * About how many milliseconds of GPU time one submit may take: a page's compositor shares the GPU, so pages set 8. A
+   * longer run is split between dispatches, by what one run was measured to take. Unlimited unless set.
+   */
+  submitBudget = Number.POSITIVE_INFINITY;
   /** Resolves with a sentence when the device is lost other than by dispose(). */
   readonly lost: Promise<DeviceError>;
   private readonly pipelines: PipelineCache;
@@ -51,7 +64,7 @@ export class WebGPUBackend implements Backend {
     this.facts = opened.facts;
     this.limits = opened.limits;
     this.features = opened.features;
-    this.pipelines = new PipelineCache(opened.device);
+    this.pipelines = new PipelineCache(opened.device, opened.facts);
     openDevices.add(opened.device);
     opened.device.addEventListener("uncapturederror", (event) => {
       this.failure ??= new Error((event as GPUUncapturedErrorEvent).error.message);
@@ -68,12 +81,16 @@ export class WebGPUBackend implements Backend {
     });
   }
 
-  async compile(program: Program, options?: PlanOptions): Promise<WebGPUExecutable> {
-    return this.load(compilePlan(program, this.facts, options));
+  async compile(
+    program: Program,
+    options?: PlanOptions,
+    onProgress?: CompileProgress,
+  ): Promise<WebGPUExecutable> {
+    return this.load(compilePlan(program, this.facts, options), onProgress);
   }
 
   /** Makes a plan ready to run: pipelines, buffers and bind groups. */
-  async load(plan: Plan): Promise<WebGPUExecutable> {
+  async load(plan: Plan, onProgress?: CompileProgress): Promise<WebGPUExecutable> {
     const compiling = plan.steps.map((step) =>
       this.pipelines.get(
         step.source,
@@ -81,6 +98,15 @@ export class WebGPUBackend implements Backend {
         step.kernel,
       ),
     );
+    const distinct = new Set(compiling);
+    let done = 0;
+    onProgress?.(done, distinct.size);
+    if (onProgress)
+      for (const one of distinct)
+        one.then(
+          () => onProgress(++done, distinct.size),
+          () => {},
+        );
     const pipelines = await settle(Promise.all(compiling));
     return new WebGPUExecutable(this, plan, pipelines);
   }
@@ -142,7 +168,7 @@ export class WebGPUBackend implements Backend {
 
   write(variable: Variable, data: NumericArray): void {
     const offset = variable.offset * bytesPerElement(variable.dtype);
-    this.writeBuffer(this.arenaBuffer(variable.arena), offset, data);
+    this.writeBuffer(this.arenaBuffer(variable.arena), offset, toStorage(variable.dtype, data));
   }
 
   writeBuffer(buffer: GPUBuffer, offset: number, data: NumericArray): void {
@@ -169,7 +195,7 @@ export class WebGPUBackend implements Backend {
       offset,
       byteLength(size, variable.dtype),
     );
-    return viewBytes(variable.dtype, bytes, 0, size);
+    return fromStorage(variable.dtype, viewBytes(variable.dtype, bytes, 0, size));
   }
 
   /** Copies a range to the host, after everything submitted so far. */
@@ -219,6 +245,22 @@ export class WebGPUBackend implements Backend {
   }
 }
 
+/** How many operations a GPU does, about, in the time in which it moves a byte. */
+const FLOPS_PER_BYTE = 20;
+
+/** Indices that cut a list into at most `parts` runs of about the same weight. */
+export function evenCuts(weights: readonly number[], parts: number): number[] {
+  const total = weights.reduce((a, b) => a + b, 0);
+  const cuts: number[] = [];
+  let sum = 0;
+  weights.forEach((weight, i) => {
+    const before = Math.floor((sum / total) * parts);
+    sum += weight;
+    if (i + 1 < weights.length && Math.floor((sum / total) * parts) > before) cuts.push(i + 1);
+  });
+  return cuts;
+}
+
 /** A plan with its pipelines, bind groups and buffers: everything a run needs exists before the first one. */
 export class WebGPUExecutable implements Executable {
   private readonly own: GPUBuffer[];
@@ -264,10 +306,34 @@ export class WebGPUExecutable implements Executable {
   run(feeds: Readonly<Record<string, NumericArray>> = {}): void {
     this.backend.check();
     this.writeFeeds(feeds);
-    const { device } = this.backend;
-    const encoder = device.createCommandEncoder();
-    this.encode(encoder);
-    device.queue.submit([encoder.finish()]);
+    const { device, submitBudget } = this.backend;
+    const start = performance.now();
+    let from = 0;
+    for (const to of [...this.cuts, this.steps.length]) {
+      const encoder = device.createCommandEncoder();
+      this.encode(encoder, from, to);
+      device.queue.submit([encoder.finish()]);
+      from = to;
+    }
+    // The first run may compile; the second one is what a run takes.
+    if (Number.isFinite(submitBudget) && ++this.runs === 2) void this.measure(start, submitBudget);
+  }
+
+  private runs = 0;
+  /** Where a run is split into submits: indices of dispatches. */
+  private cuts: readonly number[] = [];
+
+  private async measure(start: number, budget: number): Promise<void> {
+    try {
+      await settle(this.backend.device.queue.onSubmittedWorkDone());
+    } catch {
+      return; // a lost device reports itself
+    }
+    const parts = Math.ceil((performance.now() - start) / budget);
+    this.cuts = evenCuts(
+      this.plan.steps.map((step) => step.bytes + step.flops / FLOPS_PER_BYTE),
+      parts,
+    );
   }
 
   /** The feeds of all runs are written at once; before each, the encoder copies its own to where the plan reads them. */
@@ -298,9 +364,9 @@ export class WebGPUExecutable implements Executable {
     this.rowBuffer = this.backend.createBuffer(this.rows.byteLength, `${this.plan.name} rows`);
   }
 
-  private encode(encoder: GPUCommandEncoder): void {
+  private encode(encoder: GPUCommandEncoder, from = 0, to = this.steps.length): void {
     const pass = encoder.beginComputePass();
-    for (const { pipeline, group, grid } of this.steps) {
+    for (const { pipeline, group, grid } of this.steps.slice(from, to)) {
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
@@ -344,7 +410,8 @@ export class WebGPUExecutable implements Executable {
         throw new DescentError(
           `Feed "${name}": ${data.length} numbers for ${range ? showType(range.type) : "a feed that the graph does not have"}.`,
         );
-      viewBytes(range.type.dtype, this.feedBytes.buffer, range.offset, data.length).set(data);
+      const { dtype } = range.type;
+      viewBytes(dtype, this.feedBytes.buffer, range.offset, data.length).set(toStorage(dtype, data));
       from = Math.min(from, range.offset);
       to = Math.max(to, range.offset + range.bytes);
     }
@@ -361,7 +428,8 @@ export class WebGPUExecutable implements Executable {
       range.offset,
       byteLength(size, range.type.dtype),
     );
-    return { ...range.type, data: viewBytes(range.type.dtype, bytes, 0, size) };
+    const { dtype } = range.type;
+    return { ...range.type, data: fromStorage(dtype, viewBytes(dtype, bytes, 0, size)) };
   }
 
   dispose(): void {

@@ -1,0 +1,80 @@
+import type { NamedBytes } from "../../../src/data/cifar10.ts";
+import { DataError, decodeTensors, encodeTensors } from "../engine.ts";
+import { History } from "../history.ts";
+import type { Config, Curves, ValidationCurve } from "../protocol.ts";
+import type { Saved } from "../session.ts";
+import { readFile, readJson, removeFile, writeFile, writeJson } from "./store.ts";
+
+/** The part of a saved run that is not tensors. */
+interface RunFile {
+  readonly config: Config;
+  readonly step: number;
+  readonly curves: Curves;
+  readonly validation: ValidationCurve;
+}
+
+/** The three files that a run is saved as, in a download and in the browser. */
+export function filesOf({ config, step, checkpoint, history }: Saved): NamedBytes[] {
+  const run: RunFile = { config, step, ...history.all };
+  return [
+    { name: "model.safetensors", bytes: encodeTensors(checkpoint.model) },
+    { name: "optimizer.safetensors", bytes: encodeTensors(checkpoint.optimizer) },
+    { name: "run.json", bytes: new TextEncoder().encode(JSON.stringify(run)) },
+  ];
+}
+
+/**
+ * Reads them back.
+ * @throws DataError when one is missing or says nothing useful, CheckpointError when tensors are damaged.
+ */
+export function savedOf(files: readonly NamedBytes[], name: string): Saved {
+  const bytesOf = (file: string) => {
+    const found = files.find((f) => f.name === file);
+    if (!found) throw new DataError(`${name} holds no ${file}; choose a checkpoint that this page saved.`);
+    return found.bytes;
+  };
+  const model = decodeTensors(bytesOf("model.safetensors"), `${name}/model.safetensors`);
+  const optimizer = decodeTensors(bytesOf("optimizer.safetensors"), `${name}/optimizer.safetensors`);
+  let run: RunFile;
+  try {
+    run = JSON.parse(new TextDecoder().decode(bytesOf("run.json")));
+    if (!Array.isArray(run.config.layers) || !Number.isInteger(run.config.seed)) throw new Error();
+    if (!Array.isArray(run.curves.step) || !Array.isArray(run.validation.step)) throw new Error();
+  } catch {
+    throw new DataError(
+      `${name}/run.json does not describe a run; choose a checkpoint that this page saved.`,
+    );
+  }
+  return {
+    config: run.config,
+    step: run.step,
+    checkpoint: { model, optimizer },
+    history: new History(run.curves, run.validation),
+  };
+}
+
+const POINTER = "session/current.json";
+
+/** Keeps a run for the next visit: whole in a folder of its own before the pointer moves to it. */
+export async function keepSession(saved: Saved): Promise<void> {
+  const before = (await readJson<{ folder: string }>(POINTER))?.folder;
+  const folder = before === "session/a" ? "session/b" : "session/a";
+  await removeFile(folder);
+  for (const { name, bytes } of filesOf(saved)) await writeFile(`${folder}/${name}`, [bytes]);
+  await writeJson(POINTER, { folder });
+}
+
+/** The run of the last visit; nothing when there is none. */
+export async function keptSession(): Promise<Saved | undefined> {
+  const folder = (await readJson<{ folder: string }>(POINTER))?.folder;
+  if (!folder) return undefined;
+  const files: NamedBytes[] = [];
+  for (const name of ["model.safetensors", "optimizer.safetensors", "run.json"]) {
+    const bytes = await readFile(`${folder}/${name}`);
+    if (!bytes) return undefined;
+    files.push({ name, bytes });
+  }
+  return savedOf(files, "The run of the last visit");
+}
+
+export const forgetSession = (): Promise<void> => removeFile("session");

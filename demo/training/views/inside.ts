@@ -1,0 +1,178 @@
+import type { Distribution } from "../../../src/train/distribution.ts";
+import type { Look } from "../../../src/train/probe.ts";
+import { histogram, Picture } from "../../shell/canvas.ts";
+import { fill, h } from "../../shell/dom.ts";
+import { figure } from "../../shell/page.ts";
+import { short } from "../../shell/plot.ts";
+import type { Maps } from "../protocol.ts";
+import { mapPictures } from "./maps.ts";
+
+/** One cell of the table: a histogram that is redrawn, and its spread in a number. */
+class Cell {
+  readonly element: HTMLElement;
+  private readonly picture: Picture;
+  private readonly text = h("span", { class: "spread" });
+
+  constructor(
+    private readonly label: string,
+    private readonly token: string,
+  ) {
+    this.picture = new Picture(label, 52);
+    this.element = h("td", {}, this.picture.element, this.text);
+  }
+
+  show(of: Distribution, note = ""): void {
+    this.picture.set(
+      histogram(of, this.token),
+      `${this.label}: mean ${short(of.mean)}, deviation ${short(of.std)}, from ${short(of.from)} to ${short(of.to)}`,
+    );
+    this.text.textContent = `σ ${short(of.std)}${note}`;
+    this.text.classList.toggle("alarm", of.notFinite > 0 || note !== "");
+  }
+}
+
+const share = (p: number) => `${Math.round(100 * p)} %`;
+
+/** Histograms of activations and gradients per layer, of weights and updates per parameter; filters as pictures. */
+export class InsideViews {
+  readonly element: HTMLElement;
+  private readonly layers = h("table", { class: "histograms", id: "layer-histograms" });
+  private readonly parameters = h("table", { class: "histograms", id: "parameter-histograms" });
+  private readonly filters = h("div", { id: "filters" });
+  private readonly verdict = h("p", { class: "muted", id: "inside-verdict" });
+  private shape = "";
+  private cells: Cell[][] = [];
+
+  constructor() {
+    this.element = h(
+      "div",
+      { class: "stack" },
+      figure(
+        "First-layer filters",
+        "The weights that look at the pixels, each as a picture from its least to its largest number.",
+        this.filters,
+      ),
+      figure(
+        "Activations and gradients, layer by layer",
+        "Eight images of the next step. Gradients that shrink towards the first layer vanish, those that grow explode; a ReLU unit that is 0 for all images is dead.",
+        this.verdict,
+        h("div", { class: "scroll" }, this.layers),
+      ),
+      h(
+        "details",
+        { class: "panel" },
+        h("summary", {}, h("h2", {}, "Weights, their gradients and updates")),
+        h(
+          "p",
+          { class: "muted" },
+          "An update about a thousandth of its weights is usual; the ratio stands behind each.",
+        ),
+        h("div", { class: "scroll" }, this.parameters),
+      ),
+    );
+    this.clear();
+  }
+
+  clear(): void {
+    this.shape = "";
+    fill(this.filters, h("p", { class: "muted" }, "Appear when training has begun."));
+    fill(this.layers);
+    fill(this.parameters);
+    this.verdict.textContent = "Appears when training has begun.";
+  }
+
+  showFilters(maps: Maps): void {
+    fill(this.filters, mapPictures(maps));
+  }
+
+  show(look: Look): void {
+    const shape = [...look.layers.map((l) => l.path + l.label), ...look.parameters.map((p) => p.name)].join();
+    if (shape !== this.shape) {
+      this.build(look);
+      this.shape = shape;
+    }
+    look.layers.forEach(({ label, activations, gradients, silent }, i) => {
+      const [first, second] = this.cells[i]!;
+      const dead = /relu/i.test(label) && silent > 0 ? `, ${share(silent)} of units dead` : "";
+      first!.show(activations, dead);
+      second!.show(gradients);
+    });
+    look.parameters.forEach(({ values, gradients, updates }, i) => {
+      const [first, second, third] = this.cells[look.layers.length + i]!;
+      first!.show(values);
+      second!.show(gradients);
+      third!.show(
+        updates,
+        values.std > 0 ? ` = ${(updates.std / values.std).toExponential(0)} of the weights'` : "",
+      );
+    });
+    this.verdict.textContent = judge(look);
+  }
+
+  private build(look: Look): void {
+    const table = (
+      element: HTMLTableElement,
+      names: readonly string[],
+      headings: readonly (readonly [string, string])[],
+    ) => {
+      const rows = names.map((name) =>
+        headings.map(([heading, token]) => new Cell(`${heading} of ${name}`, token)),
+      );
+      fill(
+        element,
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("th", { scope: "col" }, ""),
+            headings.map(([heading]) => h("th", { scope: "col" }, heading)),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          names.map((name, i) =>
+            h(
+              "tr",
+              {},
+              h("th", { scope: "row" }, name),
+              rows[i]!.map((cell) => cell.element),
+            ),
+          ),
+        ),
+      );
+      return rows;
+    };
+    const layers = look.layers.map(({ path, label }) => `${path} ${label}`);
+    const parameters = look.parameters.map(({ name }) => name);
+    this.cells = [
+      ...table(this.layers, layers, [
+        ["Activations", "series-2"],
+        ["Gradients", "series-1"],
+      ]),
+      ...table(this.parameters, parameters, [
+        ["Weights", "series-3"],
+        ["Gradients", "series-1"],
+        ["Updates", "series-4"],
+      ]),
+    ];
+  }
+}
+
+/** What the gradients say, in a sentence. */
+export function judge({ step, layers }: Look): string {
+  const sizes = layers.map((layer) => layer.gradients.std).filter((std) => std > 0);
+  const dead = layers.filter((layer) => /relu/i.test(layer.label) && layer.silent > 0.5);
+  const said: string[] = [];
+  if (layers.some((layer) => layer.gradients.notFinite + layer.activations.notFinite > 0))
+    said.push("some numbers are not finite");
+  // Per image and position gradients differ by the sizes of layers alone; three decades are more than that.
+  const ratio = sizes.length > 1 ? sizes[0]! / sizes.at(-1)! : 1;
+  if (ratio < 1e-4) said.push("gradients vanish on their way to the first layer");
+  else if (ratio > 1e3) said.push("gradients grow on their way to the first layer");
+  for (const layer of dead)
+    said.push(`${share(layer.silent)} of the units after ${layer.path} ${layer.label} are dead`);
+  return `Before step ${step + 1}: ${said.length > 0 ? said.join("; ") : "gradients reach every layer"}.`;
+}

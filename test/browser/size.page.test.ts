@@ -1,0 +1,41 @@
+// What a visitor downloads: the training page without the engine, and the engine alone, compressed as servers do.
+import { gzipSync } from "node:zlib";
+import { build, type Rollup } from "vite";
+import { expect, test } from "vitest";
+
+const kilobytes = (sources: readonly (string | Uint8Array)[]) =>
+  sources.reduce((sum, source) => sum + gzipSync(source).length, 0) / 1000;
+
+/** Builds without writing; outputs by file name. */
+async function outputs(config: Parameters<typeof build>[0]) {
+  const built = (await build({ logLevel: "error", ...config, build: { ...config?.build, write: false } })) as
+    | Rollup.RollupOutput
+    | Rollup.RollupOutput[];
+  return [built].flat().flatMap(({ output }) => output);
+}
+
+const contentOf = (file: Rollup.OutputChunk | Rollup.OutputAsset) =>
+  file.type === "chunk" ? file.code : file.source;
+
+test("every page and its styles together are at most 150 kB, compressed", async () => {
+  const files = await outputs({ configFile: "demo/vite.config.ts" });
+  const own = files.filter(({ fileName }) => /\.(js|css)$/.test(fileName));
+  expect(own.length).toBeGreaterThan(4);
+  expect(kilobytes(own.map(contentOf))).toBeLessThanOrEqual(150);
+});
+
+// The records carry their samples and error cases, which the verify page runs: they are a third of it.
+test("the engine alone is at most 95 kB, minified and compressed", async () => {
+  const files = await outputs({
+    configFile: false,
+    build: {
+      lib: { entry: "src/index.ts", formats: ["es"] },
+      target: "es2023",
+      // A library keeps its whitespace unless the bundler is told otherwise.
+      rolldownOptions: { output: { minify: true } },
+    },
+  });
+  const size = kilobytes(files.map(contentOf));
+  expect(size).toBeGreaterThan(10);
+  expect(size).toBeLessThanOrEqual(95);
+});

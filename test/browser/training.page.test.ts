@@ -1,0 +1,188 @@
+// The training page as a visitor uses it: Chromium on its software adapter, so the networks are small.
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type DemoPage, openDemo } from "./demo.ts";
+
+const SAMPLE = resolve(process.env.DESCENT_CIFAR10 ?? "../shared/cifar10/sample");
+
+let demo: DemoPage;
+const text = async (id: string) => (await demo.page.textContent(id)) ?? "";
+const says = (id: string, wanted: RegExp, timeout = 90_000) =>
+  expect.poll(() => text(id), { timeout, interval: 200 }).toMatch(wanted);
+const stepOf = async () => Number(/step (\d+)/.exec(await text("#status"))?.[1] ?? Number.NaN);
+/** The smoothed training loss, as the legend has it. */
+const lossOf = async () => Number(await demo.page.textContent(".legend >> nth=0 >> li >> nth=0 >> output"));
+const set = async (id: string, value: string) => {
+  await demo.page.fill(id, value);
+  await demo.page.dispatchEvent(id, "change");
+};
+/** Waits until training has gone so far, and pauses. */
+const pauseAfter = async (step: number) => {
+  await expect.poll(stepOf, { timeout: 100_000, interval: 100 }).toBeGreaterThanOrEqual(step);
+  await demo.page.click("#toggle");
+  await says("#status", /^Paused at step/);
+};
+const notice = (wanted: RegExp) => says("#notices", wanted);
+
+describe("the training page", () => {
+  beforeAll(async () => {
+    demo = await openDemo("index.html");
+  }, 120_000);
+  afterAll(async () => {
+    expect(demo.problems).toEqual([]);
+    await demo.close();
+  }, 60_000);
+
+  test("is cross-origin isolated and describes its network before it trains", async () => {
+    await says("#status", /^Ready on/);
+    expect(await demo.page.evaluate(() => globalThis.crossOriginIsolated)).toBe(true);
+    await demo.page.click("#network summary");
+    expect(await text("#network summary")).toMatch(/Small CNN.* 15 layers .* parameters .* operations/);
+    await demo.page.selectOption("#model", "mlp");
+    await says("#network summary", /MLP/);
+    expect(await demo.page.locator("table.layers tbody tr").count()).toBe(6);
+  });
+
+  test("a layer that does not fit is told at that layer", async () => {
+    const line = (n: number) => demo.page.locator("table.layers tbody tr input").nth(n);
+    await line(1).fill("conv2d 8");
+    await line(1).dispatchEvent("change");
+    await says("table.layers tbody tr:nth-child(2) .wrong", /move it before flatten/);
+    await line(1).fill("linear 24");
+    await line(1).dispatchEvent("change");
+    await expect.poll(() => demo.page.locator("table.layers .wrong").count()).toBe(0);
+    await line(3).fill("linear 16");
+    await line(3).dispatchEvent("change");
+    await says("#network summary", /Your own layers/);
+  });
+
+  test("trains, pauses, goes one step, changes the learning rate and goes on", {
+    timeout: 240_000,
+  }, async () => {
+    const { page } = demo;
+    await page.selectOption("#schedule", "constant");
+    await set("#rate", "0.002");
+    await set("#batch", "32");
+    await page.click("#step");
+    await says("#status", /^Paused at step 1 /);
+    const first = await lossOf();
+    await page.click("#toggle");
+    await pauseAfter(50);
+    expect(await lossOf()).toBeLessThan(first);
+    const paused = await stepOf();
+    await set("#rate", "0.0005");
+    await page.click("#step");
+    await says("#status", new RegExp(`^Paused at step ${paused + 1} `));
+    await expect
+      .poll(() => page.getAttribute(".plot >> nth=1", "aria-label"), { timeout: 10_000 })
+      .toMatch(/learning rate 5\.0e-4|learning rate 0\.0005/);
+    // What a visitor sees of the network is there.
+    expect(await page.locator("#confusion tbody tr").count()).toBe(10);
+    expect(await page.locator("#sheet button").count()).toBe(24);
+    expect(await page.locator("#filters canvas").count()).toBe(24);
+    expect(await page.locator("#layer-histograms tbody tr").count()).toBe(5);
+    expect(await text("#inside-verdict")).toMatch(/Before step \d+: /);
+    expect(await text("#reading-accuracy")).toMatch(/\d %/);
+    expect(await text("#reading-memory")).toMatch(/MB/);
+  });
+
+  test("tells the five most likely classes of a picture, and refuses what is none", async () => {
+    const { page } = demo;
+    const png = Buffer.from(
+      await page.evaluate(() => {
+        const canvas = document.createElement("canvas");
+        canvas.width = 300;
+        canvas.height = 200;
+        const context = canvas.getContext("2d")!;
+        context.fillStyle = "red";
+        context.fillRect(60, 40, 150, 120);
+        return canvas.toDataURL("image/png").split(",")[1]!;
+      }),
+      "base64",
+    );
+    await page.setInputFiles("#picture-file", { name: "red.png", mimeType: "image/png", buffer: png });
+    await expect.poll(() => page.locator("#top-classes li").count(), { timeout: 60_000 }).toBe(5);
+    expect(await page.locator("#layer-maps canvas").count()).toBe(5);
+    await page.setInputFiles("#picture-file", {
+      name: "words.png",
+      mimeType: "image/png",
+      buffer: Buffer.from("words"),
+    });
+    await notice(/words\.png is not a picture that this browser can read/);
+  });
+
+  test("saves a checkpoint, loads it after a reset, and refuses a file that is none", {
+    timeout: 120_000,
+  }, async () => {
+    const { page } = demo;
+    const before = await stepOf();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save")]);
+    expect(download.suggestedFilename()).toMatch(/^descent-own-step-0000\d\d\.tar$/);
+    const saved = readFileSync(await download.path());
+    await page.click("#reset");
+    await says("#status", /^Ready on/);
+    await says("#runs", /own/);
+    await page.setInputFiles("#load", {
+      name: "broken.tar",
+      mimeType: "application/x-tar",
+      buffer: saved.subarray(0, 5000),
+    });
+    await notice(/broken\.tar ends in the middle/);
+    await page.setInputFiles("#load", {
+      name: "words.tar",
+      mimeType: "application/x-tar",
+      buffer: Buffer.from("words"),
+    });
+    await notice(/words\.tar is not a tar archive/);
+    await page.setInputFiles("#load", { name: "run.tar", mimeType: "application/x-tar", buffer: saved });
+    await says("#status", new RegExp(`^Paused at step ${before} `));
+    await page.click("#step");
+    await says("#status", new RegExp(`^Paused at step ${before + 1} `));
+  });
+
+  test("goes on where it stood after the page was closed", { timeout: 120_000 }, async () => {
+    const before = await stepOf();
+    await demo.page.reload();
+    await notice(new RegExp(`back where it stood, at step ${before}`));
+    await says("#status", new RegExp(`^Paused at step ${before} `));
+  });
+
+  test("an exploding learning rate is told with its step and layer, and is no end", {
+    timeout: 240_000,
+  }, async () => {
+    const { page } = demo;
+    const before = await stepOf();
+    await page.selectOption("#optimizer", "sgd");
+    await set("#rate", "1e30");
+    await page.click("#toggle");
+    await notice(/Step \d+ is not finite: .*layer/);
+    await says("#status", /^Stopped at step/);
+    await page.click("#notices button:has-text('tenth of the learning rate')");
+    await set("#rate", "0.001");
+    expect(before).toBeGreaterThan(1);
+  });
+
+  test("takes CIFAR-10 files, and says what is wrong with others", { timeout: 240_000 }, async () => {
+    const { page } = demo;
+    const whole = readFileSync(`${SAMPLE}/data_batch_1.bin`);
+    const file = (name: string, buffer: Buffer) => ({ name, mimeType: "application/octet-stream", buffer });
+    await page.setInputFiles("#data-files", [file("data_batch_1.bin", whole.subarray(0, 10_000))]);
+    await notice(/data_batch_1\.bin has 10000 bytes.*truncated/);
+    await page.setInputFiles("#data-files", [file("holiday.jpg", whole.subarray(0, 100))]);
+    await notice(/holiday\.jpg is no CIFAR-10 file/);
+    await page.setInputFiles("#data-files", [file("cifar.tar.gz", Buffer.from([0x1f, 0x8b, 1, 2, 3]))]);
+    await notice(/cifar\.tar\.gz is damaged/);
+    const names = ["data_batch_1.bin", "data_batch_2.bin", "test_batch.bin"];
+    await page.setInputFiles(
+      "#data-files",
+      names.map((name) => `${SAMPLE}/${name}`),
+    );
+    await says("#data-about", /2,000 images to learn from, 1,000 held out/);
+    await page.click("#step");
+    await says("#status", /^Paused at step 1 /);
+    // The next visit needs no file.
+    await page.reload();
+    await says("#data-about", /2,000 images to learn from/);
+  });
+});
