@@ -71,6 +71,7 @@ describe("the training page", () => {
     // Numbers change while training runs.
     await expect.poll(stepOf, { timeout: 100_000, interval: 100 }).toBeGreaterThanOrEqual(20);
     await set("#rate", "0.001");
+    await page.click("#group-regularisation summary");
     await set("#decay", "0.01");
     await pauseAfter(50);
     expect(await lossOf()).toBeLessThan(first);
