@@ -1,8 +1,50 @@
+import { byteLength } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
-import { type Shape, sameShape, showShape } from "../core/shape.ts";
+import { type Shape, sameShape, showShape, sizeOf } from "../core/shape.ts";
 import type { GraphNode, Value } from "../ops/op.ts";
 import { f } from "./functions.ts";
-import { reachable } from "./node.ts";
+import { applyOp, reachable } from "./node.ts";
+
+/** Results at most this many bytes large are kept, statistics of batch norm for instance. */
+const SMALL = 2 ** 14;
+
+/**
+ * What the backward pass of a segment reads in place of the segment's results: they are computed again from its
+ * input, when the first of them is asked for. What others than the segment read is kept anyway, and small results are.
+ */
+class Again {
+  private readonly copies = new Map<GraphNode, Value[]>();
+  private readonly kept = new Set<GraphNode>();
+
+  constructor(nodes: readonly GraphNode[]) {
+    for (const node of nodes)
+      for (const { node: from } of node.inputs) if (from.segment !== node.segment) this.kept.add(from);
+  }
+
+  value(value: Value, reader: GraphNode): Value {
+    const { node, index } = value;
+    if (!node.segment || node.segment !== reader.segment || this.isKept(node)) return value;
+    return this.copy(node)[index]!;
+  }
+
+  private isKept(node: GraphNode): boolean {
+    const small = node.outputs.every((type) => byteLength(sizeOf(type.shape), type.dtype) <= SMALL);
+    return this.kept.has(node) || small;
+  }
+
+  private copy(node: GraphNode): Value[] {
+    let copy = this.copies.get(node);
+    if (!copy) {
+      copy = applyOp(
+        node.op!,
+        node.inputs.map((input) => this.value(input, node)),
+        node.attrs,
+      );
+      this.copies.set(node, copy);
+    }
+    return copy;
+  }
+}
 
 /** Sums a gradient over the axes along which its tensor was broadcast. */
 export function sumTo(gradient: Value, shape: Shape): Value {
@@ -19,7 +61,8 @@ export function sumTo(gradient: Value, shape: Shape): Value {
  * Reverse-mode differentiation: gradients of a scalar `loss` in `targets`, as new nodes of the same graph.
  *
  * Walks the graph from the loss backwards and sums the contributions of all users of a tensor in the order in which
- * the users were traced. A target that the loss does not depend on gets zeros.
+ * the users were traced. A target that the loss does not depend on gets zeros. Within a segment (see inSegment) inner
+ * results are computed again.
  * @throws ShapeError when the loss is not a scalar, or depends on a target through an op without a gradient.
  */
 export function gradients(loss: Value, targets: readonly Value[]): Value[] {
@@ -28,6 +71,7 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
       `gradients: the loss has shape ${showShape(loss.shape)}; reduce it to a scalar, e.g. by its mean.`,
     );
   const nodes = reachable([loss]);
+  const again = new Again(nodes);
   const wanted = new Set(targets.map((t) => t.node));
   const dependent = new Set<GraphNode>();
   for (const node of nodes)
@@ -51,7 +95,16 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
       );
     const outputs = node.outputs.map((type, index): Value => ({ node, index, ...type }));
     const first = dys[0] ?? f.constant!({ value: 0, shape: outputs[0]!.shape, dtype: outputs[0]!.dtype });
-    const results = node.op.grad({ inputs: node.inputs, outputs, attrs: node.attrs, dy: first, dys }, f);
+    const results = node.op.grad(
+      {
+        inputs: node.inputs.map((input) => again.value(input, node)),
+        outputs: outputs.map((output) => again.value(output, node)),
+        attrs: node.attrs,
+        dy: first,
+        dys,
+      },
+      f,
+    );
     node.inputs.forEach((input, i) => {
       const gradient = results[i];
       if (gradient && dependent.has(input.node)) accumulate(input, sumTo(gradient, input.shape));

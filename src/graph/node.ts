@@ -1,14 +1,29 @@
 import type { DType } from "../core/dtype.ts";
 import { type Shape, sizeOf, type TensorType } from "../core/shape.ts";
-import type { Arena, GraphNode, OpRecord, Value, Variable } from "../ops/op.ts";
+import type { Arena, GraphNode, OpRecord, Segment, Value, Variable } from "../ops/op.ts";
 
 let nextId = 0;
+let segment: Segment | undefined;
+
+/**
+ * Traces a part of a network whose inner results the backward pass computes again instead of keeping them: gradient
+ * checkpointing. A segment within a segment is part of the outer one. Source: Chen et al., 2016, §3.
+ */
+export function inSegment<T>(trace: () => T): T {
+  const outer = segment;
+  segment ??= {};
+  try {
+    return trace();
+  } finally {
+    segment = outer;
+  }
+}
 
 /** Applies an op that is not a composition: a new node, one value for each result. */
 export function applyOp(op: OpRecord, inputs: readonly Value[], attrs: unknown): Value[] {
   // A record may hand an input back as the type of its result: keep no more of it than the type.
   const outputs = op.infer(inputs, attrs).map(({ shape, dtype }): TensorType => ({ shape, dtype }));
-  const node: GraphNode = { id: nextId++, op, inputs, attrs, outputs };
+  const node: GraphNode = { id: nextId++, op, inputs, attrs, outputs, ...(segment && { segment }) };
   return outputs.map((type, index) => ({ node, index, shape: type.shape, dtype: type.dtype }));
 }
 

@@ -1,6 +1,7 @@
 import { OptionError, ShapeError } from "../core/errors.ts";
 import { showShape } from "../core/shape.ts";
 import { f } from "../graph/functions.ts";
+import { inSegment } from "../graph/node.ts";
 import { type Padding, resolvePadding } from "../ops/conv.ts";
 import type { Value } from "../ops/op.ts";
 import { type Initializer, normal, ones, torchDefault, zeros } from "./init.ts";
@@ -259,6 +260,15 @@ export function sequential(...modules: readonly Module[]): Module {
     children: Object.fromEntries(modules.map((module, i) => [String(i), module])),
     forward: (x, context) => modules.reduce((value, module) => context.run(module, value), x),
   };
+}
+
+/**
+ * The same network keeping only its input and its result for the backward pass, which computes what lies between again:
+ * less memory for about one more forward pass of it. As torch.utils.checkpoint. Source: Chen et al., 2016, §3.
+ */
+export function checkpoint(network: Module): Module {
+  if (!network.children) return checkpoint(sequential(network));
+  return { ...network, forward: (x, context) => inSegment(() => network.forward(x, context)) };
 }
 
 /** x + body(x), or shortcut(x) + body(x) where shapes change. He et al., 2016, eq. 1 and 2. */

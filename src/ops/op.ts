@@ -18,7 +18,12 @@ export interface GraphNode {
   readonly inputs: readonly Value[];
   readonly attrs: any;
   readonly outputs: readonly TensorType[];
+  /** The segment it was traced in, if its results are to be computed again for the backward pass. */
+  readonly segment?: Segment;
 }
+
+/** A part of a network that keeps nothing but its input and its result for the backward pass. */
+export type Segment = object;
 
 /** Where a leaf's data comes from. */
 export type Leaf =
