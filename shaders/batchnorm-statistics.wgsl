@@ -10,13 +10,6 @@ const TILE = 4u;
 
 @group(0) @binding(1) var<storage, read> x: array<Vector>;
 
-fn combine(a: vec4f, b: vec4f) -> vec4f {
-  let count = a.x + b.x;
-  let share = select(0.0, b.x / count, count > 0.0);
-  let delta = b.y - a.y;
-  return vec4f(count, a.y + delta * share, a.z + b.z + delta * delta * (a.x * share), 0.0);
-}
-
 fn slab(channel: u32, start: u32, length: u32) -> vec4f {
   var found = vec4f(0.0);
   for (var tile = 0u; tile < length; tile += TILE) {

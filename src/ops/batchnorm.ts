@@ -1,15 +1,8 @@
-import gradSource from "../../shaders/batchnorm-grad.wgsl?raw";
-import gradMergeSource from "../../shaders/batchnorm-grad-merge.wgsl?raw";
-import gradStoreSource from "../../shaders/batchnorm-grad-store.wgsl?raw";
-import gradSumsSource from "../../shaders/batchnorm-grad-sums.wgsl?raw";
-import mergeSource from "../../shaders/batchnorm-merge.wgsl?raw";
-import statisticsSource from "../../shaders/batchnorm-statistics.wgsl?raw";
-import statisticsStoreSource from "../../shaders/batchnorm-statistics-store.wgsl?raw";
-import gradFunctions from "../../shaders/functions/batchnorm-grad.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
-import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
+import { type Shape, sameShape, showShape, showType, type TensorType } from "../core/shape.ts";
 import { accumulated } from "../core/tolerance.ts";
+import { gradVariants, statisticsFromMoments, statisticsVariants } from "./batchnorm-kernel.ts";
 import {
   applyScale,
   type BatchNormAttrs,
@@ -20,77 +13,16 @@ import {
   forEachPlane,
   gradScale,
   inverseOf,
-  type Layout,
   layoutOf,
   normalized,
   statisticsOf,
   statisticsScale,
 } from "./batchnorm-reference.ts";
-import { type AdapterFacts, type Dispatch, input, output, scratch, specialize } from "./kernel.ts";
+import { moments } from "./kernel.ts";
 import { defineOp } from "./op.ts";
-import {
-  type Reduction,
-  type Sharing,
-  share,
-  slabsFor,
-  suitsWorkgroups,
-  threadsGrid,
-} from "./reduce-kernel.ts";
 import { type Sampler, type } from "./samples.ts";
 
 export type { BatchNormAttrs };
-
-const TOTAL = {
-  1: "fn total(v: f32) -> f32 { return v; }",
-  4: "fn total(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }",
-};
-
-/** The second pass walks a channel's slabs one after another. */
-const MOST_SLABS = 64;
-
-/** How many elements a thread reads at once. */
-const widthOf = ({ length }: Layout) => (length % 4 === 0 ? 4 : 1);
-
-/** Ways to share the elements of each channel out, the best for this kind of adapter first. */
-function sharings(x: TensorType, facts: AdapterFacts): Sharing[] {
-  const layout = layoutOf("", x);
-  const width = widthOf(layout);
-  const length = layout.length / width;
-  const vector = width === 4 ? "vec4<f32>" : "f32";
-  const reduction: Reduction = {
-    outputs: layout.channels,
-    count: layout.count / width,
-    vector,
-    partial: "vec4<f32>",
-    across: layout.length < 4,
-    functions: [
-      TOTAL[width],
-      "fn place(channel: u32, i: u32) -> u32 {",
-      `  return (i / ${length}u * ${layout.channels}u + channel) * ${length}u + i % ${length}u;`,
-      "}",
-    ].join("\n"),
-  };
-  const make = (name: Sharing["name"], slabs: number) =>
-    share(name, reduction, Math.min(MOST_SLABS, slabs), facts);
-  const threads = make("threads", slabsFor("threads", reduction, facts, 16));
-  if (!suitsWorkgroups(reduction, facts)) return [threads];
-  const workgroup = make("workgroup", slabsFor("workgroup", reduction, facts, 2048));
-  const whole = make("workgroup", 1);
-  const shared = workgroup.slabs > 1 ? [workgroup] : [];
-  // A few channels keep a processor's cores busy, and one dispatch is better than two.
-  const few = facts.software && layout.channels < 8;
-  return facts.software && !few
-    ? [whole, threads, ...shared]
-    : few
-      ? [threads, ...shared, whole]
-      : [...shared, whole, threads];
-}
-
-/** A workgroup that sees a whole channel finishes it: no second pass. */
-const isWhole = ({ name, slabs }: Sharing) => name === "workgroup" && slabs === 1;
-const nameOf = (sharing: Sharing) => (isWhole(sharing) ? "whole" : sharing.name);
-
-const DIVISORS = Array.from({ length: 15 }, (_, i) => i + 2);
 
 /** Mean, biased variance and 1/√(variance + eps) of each channel over the batch and all positions. */
 export const batchNormStatistics = defineOp<BatchNormAttrs>({
@@ -125,44 +57,9 @@ export const batchNormStatistics = defineOp<BatchNormAttrs>({
     kind: "kernel",
     loads: [0],
     half: { inputs: [0], outputs: [] },
-    kernel: ({ inputs: [x], attrs: { eps }, facts }) => {
-      const { channels } = layoutOf("", x!);
-      const width = widthOf(layoutOf("", x!));
-      return sharings(x!, facts).map((sharing) => {
-        const { name, slabs, workgroups, source } = sharing;
-        const bytes = 4 * sizeOf(x!.shape);
-        if (isWhole(sharing)) {
-          const dispatch: Dispatch = {
-            kernel: "batchNorm/statistics",
-            source: source([statisticsSource, statisticsStoreSource].join("\n"), { WIDTH: width, EPS: eps }),
-            bindings: [output(0), input(0), output(1), output(2)],
-            workgroups,
-            bytes,
-          };
-          return { name: nameOf(sharing), dispatches: [dispatch] };
-        }
-        return {
-          name,
-          scratch: [16 * slabs * channels],
-          dispatches: [
-            {
-              kernel: `batchNorm/statistics-${name}`,
-              source: source(statisticsSource, { WIDTH: width }),
-              bindings: [scratch(0), input(0)],
-              workgroups,
-              bytes: bytes + 16 * slabs * channels,
-            },
-            {
-              kernel: "batchNorm/merge",
-              source: specialize(mergeSource, { CHANNELS: channels, SLABS: slabs, EPS: eps }),
-              bindings: [scratch(0, "read"), output(0), output(1), output(2)],
-              workgroups: threadsGrid(channels, facts),
-              bytes: (16 * slabs + 12) * channels,
-            },
-          ],
-        };
-      });
-    },
+    kernel: ({ inputs: [x], attrs: { eps }, facts }) => statisticsVariants(x!, eps, facts),
+    fromMoments: ({ inputs: [x], attrs: { eps }, facts }, slabs) =>
+      statisticsFromMoments(layoutOf("", x!).channels, slabs, eps, moments("read"), facts),
   },
   tolerance: accumulated(([x]) => layoutOf("", x!).count, {
     scale: ([x], { eps }) => statisticsScale(x!, eps),
@@ -247,61 +144,7 @@ export const batchNormGrad = defineOp({
     overwrites: 4,
     half: { inputs: [0], outputs: [0] },
     stores: true,
-    kernel: ({ inputs: [x], facts }) => {
-      const layout = layoutOf("", x!);
-      const { channels, count } = layout;
-      const size = sizeOf(x!.shape);
-      const width = widthOf(layout);
-      const plane = layout.length / width;
-      const fits = (n: number) => facts.software && plane % n === 0 && size / (width * n) >= 2048;
-      const per = Math.max(1, ...DIVISORS.filter(fits));
-      const constants = { CHANNELS: channels, LENGTH: plane, PER: per, TOTAL: size / (width * per) };
-      const last: Dispatch = {
-        kernel: "batchNormGrad/input",
-        source: specialize(gradSource, { Vector: width === 4 ? "vec4<f32>" : "f32", ...constants }),
-        bindings: [input(0), input(4), scratch(0, "read"), output(0)],
-        workgroups: threadsGrid(constants.TOTAL, facts),
-        bytes: 12 * size,
-      };
-      return sharings(x!, facts).map((sharing) => {
-        const { name, slabs, workgroups, source } = sharing;
-        if (isWhole(sharing)) {
-          const text = [gradSumsSource, gradStoreSource].join("\n");
-          const sums: Dispatch = {
-            kernel: "batchNormGrad/sums",
-            source: [source(text, { ELEMENTS: count }), gradFunctions].join("\n"),
-            bindings: [scratch(0), input(0), input(4), input(2), input(1), input(3), output(1), output(2)],
-            workgroups,
-            bytes: 8 * size,
-          };
-          return { name: nameOf(sharing), scratch: [16 * channels], dispatches: [sums, last] };
-        }
-        return {
-          name,
-          scratch: [16 * channels, 16 * slabs * channels],
-          dispatches: [
-            {
-              kernel: `batchNormGrad/sums-${name}`,
-              source: source(gradSumsSource),
-              bindings: [scratch(1), input(0), input(4), input(2)],
-              workgroups,
-              bytes: 8 * size + 16 * slabs * channels,
-            },
-            {
-              kernel: "batchNormGrad/merge",
-              source: [
-                specialize(gradMergeSource, { CHANNELS: channels, SLABS: slabs, COUNT: count }),
-                gradFunctions,
-              ].join("\n"),
-              bindings: [scratch(1, "read"), input(1), input(2), input(3), scratch(0), output(1), output(2)],
-              workgroups: threadsGrid(channels, facts),
-              bytes: (16 * slabs + 36) * channels,
-            },
-            last,
-          ],
-        };
-      });
-    },
+    kernel: ({ inputs: [x], facts }) => gradVariants(x!, facts),
   },
   // Four roundings beside the sums.
   tolerance: accumulated(([x]) => layoutOf("", x!).count, {

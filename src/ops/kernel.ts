@@ -28,11 +28,11 @@ export interface AdapterFacts {
 export type Access = "read" | "read_write";
 
 /**
- * A tensor that a dispatch binds: an input, an output, a scratch buffer of the kernel's own, or what a chain that the
- * planner put into the kernel reads.
+ * A tensor that a dispatch binds: an input, an output, a scratch buffer of the kernel's own, what a chain that the
+ * planner put into the kernel reads, or the moments of a result (see KernelVariant).
  */
 export interface Binding {
-  readonly kind: "input" | "output" | "scratch" | "appended";
+  readonly kind: "input" | "output" | "scratch" | "appended" | "moments";
   readonly index: number;
   readonly access: Access;
 }
@@ -55,6 +55,11 @@ export interface KernelVariant {
   readonly name: string;
   readonly dispatches: readonly Dispatch[];
   readonly scratch?: readonly number[];
+  /**
+   * Where moments were asked for: the kernel also leaves (count, mean, sum of squares around it, 0) of this many slabs of
+   * each channel of output 0, as vec4s (channels, slabs).
+   */
+  readonly moments?: number;
 }
 
 export interface KernelContext<A> {
@@ -62,6 +67,8 @@ export interface KernelContext<A> {
   readonly outputs: readonly TensorType[];
   readonly attrs: A;
   readonly facts: AdapterFacts;
+  /** Somebody wants the moments of output 0; a variant that leaves none need not care. */
+  readonly moments?: boolean;
 }
 
 /** All ways to compute an op on this adapter, the default choice first, the readable baseline last. */
@@ -74,6 +81,8 @@ export const scratch = (index = 0, access: Access = "read_write"): Binding => ({
   index,
   access,
 });
+
+export const moments = (access: Access): Binding => ({ kind: "moments", index: 0, access });
 
 /**
  * Folds a count of workgroups into a grid whose first two dimensions stay within the adapter's limit. Shaders take the

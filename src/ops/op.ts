@@ -1,7 +1,7 @@
 import type { NDArray } from "../core/ndarray.ts";
 import type { TensorType } from "../core/shape.ts";
 import type { Tolerance } from "../core/tolerance.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Dispatch, Kernel, KernelContext } from "./kernel.ts";
 import type { Sampler } from "./samples.ts";
 
 /** One result of a node: what ops take and give while a graph is traced. */
@@ -100,6 +100,8 @@ export type Implementation<A> =
       readonly reloads?: readonly number[];
       /** An input that output 0 may take the place of: who stores an element is who read it, and nobody else does then. */
       readonly overwrites?: number;
+      /** Computes all outputs from the moments that the kernel before left of input 0, without reading that. */
+      readonly fromMoments?: (context: KernelContext<A>, slabs: number) => Dispatch;
       /**
        * What is kept as f16 under mixed precision: inputs, which every variant reads as `loads` says, and results. The
        * kernel itself computes in f32, sums in f32 included: a product of two f16 is exact there.

@@ -196,8 +196,8 @@ export class Placement {
       .find((temporary) => temporary?.last === at && temporary.bytes === bytesOf(type));
   }
 
-  scratch(at: number, bytes: number): Range {
-    const { id, ...entry } = this.temporary(Math.ceil(bytes / 4) * 4, at, at);
+  scratch(at: number, bytes: number, until = at): Range {
+    const { id, ...entry } = this.temporary(Math.ceil(bytes / 4) * 4, at, until);
     return { memory: { kind: "pool", slot: id }, offset: 0, bytes: entry.bytes };
   }
 

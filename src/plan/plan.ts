@@ -8,6 +8,7 @@ import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
 import {
   type Access,
   type AdapterFacts,
+  type Binding,
   type Dispatch,
   type KernelVariant,
   withExtensions,
@@ -115,6 +116,9 @@ class PlanBuilder {
   private readonly steps: PlanStep[] = [];
   private readonly chosen = new Map<string, string>();
   private readonly placement: Placement;
+  /** Kernels whose result's moments a later unit wants, and where that unit is. */
+  private readonly momentsWanted = new Map<GraphNode, number>();
+  private readonly momentsLeft = new Map<GraphNode, { range: Range; slabs: number }>();
 
   constructor(
     private readonly program: Program,
@@ -124,6 +128,7 @@ class PlanBuilder {
     private readonly units: readonly Unit[],
   ) {
     this.placement = new Placement(program, inPlace, options.fuse ?? true, units);
+    if (options.fuse !== false) this.findMoments();
   }
 
   build(): Plan {
@@ -132,6 +137,18 @@ class PlanBuilder {
     });
     this.emitCopies(this.units.length);
     return this.finish();
+  }
+
+  /** Who reads only the moments of a kernel's result, as it was stored, can have them of that kernel. */
+  private findMoments(): void {
+    const raw = new Set(
+      this.units.flatMap(({ kind, node, epilogue }) => (kind === "kernel" && !epilogue ? [node] : [])),
+    );
+    this.units.forEach(({ node, prologues }, at) => {
+      const [x] = node.inputs;
+      if (!x || !fromMoments(node) || prologues?.has(0) || x.index !== 0 || !raw.has(x.node)) return;
+      if (sizeOf(x.shape) > 0 && !this.momentsWanted.has(x.node)) this.momentsWanted.set(x.node, at);
+    });
   }
 
   private locate(value: Value): Range {
@@ -200,11 +217,27 @@ class PlanBuilder {
         this.locate(outputs[index]!),
       ]);
     });
-    const variant = this.choose(node);
+    const left = fromMoments(node) && this.momentsLeft.get(node.inputs[0]!.node);
+    if (left) {
+      const context = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, facts: this.facts };
+      const dispatch = fromMoments(node)!(context, left.slabs);
+      const place = ({ kind, index }: Binding) =>
+        kind === "moments" ? left.range : this.locate(outputs[index]!);
+      this.push(dispatch, node, dispatch.bindings.map(place));
+      return;
+    }
+    const until = this.momentsWanted.get(node);
+    const variant = this.choose(node, until !== undefined);
+    if (until !== undefined && variant.moments) {
+      const bytes = 16 * variant.moments * outputs[0]!.shape[1]!;
+      const range = this.placement.scratch(at, bytes, until);
+      this.momentsLeft.set(node, { range, slabs: variant.moments });
+    }
     const scratch = (variant.scratch ?? []).map((bytes) => this.placement.scratch(at, bytes));
     for (const dispatch of variant.dispatches) {
       const ranges = dispatch.bindings.map((binding) => {
         if (binding.kind === "scratch") return scratch[binding.index]!;
+        if (binding.kind === "moments") return this.momentsLeft.get(node)!.range;
         if (binding.kind === "output") return this.locate(outputs[binding.index]!);
         // What a prologue computes is nowhere; the prologue binds one of its own inputs instead.
         const chain = unit.prologues?.get(binding.index);
@@ -267,12 +300,12 @@ class PlanBuilder {
     return [result, all];
   }
 
-  private choose(node: GraphNode): KernelVariant {
+  private choose(node: GraphNode, moments: boolean): KernelVariant {
     const op = node.op!;
     if (op.implementation.kind !== "kernel") throw new Error(`${op.name} has no kernel.`);
     const { inputs, outputs, attrs } = node;
     const variants = op.implementation
-      .kernel({ inputs, outputs, attrs, facts: this.facts })
+      .kernel({ inputs, outputs, attrs, facts: this.facts, moments })
       .filter((v) => !this.options.excluded?.has(variantKey(op.name, v.name)));
     if (variants.length === 0) throw refusal(op.name);
     const key = kernelKey(node);
@@ -375,6 +408,9 @@ class PlanBuilder {
     };
   }
 }
+
+const fromMoments = ({ op }: GraphNode) =>
+  op?.implementation.kind === "kernel" ? op.implementation.fromMoments : undefined;
 
 /** Names a buffer, so that two ranges of one can be told from ranges of two. */
 function memoryKey(memory: Memory): unknown {
