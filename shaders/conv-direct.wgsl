@@ -6,7 +6,7 @@
 // are those of the last one, one further, so only one row is read.
 //
 // Beside this file belong: an entry point with `filtersAt` and `weightOf` (conv-direct-thread or conv-direct-subgroup),
-// `stretchAt` (conv-stretch-scalar or conv-stretch-vector), and `store`.
+// `stretchAt` (conv-stretch-scalar or conv-stretch-vector), `store`, and `leave` (conv-moments or conv-no-moments).
 
 const LANES = 64u; // of one workgroup
 const BATCH = 1u;
@@ -42,6 +42,7 @@ const ROWS = 2u;
 const PIXELS = 4u;
 const SPAN = 6u;
 const SLIDE = false;
+const MOMENTS = false; // whether `leave` wants to see the result
 const SLOTS_X = 1u;
 const FILTERS = 24u; // registers that hold one row of the kernel for CHANNELS channels
 
@@ -94,6 +95,21 @@ fn convolve(tile: u32, place: u32, lane: u32) {
             }
           }
         }
+      }
+    }
+  }
+  if (MOMENTS) {
+    for (var c = 0u; c < CHANNELS; c++) { // unroll
+      if (t + c < TARGETS) {
+        var values: array<f32, ROWS * PIXELS>;
+        var real: array<bool, ROWS * PIXELS>;
+        for (var r = 0u; r < ROWS; r++) { // unroll
+          for (var p = 0u; p < PIXELS; p++) { // unroll
+            values[r * PIXELS + p] = total[(c * ROWS + r) * PIXELS + p];
+            real[r * PIXELS + p] = place < PLACES && i + r < OUT_HEIGHT && j + p < OUT_WIDTH;
+          }
+        }
+        leave(group * TARGETS + t + c, place / LANES, lane, values, real);
       }
     }
   }

@@ -1,7 +1,9 @@
 import directSource from "../../shaders/conv-direct.wgsl?raw";
 import directSubgroupSource from "../../shaders/conv-direct-subgroup.wgsl?raw";
 import directThreadSource from "../../shaders/conv-direct-thread.wgsl?raw";
+import momentsSource from "../../shaders/conv-moments.wgsl?raw";
 import naiveSource from "../../shaders/conv-naive.wgsl?raw";
+import noMomentsSource from "../../shaders/conv-no-moments.wgsl?raw";
 import operandsSource from "../../shaders/conv-operands.wgsl?raw";
 import storeScalarSource from "../../shaders/conv-store-scalar.wgsl?raw";
 import storeVectorSource from "../../shaders/conv-store-vector.wgsl?raw";
@@ -15,6 +17,7 @@ import {
   gridOf,
   input,
   type KernelVariant,
+  moments,
   output,
   specialize,
 } from "./kernel.ts";
@@ -40,7 +43,10 @@ export function convVariants(
   g: Geometry,
   sums: readonly ConvSum[],
   facts: AdapterFacts,
+  wantMoments = false,
 ): KernelVariant[] {
+  // On llvmpipe a pass over the result costs no more than its moments do here, and compiling them takes 0.3 s a kernel.
+  const leave = wantMoments && !facts.software;
   const makers = inOrder<Maker>(facts, {
     subgroup: knownSubgroups(facts) ? [["subgroup", directSubgroup]] : [],
     tile: compilesSlowly(facts) ? [] : [["tile", directThread]],
@@ -53,25 +59,27 @@ export function convVariants(
   const { flops, bytes } = convCost(g);
   const variants = makers.flatMap(([kind, make]) => {
     // Pixels that no tap reaches only need their zeros.
-    const parts = sums.map((sum) => (sum.sources === 0 ? naive : make)(sum, facts));
+    const parts = sums.map((sum) => (sum.sources === 0 ? naive : make)(sum, facts, leave));
     if (parts.includes(null)) return [];
+    const slabs = (parts[0] as Part | undefined)?.moments;
     const dispatches = parts.map((part) => ({
       kernel: `${name}/${kind}`,
-      ...part!,
-      bindings: [input(0), input(1), output()],
+      source: part!.source,
+      workgroups: part!.workgroups,
+      bindings: [input(0), input(1), output(), ...(slabs ? [moments("read_write")] : [])],
       flops: flops / sums.length,
       bytes: bytes / sums.length,
     }));
-    return [{ name: kind, dispatches }];
+    return [{ name: kind, dispatches, ...(slabs && { moments: slabs }) }];
   });
   return distinct(variants);
 }
 
 /** A kind of kernel and how it computes a sum; null where the adapter's limits are too low. */
-type Maker = [
-  kind: string,
-  make: (sum: ConvSum, facts: AdapterFacts) => Pick<Dispatch, "source" | "workgroups"> | null,
-];
+type Maker = [kind: string, make: (sum: ConvSum, facts: AdapterFacts, wantMoments: boolean) => Part | null];
+
+/** A dispatch's shader and grid, and how many slabs of moments it leaves if it was asked to. */
+type Part = Pick<Dispatch, "source" | "workgroups"> & { readonly moments?: number };
 
 function naive(sum: ConvSum, facts: AdapterFacts) {
   const threads = sum.batch * sum.groups * sum.targets * product(sum.output);
@@ -138,14 +146,14 @@ function directThread(sum: ConvSum, facts: AdapterFacts) {
   const threads = sum.groups * Math.ceil(sum.targets / tile.channels) * places(sum, tile);
   return {
     source: specialize(
-      [directThreadSource, directSource, stretchScalarSource, storeScalarSource].join("\n"),
+      [directThreadSource, directSource, stretchScalarSource, storeScalarSource, noMomentsSource].join("\n"),
       constants,
     ),
     workgroups: gridOf(Math.ceil(threads / 64), facts),
   };
 }
 
-function directSubgroup(sum: ConvSum, facts: AdapterFacts) {
+function directSubgroup(sum: ConvSum, facts: AdapterFacts, wantMoments: boolean): Part {
   const lanes = facts.subgroupMinSize;
   const vector = sum.every[1] === 1 && vectorStretches(sum, lanes);
   const tile = {
@@ -160,12 +168,21 @@ function directSubgroup(sum: ConvSum, facts: AdapterFacts) {
     ...directConstants(sum, tile),
     LANES: lanes,
     FILTERS: Math.ceil((tile.channels * sum.kernel[1]) / lanes),
+    MOMENTS: wantMoments,
   };
-  const parts = vector ? [stretchVectorSource, storeVectorSource] : [stretchScalarSource, storeScalarSource];
+  const slabs = Math.ceil(places(sum, tile) / lanes);
+  const parts = [
+    ...(vector ? [stretchVectorSource, storeVectorSource] : [stretchScalarSource, storeScalarSource]),
+    wantMoments ? momentsSource : noMomentsSource,
+  ];
   const tiles = sum.groups * Math.ceil(sum.targets / tile.channels);
   return {
-    source: specialize([directSubgroupSource, directSource, ...parts].join("\n"), constants),
-    workgroups: gridOf(tiles * Math.ceil(places(sum, tile) / lanes), facts),
+    source: specialize([directSubgroupSource, directSource, ...parts].join("\n"), {
+      ...constants,
+      ...(wantMoments && { SLABS: slabs }),
+    }),
+    workgroups: gridOf(tiles * slabs, facts),
+    ...(wantMoments && { moments: slabs }),
   };
 }
 

@@ -114,9 +114,9 @@ export const conv2d = defineOp<Conv2dAttrs>({
     reloads: [0],
     half: { inputs: [0, 1], outputs: [0] },
     stores: true,
-    kernel: ({ inputs, attrs, facts }) => {
+    kernel: ({ inputs, attrs, facts, moments }) => {
       const g = forwardGeometry(inputs, attrs);
-      return convVariants("conv2d", g, [forwardSum(g)], facts);
+      return convVariants("conv2d", g, [forwardSum(g)], facts, moments);
     },
   },
   tolerance: accumulated(([, w]) => w!.shape.slice(1).reduce((a, b) => a * b, 1)),

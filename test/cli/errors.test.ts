@@ -31,7 +31,7 @@ describe("options", () => {
     ],
     ["train runs/a", "the command takes options only, each beginning with --; see descent train --help."],
     ["train --epochs", "--epochs <n> needs a value; see descent train --help."],
-    ["train --model resnet", '--model must be linear, mlp, lenet, cnn or tiny, not "resnet".'],
+    ["train --model perceiver", '--model must be linear, mlp, lenet, cnn, resnet or tiny, not "perceiver".'],
     ["train --dataset mnist", '--dataset must be cifar10 or shapes, not "mnist".'],
     ["train --optimizer lion", '--optimizer must be sgd, momentum, nesterov, adam or adamw, not "lion".'],
     ["train --backend cuda", '--backend must be webgpu or cpu, not "cuda".'],

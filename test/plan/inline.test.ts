@@ -175,4 +175,48 @@ describe("elementwise chains inside kernels give what they give outside", () => 
         expect(Math.abs(fused[i]! - plain[i]!)).toBeLessThanOrEqual(1e-5 * scale);
     });
   });
+
+  test("a convolution leaves the moments of its result for batch norm, tiles cut off and whole", async () => {
+    const backend = await gpu();
+    const facts = { ...backend.facts, software: false };
+    const padding = {
+      padding: [
+        [1, 1],
+        [1, 1],
+      ],
+    };
+    for (const [x, w, attrs] of [
+      [[5, 4, 9, 32], [19, 4, 3, 3], padding],
+      [[3, 3, 7, 5], [4, 3, 3, 3], padding],
+      [[70, 2, 6, 8], [2, 1, 3, 3], { groups: 2, stride: [1, 1] }],
+    ] as const) {
+      const y = f.conv2d!(feed("x", x), feed("w", w), attrs);
+      const [mean, variance, inverse] = f.all.batchNormStatistics!(y, { eps: 1e-5 });
+      const program = {
+        name: "moments",
+        outputs: { y, mean: mean!, variance: variance!, inverse: inverse! },
+      };
+      const feeds = { x: normals(sizeOf(x)).map((v) => v + 3), w: normals(sizeOf(w)) };
+      const choices = new Map([[kernelKey(y.node), "subgroup"]]);
+      const results: NumericArray[][] = [];
+      for (const fuse of [true, false]) {
+        const plan = compilePlan(program, facts, { fuse, choices });
+        const kernels = plan.steps.map((step) => step.kernel);
+        if (fuse) expect(kernels).toEqual(["conv2d/subgroup", "batchNorm/merge"]);
+        const executable = await backend.load(plan);
+        executable.run(feeds);
+        const arrays: NumericArray[] = [];
+        for (const name of Object.keys(program.outputs)) arrays.push((await executable.fetch(name)).data);
+        executable.dispose();
+        results.push(arrays);
+      }
+      results[0]!.forEach((left, k) => {
+        const passed = results[1]![k]!;
+        for (let i = 0; i < passed.length; i++)
+          expect(Math.abs(left[i]! - passed[i]!)).toBeLessThanOrEqual(
+            1e-5 * Math.max(1, Math.abs(passed[i]!)),
+          );
+      });
+    }
+  });
 });
