@@ -3,8 +3,8 @@ import { chmodSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
-import { leanShaders } from "./scripts/lean.ts";
 import manifest from "./package.json" with { type: "json" };
+import { leanShaders } from "./scripts/lean.ts";
 
 const dependencies = Object.keys(manifest.dependencies);
 

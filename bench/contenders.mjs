@@ -1,8 +1,11 @@
 // Who is measured, and how to talk to one: each is a process that answers one JSON line for each it is sent.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { writeTensors } from "./tensors.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -50,8 +53,26 @@ export function installPeers() {
   if (status !== 0) throw new Error("npm ci in bench/ failed; see above.");
 }
 
-/** Starts a contender's process. */
-export function start({ name, command: [program, ...args] }, env = {}) {
+/** Where measure.mjs finds contenders: processes, with a driver cache of the run's own, empty at first, filled later. */
+export function processes(tensors, { quick }) {
+  const folder = mkdtempSync(join(tmpdir(), "descent-bench-"));
+  const file = Object.keys(tensors).length > 0 ? join(folder, "tensors") : undefined;
+  if (file) writeTensors(file, tensors);
+  return {
+    cold: !quick,
+    inputs: { file },
+    start(contender) {
+      const cache = join(folder, contender.name);
+      return start(
+        contender,
+        quick ? {} : { MESA_SHADER_CACHE_DIR: cache, __GL_SHADER_DISK_CACHE_PATH: cache },
+      );
+    },
+    close: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+function start({ name, command: [program, ...args] }, env = {}) {
   const child = spawn(program, args, {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, ...env },

@@ -1,4 +1,7 @@
-// What every contender runs on: one Dawn as `navigator.gpu`, one way to wait for it, and meters on it.
+// What every contender runs on in Node: one Dawn as `navigator.gpu`, and one way to wait for it.
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { create, globals } from "webgpu";
 import manifest from "webgpu/package.json" with { type: "json" };
 
@@ -9,37 +12,6 @@ Object.defineProperty(globalThis, "navigator", {
   value: { gpu, userAgent: `Node.js/${process.versions.node}`, hardwareConcurrency: 2 },
   configurable: true,
 });
-
-/** GPU memory that the process holds: buffers made and not yet destroyed. */
-export const memory = { bytes: 0, peak: 0 };
-/** The device that was opened last. */
-export let device;
-/** What went wrong on it. */
-export const errors = [];
-
-const alive = new WeakSet();
-const { createBuffer } = GPUDevice.prototype;
-const { destroy } = GPUBuffer.prototype;
-const { requestDevice } = GPUAdapter.prototype;
-
-GPUDevice.prototype.createBuffer = function (descriptor) {
-  const buffer = createBuffer.call(this, descriptor);
-  alive.add(buffer);
-  memory.bytes += buffer.size;
-  memory.peak = Math.max(memory.peak, memory.bytes);
-  return buffer;
-};
-GPUBuffer.prototype.destroy = function () {
-  if (alive.delete(this)) memory.bytes -= this.size;
-  destroy.call(this);
-};
-GPUAdapter.prototype.requestDevice = async function (descriptor = {}) {
-  // tfjs asks for a list in the list of features; browsers turn it into text, Dawn refuses it.
-  const requiredFeatures = [...(descriptor.requiredFeatures ?? [])].flat();
-  device = await requestDevice.call(this, { ...descriptor, requiredFeatures });
-  device.addEventListener("uncapturederror", ({ error }) => errors.push(error.message));
-  return device;
-};
 
 export const versions = { "webgpu (Dawn)": manifest.version };
 
@@ -69,36 +41,16 @@ export async function settle(promise) {
   return promise;
 }
 
-const COUNTED = {
-  dispatches: [[GPUComputePassEncoder, "dispatchWorkgroups", "dispatchWorkgroupsIndirect"]],
-  submits: [[GPUQueue, "submit"]],
-  objects: [
-    [GPUDevice, "createBuffer", "createBindGroup", "createComputePipeline", "createComputePipelineAsync"],
-  ],
-};
+const root = fileURLToPath(new URL("..", import.meta.url));
+const versionIn = (path) => JSON.parse(readFileSync(path, "utf8")).version;
 
-/** Runs something and counts what it asks of the GPU: dispatches, submits, and buffers, bind groups and pipelines made. */
-export async function count(run) {
-  const counts = {};
-  const restore = [];
-  for (const [key, groups] of Object.entries(COUNTED)) {
-    counts[key] = 0;
-    for (const [{ prototype }, ...names] of groups)
-      for (const name of names) {
-        const original = prototype[name];
-        prototype[name] = function (...args) {
-          counts[key]++;
-          return original.apply(this, args);
-        };
-        restore.push(() => {
-          prototype[name] = original;
-        });
-      }
-  }
-  try {
-    await run();
-  } finally {
-    for (const undo of restore) undo();
-  }
-  return counts;
+/** Packages whose places differ between Node and a page, with their versions. */
+export async function load(name, folder = "dist") {
+  if (name === "descent")
+    return {
+      module: await import(pathToFileURL(resolve(root, folder, "node.js")).href),
+      version: versionIn(resolve(root, "package.json")),
+    };
+  const manifest = new URL("../package.json", import.meta.resolve(name));
+  return { module: await import(name), version: versionIn(fileURLToPath(manifest)) };
 }

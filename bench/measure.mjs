@@ -1,10 +1,4 @@
-// Measures one work on all contenders: each in a process of its own, one at a time, in turns.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { start } from "./contenders.mjs";
-import { writeTensors } from "./tensors.mjs";
+// Measures one work on all contenders: each in a process or worker of its own, one at a time, in turns.
 import { BATCHES, tensorsOf } from "./work.mjs";
 
 const AGREEMENT = 1e-3;
@@ -16,19 +10,22 @@ const PAUSE = 50;
 /** Contenders that are there for comparison only get this much time for a work's samples. */
 const REFERENCE_TIME = 20_000;
 
-/** Calls `report(figure)` with { work, contender, metric, value, unit } and what belongs to it. */
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/**
+ * Calls `report(figure)` with { work, contender, metric, value, unit } and what belongs to it. `options.place(tensors,
+ * options)` gives where contenders run: `start(contender)`, what the request to prepare says of the tensors (`inputs`),
+ * whether a driver cache can be emptied (`cold`), and `close()`.
+ */
 export async function measure(work, contenders, options, report) {
-  const folder = mkdtempSync(join(tmpdir(), "descent-bench-"));
+  const place = options.place(tensorsOf(work), options);
   const running = [];
   try {
-    const tensors = tensorsOf(work);
-    const file = Object.keys(tensors).length > 0 ? join(folder, "tensors") : undefined;
-    if (file) writeTensors(file, tensors);
     for (const contender of contenders) {
       const figure = (metric, value, unit, more) =>
         report({ work: work.name, contender: contender.name, metric, value, unit, ...more });
       try {
-        const entry = await begin(work, contender, { ...options, file, folder }, figure);
+        const entry = await begin(work, contender, { ...options, place }, figure);
         running.push(entry);
         verify(work, entry, running[0], figure);
       } catch (error) {
@@ -39,32 +36,29 @@ export async function measure(work, contenders, options, report) {
     for (const entry of running) await details(work, entry, options);
   } finally {
     for (const { child } of running) await child.close();
-    rmSync(folder, { recursive: true, force: true });
+    place.close();
   }
 }
 
 const isTraining = (work) => work.kind === "train" || work.kind === "model";
 
 /** Opens a contender up to its verified first results. */
-async function begin(work, contender, { quick, file, folder }, figure) {
-  // A driver cache of the run's own: empty at first, filled when the contender is started again.
-  const cache = join(folder, contender.name);
-  const env = quick ? {} : { MESA_SHADER_CACHE_DIR: cache, __GL_SHADER_DISK_CACHE_PATH: cache };
-  if (contender.gpu && isTraining(work) && !quick) {
-    const cold = start(contender, env);
+async function begin(work, contender, { quick, place }, figure) {
+  if (contender.gpu && isTraining(work) && place.cold) {
+    const cold = place.start(contender);
     try {
       await cold.ask("open");
-      const { ms } = await cold.ask("prepare", { work, file });
+      const { ms } = await cold.ask("prepare", { work, ...place.inputs });
       figure("firstStepCold", ms, "ms");
     } finally {
       await cold.close();
     }
   }
-  const child = start(contender, env);
+  const child = place.start(contender);
   try {
     const { versions, adapter } = await child.ask("open");
     figure("opened", null, "", { versions, adapter });
-    const { ms, result } = await child.ask("prepare", { work, file });
+    const { ms, result } = await child.ask("prepare", { work, ...place.inputs });
     if (isTraining(work)) figure("firstStep", ms, "ms");
     const results = { first: result };
     const slow = !contender.gpu && ms > 3000;
@@ -145,7 +139,7 @@ async function details(work, { contender, child, figure }, { growth }) {
   figure("submits", submits, "");
   figure("objectsCreated", objects, "");
   const { steps, bytes } = await child.ask("grow", growth);
-  figure("residentGrowth", bytes, "bytes", { steps });
+  if (bytes !== undefined) figure("residentGrowth", bytes, "bytes", { steps });
 }
 
 export function median(values) {

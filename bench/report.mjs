@@ -114,7 +114,27 @@ export function tables(figures, works, contenders) {
       ),
     );
   }
+  const images = perImage(figures, training);
+  if (images.length > 1)
+    parts.push(
+      table(
+        ["CNN, time per image by batch", "descent", "of batch 64's"],
+        images.map(({ batch, ms, ratio }) => [`batch ${batch}`, milliseconds(ms), `${ratio.toFixed(2)}×`]),
+      ),
+      `worst: ${Math.max(...images.map(({ ratio }) => ratio)).toFixed(2)}× the time per image of batch 64`,
+    );
   return parts.join("\n\n");
+}
+
+/** Descent's time per image of the CNN's step at each batch size, and its ratio to that at 64 where that is known. */
+export function perImage(figures, works) {
+  const measured = works
+    .filter(({ name }) => name.startsWith("cnnStep"))
+    .map(({ name, batch }) => ({ batch, ms: find(figures, name, "descent", "timePerImage")?.value }))
+    .filter(({ ms }) => ms !== undefined)
+    .sort((a, b) => a.batch - b.batch);
+  const standard = measured.find(({ batch }) => batch === 64)?.ms;
+  return standard ? measured.map((row) => ({ ...row, ratio: row.ms / standard })) : [];
 }
 
 /** Which times vary so much that the machine must have been busy: the middle half of the samples over a sixth. */

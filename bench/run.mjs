@@ -2,7 +2,13 @@
 import { writeFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { contenderNames, contenders as find, installPeers, peersInstalled } from "./contenders.mjs";
+import {
+  contenderNames,
+  contenders as find,
+  installPeers,
+  peersInstalled,
+  processes,
+} from "./contenders.mjs";
 import { measure } from "./measure.mjs";
 import { noisy, ratios, tables } from "./report.mjs";
 import { works as allWorks } from "./work.mjs";
@@ -33,6 +39,7 @@ const works = allWorks.filter(({ name, own, kind }) =>
 const figures = [];
 let failed = false;
 const settings = {
+  place: processes,
   quick: options.quick,
   rounds: options.rounds,
   growth: options.quick ? { count: 5, seconds: 10 } : { count: 200, seconds: 60 },

@@ -43,6 +43,14 @@ const matmul = (n) => ({
   tensors: { a: [n, n], b: [n, n] },
 });
 
+/** On a device without subgroups, as browsers and drivers have that do not know them; peers run as ever. */
+const withoutSubgroups = (work) => ({
+  ...work,
+  name: `${work.name}NoSubgroups`,
+  title: `${work.title} without subgroups`,
+  subgroups: false,
+});
+
 const image = [64, 32, 32, 32];
 const kernel = [32, 32, 3, 3];
 const convolution = (part, title, passes) => ({
@@ -87,6 +95,7 @@ export const works = [
   model("mlp", 128),
   matmul(512),
   matmul(1024),
+  withoutSubgroups(matmul(1024)),
   convolution("Forward", "forward", 1),
   convolution("InputGrad", "input gradient", 1),
   convolution("WeightGrad", "weight gradient", 1),

@@ -22,7 +22,7 @@ fn main(
   if (i >= COUNT || stats[1] != 0.0) { return; }
   let rate = hyper[0];
   var p = params[i];
-  var g = grads[i] * clipFactor(stats[0], hyper[7]);
+  var g = grads[i] * gradientFactor(stats[0], stats[2], hyper[7]);
   if (DECOUPLED) {
     p -= rate * hyper[1] * p;
   } else {
@@ -32,5 +32,5 @@ fn main(
   let v = hyper[3] * second[i] + hyper[9] * g * g;
   first[i] = m;
   second[i] = v;
-  params[i] = p - (rate / hyper[5]) * m / (sqrt(v) / sqrt(hyper[6]) + hyper[4]);
+  storeParameters(i, p - (rate / hyper[5]) * m / (sqrt(v) / sqrt(hyper[6]) + hyper[4]));
 }

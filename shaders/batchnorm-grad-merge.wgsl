@@ -4,12 +4,11 @@
 const CHANNELS = 1u;
 const SLABS = 1u;
 const COUNT = 1.0; // elements of a channel
-const EPS = 1e-5;
 
 @group(0) @binding(0) var<storage, read> partial: array<vec4f>;
 @group(0) @binding(1) var<storage, read> gamma: array<f32>;
 @group(0) @binding(2) var<storage, read> mean: array<f32>;
-@group(0) @binding(3) var<storage, read> variance: array<f32>;
+@group(0) @binding(3) var<storage, read> inverse: array<f32>;
 @group(0) @binding(4) var<storage, read_write> coefficients: array<vec4f>; // scale, mean, slope, offset
 @group(0) @binding(5) var<storage, read_write> dgamma: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dbeta: array<f32>;
@@ -23,11 +22,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var i = first; i < first + SLABS; i++) {
     sums += partial[i];
   }
-  let deviation = inverseSqrt(variance[channel] + EPS);
-  let scale = gamma[channel] * deviation;
-  let product = sums.y * deviation;
+  let product = sums.y * inverse[channel];
   dgamma[channel] = product;
   dbeta[channel] = sums.x;
   coefficients[channel] =
-    vec4f(scale, mean[channel], -scale * deviation * product / COUNT, -scale * sums.x / COUNT);
+    coefficients_of(sums.x, product, COUNT, gamma[channel], mean[channel], inverse[channel]);
 }

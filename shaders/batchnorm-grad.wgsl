@@ -12,6 +12,9 @@ const PER = 1u; // divides LENGTH
 @group(0) @binding(2) var<storage, read> coefficients: array<vec4f>; // scale, mean, slope, offset
 @group(0) @binding(3) var<storage, read_write> dx: array<Vector>;
 
+// For a chain that is evaluated while dy is loaded.
+fn enter_dy(channel: u32) {}
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -20,7 +23,9 @@ fn main(
 ) {
   let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (id >= TOTAL) { return; }
-  let c = coefficients[id / (LENGTH / PER) % CHANNELS];
+  let channel = id / (LENGTH / PER) % CHANNELS;
+  let c = coefficients[channel];
+  enter_dy(channel);
   let first = id * PER;
   for (var i = first; i < first + PER; i++) {
     dx[i] = c.x * dy[i] + (c.z * (x[i] - c.y) + c.w);

@@ -2,10 +2,12 @@
 
 const CHANNELS = 1u;
 const SLABS = 1u;
+const EPS = 1e-5;
 
 @group(0) @binding(0) var<storage, read> partial: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> out_mean: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out_variance: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out_inverse: array<f32>; // 1/sqrt(variance + EPS)
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -25,4 +27,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
   out_mean[channel] = mean;
   out_variance[channel] = m2 / count;
+  out_inverse[channel] = inverseSqrt(m2 / count + EPS);
 }

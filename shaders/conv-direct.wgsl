@@ -42,6 +42,7 @@ const ROWS = 2u;
 const PIXELS = 4u;
 const SPAN = 6u;
 const SLIDE = false;
+const SLOTS_X = 1u;
 const FILTERS = 24u; // registers that hold one row of the kernel for CHANNELS channels
 
 const CHANNEL_TILES = (TARGETS + CHANNELS - 1u) / CHANNELS;
@@ -50,6 +51,10 @@ const ROW_TILES = (OUT_HEIGHT + ROWS - 1u) / ROWS;
 const PLACES = BATCH * ROW_TILES * COLUMN_TILES;
 
 @group(0) @binding(1) var<storage, read> w: array<f32>;
+
+// For a chain that is evaluated while x is loaded: what it needs of a channel is read once, into slot_x's registers.
+var<private> slot_x: u32;
+fn enter_x(channel: u32, slot: u32) {}
 
 /** `tile` numbers channel tiles and groups, `place` images and stretches of pixels. */
 fn convolve(tile: u32, place: u32, lane: u32) {
@@ -62,11 +67,12 @@ fn convolve(tile: u32, place: u32, lane: u32) {
   var total: array<f32, CHANNELS * ROWS * PIXELS>;
   for (var s = 0u; s < SOURCES; s++) {
     let plane = ((n * GROUPS + group) * SOURCES + s) * u32(HEIGHT * WIDTH);
+    enter_x(group * SOURCES + s, 0u);
     let weights = i32(group * GROUP_STEP + s * SOURCE_STEP) + FIRST_TAP;
     var stretches: array<array<f32, SPAN>, ROWS>;
     if (SLIDE) {
       for (var r = 1u; r < ROWS; r++) { // unroll
-        stretches[r] = stretchAt(plane, top + i32(r) - 1, j);
+        stretches[r] = stretchAt(plane, top + i32(r) - 1, j, lane);
       }
     }
     for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) {
@@ -74,7 +80,7 @@ fn convolve(tile: u32, place: u32, lane: u32) {
         if (SLIDE && r + 1u < ROWS) {
           stretches[r] = stretches[min(r + 1u, ROWS - 1u)];
         } else {
-          stretches[r] = stretchAt(plane, top + i32(r) * STRIDE_Y + i32(kh) * DILATION_Y, j);
+          stretches[r] = stretchAt(plane, top + i32(r) * STRIDE_Y + i32(kh) * DILATION_Y, j, lane);
         }
       }
       let filters = filtersAt(weights + i32(kh) * TAP_Y, t, lane);

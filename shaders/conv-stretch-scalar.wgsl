@@ -3,7 +3,7 @@
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 
 /** The elements of one input row that the pixels from j on see; 0 outside of it. */
-fn stretchAt(plane: u32, row: i32, j: u32) -> array<f32, SPAN> {
+fn stretchAt(plane: u32, row: i32, j: u32, lane: u32) -> array<f32, SPAN> {
   let inside = row >= 0 && row < HEIGHT;
   let start = i32(plane) + select(0, row, inside) * WIDTH;
   let left = i32(j) * STRIDE_X - PAD_X;

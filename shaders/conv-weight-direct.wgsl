@@ -5,8 +5,8 @@
 // the stretches of KERNEL_HEIGHT rows that they met. With SLIDE the stretches of the next row are those of this one, one
 // further, so only one is read. The strips of all images are shared out to slabs, which matmul-sum-slabs.wgsl adds up.
 //
-// Beside this file belong: an entry point (conv-weight-thread or -subgroup), `stretchAt` (conv-stretch-scalar or -vector)
-// and `gradientAt` (conv-gradient-scalar or -vector).
+// Beside this file belong: an entry point with `gathered` and `writes` (conv-weight-thread, -strips or -channels),
+// `stretchAt` (conv-stretch-scalar, -vector or -shared) and `gradientAt` (conv-gradient-scalar or -vector).
 
 const LANES = 64u; // of one workgroup
 const BATCH = 1u;
@@ -30,9 +30,11 @@ const INS = 2u;
 const PIXELS = 4u;
 const SPAN = 6u;
 const SLIDE = false;
-const SHARES = 1u; // of the strips: workgroups, or threads, that work on the same channels
+const READS = 1u; // SPAN / LANES, rounded up: what a lane reads of a stretch where all lanes need the same
+const SHARES = 1u; // of the strips: workgroups, or threads, that work on the same channels; each writes a slab
 const WALKS = 1u; // strips that a lane walks down
 
+const SLOTS_X = INS;
 const TAPS = 1u; // KERNEL_HEIGHT × KERNEL_WIDTH
 const IN_TILES = (INPUTS + INS - 1u) / INS;
 const OUT_TILES = (OUTPUTS + OUTS - 1u) / OUTS;
@@ -42,11 +44,29 @@ const STRIPS = BATCH * COLUMN_TILES;
 
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>;
 
+// For a chain that is evaluated while x is loaded: what it needs of a channel is read once, into slot_x's registers.
+var<private> slot_x: u32;
+fn enter_x(channel: u32, slot: u32) {}
+
+/** The first of a lane's output and input channels within their group. */
+struct Tile {
+  group: u32,
+  o: u32,
+  c: u32,
+}
+
+fn tileAt(tile: u32) -> Tile {
+  return Tile(tile / (IN_TILES * OUT_TILES), tile / IN_TILES % OUT_TILES * OUTS, tile % IN_TILES * INS);
+}
+
 /** Adds up strips first, first + step, … for one tile of channels and writes the sums to a slab. */
-fn accumulate(tile: u32, slab: u32, first: u32, step: u32) {
-  let c = tile % IN_TILES * INS;
-  let o = tile / IN_TILES % OUT_TILES * OUTS;
-  let group = tile / (IN_TILES * OUT_TILES);
+fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32) {
+  let c = tile.c;
+  let o = tile.o;
+  let group = tile.group;
+  for (var b = 0u; b < INS; b++) { // unroll
+    enter_x(group * INPUTS + min(c + b, INPUTS - 1u), b);
+  }
   var total: array<f32, OUTS * INS * TAPS>;
   for (var walk = 0u; walk < WALKS; walk++) {
     let strip = first + walk * step;
@@ -59,8 +79,9 @@ fn accumulate(tile: u32, slab: u32, first: u32, step: u32) {
     if (SLIDE) {
       for (var b = 0u; b < INS; b++) { // unroll
         let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
+        slot_x = b;
         for (var kh = 1u; kh < KERNEL_HEIGHT; kh++) { // unroll
-          stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, select(-1, i32(kh) - 1 - PAD_Y, real), j);
+          stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, select(-1, i32(kh) - 1 - PAD_Y, real), j, lane);
         }
       }
     }
@@ -68,12 +89,13 @@ fn accumulate(tile: u32, slab: u32, first: u32, step: u32) {
       let top = i32(i) * STRIDE_Y - PAD_Y;
       for (var b = 0u; b < INS; b++) { // unroll
         let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
+        slot_x = b;
         for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) { // unroll
           if (SLIDE && kh + 1u < KERNEL_HEIGHT) {
             stretches[b * KERNEL_HEIGHT + kh] = stretches[b * KERNEL_HEIGHT + min(kh + 1u, KERNEL_HEIGHT - 1u)];
           } else {
             let row = select(-1, top + i32(kh) * DILATION_Y, real);
-            stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, row, j);
+            stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, row, j, lane);
           }
         }
       }
@@ -100,7 +122,8 @@ fn accumulate(tile: u32, slab: u32, first: u32, step: u32) {
     for (var b = 0u; b < INS; b++) { // unroll
       let weight = base + ((group * OUTPUTS + o + a) * INPUTS + c + b) * TAPS;
       for (var tap = 0u; tap < TAPS; tap++) { // unroll
-        if (o + a < OUTPUTS && c + b < INPUTS) { dw[weight + tap] = total[(a * INS + b) * TAPS + tap]; }
+        let sum = gathered(total[(a * INS + b) * TAPS + tap]);
+        if (o + a < OUTPUTS && c + b < INPUTS && writes(tap, lane)) { dw[weight + tap] = sum; }
       }
     }
   }

@@ -8,5 +8,13 @@ fn main(
 ) {
   let id = (workgroup.x + workgroup.y * grid.x) * LANES + lane;
   if (id >= TILES * SHARES) { return; }
-  accumulate(id % TILES, id / TILES, id / TILES * WALKS, 1u);
+  accumulate(tileAt(id % TILES), id / TILES, id / TILES * WALKS, 1u, lane);
+}
+
+fn gathered(value: f32) -> f32 {
+  return value;
+}
+
+fn writes(k: u32, lane: u32) -> bool {
+  return true;
 }

@@ -1,14 +1,17 @@
 // Cross-entropy of each row of logits (ROWS, CLASSES) against its label, with label smoothing:
-// log(sum(exp t)) - (1 - SMOOTHING)·t[label] - SMOOTHING·mean(t), where t = logit - largest logit.
+// SCALE · (log(sum(exp t)) - (1 - SMOOTHING)·t[label] - SMOOTHING·mean(t)), where t = logit - largest logit; and its
+// gradient in the logits, SCALE · (softmax - (1 - SMOOTHING)·[k = label] - SMOOTHING / CLASSES), from the same sum.
 // A thread walks one row. A label that is no class gives NaN.
 
 const ROWS = 1u;
 const CLASSES = 1u;
 const SMOOTHING = 0.0;
+const SCALE = 1.0;
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<i32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dlogits: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -35,6 +38,11 @@ fn main(
   let valid = label >= 0 && label < i32(CLASSES);
   let t = logits[base + u32(select(0, label, valid))] - largest;
   let nan = 0x7fc00000u;
+  let scale = select(bitcast<f32>(nan), SCALE, valid);
   let loss = log(sum) - (1.0 - SMOOTHING) * t - SMOOTHING / f32(CLASSES) * linear;
-  losses[row] = select(bitcast<f32>(nan), loss, valid);
+  losses[row] = scale * loss;
+  for (var i = base; i < end; i++) {
+    let wanted = SMOOTHING / f32(CLASSES) + select(0.0, 1.0 - SMOOTHING, i == base + u32(label));
+    dlogits[i] = scale * (exp(logits[i] - largest) / sum - wanted);
+  }
 }

@@ -1,7 +1,13 @@
-// Second pass: stats = (norm of all gradients, halted). Once a loss or a gradient was not finite, halted stays 1 and no
-// later step changes anything, so that the step can be replayed and examined.
+// Second pass: stats = (norm of all gradients, status, unscale; scale, good, skipped). See step-stats.ts.
+//
+// Once a loss or a gradient was not finite, status stays 1 (halted) and no later step changes anything, so that the step
+// can be replayed and examined. With SCALING the gradients are those of the loss times scale: where they are not finite
+// and scale is above 1, the step is only skipped (status 2) and the scale halved; after INTERVAL good steps it doubles.
 
 const PARTIALS = 1u;
+const SCALING = false;
+const INTERVAL = 2000.0;
+const LARGEST = 16777216.0;
 
 @group(0) @binding(0) var<storage, read_write> stats: array<f32>;
 @group(0) @binding(1) var<storage, read> loss: array<f32>;
@@ -24,8 +30,20 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     }
     let lossBits = bitcast<u32>(loss[0]) & 0x7fffffffu;
     let normBits = bitcast<u32>(total.x) & 0x7fffffffu;
-    let bad = total.y > 0.0 || lossBits >= 0x7f800000u || normBits >= 0x7f800000u;
-    stats[0] = sqrt(total.x);
-    stats[1] = select(stats[1], 1.0, bad);
+    let bad = total.y > 0.0 || normBits >= 0x7f800000u;
+    let scale = select(1.0, stats[3], SCALING);
+    // 1 / scale, exactly: a power of two is its exponent.
+    let unscale = bitcast<f32>(0x7f000000u - bitcast<u32>(scale));
+    let skipped = bad && scale > 1.0;
+    let halted = stats[1] == 1.0 || lossBits >= 0x7f800000u || (bad && !skipped);
+    let grows = stats[4] + 1.0 >= INTERVAL;
+    stats[0] = sqrt(total.x) * unscale;
+    stats[1] = select(select(0.0, 2.0, skipped), 1.0, halted);
+    stats[2] = unscale;
+    if (SCALING && !halted) {
+      stats[3] = select(select(scale, min(2.0 * scale, LARGEST), grows), 0.5 * scale, skipped);
+      stats[4] = select(stats[4] + 1.0, 0.0, grows || skipped);
+      stats[5] = stats[5] + select(0.0, 1.0, skipped);
+    }
   }
 }

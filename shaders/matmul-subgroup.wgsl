@@ -3,10 +3,10 @@ enable subgroups;
 // Matrix product through subgroups, without workgroup memory: a workgroup is one subgroup of SUBGROUP lanes, which
 // computes ROWS rows × VECTORS · 4 · SUBGROUP columns of c over one slab of k.
 //
-// Lane j loads the elements of its rows at k0 + j; then, for each of those k, the row's element is broadcast from the
-// lane that has it, so that a row costs one load for SUBGROUP values of k. The loop over k stays a loop: unrolled, it
-// runs at half the speed on a software driver. Steps as in matmul-naive.wgsl; `columnsAt` reads four neighbouring
-// columns of b, `store` writes them to c, and both are generated below this file.
+// For each k a lane loads one element of a for every SUBGROUP rows, which is then broadcast to all lanes, and its own
+// columns of b. Loops run in steps of the grid's depth, which is 1: a software driver that knew their length would write
+// them out and compile for seconds. Steps as in matmul-naive.wgsl; `columnsAt` reads four neighbouring columns of b,
+// `store` writes them to c, and both are generated below this file.
 
 const SUBGROUP = 8u;
 const BATCH = 1u;
@@ -20,6 +20,7 @@ const B_N = 1u;
 const C_M = 1u;
 const C_N = 1u;
 const ROWS = 16u;
+const PARTS = 2u; // ROWS / SUBGROUP, rounded up
 const VECTORS = 2u;
 const SLABS = 1u;
 const SLAB = 1u;
@@ -44,34 +45,32 @@ fn main(
   let bBase = bMatrix(batch);
   let end = min((slab + 1u) * SLAB, K);
   var total: array<f32, ROWS * VECTORS * 4u>;
-  for (var k0 = slab * SLAB; k0 < end; k0 += SUBGROUP) {
-    let own = aBase + min(k0 + lane, K - 1u) * A_K;
-    var part: array<f32, ROWS>;
-    for (var i = 0u; i < ROWS; i++) { // unroll
-      part[i] = a[own + min(m + i, M - 1u) * A_M];
+  for (var k = slab * SLAB; k < end; k += grid.z) {
+    var part: array<f32, PARTS>;
+    for (var q = 0u; q < PARTS; q++) { // unroll
+      part[q] = a[aBase + min(m + q * SUBGROUP + lane, M - 1u) * A_M + k * A_K];
     }
-    for (var k = k0; k < min(k0 + SUBGROUP, end); k++) {
-      var columns: array<vec4f, VECTORS>;
+    var columns: array<vec4f, VECTORS>;
+    for (var v = 0u; v < VECTORS; v++) { // unroll
+      columns[v] = columnsAt(bBase + k * B_K, n + v * 4u * SUBGROUP);
+    }
+    for (var i = 0u; i < ROWS; i++) { // unroll
+      let value = subgroupBroadcast(part[i / SUBGROUP], i % SUBGROUP);
       for (var v = 0u; v < VECTORS; v++) { // unroll
-        columns[v] = columnsAt(bBase + k * B_K, n + v * 4u * SUBGROUP);
-      }
-      for (var i = 0u; i < ROWS; i++) { // unroll
-        let value = subgroupShuffle(part[i], k - k0);
-        for (var v = 0u; v < VECTORS; v++) { // unroll
-          for (var e = 0u; e < 4u; e++) { // unroll
-            total[(i * VECTORS + v) * 4u + e] = fma(value, columns[v][e], total[(i * VECTORS + v) * 4u + e]);
-          }
+        for (var e = 0u; e < 4u; e++) { // unroll
+          total[(i * VECTORS + v) * 4u + e] = fma(value, columns[v][e], total[(i * VECTORS + v) * 4u + e]);
         }
       }
     }
   }
+  // Stored from a copy in a loop: written out, these stores take a software driver longer to compile than all the rest.
+  var result = total;
   let base = (slab * BATCH + batch) * M * N;
-  for (var i = 0u; i < ROWS; i++) { // unroll
-    if (m + i < M) {
-      for (var v = 0u; v < VECTORS; v++) { // unroll
-        let t = (i * VECTORS + v) * 4u;
-        store(base + (m + i) * C_M, n + v * 4u * SUBGROUP, vec4f(total[t], total[t + 1u], total[t + 2u], total[t + 3u]));
-      }
+  for (var i = 0u; i < min(ROWS, M - m); i += grid.z) {
+    for (var v = 0u; v < VECTORS; v++) {
+      let t = (i * VECTORS + v) * 4u;
+      let values = vec4f(result[t], result[t + 1u], result[t + 2u], result[t + 3u]);
+      store(base + (m + i) * C_M, n + v * 4u * SUBGROUP, values);
     }
   }
 }

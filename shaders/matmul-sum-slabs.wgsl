@@ -1,5 +1,6 @@
 // Adds partial results up in their order: out[i] = Σ slabs[s, i]. The second pass of every product that shares its long
-// sum out to slabs; no atomics, so the same numbers give the same bits.
+// sum out to slabs; no atomics, so the same numbers give the same bits. The grid's depth is 1, which the driver cannot know:
+// it would write the loop out and compile for long.
 
 const SIZE = 1u;
 const SLABS = 1u;
@@ -16,7 +17,7 @@ fn main(
   let i = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (i >= SIZE) { return; }
   var total = slabs[i];
-  for (var s = 1u; s < SLABS; s++) {
+  for (var s = 1u; s < SLABS; s += grid.z) {
     total += slabs[s * SIZE + i];
   }
   out[i] = total;

@@ -75,20 +75,20 @@ fn main(
     workgroupBarrier();
     let steps = select(min(TILE_K, end - k0), TILE_K, WHOLE_STEPS);
     for (var k = 0u; k < steps; k++) {
-      var a: array<vec4f, VECTORS_M>;
-      var b: array<vec4f, VECTORS_N>;
+      var left: array<vec4f, VECTORS_M>;
+      var right: array<vec4f, VECTORS_N>;
       for (var u = 0u; u < VECTORS_M; u++) { // unroll
-        a[u] = tileA[k * WIDTH_A + u * THREADS_M + row];
+        left[u] = tileA[k * WIDTH_A + u * THREADS_M + row];
       }
       for (var v = 0u; v < VECTORS_N; v++) { // unroll
-        b[v] = tileB[k * WIDTH_B + v * THREADS_N + column];
+        right[v] = tileB[k * WIDTH_B + v * THREADS_N + column];
       }
       for (var u = 0u; u < VECTORS_M; u++) { // unroll
         for (var d = 0u; d < 4u; d++) { // unroll
           for (var v = 0u; v < VECTORS_N; v++) { // unroll
             for (var e = 0u; e < 4u; e++) { // unroll
               let at = ((u * 4u + d) * VECTORS_N + v) * 4u + e;
-              total[at] = fma(a[u][d], b[v][e], total[at]);
+              total[at] = fma(left[u][d], right[v][e], total[at]);
             }
           }
         }

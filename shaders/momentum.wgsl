@@ -19,12 +19,12 @@ fn main(
   let i = (workgroup.x + workgroup.y * grid.x) * 256u + lane;
   if (i >= COUNT || stats[1] != 0.0) { return; }
   let p = params[i];
-  let g = grads[i] * clipFactor(stats[0], hyper[7]) + hyper[1] * p;
+  let g = grads[i] * gradientFactor(stats[0], stats[2], hyper[7]) + hyper[1] * p;
   let v = hyper[2] * velocity[i] + g;
   velocity[i] = v;
   if (NESTEROV) {
-    params[i] = p - hyper[0] * (g + hyper[2] * v);
+    storeParameters(i, p - hyper[0] * (g + hyper[2] * v));
   } else {
-    params[i] = p - hyper[0] * v;
+    storeParameters(i, p - hyper[0] * v);
   }
 }

@@ -20,7 +20,7 @@ const PAD_W = 0;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read_write> index: array<i32>;
 
-fn is_nan(v: f32) -> bool {
+fn not_a_number(v: f32) -> bool {
   return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
 
@@ -42,7 +42,7 @@ fn main(
     for (var row = u32(max(top, 0)); row < row_end; row++) {
       for (var column = u32(max(left, 0)); column < column_end; column++) {
         let v = x[base + row * W + column];
-        if (v > best || is_nan(v)) {
+        if (v > best || not_a_number(v)) {
           best = v;
           at = row * W + column;
         }

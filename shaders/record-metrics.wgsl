@@ -1,4 +1,4 @@
-// Writes one row of the metrics ring: loss, count of correct predictions, gradient norm, halted. counters[3] is the row.
+// Writes one row of the metrics ring: loss, count of correct predictions, gradient norm, status. counters[3] is the row.
 
 const ROWS = 1u;
 

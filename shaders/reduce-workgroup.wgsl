@@ -9,8 +9,6 @@ const SLABS = 1u; // of each output
 const SLAB = 1u; // vectors; the last slab may have fewer
 const STEP = 256u; // from one vector of a thread to its next
 
-@group(0) @binding(0) var<storage, read_write> partial: array<Partial>;
-
 var<workgroup> found: array<Partial, 256>;
 
 @compute @workgroup_size(256)
@@ -32,6 +30,6 @@ fn main(
   workgroupBarrier();
   if (lane == 0u) {
     for (var i = lane + 1u; i < 16u; i++) { found[0] = combine(found[0], found[i]); }
-    partial[id] = found[0];
+    store(id / SLABS, id % SLABS, found[0]);
   }
 }

@@ -1,5 +1,5 @@
 // Stochastic gradient descent over a flat arena: p -= lr * g, after clipping and weight decay (g += decay * p).
-// A step whose loss or gradients are not finite has stats[1] != 0 and changes nothing.
+// A step that is halted or skipped has stats[1] != 0 and changes nothing.
 
 const COUNT = 1u; // groups of four
 
@@ -17,6 +17,6 @@ fn main(
   let i = (workgroup.x + workgroup.y * grid.x) * 256u + lane;
   if (i >= COUNT || stats[1] != 0.0) { return; }
   let p = params[i];
-  let g = grads[i] * clipFactor(stats[0], hyper[7]) + hyper[1] * p;
-  params[i] = p - hyper[0] * g;
+  let g = grads[i] * gradientFactor(stats[0], stats[2], hyper[7]) + hyper[1] * p;
+  storeParameters(i, p - hyper[0] * g);
 }

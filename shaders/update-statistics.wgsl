@@ -1,4 +1,4 @@
-// Running statistics of batch norm: running += momentum * (scale * batch - running), unless the step is halted.
+// Running statistics of batch norm: running += momentum * (scale * batch - running), unless the step is halted or skipped.
 // scale is n / (n - 1) for variances (the running one is unbiased, as in PyTorch) and 1 for means.
 
 const COUNT = 1u;

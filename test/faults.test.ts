@@ -3,7 +3,7 @@ import type { WebGPUBackend } from "../src/backend/webgpu/backend.ts";
 import { records } from "../src/ops/index.ts";
 import type { OpRecord } from "../src/ops/op.ts";
 import { compilePlan, type Plan, type PlanOptions } from "../src/plan/plan.ts";
-import { compareResults, type ParityCase, parityCases } from "../src/verify/parity.ts";
+import { casesOf, compareResults, type ParityCase } from "../src/verify/parity.ts";
 import { gpu } from "./support/gpu.ts";
 
 /**
@@ -66,7 +66,7 @@ function kernelsOf(
   backend: WebGPUBackend,
 ): Map<string, { parity: ParityCase; options: PlanOptions }[]> {
   const kernels = new Map<string, { parity: ParityCase; options: PlanOptions }[]>();
-  const cases = parityCases(op).sort((a, b) => size(a) - size(b));
+  const cases = casesOf(op).sort((a, b) => size(a) - size(b));
   for (const parity of cases)
     for (const { options } of parity.variants(backend.facts))
       for (const step of compilePlan(parity.program, backend.facts, options).steps) {

@@ -4,22 +4,17 @@
 //   run()     starts one run, for training one step on the next batch
 //   wait()    until the GPU has finished everything
 //   result()  numbers to compare, on the host: the loss of the last step, or elements of the result
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { ADAM, BATCH_NORM, BATCHES, spread } from "../work.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-
 /** `option` names a folder with another build of the package to measure. */
-export async function open({ settle, device, option }) {
-  const engine = await import(pathToFileURL(resolve(root, option ?? "dist", "node.js")).href);
-  const { version } = JSON.parse(readFileSync(resolve(root, "package.json"), "utf8"));
-  const backend = await engine.gpu();
-  const wait = () => settle(device().queue.onSubmittedWorkDone());
+export async function open({ settle, load, option }) {
+  const { module: engine, version } = await load("descent", option);
+  let backend = await engine.gpu();
+  const wait = () => settle(backend.device.queue.onSubmittedWorkDone()); // not a device that only helps to compile
   return {
     versions: { "descent-gpu": version },
     async prepare(work, tensors) {
+      if (work.subgroups === false) backend = await engine.gpu({ subgroups: false });
       const job =
         work.kind === "train"
           ? await network(engine, backend, work, tensors)

@@ -1,17 +1,14 @@
 // jax-js on WebGPU, or on its wasm backend. Layouts are NCHW and OIHW. Arrays are owned: a call consumes its arguments,
 // `.ref` keeps one.
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { ADAM, BATCH_NORM, BATCHES, size, spread } from "../work.mjs";
 
-export async function open({ settle, option = "webgpu" }) {
-  const jax = await import("@jax-js/jax");
+export async function open({ settle, load, option = "webgpu" }) {
+  const { module: jax, version } = await load("@jax-js/jax");
   const ready = await settle(jax.init(option));
   if (!ready.includes(option)) throw new Error(`jax-js has no backend "${option}" here`);
   jax.defaultDevice(option);
-  const manifest = new URL("../package.json", import.meta.resolve("@jax-js/jax"));
   return {
-    versions: { "jax-js": JSON.parse(readFileSync(fileURLToPath(manifest), "utf8")).version },
+    versions: { "jax-js": version },
     async prepare(work, tensors) {
       const upload = ({ shape, data }) => jax.numpy.array(data).reshape(shape);
       const start = work.kind === "train" ? network : operation;

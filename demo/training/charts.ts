@@ -120,7 +120,7 @@ export class Charts {
       ),
       h(
         "div",
-        { class: "columns" },
+        { class: "columns thirds" },
         figure("Learning rate", "As the schedule sets it and you change it.", this.rate.element),
         figure("Speed", "Images of the training set that are learned from per second.", this.speed.element),
         figure("Time", "What one step takes, and how much of it is JavaScript.", this.time.element),

@@ -20,6 +20,7 @@ export class DataPanel {
     this.kind = selectField<DataKind>({
       id: "data",
       label: "Images",
+      wide: true,
       value: "shapes",
       options: [
         ["shapes", "Generated shapes"],

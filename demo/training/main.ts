@@ -247,19 +247,23 @@ function show(machine: Machine): void {
 }
 
 function build(): void {
-  stage.className = "with-sidebar";
+  stage.className = "stack";
   stage.replaceChildren(
-    h("div", { class: "stack" }, data.element, settings.element),
+    transport.element,
     h(
       "div",
-      { class: "stack" },
-      transport.element,
-      model.element,
-      charts.element,
-      evaluation.element,
-      picture.element,
-      inside.element,
-      runsView.element,
+      { class: "with-sidebar" },
+      h("div", { class: "stack" }, data.element, settings.element),
+      h(
+        "div",
+        { class: "stack" },
+        model.element,
+        charts.element,
+        evaluation.element,
+        picture.element,
+        inside.element,
+        runsView.element,
+      ),
     ),
   );
 }

@@ -46,8 +46,9 @@ export class Session {
   private picture: Uint8Array | undefined;
   private gpuMilliseconds: number | undefined;
   private history = new History();
-  /** The last checkpoint at which the loss was near its lowest. */
+  /** The last checkpoint after which the loss stayed near its lowest. */
   private good: Saved | undefined;
+  private unproven: Saved | undefined;
   private timers = Session.timers();
   /** How much of the network is kept when it is made anew before the next step. */
   private stale: "nothing" | "optimizer" | "slots" = "nothing";
@@ -246,6 +247,7 @@ export class Session {
       this.config = config;
       this.history = new History();
       this.good = undefined;
+      this.unproven = undefined;
       this.gpuMilliseconds = undefined;
       this.timers = Session.timers();
       this.stale = "nothing";
@@ -314,12 +316,15 @@ export class Session {
   private async keep(): Promise<void> {
     if (this.step === 0) return;
     const saved = await this.snapshot();
-    if (!this.good || this.history.nearBest) this.good = saved;
+    // A network is known to be good by the losses after it: a step too far shows in the next one.
+    if (this.unproven && this.history.nearBest) this.good = this.unproven;
+    this.unproven = saved;
     await this.save(saved);
   }
 
   /** Goes on from what was saved, here or in a file. */
-  async restore({ config, checkpoint, history }: Saved, name: string): Promise<void> {
+  async restore(saved: Saved, name: string): Promise<void> {
+    const { config, checkpoint, history } = saved;
     await this.pause();
     await this.between(async () => {
       const before = this.config;
@@ -334,22 +339,25 @@ export class Session {
         throw error;
       }
       this.history = history.copy();
-      this.good = undefined;
+      this.good = saved;
+      this.unproven = undefined;
     });
     this.emit("history", this.history.all);
     this.status("paused");
     await this.between(() => this.look(true));
   }
 
-  /** After a step that was not finite: back to the last checkpoint at which all was well. */
+  /** After a step that was not finite: back to the last checkpoint at which all was well, with the numbers set now. */
   async goBack(): Promise<Config> {
     const { good } = this;
-    if (good)
-      await this.restore(
-        { ...good, config: { ...this.config, layers: good.config.layers } },
-        "the checkpoint",
-      );
-    else await this.reset();
+    if (!good) {
+      await this.reset();
+      return this.config;
+    }
+    // What a checkpoint depends on is as it was then.
+    const { layers, model, optimizer, batchSize } = good.config;
+    const config = { ...this.config, layers, model, optimizer, batchSize };
+    await this.restore({ ...good, config }, "The checkpoint");
     return this.config;
   }
 

@@ -52,7 +52,7 @@ export class Transport {
     const names = {
       loss: "Training loss",
       accuracy: "Held-out accuracy",
-      speed: "Images per second",
+      speed: "Images/s",
       time: "Per step",
       gpu: "GPU time",
       host: "JavaScript",
@@ -117,7 +117,8 @@ export class Transport {
     this.set("loss", curves.loss[last]!.toFixed(3));
     this.set("speed", Math.round(curves.imagesPerSecond[last]!).toLocaleString("en"));
     this.set("time", `${short(curves.milliseconds[last]!)} ms`);
-    this.set("host", `${short(curves.hostMilliseconds[last]!)} ms`);
+    const host = curves.hostMilliseconds[last]!;
+    this.set("host", host < 0.1 ? "< 0.1 ms" : `${short(host)} ms`);
   }
 
   setStats({ gpuBytes, gpuMilliseconds }: Stats): void {

@@ -5,12 +5,15 @@ import type { AdapterFacts } from "../ops/kernel.ts";
 import type { Arena, Variable } from "../ops/op.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";
 
+/** Told at first and after each how many of a program's kernels are ready to run. */
+export type CompileProgress = (done: number, total: number) => void;
+
 /** Where graphs run: the GPU, or the reference on the CPU. */
 export interface Backend extends Disposable {
   readonly name: "webgpu" | "cpu";
   readonly facts: AdapterFacts;
   /** Makes a program ready to run any number of times. */
-  compile(program: Program, options?: PlanOptions): Promise<Executable>;
+  compile(program: Program, options?: PlanOptions, onProgress?: CompileProgress): Promise<Executable>;
   /** Does some work whose failure must not fail what comes after; absent where failures leave no trace. */
   attempt?<T>(work: () => Promise<T>): Promise<T>;
   /** Writes a variable; its arena is made, zeroed, at the first touch. */

@@ -3,11 +3,10 @@ import { DescentError } from "../core/errors.ts";
 import { type NDArray, roundToDType, toFloat64 } from "../core/ndarray.ts";
 import { showType, sizeOf } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
-import { checkProgram, type Program } from "../graph/program.ts";
+import { checkProgram, type Program, programRoots } from "../graph/program.ts";
 import type { AdapterFacts } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
 import { compilePlan, type Plan, type PlanOptions } from "../plan/plan.ts";
-import { programRoots } from "../plan/units.ts";
 import type { Backend, Executable } from "./backend.ts";
 
 const FACTS: AdapterFacts = {
@@ -27,7 +26,7 @@ const FACTS: AdapterFacts = {
   subgroups: false,
   subgroupMinSize: 0,
   subgroupMaxSize: 0,
-  f16: false,
+  f16: true,
   timestamps: false,
 };
 

@@ -48,10 +48,7 @@ export function infoCommand(program: Command): void {
           ],
           ["  buffers per kernel", String(facts.maxBindings)],
           ["  subgroups", uses.subgroups],
-          [
-            "  f16",
-            facts.f16 ? "offered by the adapter; training is in f32" : "not offered; training is in f32",
-          ],
+          ["  f16", facts.f16 ? "offered: train --precision mixed" : "not offered; training is in f32"],
           ["  timestamps", facts.timestamps ? "offered" : "not offered"],
           ["", ""],
           ["features", features.join(", ")],

@@ -17,7 +17,7 @@ const median = (list: readonly number[]) => [...list].sort((a, b) => a - b)[list
 export class Screen {
   private bar: cliProgress.SingleBar | undefined;
   private format = "";
-  private timer: NodeJS.Timeout | undefined;
+  private compilingSaid = false;
   /** Of the last steps; their median forgets the steps that waited for a compiler. */
   private speeds: number[] = [];
 
@@ -31,28 +31,19 @@ export class Screen {
     this.out.write(`${text}\n`);
   }
 
-  /** Says what takes long until the next output, on a terminal with the seconds it has taken. */
-  wait(text: string): void {
-    this.clear();
-    if (!this.out.isTTY) {
-      this.out.write(`${text} …\n`);
-      return;
-    }
-    const began = Date.now();
-    const show = () => {
-      const seconds = Math.floor((Date.now() - began) / 1000);
-      this.out.write(`\r${text} … ${seconds > 0 ? `${seconds} s` : ""}`);
-    };
-    show();
-    this.timer = setInterval(show, 1000);
-  }
-
   download(received: number, total?: number): void {
     if (total === undefined) return;
     this.draw("downloading CIFAR-10 {bar} {done} of {size} MB  {eta_formatted} left", total, received, {
       done: (received / 1e6).toFixed(1),
       size: (total / 1e6).toFixed(1),
     });
+  }
+
+  compiling(done: number, total: number): void {
+    if (!this.out.isTTY && done === 0 && !this.compilingSaid) this.out.write("Compiling kernels …\n");
+    this.compilingSaid = true;
+    if (done < total) this.draw("Compiling kernels {value}/{total} {bar}", total, done, {});
+    else this.clear();
   }
 
   tuning(done: number, total: number, kernel = ""): void {
@@ -83,7 +74,7 @@ export class Screen {
   }
 
   epoch(
-    { epoch, loss, accuracy, validation, imagesPerSecond }: Required<EpochMetrics>,
+    { epoch, loss, accuracy, skipped, validation, imagesPerSecond }: Required<EpochMetrics>,
     epochs: number,
   ): void {
     this.say(
@@ -94,6 +85,7 @@ export class Screen {
         `validation loss ${validation.loss.toFixed(4)}`,
         `accuracy ${percent(validation.accuracy)}`,
         `${rate(imagesPerSecond)} images/s`,
+        ...(skipped > 0 ? [`${skipped} ${skipped === 1 ? "step" : "steps"} skipped`] : []),
       ].join("  "),
     );
   }
@@ -123,11 +115,6 @@ export class Screen {
 
   /** Takes away what does not stay. */
   clear(): void {
-    if (this.timer) {
-      clearInterval(this.timer);
-      this.timer = undefined;
-      this.out.write("\r\x1b[K");
-    }
     this.bar?.stop();
     this.bar = undefined;
   }

@@ -6,11 +6,12 @@ import { modelNames } from "../nn/models.ts";
 import { adam, adamW, type Optimizer, sgd } from "../optim/optimizers.ts";
 import { cosine, oneCycle, type Rate } from "../optim/schedules.ts";
 import { BACKENDS, type BackendName } from "./backend.ts";
-import { COUNT, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
+import { COUNT, DECAY, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
 
 export const DATASETS = ["cifar10", "shapes"] as const;
 export const OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw"] as const;
 export const SCHEDULES = ["constant", "cosine", "one-cycle"] as const;
+export const PRECISIONS = ["f32", "mixed"] as const;
 
 /** What decides a run's numbers; `config.json` holds it, and `--resume` reads it back. */
 export interface TrainConfig {
@@ -26,6 +27,9 @@ export interface TrainConfig {
   readonly weightDecay: number;
   readonly clipNorm: number;
   readonly labelSmoothing: number;
+  readonly precision: (typeof PRECISIONS)[number];
+  /** Decay of the parameters' moving average; absent: none is kept. */
+  readonly ema?: number;
   readonly seed: number;
   readonly limit?: number;
   readonly init?: string;
@@ -63,6 +67,8 @@ const FIELDS: Readonly<Record<keyof TrainConfig, Check>> = {
   weightDecay: ofKind(NUMBER),
   clipNorm: ofKind(NUMBER),
   labelSmoothing: ofKind(SHARE),
+  precision: oneOf(PRECISIONS),
+  ema: unless(ofKind(DECAY)),
   seed: ofKind(SEED),
   limit: unless(ofKind(COUNT)),
   init: unless(isText),
@@ -81,6 +87,8 @@ export function parseConfig(text: string, path: string): TrainConfig {
   } catch {}
   if (typeof config !== "object" || config === null)
     throw new CheckpointError(`${path} is not JSON; restore it, or start a new run with --out.`);
+  // Runs of version 0.1 say nothing of it.
+  config = { precision: "f32", ...config };
   for (const [name, check] of Object.entries(FIELDS))
     if (!check(config[name]))
       throw new CheckpointError(
@@ -105,8 +113,13 @@ function schedule({ schedule: kind, lr }: Pick<TrainConfig, "schedule" | "lr">):
 }
 
 export function makeOptimizer(config: Omit<TrainConfig, "images">): Optimizer {
-  const { momentum, weightDecay, clipNorm } = config;
-  const common = { lr: schedule(config), weightDecay, ...(clipNorm > 0 ? { clipNorm } : {}) };
+  const { momentum, weightDecay, clipNorm, ema } = config;
+  const common = {
+    lr: schedule(config),
+    weightDecay,
+    ...(clipNorm > 0 ? { clipNorm } : {}),
+    ...(ema === undefined ? {} : { ema: { decay: ema } }),
+  };
   switch (config.optimizer) {
     case "sgd":
       return sgd(common);

@@ -2,6 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { WebGPUBackend } from "../backend/webgpu/backend.ts";
+import { tuningFile } from "../backend/webgpu/node/tuning-file.ts";
+import { adapterPeaks, type Peaks } from "../backend/webgpu/peaks.ts";
 import { DescentError, OptionError } from "../core/errors.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { crossEntropy } from "../nn/losses.ts";
@@ -13,7 +15,7 @@ import { chromeTrace, profileTable } from "../train/profile.ts";
 import type { Evaluation, ProfileOptions } from "../train/trainer.ts";
 import { BACKENDS, openBackend } from "./backend.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { COUNT, choice, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
+import { COUNT, choice, DECAY, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
 import { printJson } from "./output.ts";
 import { freeFolder, RunFolder } from "./run-folder.ts";
 import { Screen } from "./screen.ts";
@@ -23,6 +25,7 @@ import {
   loadData,
   makeOptimizer,
   OPTIMIZERS,
+  PRECISIONS,
   SCHEDULES,
   type TrainConfig,
 } from "./train-config.ts";
@@ -64,6 +67,10 @@ export function trainCommand(program: Command): void {
     .addOption(numeric("--weight-decay <x>", "weight decay", NUMBER, 0.0005))
     .addOption(numeric("--clip-norm <x>", "largest global gradient norm; 0 for no clipping", NUMBER, 0))
     .addOption(numeric("--label-smoothing <x>", "share of the target spread over all classes", SHARE, 0))
+    .addOption(choice("--precision <name>", "mixed stores activations as f16", PRECISIONS, "f32"))
+    .addOption(
+      numeric("--ema <x>", "decay of a moving average of the weights, which is then validated", DECAY),
+    )
     .addOption(numeric("--seed <n>", "decides initial parameters, shuffles and dropout", SEED, 0))
     .addOption(numeric("--limit <n>", "use only the first n images of each part", COUNT))
     .option("--init <file>", "start from a safetensors file, e.g. a PyTorch state_dict")
@@ -161,6 +168,7 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
     loss: crossEntropy({ labelSmoothing: config.labelSmoothing }),
     optimizer,
     seed: config.seed,
+    precision: config.precision,
   });
   if (resumed) trainer.restore(resumed.checkpoint, resumed.path);
   if (init) trainer.initializeFrom(init, config.init!);
@@ -181,7 +189,15 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
   await (resumed ? folder.writeConfig(config) : folder.begin(config));
   const software = backend.facts.software && backend.name === "webgpu";
   screen.say(`${backend.facts.name}${software ? " (software)" : ""}`);
-  await run({ trainer, config, images, test, folder, screen, json, profile: options.profile });
+  const { profile } = options;
+  const peaks =
+    profile && backend instanceof WebGPUBackend
+      ? await adapterPeaks(
+          backend,
+          tuningFile(undefined, (text) => screen.say(text)),
+        )
+      : undefined;
+  await run({ trainer, config, images, test, folder, screen, json, profile, peaks });
   await trainer.dispose();
   backend.dispose();
 }
@@ -189,14 +205,14 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
 const PROFILED_STEPS = 10;
 
 /** Prints the table of a profile and writes its trace beside the run's other files. */
-function profileInto(folder: RunFolder, screen: Screen): ProfileOptions {
+function profileInto(folder: RunFolder, screen: Screen, peaks?: Peaks): ProfileOptions {
   return {
     steps: PROFILED_STEPS,
     onProfile: (plan, timelines) => {
       const path = join(folder.path, "trace.json");
-      writeFileSync(path, chromeTrace(plan, timelines));
+      writeFileSync(path, chromeTrace(plan, timelines, peaks));
       screen.say(
-        `${profileTable(plan, timelines)}\nEach dispatch in time: open ${path} in chrome://tracing or ui.perfetto.dev.`,
+        `${profileTable(plan, timelines, peaks)}\nEach dispatch in time: open ${path} in chrome://tracing or ui.perfetto.dev.`,
       );
     },
   };
@@ -211,18 +227,30 @@ interface Run {
   readonly screen: Screen;
   readonly json: boolean;
   readonly profile: boolean;
+  /** What the profile is compared with. */
+  readonly peaks: Peaks | undefined;
 }
 
 /** Trains to the end or to an interruption, and leaves a checkpoint, the metrics and the curves. */
-async function run({ trainer, config, images, test, folder, screen, json, profile }: Run): Promise<void> {
+async function run({
+  trainer,
+  config,
+  images,
+  test,
+  folder,
+  screen,
+  json,
+  profile,
+  peaks,
+}: Run): Promise<void> {
   const { epochs, batchSize, model, dataset } = config;
   const stepsPerEpoch = Math.ceil(images.count / batchSize);
   const total = epochs * stepsPerEpoch;
-  const title = `${model} on ${dataset}, ${config.optimizer}, batch ${batchSize}`;
+  const precision = config.precision === "f32" ? "" : `, ${config.precision} precision`;
+  const title = `${model} on ${dataset}, ${config.optimizer}, batch ${batchSize}${precision}`;
   const start = trainer.step > 0 ? `, on from step ${trainer.step} of ${total}` : "";
   screen.say(`${title}: ${images.count} images, ${epochs} epochs${start} → ${folder.path}`);
-  if (trainer.step < total) screen.wait("compiling the training step");
-  else screen.say("all of them are done; train on with a larger --epochs");
+  if (trainer.step >= total) screen.say("all of them are done; train on with a larger --epochs");
 
   const controller = new AbortController();
   onInterrupt(() => {
@@ -250,18 +278,20 @@ async function run({ trainer, config, images, test, folder, screen, json, profil
       validation: test,
       signal: controller.signal,
       onStep: (metrics) => {
-        const { step, epoch, loss, accuracy, imagesPerSecond } = metrics;
-        record({ step, epoch, loss, accuracy, imagesPerSecond });
+        const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
+        record({ step, epoch, loss, accuracy, ...(skipped && { skipped }), imagesPerSecond });
         screen.step(metrics, { epochs, stepsPerEpoch, images: images.count });
       },
       onValidation: (done, count) => screen.validation(done, count),
-      ...(profile ? { profile: profileInto(folder, screen) } : {}),
+      onProgress: ({ done, total }) => screen.compiling(done, total),
+      ...(profile ? { profile: profileInto(folder, screen, peaks) } : {}),
     });
     for await (const metrics of fitting) {
-      const { step, epoch, loss, accuracy, imagesPerSecond } = metrics;
+      const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
       validation = metrics.validation!;
       const { loss: valLoss, accuracy: valAccuracy } = validation;
-      record({ step, epoch, loss, accuracy, valLoss, valAccuracy, imagesPerSecond });
+      const skips = config.precision === "mixed" ? { skipped } : {};
+      record({ step, epoch, loss, accuracy, valLoss, valAccuracy, ...skips, imagesPerSecond });
       screen.epoch({ ...metrics, validation }, epochs);
       await keep();
     }
@@ -285,7 +315,7 @@ async function run({ trainer, config, images, test, folder, screen, json, profil
   const seconds = (performance.now() - began) / 1000;
   const { accuracy: valAccuracy } = validation;
   screen.say(
-    `done: ${(100 * valAccuracy).toFixed(1)} % of ${test.count} held-out images right after ${trainer.step} steps, in ${seconds.toFixed(0)} s → ${folder.path}/curves.svg`,
+    `done: ${(100 * valAccuracy).toFixed(1)} % of ${test.count} held-out images right${config.ema === undefined ? "" : " with averaged weights"} after ${trainer.step} steps, in ${seconds.toFixed(0)} s → ${folder.path}/curves.svg`,
   );
   if (json) printJson({ done: true, valAccuracy, steps: trainer.step, seconds, out: folder.path });
 }

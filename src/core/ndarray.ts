@@ -1,9 +1,10 @@
-import { type DType, type NumericArray, storageArray } from "./dtype.ts";
+import { type DType, isFloat, type NumericArray, storageArray } from "./dtype.ts";
+import { roundToHalf } from "./half.ts";
 import { broadcastStrides, type Shape, showType, sizeOf } from "./shape.ts";
 
 /**
  * A tensor in host memory, contiguous and row-major. Floating-point data is a Float64Array while the reference computes
- * with it and a Float32Array once it is rounded to f32; integers have the array of their dtype.
+ * with it and a Float32Array once it is rounded to f32 or f16; integers have the array of their dtype.
  */
 export interface NDArray {
   readonly shape: Shape;
@@ -16,23 +17,24 @@ export function ndarray(shape: Shape, values: ArrayLike<number>, dtype: DType = 
   if (values.length !== sizeOf(shape))
     throw new RangeError(`${values.length} values do not fill ${showType({ shape, dtype })}.`);
   const data = storageArray(dtype, values.length);
-  data.set(values as ArrayLike<number>);
+  data.set(dtype === "f16" ? Float32Array.from(values, roundToHalf) : (values as ArrayLike<number>));
   return { shape, dtype, data };
 }
 
 /** An output buffer for a reference computation: float64 for floats, the dtype's own array for integers. */
 export function referenceArray(dtype: DType, size: number): NumericArray {
-  return dtype === "f32" ? new Float64Array(size) : storageArray(dtype, size);
+  return isFloat(dtype) ? new Float64Array(size) : storageArray(dtype, size);
 }
 
 /** Rounds a reference result to what its dtype can hold. */
 export function roundToDType(x: NDArray): NDArray {
-  return x.dtype === "f32" && x.data instanceof Float64Array ? { ...x, data: Float32Array.from(x.data) } : x;
+  if (!(isFloat(x.dtype) && x.data instanceof Float64Array)) return x;
+  return { ...x, data: Float32Array.from(x.data, x.dtype === "f16" ? roundToHalf : undefined) };
 }
 
 /** Float64 copy of a floating-point tensor, for gradient checks; integers are returned as they are. */
 export function toFloat64(x: NDArray): NDArray {
-  return x.dtype === "f32" ? { ...x, data: Float64Array.from(x.data) } : x;
+  return isFloat(x.dtype) ? { ...x, data: Float64Array.from(x.data) } : x;
 }
 
 /** The data of `x` broadcast to `shape`, element by element. */

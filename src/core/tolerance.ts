@@ -1,3 +1,4 @@
+import { SMALLEST_NORMAL_HALF } from "./half.ts";
 import type { NDArray } from "./ndarray.ts";
 
 /**
@@ -8,6 +9,8 @@ import type { NDArray } from "./ndarray.ts";
  * - `elementwise`: an absolute bound from the WGSL accuracy table (W3C, WGSL §15.7.4), composed per op.
  * - `accumulated`: 4·√L·u·S + 2⁻¹²⁶ for sums and products, L the accumulation length and S the sum of magnitudes
  *   (the reference evaluated on absolute values); never relative to the result, which may cancel.
+ *
+ * A result that is stored as f16 may be off by `halfBound` more.
  */
 export type Tolerance =
   | { readonly kind: "exact" }
@@ -59,6 +62,12 @@ export function accumulated(
 /** 4·√L·u·S + 2⁻¹²⁶. */
 export function accumulationBound(length: number, magnitude: number, factor = 1): number {
   return factor * 4 * Math.sqrt(Math.max(1, length)) * UNIT_ROUNDOFF * magnitude + SMALLEST_NORMAL;
+}
+
+/** What storing a result as f16 adds: 2⁻¹⁰ of it, and all of what may be flushed to zero. */
+export function halfBound(result: number): number {
+  const magnitude = Math.abs(result);
+  return 2 ** -10 * magnitude + (magnitude <= SMALLEST_NORMAL_HALF ? SMALLEST_NORMAL_HALF : 0);
 }
 
 /** How one result compared with its bound. */

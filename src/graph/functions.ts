@@ -36,6 +36,7 @@ function foldConstant(op: OpRecord, inputs: readonly Value[], attrs: unknown): V
   if (inputs.length === 0 || (kind !== "elementwise" && kind !== "view")) return undefined;
   if (inputs.some((x) => x.node.op?.name !== "constant")) return undefined;
   const [type] = op.infer(inputs, attrs);
+  if (type!.dtype === "f16") return undefined;
   const scalars = inputs.map((x) => ({
     shape: [],
     dtype: x.dtype,

@@ -18,6 +18,11 @@ export interface Update {
   readonly value: Value;
 }
 
+/** Values that must exist in memory because somebody outside the graph reads them. */
+export function programRoots(program: Program): Value[] {
+  return [...Object.values(program.outputs ?? {}), ...(program.updates ?? []).map((update) => update.value)];
+}
+
 /** Refuses programs whose meaning would depend on the order of their updates. */
 export function checkProgram({ name, updates = [] }: Program): void {
   for (const { variable, value } of updates)

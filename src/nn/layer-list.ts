@@ -69,7 +69,7 @@ const plain = (usage: string, make: (settings: Settings, input: Shape) => Module
   make,
 });
 
-const pool = (name: "maxPool2d" | "avgPool2d"): LayerKind => ({
+const pool = (name: string, make: typeof nn.maxPool2d): LayerKind => ({
   usage: `${name} 2 stride=2 padding=0`,
   positional: ["kernel", "stride"],
   defaults: { stride: 0, padding: 0 },
@@ -77,7 +77,7 @@ const pool = (name: "maxPool2d" | "avgPool2d"): LayerKind => ({
     channelsOf(input, 4);
     const kernel = numberOf(settings, "kernel");
     const padding = numberOf(settings, "padding");
-    return nn[name](kernel, { stride: numberOf(settings, "stride") || kernel, padding });
+    return make(kernel, { stride: numberOf(settings, "stride") || kernel, padding });
   },
 });
 
@@ -146,8 +146,8 @@ const KINDS: Readonly<Record<string, LayerKind>> = {
       basicBlock(channelsOf(input, 4), numberOf(settings, "out"), numberOf(settings, "stride")),
   },
   batchNorm: plain("batchNorm", (_, input) => nn.batchNorm(input[1]!)),
-  maxPool2d: pool("maxPool2d"),
-  avgPool2d: pool("avgPool2d"),
+  maxPool2d: pool("maxPool2d", nn.maxPool2d),
+  avgPool2d: pool("avgPool2d", nn.avgPool2d),
   globalAvgPool2d: plain("globalAvgPool2d", () => nn.globalAvgPool2d()),
   flatten: plain("flatten", () => nn.flatten()),
   dropout: {

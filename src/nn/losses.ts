@@ -27,7 +27,9 @@ export function crossEntropy(options: { labelSmoothing?: number } = {}): Loss {
         labelSmoothing > 0 ? f.add!(f.mul!(target, 1 - labelSmoothing), labelSmoothing / classes) : target;
       return f.mean!(f.softCrossEntropy!(logits, smooth));
     }
-    return f.mean!(f.softmaxCrossEntropy!(logits, target, { labelSmoothing }));
+    // A mean, but the gradient leaves the kernel with its factor.
+    const scale = 1 / Math.max(1, target.shape[0]!);
+    return f.sum!(f.softmaxCrossEntropy!(logits, target, { labelSmoothing, scale }));
   });
 }
 

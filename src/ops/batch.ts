@@ -118,6 +118,7 @@ export const gatherImages = defineOp<GatherImagesAttrs>({
   },
   implementation: {
     kind: "kernel",
+    stores: true,
     kernel: ({ inputs, outputs: [out], attrs: { shape, perChunk }, facts }) => {
       const size = sizeOf(shape);
       const count = sizeOf(out!.shape);

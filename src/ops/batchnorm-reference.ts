@@ -79,18 +79,21 @@ export function statisticsOf(x: NDArray): { mean: Float64Array; variance: Float6
   return { mean, variance };
 }
 
+/** 1/√(variance + eps). */
+export const inverseOf = (variance: ArrayLike<number>, eps: number): Float64Array =>
+  Float64Array.from(variance, (v) => 1 / Math.sqrt(v + Math.fround(eps)));
+
 export function normalized(
   x: NDArray,
   gamma: ArrayLike<number>,
   beta: ArrayLike<number>,
   mean: ArrayLike<number>,
-  variance: ArrayLike<number>,
-  eps: number,
+  inverse: ArrayLike<number>,
 ): NDArray {
   const layout = layoutOf("", x);
   const data = new Float64Array(x.data.length);
   forEachPlane(layout, (c, offset) => {
-    const scale = gamma[c]! / Math.sqrt(variance[c]! + Math.fround(eps));
+    const scale = gamma[c]! * inverse[c]!;
     const m = mean[c]!;
     const b = beta[c]!;
     for (let i = offset; i < offset + layout.length; i++) data[i] = (x.data[i]! - m) * scale + b;
@@ -100,18 +103,22 @@ export function normalized(
 
 /**
  * Magnitudes for the bounds of mean and variance. The mean is a sum of |x|/n. A tile's M2 is relative to itself; merging
- * adds terms δ², δ a difference of two means that are each off by u·mean|x|, and the mean of |δ| is at most σ.
+ * adds terms δ², δ a difference of two means that are each off by u·mean|x|, and the mean of |δ| is at most σ. 1/√(variance + eps) has its own 2 ulp and what the variance brings.
  */
-export function statisticsScale(x: NDArray): [Float64Array, Float64Array] {
+export function statisticsScale(x: NDArray, eps: number): [Float64Array, Float64Array, Float64Array] {
   const { variance } = statisticsOf(x);
   const magnitude = statisticsOf({ ...x, data: x.data.map(Math.abs) }).mean;
-  return [magnitude, variance.map((v, c) => v + Math.sqrt(v) * magnitude[c]!)];
+  const scale = variance.map((v, c) => v + Math.sqrt(v) * magnitude[c]!);
+  const stretch = inverseOf(variance, eps).map(
+    (inverse, c) => inverse * (1 + (scale[c]! * inverse ** 2) / 2),
+  );
+  return [magnitude, scale, stretch];
 }
 
 /** The magnitudes that batchNormGrad's sums add up. */
-export function gradScale([x, gamma, mean, variance, dy]: readonly NDArray[], { eps }: BatchNormAttrs) {
+export function gradScale([x, gamma, mean, inverses, dy]: readonly NDArray[]) {
   const layout = layoutOf("", x!);
-  const inverse = Float64Array.from(variance!.data, (v) => 1 / Math.sqrt(v + Math.fround(eps)));
+  const inverse = inverses!.data;
   const dgamma = new Float64Array(layout.channels);
   const dbeta = new Float64Array(layout.channels);
   const each = (visit: (c: number, i: number, d: number, t: number) => void) =>
@@ -131,12 +138,11 @@ export function gradScale([x, gamma, mean, variance, dy]: readonly NDArray[], { 
   return [dx, dgamma, dbeta];
 }
 
-export function applyScale([x, gamma, beta, mean, variance]: readonly NDArray[], eps: number): Float64Array {
-  const [g, b, m, v] = [gamma!, beta!, mean!, variance!].map((given) => broadcastData(given, x!.shape));
+export function applyScale([x, gamma, beta, mean, inverse]: readonly NDArray[]): Float64Array {
+  const [g, b, m, v] = [gamma!, beta!, mean!, inverse!].map((given) => broadcastData(given, x!.shape));
   return Float64Array.from(
     x!.data,
-    (value, i) =>
-      (Math.abs(g![i]!) * Math.abs(value - m![i]!)) / Math.sqrt(v![i]! + Math.fround(eps)) + Math.abs(b![i]!),
+    (value, i) => Math.abs(g![i]!) * Math.abs(value - m![i]!) * v![i]! + Math.abs(b![i]!),
   );
 }
 
@@ -147,7 +153,7 @@ export function batchNormScale(
 ): ArrayLike<number>[] {
   const layout = layoutOf("", x!);
   const { mean, variance } = statisticsOf(x!);
-  const [meanScale, varianceScale] = statisticsScale(x!);
+  const [meanScale, varianceScale] = statisticsScale(x!, eps);
   const y = new Float64Array(x!.data.length);
   forEachPlane(layout, (c, offset) => {
     const v = variance[c]! + Math.fround(eps);

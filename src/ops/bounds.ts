@@ -1,6 +1,6 @@
-import type { NumericArray } from "../core/dtype.ts";
+import { isFloat, type NumericArray } from "../core/dtype.ts";
 import { broadcastData, type NDArray } from "../core/ndarray.ts";
-import { accumulationBound, exact, SMALLEST_NORMAL, type Tolerance } from "../core/tolerance.ts";
+import { accumulationBound, exact, halfBound, SMALLEST_NORMAL, type Tolerance } from "../core/tolerance.ts";
 import type { OpRecord, Sample } from "./op.ts";
 
 /**
@@ -19,13 +19,18 @@ export function elementBounds(
     : [op.tolerance as Tolerance];
   const tolerance = sample.exact ? exact : list[Math.min(index, list.length - 1)]!;
   const result = expected[index]!;
+  if (result.dtype === "f16") {
+    const wide = expected.map((x, i) => (i === index ? { ...x, dtype: "f32" as const } : x));
+    const before = elementBounds(op, sample, wide, index, magnitudes);
+    return (i) => before(i) + halfBound(result.data[i]!);
+  }
   if (tolerance.kind === "exact" || result.dtype !== "f32") return () => 0;
   if (tolerance.kind === "elementwise") {
     const spread = sample.inputs.map((x) => broadcastData(x, result.shape));
     return (i) => tolerance.bound(result.data[i]!, ...spread.map((data) => data[i]!)) + SMALLEST_NORMAL;
   }
   const absolute = () =>
-    sample.inputs.map((x) => (x.dtype === "f32" ? { ...x, data: x.data.map(Math.abs) as NumericArray } : x));
+    sample.inputs.map((x) => (isFloat(x.dtype) ? { ...x, data: x.data.map(Math.abs) as NumericArray } : x));
   const scale = tolerance.scale
     ? tolerance.scale(sample.inputs, sample.attrs)[index]!
     : (magnitudes ?? op.reference(absolute(), sample.attrs))[index]!.data;

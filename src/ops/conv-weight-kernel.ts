@@ -1,11 +1,13 @@
 import gradientScalarSource from "../../shaders/conv-gradient-scalar.wgsl?raw";
 import gradientVectorSource from "../../shaders/conv-gradient-vector.wgsl?raw";
 import stretchScalarSource from "../../shaders/conv-stretch-scalar.wgsl?raw";
+import stretchSharedSource from "../../shaders/conv-stretch-shared.wgsl?raw";
 import stretchVectorSource from "../../shaders/conv-stretch-vector.wgsl?raw";
+import channelsSource from "../../shaders/conv-weight-channels.wgsl?raw";
 import directSource from "../../shaders/conv-weight-direct.wgsl?raw";
 import naiveSource from "../../shaders/conv-weight-naive.wgsl?raw";
 import operandsSource from "../../shaders/conv-weight-operands.wgsl?raw";
-import subgroupSource from "../../shaders/conv-weight-subgroup.wgsl?raw";
+import stripsSource from "../../shaders/conv-weight-strips.wgsl?raw";
 import threadSource from "../../shaders/conv-weight-thread.wgsl?raw";
 import { convCost, vectorStretches } from "./conv-kernel.ts";
 import type { Geometry, Pair } from "./conv-shape.ts";
@@ -19,11 +21,9 @@ export function weightGradVariants(g: Geometry, facts: AdapterFacts): KernelVari
   const taps = g.kernel[0] * g.kernel[1];
   // The register tile of a weight gradient is one body of a thousand lines, whatever its size.
   const few = taps <= MOST_SUMS && !compilesSlowly(facts);
-  const slabBytes = (4 * g.outChannels * g.inChannels * taps) / g.groups;
-  const shared = few && knownSubgroups(facts) && slabBytes * facts.subgroupMinSize <= MOST_SCRATCH;
   return inOrder(facts, {
-    subgroup: shared ? [directVariant("subgroup", g, facts)] : [],
-    tile: few ? [directVariant("tile", g, facts)] : [],
+    subgroup: few && knownSubgroups(facts) ? [direct("subgroup", g, facts, subgroupForm(g, facts))] : [],
+    tile: few ? [direct("tile", g, facts, threadForm(g))] : [],
     workgroup: workgroupVariants(g, facts),
     naive: [naiveVariant(g, facts)],
   });
@@ -31,8 +31,8 @@ export function weightGradVariants(g: Geometry, facts: AdapterFacts): KernelVari
 
 /** Sums that a lane holds in registers. */
 const MOST_SUMS = 128;
-/** Bytes that the slabs of a subgroup's lanes may take. */
-const MOST_SCRATCH = 2 ** 25;
+/** Workgroups that keep an adapter busy: few for a processor's cores, where another slab would cost a second pass. */
+const workgroupsWanted = (facts: AdapterFacts) => (facts.software ? 8 : 264);
 
 function constantsOf(g: Geometry) {
   return {
@@ -85,56 +85,125 @@ function workgroupVariants(g: Geometry, facts: AdapterFacts): KernelVariant[] {
   return workgroupVariantsOf(product, "conv2dWeightGrad", g.outChannels * n, work, facts);
 }
 
-function directVariant(name: "subgroup" | "tile", g: Geometry, facts: AdapterFacts): KernelVariant {
-  const constants = constantsOf(g);
-  const { INPUTS, OUTPUTS } = constants;
+/** How the lanes of conv-weight-direct share its work. */
+interface Form {
+  readonly entry: string;
+  readonly stretch: string;
+  readonly gradient: string;
+  readonly lanes: number;
+  /** Output and input channels of a lane. */
+  readonly tile: readonly [outs: number, ins: number];
+  readonly pixels: number;
+  /** Workgroups (threads, where each works on its own) that one share of the strips takes, and how many are wanted. */
+  readonly tiles: number;
+  readonly wanted: number;
+  /** Strips that are walked down at a time, and how many there are. */
+  readonly strips: number;
+  readonly threads: boolean;
+}
+
+function direct(name: "subgroup" | "tile", g: Geometry, facts: AdapterFacts, form: Form): KernelVariant {
+  const { lanes, pixels, tiles } = form;
+  const [outs, ins] = form.tile;
   const taps = g.kernel[0] * g.kernel[1];
-  const shared = name === "subgroup";
-  const [outs, ins] = channelTile(g, shared, shared ? 100 : 60);
-  const tiles = g.groups * Math.ceil(OUTPUTS / outs) * Math.ceil(INPUTS / ins);
-  const lanes = shared ? facts.subgroupMinSize : 64;
-  const pad: Pair = [g.padding[0][0], g.padding[1][0]];
-  const vector = shared && vectorStretches({ ...g, pad }, lanes);
-  const pixels = vector ? 4 : evenTile(g.output[1], 4);
-  const strips = g.batch * Math.ceil(g.output[1] / pixels);
-  // Strips are handed out one to a lane; threads on their own need many slabs to be busy, subgroups few.
-  const { slabs, length } = shared
-    ? slabsFor(Math.ceil(strips / lanes), tiles, 64, 4)
-    : slabsFor(strips, tiles, 2048, 4);
-  const text = [
-    shared ? subgroupSource : threadSource,
-    directSource,
-    ...(vector ? [stretchVectorSource, gradientVectorSource] : [stretchScalarSource, gradientScalarSource]),
-  ].join("\n");
+  const span = (pixels - 1) * g.stride[1] + (g.kernel[1] - 1) * g.dilation[1] + 1;
+  const { slabs, length } = slabsFor(form.strips, tiles, form.wanted, 4);
+  const text = [form.entry, directSource, form.stretch, form.gradient].join("\n");
   return slabbed(
     name,
-    g.groups * INPUTS * OUTPUTS * taps,
-    shared ? slabs * lanes : slabs,
+    (g.outChannels * g.inChannels * taps) / g.groups,
+    slabs,
     {
       kernel: `conv2dWeightGrad/${name}`,
       source: specialize(text, {
-        ...constants,
+        ...constantsOf(g),
         LANES: lanes,
         TAPS: taps,
         OUTS: outs,
         INS: ins,
         PIXELS: pixels,
-        SPAN: (pixels - 1) * g.stride[1] + (g.kernel[1] - 1) * g.dilation[1] + 1,
+        SPAN: span,
+        READS: Math.ceil(span / lanes),
         SLIDE: g.stride[0] === 1 && g.dilation[0] === 1,
         SHARES: slabs,
         WALKS: length,
       }),
       inputs: [input(0), input(1)],
-      workgroups: gridOf(shared ? tiles * slabs : Math.ceil((tiles * slabs) / lanes), facts),
+      workgroups: gridOf(Math.ceil((tiles * slabs) / (form.threads ? lanes : 1)), facts),
       ...convCost(g),
     },
     facts,
   );
 }
 
+/** Threads on their own need many slabs to be busy. */
+function threadForm(g: Geometry): Form {
+  const pixels = evenTile(g.output[1], 4);
+  const tile = channelTile(g, false, 60);
+  return {
+    entry: threadSource,
+    stretch: stretchScalarSource,
+    gradient: gradientScalarSource,
+    lanes: 64,
+    tile,
+    pixels,
+    tiles: tilesOf(g, tile),
+    wanted: 2048,
+    strips: g.batch * Math.ceil(g.output[1] / pixels),
+    threads: true,
+  };
+}
+
 /**
- * How many output and input channels a lane takes. An input costs a stretch that serves all taps, where stretches slide,
- * and an output a few elements; lanes that read together afford more sums in their registers.
+ * With enough output channels, each lane has its own and the inputs are read together; with few, the lanes share the
+ * channels and each has its own strip.
+ */
+function subgroupForm(g: Geometry, facts: AdapterFacts): Form {
+  const lanes = facts.subgroupMinSize;
+  const wanted = workgroupsWanted(facts);
+  const [inputs, outputs] = [g.inChannels / g.groups, g.outChannels / g.groups];
+  const pixels = evenTile(g.output[1], 4);
+  const strips = g.batch * Math.ceil(g.output[1] / pixels);
+  const fours = g.output[1] % 4 === 0;
+  if (outputs >= 2 * lanes && inputs >= 4) {
+    const most = Math.floor(80 / (2 * g.kernel[0] * g.kernel[1]));
+    const ins = evenTile(inputs, Math.max(1, Math.min(16, most)));
+    return {
+      entry: channelsSource,
+      stretch: stretchSharedSource,
+      gradient: fours ? gradientVectorSource : gradientScalarSource,
+      lanes,
+      tile: [2, ins],
+      pixels,
+      tiles: g.groups * Math.ceil(outputs / (2 * lanes)) * Math.ceil(inputs / ins),
+      wanted,
+      strips,
+      threads: false,
+    };
+  }
+  const pad: Pair = [g.padding[0][0], g.padding[1][0]];
+  const vector = vectorStretches({ ...g, pad }, lanes);
+  const tile = channelTile(g, true, 100);
+  return {
+    entry: stripsSource,
+    stretch: vector ? stretchVectorSource : stretchScalarSource,
+    gradient: fours ? gradientVectorSource : gradientScalarSource,
+    lanes,
+    tile,
+    pixels,
+    tiles: tilesOf(g, tile),
+    wanted,
+    strips: Math.ceil(strips / lanes),
+    threads: false,
+  };
+}
+
+const tilesOf = (g: Geometry, [outs, ins]: readonly [number, number]) =>
+  g.groups * Math.ceil(g.outChannels / g.groups / outs) * Math.ceil(g.inChannels / g.groups / ins);
+
+/**
+ * How many output and input channels a lane takes that works on its own strip. An input costs a stretch that serves all
+ * taps, where stretches slide, and an output a few elements; lanes that read together afford more sums in their registers.
  */
 function channelTile(g: Geometry, shared: boolean, sums: number): [outs: number, ins: number] {
   const pairs = Math.max(1, Math.floor(sums / (g.kernel[0] * g.kernel[1])));

@@ -71,6 +71,13 @@ const CASES: readonly Case[] = [
     exact: true,
   },
   { name: "1×1", x: [11, 10, 7, 9], w: [3, 10, 1, 1], attrs: { stride: [2, 2] }, exact: true },
+  {
+    name: "strided",
+    x: [2, 5, 9, 11],
+    w: [18, 5, 3, 3],
+    attrs: { stride: [2, 2], padding: pads(1, 1, 1, 1) },
+    exact: true,
+  },
   { name: "no images", x: [0, 3, 5, 5], w: [2, 3, 3, 3] },
 ];
 
@@ -97,12 +104,15 @@ export const conv2d = defineOp<Conv2dAttrs>({
     const g = forwardGeometry([x!, w!], attrs);
     return [{ ...f32(outputShape(g)), data: convReference(g, x!, w!) }];
   },
-  grad: ({ dy, inputs: [x, w], attrs }, f) => [
-    f.conv2dInputGrad!(dy, w, { ...attrs, inputShape: x!.shape }),
-    f.conv2dWeightGrad!(x, dy, { ...attrs, weightShape: w!.shape }),
-  ],
+  grad: ({ dy, inputs: [x, w], attrs }, f) => {
+    // First, because x may not be needed after it.
+    const dw = f.conv2dWeightGrad!(x, dy, { ...attrs, weightShape: w!.shape });
+    return [f.conv2dInputGrad!(dy, w, { ...attrs, inputShape: x!.shape }), dw];
+  },
   implementation: {
     kind: "kernel",
+    reloads: [0],
+    half: { inputs: [0, 1], outputs: [0] },
     stores: true,
     kernel: ({ inputs, attrs, facts }) => {
       const g = forwardGeometry(inputs, attrs);
@@ -159,6 +169,8 @@ export const conv2dInputGrad = defineOp<InputGradAttrs>({
   ],
   implementation: {
     kind: "kernel",
+    reloads: [0],
+    half: { inputs: [0, 1], outputs: [0] },
     stores: true,
     kernel: ({ inputs, attrs, facts }) => {
       const g = inputGradGeometry(inputs, attrs);
@@ -197,6 +209,9 @@ export const conv2dWeightGrad = defineOp<WeightGradAttrs>({
   ],
   implementation: {
     kind: "kernel",
+    reloads: [0],
+    // The sum goes to the optimizer as it is.
+    half: { inputs: [0, 1], outputs: [] },
     kernel: ({ inputs, attrs, facts }) => weightGradVariants(weightGradGeometry(inputs, attrs), facts),
   },
   tolerance: accumulated(([, dy]) => dy!.data.length / Math.max(1, dy!.shape[1]!)),

@@ -1,6 +1,6 @@
 import vectorHarness from "../../shaders/elementwise.wgsl?raw";
 import scalarHarness from "../../shaders/elementwise-scalar.wgsl?raw";
-import { wgslType } from "../core/dtype.ts";
+import { byteLength, wgslType } from "../core/dtype.ts";
 import { broadcastStrides, type Shape, sizeOf, type TensorType } from "../core/shape.ts";
 import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "./kernel.ts";
 
@@ -10,9 +10,16 @@ export interface FusedExpression {
   readonly inputs: readonly TensorType[];
   /** WGSL statements that define `result` from scalars x0, x1, … (of which there is always one). */
   readonly body: string;
-  /** Function files that the body calls. */
+  /** Function files that the body may call. */
   readonly functions: readonly string[];
   readonly label: string;
+}
+
+/** The function files that an expression calls. */
+export function calledFiles({ body, functions }: FusedExpression): string[] {
+  const calls = (file: string) =>
+    [...file.matchAll(/^fn (\w+)\(/gm)].some(([, name]) => new RegExp(`\\b${name}\\(`).test(body));
+  return [...new Set(functions)].filter(calls);
 }
 
 /** Merges neighbouring axes that every input walks through alike, so that index arithmetic stays short. */
@@ -147,9 +154,9 @@ export function elementwiseDispatch(expression: FusedExpression, facts: AdapterF
     : specialize(scalarHarness, sizes);
   return {
     kernel: `elementwise/${expression.label}`,
-    source: [harness, ...new Set(expression.functions), lines.join("\n")].join("\n"),
+    source: [harness, ...calledFiles(expression), lines.join("\n")].join("\n"),
     bindings: [...inputs.map((_, i) => input(i)), output()],
     workgroups: gridOf(Math.ceil(count / (groups * workgroup)), facts),
-    bytes: 4 * (size + inputs.reduce((sum, x) => sum + sizeOf(x.shape), 0)),
+    bytes: [out, ...inputs].reduce((sum, x) => sum + byteLength(sizeOf(x.shape), x.dtype), 0),
   };
 }

@@ -1,4 +1,4 @@
-import type { DType } from "../core/dtype.ts";
+import { type DType, isFloat } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { broadcastData, type NDArray, referenceArray } from "../core/ndarray.ts";
 import { broadcastShapes, sizeOf, type TensorType } from "../core/shape.ts";
@@ -25,7 +25,7 @@ export interface ElementwiseDefinition<A> {
   /** One element; after the inputs come the attributes and the last input's dtype. */
   readonly reference: (...args: any[]) => number;
   readonly expression: ElementwiseExpression<A>;
-  readonly functions?: string;
+  readonly functions?: string | readonly string[];
   readonly grad?: (context: GradientContext<A>, f: OpTable) => (Value | null)[];
   readonly tolerance: Tolerance;
   /** Where samples are drawn from, one interval for each input. */
@@ -63,7 +63,7 @@ function drawInput(
   [low, high]: readonly [number, number],
   shape: readonly number[],
 ): NDArray {
-  if (dtype === "f32") return s.uniform(low, high, shape);
+  if (isFloat(dtype)) return s.uniform(low, high, shape, dtype);
   if (dtype === "bool") return s.integers(0, 1, shape, "bool");
   return s.integers(
     Math.max(Math.ceil(low), dtype === "u32" ? 0 : -1000),
@@ -191,7 +191,7 @@ export function elementwiseOp<A = undefined>(definition: ElementwiseDefinition<A
     implementation: {
       kind: "elementwise",
       expression: definition.expression,
-      functions: definition.functions,
+      functions: [definition.functions ?? []].flat(),
     },
     tolerance: definition.tolerance,
     samples: (s) => elementwiseSamples(definition, s),
@@ -202,13 +202,13 @@ export function elementwiseOp<A = undefined>(definition: ElementwiseDefinition<A
 /** The single-op expression of an elementwise record, ready for the kernel. */
 export function singleExpression(record: OpRecord, inputs: readonly TensorType[], attrs: unknown) {
   if (record.implementation.kind !== "elementwise") throw new Error(`${record.name} is not elementwise.`);
-  const { expression, functions } = record.implementation;
+  const { expression, functions = [] } = record.implementation;
   const args = inputs.map((_, i) => `x${i}`);
   return {
     output: record.infer(inputs, attrs)[0]!,
     inputs,
     body: `  let result = ${expression(args, attrs, inputs)};`,
-    functions: functions ? [functions] : [],
+    functions,
     label: record.name,
   };
 }

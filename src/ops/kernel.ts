@@ -1,4 +1,5 @@
 import type { DType } from "../core/dtype.ts";
+import { DeviceError } from "../core/errors.ts";
 import type { TensorType } from "../core/shape.ts";
 
 /** What the engine knows of an adapter; the planner and the kernels get it as data. */
@@ -26,9 +27,12 @@ export interface AdapterFacts {
 
 export type Access = "read" | "read_write";
 
-/** A tensor that a dispatch binds: an input, an output, or a scratch buffer of the kernel's own. */
+/**
+ * A tensor that a dispatch binds: an input, an output, a scratch buffer of the kernel's own, or what a chain that the
+ * planner put into the kernel reads.
+ */
 export interface Binding {
-  readonly kind: "input" | "output" | "scratch";
+  readonly kind: "input" | "output" | "scratch" | "appended";
   readonly index: number;
   readonly access: Access;
 }
@@ -113,6 +117,19 @@ function literal(value: ConstantValue, like: string): string {
     return floatLiteral(value);
   }
   return String(value);
+}
+
+/**
+ * A dispatch's shader with the extension that it needs enabled before all else.
+ * @throws DeviceError where the adapter does not offer it.
+ */
+export function withExtensions({ kernel, source }: Dispatch, facts: AdapterFacts): string {
+  if (!/\bf16\b/.test(source)) return source;
+  if (!facts.f16)
+    throw new DeviceError(
+      `${kernel}: uses f16, which the adapter ${facts.name} does not offer (shader-f16); compute in f32.`,
+    );
+  return `enable f16;\n${source}`;
 }
 
 /** The bits of a number as an element of memory. */

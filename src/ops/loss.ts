@@ -1,16 +1,17 @@
 import lossSource from "../../shaders/cross-entropy.wgsl?raw";
-import gradSource from "../../shaders/cross-entropy-grad.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
-import { sameShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
+import { sameShape, showType, type TensorType } from "../core/shape.ts";
 import { accumulated } from "../core/tolerance.ts";
-import { gridOf, input, type Kernel, output, specialize } from "./kernel.ts";
-import { defineOp } from "./op.ts";
+import { gridOf, input, output, specialize } from "./kernel.ts";
+import { defineOp, type Value } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
 
 export interface CrossEntropyAttrs {
   /** How much of each target is spread evenly over all classes; 0 by default. */
   readonly labelSmoothing?: number;
+  /** What every row's loss is multiplied by; 1 by default. For a mean it is 1/N, so that the gradient needs no factor. */
+  readonly scale?: number;
 }
 
 function checkInputs(op: string, logits: TensorType, labels: TensorType, attrs: CrossEntropyAttrs = {}) {
@@ -23,6 +24,8 @@ function checkInputs(op: string, logits: TensorType, labels: TensorType, attrs: 
   const smoothing = attrs.labelSmoothing ?? 0;
   if (!(smoothing >= 0 && smoothing <= 1))
     throw new ShapeError(`${op}: labelSmoothing is ${smoothing}; use a number from 0 to 1.`);
+  if (!Number.isFinite(Math.fround(attrs.scale ?? 1)))
+    throw new ShapeError(`${op}: scale is ${attrs.scale}; use a finite number.`);
 }
 
 const smoothingOf = (attrs: CrossEntropyAttrs = {}) => Math.fround(attrs.labelSmoothing ?? 0);
@@ -43,19 +46,7 @@ function forEachRow(logits: NDArray, visit: (row: number, t: Float64Array, sum: 
   }
 }
 
-function kernel(name: string, source: string, inputs: number): Kernel<CrossEntropyAttrs | undefined> {
-  return ({ inputs: [logits], outputs: [out], attrs, facts }) => {
-    const [rows, classes] = logits!.shape as [number, number];
-    const dispatch = {
-      kernel: `${name}/row`,
-      source: specialize(source, { ROWS: rows, CLASSES: classes, SMOOTHING: smoothingOf(attrs) }),
-      bindings: [...Array.from({ length: inputs }, (_, i) => input(i)), output()],
-      workgroups: gridOf(Math.ceil(rows / 64), facts),
-      bytes: 4 * (rows * classes + (inputs - 1) * rows + sizeOf(out!.shape)),
-    };
-    return [{ name: "row", dispatches: [dispatch] }];
-  };
-}
+const scaleOf = (attrs: CrossEntropyAttrs = {}) => Math.fround(attrs.scale ?? 1);
 
 const classesOf = ([logits]: readonly NDArray[]) => logits!.shape[1]!;
 
@@ -63,7 +54,7 @@ function rowSamples(s: Sampler) {
   const labels = (rows: number, classes: number) => s.integers(0, classes - 1, [rows], "i32");
   return [
     { inputs: [s.randn(5, 10), labels(5, 10)], attrs: {} },
-    { inputs: [s.randn(67, 10), labels(67, 10)], attrs: { labelSmoothing: 0.1 } },
+    { inputs: [s.randn(67, 10), labels(67, 10)], attrs: { labelSmoothing: 0.1, scale: 1 / 67 } },
     { inputs: [s.randn(1, 1), labels(1, 1)], attrs: { labelSmoothing: 0.5 } },
     { inputs: [s.uniform(-30, 30, [3, 1031]), labels(3, 1031)], attrs: { labelSmoothing: 0.1 } },
     { inputs: [s.randn(0, 3), labels(0, 3)], attrs: {} },
@@ -85,117 +76,123 @@ function rowSamples(s: Sampler) {
   ];
 }
 
-const rowErrors = (op: string, rest: readonly TensorType[]) => [
+const rowErrors = (op: string) => [
   {
-    inputs: [type([4, 3, 2]), type([4], "i32"), ...rest],
+    inputs: [type([4, 3, 2]), type([4], "i32")],
     attrs: {},
     message: new RegExp(`${op}: logits are f32\\[4, 3, 2\\]; use f32 \\[N, C\\]`),
   },
   {
-    inputs: [type([4, 3]), type([3], "i32"), ...rest],
+    inputs: [type([4, 3]), type([3], "i32")],
     attrs: {},
     message: new RegExp(`${op}: labels are i32\\[3\\] .* use i32\\[4\\]`),
   },
   {
-    inputs: [type([4, 3]), type([4], "i32"), ...rest],
+    inputs: [type([4, 3]), type([4], "i32")],
     attrs: { labelSmoothing: 2 },
     message: new RegExp(`${op}: labelSmoothing is 2; use a number from 0 to 1`),
+  },
+  {
+    inputs: [type([4, 3]), type([4], "i32")],
+    attrs: { scale: Number.POSITIVE_INFINITY },
+    message: new RegExp(`${op}: scale is Infinity; use a finite number`),
   },
 ];
 
 /**
  * The loss of each row of logits [N, C] against its label (i32 [N]): (1 − ε)·(−log p[label]) + ε/C · Σ −log p, with
- * ε = labelSmoothing, as in PyTorch with reduction "none". A label outside 0 … C−1 gives NaN.
+ * ε = labelSmoothing, as in PyTorch with reduction "none", times `scale`; and the gradient of each row's loss in its
+ * logits [N, C], scale · (p − target), from the same pass. A label outside 0 … C−1 gives NaN.
  */
 export const softmaxCrossEntropy = defineOp<CrossEntropyAttrs | undefined>({
   name: "softmaxCrossEntropy",
   infer: ([logits, labels], attrs) => {
     checkInputs("softmaxCrossEntropy", logits!, labels!, attrs);
-    return [{ shape: labels!.shape, dtype: "f32" }];
+    return [
+      { shape: labels!.shape, dtype: "f32" },
+      { shape: logits!.shape, dtype: "f32" },
+    ];
   },
   reference: ([logits, labels], attrs) => {
     const smoothing = smoothingOf(attrs);
-    const data = new Float64Array(labels!.data.length);
+    const scale = scaleOf(attrs);
+    const losses = new Float64Array(labels!.data.length);
     forEachRow(logits!, (row, t, sum) => {
       const picked = t[labels!.data[row]!] ?? Number.NaN;
       const mean = t.reduce((a, b) => a + b, 0) / t.length;
-      data[row] = Math.log(sum) - (1 - smoothing) * picked - smoothing * mean;
+      losses[row] = scale * (Math.log(sum) - (1 - smoothing) * picked - smoothing * mean);
     });
-    return [{ shape: labels!.shape, dtype: "f32", data }];
+    const dlogits = new Float64Array(logits!.data.length);
+    forEachGradient(logits!, labels!, attrs, (i, p, target) => {
+      dlogits[i] = scale * (p - target);
+    });
+    return [
+      { shape: labels!.shape, dtype: "f32", data: losses },
+      { shape: logits!.shape, dtype: "f32", data: dlogits },
+    ];
   },
-  grad: ({ dy, inputs: [logits, labels], attrs }, f) => [
-    f.softmaxCrossEntropyGrad!(logits, labels, dy, attrs ?? {}),
-    null,
-  ],
-  implementation: { kind: "kernel", kernel: kernel("softmaxCrossEntropy", lossSource, 2) },
-  // As logSoftmax, and a product and a subtraction for each of the two terms.
+  grad: ({ dys: [dlosses, ddlogits], inputs: [logits], outputs: [, dlogits], attrs }, f) => {
+    const terms: Value[] = [];
+    if (dlosses?.node.op?.name === "constant" && dlosses.node.attrs.value === 1) terms.push(dlogits!);
+    else if (dlosses) terms.push(f.mul!(dlogits, f.reshape!(dlosses, { shape: [...dlosses.shape, 1] })));
+    if (ddlogits) {
+      // The gradient of a gradient: softmax's, scaled.
+      const p = f.softmax!(logits, { axis: 1 });
+      const inner = f.sum!(f.mul!(ddlogits, p), { axes: [1], keepdims: true });
+      terms.push(f.mul!(f.mul!(p, f.sub!(ddlogits, inner)), scaleOf(attrs)));
+    }
+    return [terms.reduce((a, b) => f.add!(a, b)), null];
+  },
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [logits], attrs, facts }) => {
+      const [rows, classes] = logits!.shape as [number, number];
+      const constants = {
+        ROWS: rows,
+        CLASSES: classes,
+        SMOOTHING: smoothingOf(attrs),
+        SCALE: scaleOf(attrs),
+      };
+      const dispatch = {
+        kernel: "softmaxCrossEntropy/row",
+        source: specialize(lossSource, constants),
+        bindings: [input(0), input(1), output(0), output(1)],
+        workgroups: gridOf(Math.ceil(rows / 64), facts),
+        bytes: 8 * rows * (classes + 1),
+      };
+      return [{ name: "row", dispatches: [dispatch] }];
+    },
+  },
+  // Losses: as logSoftmax, and a product and a subtraction for each of the two terms. Gradients: as softmax, and two
+  // subtractions, a quotient and a product.
   tolerance: accumulated(classesOf, {
     factor: 4,
     scale: ([logits, labels], attrs) => {
       const smoothing = smoothingOf(attrs);
-      const scale = new Float64Array(labels!.data.length);
+      const factor = Math.abs(scaleOf(attrs));
+      const losses = new Float64Array(labels!.data.length);
       forEachRow(logits!, (row, t, sum) => {
         const mean = t.reduce((a, b) => a - b, 0) / t.length;
-        scale[row] = 1 + Math.log(sum) - (1 - smoothing) * (t[labels!.data[row]!] ?? 0) + smoothing * mean;
+        const picked = t[labels!.data[row]!] ?? 0;
+        losses[row] = factor * (1 + Math.log(sum) - (1 - smoothing) * picked + smoothing * mean);
       });
-      return [scale];
+      const dlogits = new Float64Array(logits!.data.length);
+      forEachGradient(logits!, labels!, attrs, (i, p, target, t) => {
+        dlogits[i] = factor * (p * (1 - t) + target);
+      });
+      return [losses, dlogits];
     },
   }),
   samples: rowSamples,
-  errors: rowErrors("softmaxCrossEntropy", []),
+  errors: rowErrors("softmaxCrossEntropy"),
 });
 
-/** Gradient of softmaxCrossEntropy in the logits, for gradients dlosses [N] of its results. */
-export const softmaxCrossEntropyGrad = defineOp<CrossEntropyAttrs | undefined>({
-  name: "softmaxCrossEntropyGrad",
-  infer: ([logits, labels, dlosses], attrs) => {
-    checkInputs("softmaxCrossEntropyGrad", logits!, labels!, attrs);
-    if (dlosses!.dtype !== "f32" || !sameShape(dlosses!.shape, labels!.shape))
-      throw new ShapeError(
-        `softmaxCrossEntropyGrad: dlosses are ${showType(dlosses!)}; use f32[${labels!.shape}], one for each row.`,
-      );
-    return [{ shape: logits!.shape, dtype: "f32" }];
-  },
-  reference: ([logits, labels, dlosses], attrs) => {
-    const data = new Float64Array(logits!.data.length);
-    forEachGradient(logits!, labels!, attrs, (i, row, p, target) => {
-      data[i] = (p - target) * dlosses!.data[row]!;
-    });
-    return [{ shape: logits!.shape, dtype: "f32", data }];
-  },
-  implementation: { kind: "kernel", kernel: kernel("softmaxCrossEntropyGrad", gradSource, 3) },
-  // As softmax, and two subtractions, a quotient and a product.
-  tolerance: accumulated(classesOf, {
-    factor: 4,
-    scale: ([logits, labels, dlosses], attrs) => {
-      const scale = new Float64Array(logits!.data.length);
-      forEachGradient(logits!, labels!, attrs, (i, row, p, target, t) => {
-        scale[i] = (p * (1 - t) + target) * Math.abs(dlosses!.data[row]!);
-      });
-      return [scale];
-    },
-  }),
-  samples: (s) =>
-    rowSamples(s).map(({ inputs: [logits, labels], ...rest }) => ({
-      inputs: [logits!, labels!, s.randn(labels!.shape[0]!)],
-      ...rest,
-    })),
-  errors: [
-    ...rowErrors("softmaxCrossEntropyGrad", [type([4])]),
-    {
-      inputs: [type([4, 3]), type([4], "i32"), type([])],
-      attrs: {},
-      message: /softmaxCrossEntropyGrad: dlosses are f32\[\]; use f32\[4\]/,
-    },
-  ],
-});
-
-/** Calls `visit` for each logit with its row, probability and target; a bad label makes its row's targets NaN. */
+/** Calls `visit` for each logit with its probability and target; a bad label makes its row's targets NaN. */
 function forEachGradient(
   logits: NDArray,
   labels: NDArray,
   attrs: CrossEntropyAttrs | undefined,
-  visit: (index: number, row: number, probability: number, target: number, t: number) => void,
+  visit: (index: number, probability: number, target: number, t: number) => void,
 ): void {
   const smoothing = smoothingOf(attrs);
   forEachRow(logits, (row, t, sum) => {
@@ -203,7 +200,7 @@ function forEachGradient(
     const even = label >= 0 && label < t.length ? smoothing / t.length : Number.NaN;
     t.forEach((value, k) => {
       const target = even + (k === label ? 1 - smoothing : 0);
-      visit(row * t.length + k, row, Math.exp(value) / sum, target, value);
+      visit(row * t.length + k, Math.exp(value) / sum, target, value);
     });
   });
 }

@@ -3,7 +3,7 @@ import operandsSource from "../../shaders/matmul-operands.wgsl?raw";
 import subgroupSource from "../../shaders/matmul-subgroup.wgsl?raw";
 import tileSource from "../../shaders/matmul-tile.wgsl?raw";
 import transposeSource from "../../shaders/matmul-transpose.wgsl?raw";
-import { sizeOf } from "../core/shape.ts";
+import { type Shape, sizeOf } from "../core/shape.ts";
 import { offsetCode } from "./elementwise-kernel.ts";
 import {
   type AdapterFacts,
@@ -36,29 +36,16 @@ interface Layout {
     readonly B_N: number;
   };
   readonly result: { readonly C_M: number; readonly C_N: number };
-  /** WGSL functions that say where each product's matrices begin. */
-  readonly matrices: string;
+  /** Batch axes, and the steps of both operands from one matrix to the next along them. */
+  readonly batch: { readonly axes: Shape; readonly a: readonly number[]; readonly b: readonly number[] };
 }
 
 function layoutOf(p: Product): Layout {
-  const matrix = (name: string, steps: readonly number[]) =>
-    `fn ${name}(e: u32) -> u32 { return ${offsetCode(p.batch, steps)}; }`;
-  const BATCH = sizeOf(p.batch);
   const { m, n, k } = p;
-  // Both transposed: cᵀ = b · a, with neither transposed.
-  if (p.transposeA && p.transposeB)
-    return {
-      a: input(1),
-      b: input(0),
-      sizes: { BATCH, M: n, N: m, K: k },
-      steps: { A_M: k, A_K: 1, B_K: m, B_N: 1 },
-      result: { C_M: 1, C_N: n },
-      matrices: `${matrix("aMatrix", p.bBatch)}\n${matrix("bMatrix", p.aBatch)}`,
-    };
-  return {
+  const layout: Layout = {
     a: input(0),
     b: input(1),
-    sizes: { BATCH, M: m, N: n, K: k },
+    sizes: { BATCH: sizeOf(p.batch), M: m, N: n, K: k },
     steps: {
       A_M: p.transposeA ? 1 : k,
       A_K: p.transposeA ? m : 1,
@@ -66,8 +53,29 @@ function layoutOf(p: Product): Layout {
       B_N: p.transposeB ? k : 1,
     },
     result: { C_M: n, C_N: 1 },
-    matrices: `${matrix("aMatrix", p.aBatch)}\n${matrix("bMatrix", p.bBatch)}`,
+    batch: { axes: p.batch, a: p.aBatch, b: p.bBatch },
   };
+  // Both transposed: cᵀ = b · a, with neither transposed.
+  return p.transposeA && p.transposeB ? exchanged(layout) : layout;
+}
+
+/** The same product with its operands' roles exchanged: cᵀ = bᵀ · aᵀ. */
+function exchanged({ a, b, sizes, steps, result, batch }: Layout): Layout {
+  return {
+    a: b,
+    b: a,
+    sizes: { ...sizes, M: sizes.N, N: sizes.M },
+    steps: { A_M: steps.B_N, A_K: steps.B_K, B_K: steps.A_K, B_N: steps.A_M },
+    result: { C_M: result.C_N, C_N: result.C_M },
+    batch: { ...batch, a: batch.b, b: batch.a },
+  };
+}
+
+/** WGSL functions that say where each product's matrices begin. */
+function matrixFunctions({ batch: { axes, a, b } }: Layout): string {
+  const matrix = (name: string, steps: readonly number[]) =>
+    `fn ${name}(e: u32) -> u32 { return ${offsetCode(axes, steps)}; }`;
+  return `${matrix("aMatrix", a)}\n${matrix("bMatrix", b)}`;
 }
 
 /** Bindings, and functions that read and write four neighbouring columns, as vectors where they are aligned. */
@@ -92,38 +100,38 @@ function columnFunctions({ sizes: { N }, steps: { B_N }, result: { C_N } }: Layo
   ].join("\n");
 }
 
+/** Rows of a tile, at most: they lie k apart in memory, and more of them would share too few places in a cache. */
+const TILE_ROWS = 16;
+/** Where rows are neighbours in memory a higher tile is a fifth faster, but takes a driver twice as long to compile. */
+const HIGH_TILE_ROWS = 32;
+const WORTH_COMPILING = 2 ** 26;
+/** Elements that an operand must have to be transposed first. */
+const TRANSPOSED = 2 ** 17;
+/** A tile's least share of a sum, in floating-point operations: a dispatch more costs what this much work does. */
+const LEAST_SHARE = 2 ** 22;
+
 /**
- * A layout whose b is read by columns, where both operands run along k: the smaller one is transposed first. Null where
- * that is not so, or not worth it.
+ * A layout for lanes that read b by columns. Few columns become rows, of which a tile has as many as there are. Where
+ * both operands run along k, the one with fewer rows is transposed first if many tiles read it; else it is read across.
  */
-function transposedFirst(
-  layout: Layout,
-  facts: AdapterFacts,
-): { layout: Layout; before: Preparation } | null {
-  const { sizes, steps, result } = layout;
-  const { BATCH, M, N, K } = sizes;
-  if (BATCH !== 1 || steps.A_K !== 1 || steps.B_K !== 1 || K % 4 !== 0) return null;
-  const columns = [N, M].filter((n) => n % 4 === 0 && n >= 8).sort((x, y) => x - y)[0];
-  if (columns === undefined) return null;
-  const rowsFirst = columns === N;
+function byColumns(layout: Layout, facts: AdapterFacts): { layout: Layout; before?: Preparation } {
+  const { BATCH, M, N, K } = layout.sizes;
+  const wide = M > N ? exchanged(layout) : layout;
+  if (layout.steps.A_K !== 1 || layout.steps.B_K !== 1) return { layout: N <= TILE_ROWS ? wide : layout };
+  const [long, short] = [Math.max(M, N), Math.min(M, N)];
+  const often = long > 4 * TILE_ROWS && short * K >= TRANSPOSED;
+  if (BATCH !== 1 || K % 4 !== 0 || short % 4 !== 0 || !often) return { layout: wide };
+  const turned = exchanged(wide);
   const dispatch: Dispatch = {
     kernel: "matmul/transpose",
-    source: specialize(transposeSource, { ROWS: columns, COLUMNS: K }),
-    bindings: [rowsFirst ? layout.b : layout.a, scratch(0)],
-    workgroups: gridOf(Math.ceil((columns * K) / 16 / 64), facts),
-    bytes: 8 * columns * K,
+    source: specialize(transposeSource, { ROWS: short, COLUMNS: K }),
+    bindings: [turned.b, scratch(0)],
+    workgroups: gridOf(Math.ceil((short * K) / 16 / 64), facts),
+    bytes: 8 * short * K,
   };
-  const turned = rowsFirst
-    ? layout
-    : {
-        ...layout,
-        a: layout.b,
-        sizes: { ...sizes, M: N, N: M },
-        result: { C_M: result.C_N, C_N: result.C_M },
-      };
   return {
-    layout: { ...turned, b: scratch(0, "read"), steps: { A_M: K, A_K: 1, B_K: columns, B_N: 1 } },
-    before: { dispatches: [dispatch], scratch: [4 * columns * K] },
+    layout: { ...turned, b: scratch(0, "read"), steps: { A_M: K, A_K: 1, B_K: short, B_N: 1 } },
+    before: { dispatches: [dispatch], scratch: [4 * short * K] },
   };
 }
 
@@ -145,23 +153,30 @@ function cost(layout: Layout): { flops: number; bytes: number } {
   return { flops: 2 * BATCH * M * N * K, bytes: 4 * BATCH * (M * N + M * K + K * N) };
 }
 
-function specialized(
-  text: string,
-  { sizes, steps, result, matrices }: Layout,
-  more: Record<string, number> = {},
-): string {
-  return `${specialize(text, { ...sizes, ...steps, ...result, ...more })}\n${matrices}\n`;
+function specialized(text: string, layout: Layout, more: Record<string, number> = {}): string {
+  const { sizes, steps, result } = layout;
+  return `${specialize(text, { ...sizes, ...steps, ...result, ...more })}\n${matrixFunctions(layout)}\n`;
 }
 
 function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
-  const { layout, before } = transposedFirst(original, facts) ?? { layout: original, before: undefined };
+  const { layout, before } = byColumns(original, facts);
   const { BATCH, M, N, K } = layout.sizes;
   const lanes = facts.subgroupMinSize;
-  const rows = evenTile(M, 16);
-  const vectors = N > 4 * lanes ? 2 : 1;
+  const { flops, bytes } = cost(layout);
+  const high = layout.steps.A_M === 1 && flops >= WORTH_COMPILING;
+  const rows = evenTile(M, high ? HIGH_TILE_ROWS : TILE_ROWS);
+  const vectors = N > 8 * lanes ? 2 : 1;
   const tiles = BATCH * Math.ceil(M / rows) * Math.ceil(N / (vectors * 4 * lanes));
-  const { slabs, length } = slabsFor(K, tiles, 8, 128);
-  const constants = { SUBGROUP: lanes, ROWS: rows, VECTORS: vectors, SLABS: slabs, SLAB: length };
+  const wanted = Math.min(8, Math.max(2, Math.round(flops / LEAST_SHARE)));
+  const { slabs, length } = slabsFor(K, tiles, wanted, 128);
+  const constants = {
+    SUBGROUP: lanes,
+    ROWS: rows,
+    PARTS: Math.ceil(rows / lanes),
+    VECTORS: vectors,
+    SLABS: slabs,
+    SLAB: length,
+  };
   return slabbed(
     "subgroup",
     sizeOfResult(layout),
@@ -171,7 +186,8 @@ function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
       source: `${specialized(subgroupSource, layout, constants)}${columnFunctions(layout)}\n`,
       inputs: [layout.a, layout.b],
       workgroups: gridOf(tiles * slabs, facts),
-      ...cost(layout),
+      flops,
+      bytes,
     },
     facts,
     before,
@@ -188,7 +204,7 @@ function workgroupVariants(layout: Layout, facts: AdapterFacts): KernelVariant[]
     aAlongK: layout.steps.A_K === 1,
     bAlongK: layout.steps.B_K === 1,
     slabs: true,
-    operands: `${operandsSource}\n${layout.matrices}\n`,
+    operands: `${operandsSource}\n${matrixFunctions(layout)}\n`,
     constants: { ...layout.steps, ...layout.result },
   };
   const work = { inputs: [layout.a, layout.b], ...cost(layout) };

@@ -32,6 +32,8 @@ export const matmul = defineOp<MatmulAttrs>({
   },
   implementation: {
     kind: "kernel",
+    // A result may be logits, or a weight's gradient: what a layer keeps of it is the next one's input.
+    half: { inputs: [0, 1], outputs: [] },
     stores: true,
     kernel: ({ inputs: [a, b], attrs, facts }) => matmulVariants(foldBatch(productOf(a!, b!, attrs)), facts),
   },

@@ -81,14 +81,26 @@ export type Implementation<A> =
   | {
       readonly kind: "elementwise";
       readonly expression: ElementwiseExpression<A>;
-      readonly functions?: string;
+      /** Function files; a kernel takes in those that its expression calls. */
+      readonly functions?: readonly string[];
     }
   | {
       readonly kind: "kernel";
       readonly kernel: Kernel<A>;
-      /** Inputs that every variant reads only as `name[i]`, i counted in elements or vectors of that input alone. */
+      /**
+       * Inputs that every variant reads only as `name[i]`, i counted in elements or vectors of that input alone: about
+       * once each (`loads`), or several times each (`reloads`), so that only cheap chains are evaluated there.
+       */
       readonly loads?: readonly number[];
-      /** Every variant stores the finished result, once, as `name[i] = value;` and never reads it back. */
+      readonly reloads?: readonly number[];
+      /** An input that output 0 may take the place of: who stores an element is who read it, and nobody else does then. */
+      readonly overwrites?: number;
+      /**
+       * What is kept as f16 under mixed precision: inputs, which every variant reads as `loads` says, and results. The
+       * kernel itself computes in f32, sums in f32 included: a product of two f16 is exact there.
+       */
+      readonly half?: { readonly inputs: readonly number[]; readonly outputs: readonly number[] };
+      /** Every variant stores the finished first result, once, as `name[i] = value;` and never reads it back. */
       readonly stores?: boolean;
     }
   | {
@@ -120,7 +132,7 @@ export interface OpRecord<A = any> {
   readonly samples: (s: Sampler) => Sample<A>[];
   /** Absent only where there is no input that could be wrong. */
   readonly errors?: readonly ErrorCase<A>[];
-  /** Output i may overwrite input inPlace[i]: the update kernels. */
+  /** Output i, where the op has that many, may overwrite input inPlace[i]: the update kernels. */
   readonly inPlace?: readonly number[];
 }
 

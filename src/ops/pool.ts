@@ -109,6 +109,9 @@ export const maxPool2d = defineOp<PoolAttrs>({
   ],
   implementation: {
     kind: "kernel",
+    loads: [0],
+    half: { inputs: [0], outputs: [0] },
+    stores: true,
     kernel: ({ inputs: [x], outputs: [out], attrs, facts }) => {
       const count = sizeOf(out!.shape);
       const rest = {
@@ -175,6 +178,8 @@ export const maxPool2dGrad = defineOp<PoolGradAttrs>({
   },
   implementation: {
     kind: "kernel",
+    half: { inputs: [1], outputs: [0] },
+    stores: true,
     kernel: ({ inputs: [index], outputs: [dx], attrs, facts }) => {
       const count = sizeOf(dx!.shape);
       const rest = {
@@ -252,6 +257,8 @@ export const avgPool2d = defineOp<AveragePoolAttrs>({
   grad: ({ dy, inputs: [x], attrs }, f) => [f.avgPool2dGrad!(dy, { ...attrs, size: x!.shape.slice(2) })],
   implementation: {
     kind: "kernel",
+    half: { inputs: [0], outputs: [0] },
+    stores: true,
     kernel: ({ inputs: [x], outputs: [out], attrs, facts }) => {
       const count = sizeOf(out!.shape);
       const rest = { bindings: [input(0), output()], bytes: 4 * (sizeOf(x!.shape) + count) };
@@ -305,6 +312,8 @@ export const avgPool2dGrad = defineOp<AveragePoolGradAttrs>({
   grad: ({ dy, attrs: { size: _, ...attrs } }, f) => [f.avgPool2d!(dy, attrs)],
   implementation: {
     kind: "kernel",
+    half: { inputs: [0], outputs: [0] },
+    stores: true,
     kernel: ({ inputs: [dy], outputs: [dx], attrs, facts }) => {
       const count = sizeOf(dx!.shape);
       const rest = { bindings: [input(0), output()], bytes: 4 * (count + sizeOf(dy!.shape)) };

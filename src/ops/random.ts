@@ -64,6 +64,7 @@ export const dropout = defineOp<DropoutAttrs>({
   grad: ({ dy, inputs: [, counters], attrs }, f) => [f.dropout!(dy, counters, attrs), null],
   implementation: {
     kind: "kernel",
+    half: { inputs: [0], outputs: [0] },
     kernel: ({ inputs: [x], attrs: { p, layer }, facts }) => {
       const count = sizeOf(x!.shape);
       const pairs = Math.ceil(count / 2);

@@ -1,4 +1,5 @@
 import reduceSource from "../../shaders/reduce.wgsl?raw";
+import storeSource from "../../shaders/reduce-store.wgsl?raw";
 import threadsSource from "../../shaders/reduce-threads.wgsl?raw";
 import workgroupSource from "../../shaders/reduce-workgroup.wgsl?raw";
 import { wgslType } from "../core/dtype.ts";
@@ -34,8 +35,8 @@ export interface Sharing {
   /** Of each output: what the pass leaves. */
   readonly slabs: number;
   readonly workgroups: readonly [number, number, number];
-  /** The pass, completed by a file that defines `slab` and `combine`, specialised with `constants`. */
-  source(slab: string, constants?: Record<string, number | string | boolean>): string;
+  /** The pass, completed by a file that defines `slab`, `combine` and perhaps `store`, specialised with `constants`. */
+  source(part: string, constants?: Record<string, number | string | boolean>): string;
 }
 
 export const threadsGrid = (threads: number, facts: AdapterFacts) => gridOf(Math.ceil(threads / 64), facts);
@@ -64,7 +65,13 @@ export function share(
     slabs: used,
     workgroups: name === "threads" ? threadsGrid(outputs * used, facts) : gridOf(outputs * used, facts),
     source: (part, constants) =>
-      [specialize([harness, part].join("\n"), { ...sizes, ...constants }), functions].join("\n"),
+      [
+        specialize([harness, part, ...(/^fn store\(/m.test(part) ? [] : [storeSource])].join("\n"), {
+          ...sizes,
+          ...constants,
+        }),
+        functions,
+      ].join("\n"),
   };
 }
 

@@ -18,9 +18,9 @@ export class Sampler {
     return this.fill(shape, "f32", () => this.random.normal());
   }
 
-  /** Uniform float32 values in [low, high). */
-  uniform(low: number, high: number, shape: Shape): NDArray {
-    return this.fill(shape, "f32", () => this.random.uniform(low, high));
+  /** Uniform values in [low, high), in float32 or f16. */
+  uniform(low: number, high: number, shape: Shape, dtype: DType = "f32"): NDArray {
+    return this.fill(shape, dtype, () => this.random.uniform(low, high));
   }
 
   /** Integers in low … high inclusive, in any dtype. */

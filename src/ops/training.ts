@@ -4,49 +4,83 @@ import gradientStatsSource from "../../shaders/gradient-stats.wgsl?raw";
 import recordSource from "../../shaders/record-metrics.wgsl?raw";
 import statisticsSource from "../../shaders/update-statistics.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
-import { sameShape, showType, sizeOf } from "../core/shape.ts";
+import { sameShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { accumulated, exact } from "../core/tolerance.ts";
 import { type Dispatch, gridOf, input, output, scratch, specialize } from "./kernel.ts";
 import { defineOp } from "./op.ts";
 import { type } from "./samples.ts";
+import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "./step-stats.ts";
 
 const NORM_THREADS = 4096;
 
+/** What gradientStats does to statistics, given the sum of squares and whether all that was summed is finite. */
+function nextStats(
+  stats: ArrayLike<number>,
+  lossFinite: boolean,
+  squares: number,
+  finite: boolean,
+  scaling: boolean,
+): number[] {
+  const scale = scaling ? stats[STATS.scale]! : 1;
+  const unscale = 1 / scale;
+  let status: number = finite ? STATUS.applied : scale > 1 ? STATUS.skipped : STATUS.halted;
+  if (!lossFinite || stats[STATS.status] === STATUS.halted) status = STATUS.halted;
+  const result = [Math.sqrt(squares) * unscale, status, unscale];
+  const state = [stats[STATS.scale]!, stats[STATS.good]!, stats[STATS.skipped]!] as const;
+  if (!scaling || status === STATUS.halted) return [...result, ...state];
+  if (status === STATUS.skipped) return [...result, state[0] / 2, 0, state[2] + 1];
+  const grows = state[1] + 1 >= LOSS_SCALE.interval;
+  return [
+    ...result,
+    grows ? Math.min(2 * state[0], LOSS_SCALE.largest) : state[0],
+    grows ? 0 : state[1] + 1,
+    state[2],
+  ];
+}
+
+const isStats = (x: TensorType | undefined) => x !== undefined && sameShape(x.shape, [STATS_SIZE]);
+
 /**
- * What a step's update needs to know of its gradients: inputs are the last statistics f32[2], the loss and the flat
- * gradients; the result is (norm, halted) in place. Halted becomes 1, and stays 1, when the loss, an element or
- * the norm is not finite.
+ * What a step's update needs to know of its gradients: inputs are the last statistics, the loss and the flat gradients;
+ * the result is the next statistics in place, see step-stats.ts. With `scaling` the gradients are those of the loss times
+ * the statistics' scale, which is kept as high as they allow. Micikevicius et al., 2018, §3.2.
  */
-export const gradientStats = defineOp<undefined>({
+export const gradientStats = defineOp<{ scaling: boolean } | undefined>({
   name: "gradientStats",
   infer: (inputs) => {
     const [stats, loss, ...grads] = inputs;
-    if (!stats || !sameShape(stats.shape, [2]) || !loss || sizeOf(loss.shape) !== 1)
+    if (!isStats(stats) || !loss || sizeOf(loss.shape) !== 1)
       throw new ShapeError(
-        `gradientStats: takes statistics f32[2], a scalar loss and flat gradients, got ${inputs.map(showType).join(" and ")}.`,
+        `gradientStats: takes statistics f32[${STATS_SIZE}], a scalar loss and flat gradients, got ${inputs.map(showType).join(" and ")}.`,
       );
     for (const g of grads)
       if (g.shape.length !== 1 || g.shape[0]! % 4 !== 0)
         throw new ShapeError(
           `gradientStats: ${showType(g)} is not a flat arena whose size is a multiple of 4.`,
         );
-    return [{ shape: [2], dtype: "f32" }];
+    return [{ shape: [STATS_SIZE], dtype: "f32" }];
   },
-  reference: ([stats, loss, ...grads]) => {
+  reference: ([stats, loss, ...grads], attrs) => {
     let squares = 0;
-    let bad = !Number.isFinite(loss!.data[0]!);
+    let finite = true;
     for (const g of grads)
       for (const value of g.data) {
         squares += value * value;
-        bad ||= !Number.isFinite(value);
+        finite &&= Number.isFinite(value);
       }
-    bad ||= !Number.isFinite(Math.fround(squares));
-    const halted = bad ? 1 : stats!.data[1]!;
-    return [{ shape: [2], dtype: "f32", data: Float64Array.of(Math.sqrt(squares), halted) }];
+    finite &&= Number.isFinite(Math.fround(squares));
+    const data = nextStats(
+      stats!.data,
+      Number.isFinite(loss!.data[0]!),
+      squares,
+      finite,
+      attrs?.scaling ?? false,
+    );
+    return [{ shape: [STATS_SIZE], dtype: "f32", data: Float64Array.from(data) }];
   },
   implementation: {
     kind: "kernel",
-    kernel: ({ inputs, facts }) => {
+    kernel: ({ inputs, attrs, facts }) => {
       const dispatches: Dispatch[] = [];
       let from = 0;
       inputs.slice(2).forEach((grads, i) => {
@@ -70,7 +104,12 @@ export const gradientStats = defineOp<undefined>({
       });
       dispatches.push({
         kernel: "gradientStats/merge",
-        source: specialize(gradientStatsSource, { PARTIALS: from }),
+        source: specialize(gradientStatsSource, {
+          PARTIALS: from,
+          SCALING: attrs?.scaling ?? false,
+          INTERVAL: LOSS_SCALE.interval,
+          LARGEST: LOSS_SCALE.largest,
+        }),
         bindings: [output(), input(1), scratch(0, "read")],
         workgroups: [1, 1, 1],
         bytes: 8 * from,
@@ -81,27 +120,51 @@ export const gradientStats = defineOp<undefined>({
   inPlace: [0],
   // The square root halves the relative error of the sum of squares; S is the norm itself.
   tolerance: accumulated((inputs) => inputs.slice(2).reduce((n, g) => n + g.data.length, 1), {
-    scale: ([, , ...grads]) => [
-      [Math.sqrt(grads.reduce((n, g) => n + Array.from(g.data).reduce((a, v) => a + v * v, 0), 0)), 0],
-    ],
-  }),
-  samples: (s) => [
-    { inputs: [s.values([0, 0]), s.randn(), s.randn(64)] },
-    { inputs: [s.values([5, 1]), s.randn(), s.randn(1028), s.randn(320)], name: "halted before" },
-    { inputs: [s.values([0, 0]), s.values([Number.NaN], []), s.randn(64)], name: "loss NaN" },
-    {
-      inputs: [s.values([0, 0]), s.randn(), s.values([1, 2, Number.POSITIVE_INFINITY, 3])],
-      name: "gradient infinite",
+    scale: ([stats, , ...grads], attrs) => {
+      const squares = grads.reduce((n, g) => n + Array.from(g.data).reduce((a, v) => a + v * v, 0), 0);
+      const scale = attrs?.scaling ? stats!.data[STATS.scale]! : 1;
+      return [[Math.sqrt(squares) / scale, ...new Array<number>(STATS_SIZE - 1).fill(0)]];
     },
-    { inputs: [s.values([0, 0]), s.randn(), s.randn(64 * 1031)] },
-  ],
+  }),
+  samples: (s) => {
+    const stats = (status: number, scale = 1, good = 0, skipped = 0) =>
+      s.values([0, status, 1 / scale, scale, good, skipped]);
+    const infinite = () => s.values([1, 2, Number.POSITIVE_INFINITY, 3]);
+    const scaling = { attrs: { scaling: true } };
+    const { initial, interval, largest } = LOSS_SCALE;
+    return [
+      { inputs: [stats(0), s.randn(), s.randn(64)] },
+      { inputs: [stats(1), s.randn(), s.randn(1028), s.randn(320)], name: "halted before" },
+      { inputs: [stats(0), s.values([Number.NaN], []), s.randn(64)], name: "loss NaN" },
+      { inputs: [stats(0), s.randn(), infinite()], name: "gradient infinite" },
+      { inputs: [stats(0), s.randn(), s.randn(64 * 1031)] },
+      { inputs: [stats(0, initial, 7, 3), s.randn(), s.randn(64)], name: "scaled", ...scaling },
+      {
+        inputs: [stats(2, initial, interval - 1), s.randn(), s.randn(64)],
+        name: "the scale grows",
+        ...scaling,
+      },
+      { inputs: [stats(0, largest, interval - 1), s.randn(), s.randn(64)], name: "largest", ...scaling },
+      { inputs: [stats(2, initial, 7, 3), s.randn(), infinite()], name: "skipped", ...scaling },
+      { inputs: [stats(0, 1, 7, 3), s.randn(), infinite()], name: "scale 1 overflows", ...scaling },
+      { inputs: [stats(1, 8, 7, 3), s.randn(), s.randn(64)], name: "halted, scaled", ...scaling },
+      {
+        inputs: [stats(0, 8, 7, 3), s.values([Number.NaN], []), s.randn(64)],
+        name: "loss NaN, scaled",
+        ...scaling,
+      },
+    ];
+  },
   errors: [
-    { inputs: [type([3]), type([]), type([64])], message: /gradientStats: takes statistics f32\[2\]/ },
-    { inputs: [type([2]), type([]), type([7])], message: /gradientStats: .* multiple of 4/ },
+    { inputs: [type([3]), type([]), type([64])], message: /gradientStats: takes statistics f32\[6\]/ },
+    { inputs: [type([STATS_SIZE]), type([]), type([7])], message: /gradientStats: .* multiple of 4/ },
   ],
 });
 
-/** Running statistics of all batch norms at once: running ← (1 − momentum)·running + momentum·scale·batch, unless halted. */
+/**
+ * Running statistics of all batch norms at once, unless the step is halted or skipped:
+ * running ← (1 − momentum)·running + momentum·scale·batch.
+ */
 export const updateStatistics = defineOp<undefined>({
   name: "updateStatistics",
   infer: (inputs) => {
@@ -109,16 +172,16 @@ export const updateStatistics = defineOp<undefined>({
     if (
       inputs.length !== 5 ||
       [batch, momentum, scale].some((x) => !sameShape(x!.shape, running!.shape)) ||
-      !sameShape(stats!.shape, [2])
+      !isStats(stats)
     )
       throw new ShapeError(
-        `updateStatistics: ${inputs.map(showType).join(" and ")} must be four tensors of one shape and f32[2].`,
+        `updateStatistics: ${inputs.map(showType).join(" and ")} must be four tensors of one shape and f32[${STATS_SIZE}].`,
       );
     return [running!];
   },
   reference: ([running, batch, momentum, scale, stats]) => {
     const data = Float64Array.from(running!.data);
-    if (stats!.data[1] === 0)
+    if (stats!.data[STATS.status] === STATUS.applied)
       for (let i = 0; i < data.length; i++)
         data[i] =
           (1 - momentum!.data[i]!) * data[i]! + momentum!.data[i]! * scale!.data[i]! * batch!.data[i]!;
@@ -142,45 +205,46 @@ export const updateStatistics = defineOp<undefined>({
   // Five roundings on positive factors.
   tolerance: accumulated(() => 2),
   samples: (s) => {
-    const make = (size: number, halted: number) => ({
+    const make = (size: number, status: number) => ({
       inputs: [
         s.randn(size),
         s.randn(size),
         s.uniform(0, 1, [size]),
         s.uniform(1, 1.1, [size]),
-        s.values([1, halted]),
+        s.values([1, status, 1, 1, 0, 0]),
       ],
     });
-    return [make(64, 0), make(1031, 0), { ...make(5, 1), name: "halted" }];
+    return [
+      make(64, STATUS.applied),
+      make(1031, STATUS.applied),
+      { ...make(5, STATUS.halted), name: "halted" },
+      { ...make(5, STATUS.skipped), name: "skipped" },
+    ];
   },
   errors: [
     {
-      inputs: [type([3]), type([4]), type([3]), type([3]), type([2])],
+      inputs: [type([3]), type([4]), type([3]), type([3]), type([STATS_SIZE])],
       message: /updateStatistics: .* four tensors of one shape/,
     },
   ],
 });
 
-/** Writes (loss, correct, norm, halted) into row counters[3] of a ring f32[rows, 4] that the host reads now and then. */
+/** Writes (loss, correct, norm, status) into row counters[3] of a ring f32[rows, 4] that the host reads now and then. */
 export const recordMetrics = defineOp<undefined>({
   name: "recordMetrics",
   infer: (inputs) => {
     const [ring, counters, , , stats] = inputs;
-    if (
-      inputs.length !== 5 ||
-      ring!.shape[1] !== 4 ||
-      counters!.dtype !== "u32" ||
-      !sameShape(stats!.shape, [2])
-    )
+    if (inputs.length !== 5 || ring!.shape[1] !== 4 || counters!.dtype !== "u32" || !isStats(stats))
       throw new ShapeError(
-        `recordMetrics: takes a ring f32[rows, 4], counters u32[4], loss, correct and statistics f32[2], got ${inputs.map(showType).join(" and ")}.`,
+        `recordMetrics: takes a ring f32[rows, 4], counters u32[4], loss, correct and statistics f32[${STATS_SIZE}], got ${inputs.map(showType).join(" and ")}.`,
       );
     return [ring!];
   },
   reference: ([ring, counters, loss, correct, stats]) => {
     const data = Float64Array.from(ring!.data);
     const row = counters!.data[3]! % ring!.shape[0]!;
-    data.set([loss!.data[0]!, correct!.data[0]!, stats!.data[0]!, stats!.data[1]!], row * 4);
+    const [norm, status] = [stats!.data[STATS.norm]!, stats!.data[STATS.status]!];
+    data.set([loss!.data[0]!, correct!.data[0]!, norm, status], row * 4);
     return [{ shape: ring!.shape, dtype: "f32", data }];
   },
   implementation: {
@@ -203,12 +267,16 @@ export const recordMetrics = defineOp<undefined>({
   inPlace: [0],
   tolerance: exact,
   samples: (s) => [
-    { inputs: [s.randn(8, 4), s.values([1, 2, 3, 5], [4], "u32"), s.randn(), s.randn(), s.randn(2)] },
-    { inputs: [s.randn(7, 4), s.values([1, 2, 3, 20], [4], "u32"), s.randn(), s.randn(), s.randn(2)] },
+    {
+      inputs: [s.randn(8, 4), s.values([1, 2, 3, 5], [4], "u32"), s.randn(), s.randn(), s.randn(STATS_SIZE)],
+    },
+    {
+      inputs: [s.randn(7, 4), s.values([1, 2, 3, 20], [4], "u32"), s.randn(), s.randn(), s.randn(STATS_SIZE)],
+    },
   ],
   errors: [
     {
-      inputs: [type([8, 3]), type([4], "u32"), type([]), type([]), type([2])],
+      inputs: [type([8, 3]), type([4], "u32"), type([]), type([]), type([STATS_SIZE])],
       message: /recordMetrics: takes a ring f32\[rows, 4\]/,
     },
   ],

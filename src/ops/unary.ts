@@ -1,5 +1,6 @@
+import half from "../../shaders/functions/half.wgsl?raw";
 import math from "../../shaders/functions/math.wgsl?raw";
-import type { DType } from "../core/dtype.ts";
+import { type DType, isFloat } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { broadcastData } from "../core/ndarray.ts";
 import { sizeOf } from "../core/shape.ts";
@@ -116,37 +117,48 @@ function castElement(x: number, { dtype }: { dtype: DType }, from: DType): numbe
   if (dtype === "bool") return x !== 0 ? 1 : 0;
   const range = INTEGER_RANGE[dtype];
   // Between integers the array that stores the result wraps.
-  if (!range || from !== "f32") return x;
+  if (!range || !isFloat(from)) return x;
   return Number.isNaN(x) ? 0 : Math.trunc(Math.min(Math.max(x, range[0]), range[1]));
 }
 
 /**
- * Converts between f32, i32, u32 and bool; bool is "not zero", which NaN is. Floats are truncated towards zero; as in
+ * Converts between f32, f16, i32, u32 and bool; f16 is infinite from 65520 on. bool is "not zero", which NaN is. Floats are truncated towards zero; as in
  * WGSL those out of range become the nearest integer that float32 holds too, and NaN becomes 0. Integers wrap.
  */
 export const cast = elementwiseOp<{ dtype: DType }>({
   name: "cast",
   arity: 1,
-  dtypes: [["f32", "i32", "u32", "bool"]],
+  dtypes: [["f32", "i32", "u32", "bool", "f16"]],
   domain: [[-100, 100]],
-  points: [[-0.5], [0.5], [-1.5], [1.9], [-2.999], [3e9], [-3e9], [1e20], [2147483520], ...NOT_FINITE],
-  attrs: [{ dtype: "f32" }, { dtype: "i32" }, { dtype: "u32" }, { dtype: "bool" }],
+  points: [
+    ...[[-0.5], [0.5], [-1.5], [1.9], [-2.999], [3e9], [-3e9], [1e20], [2147483520]],
+    // The ends of f16's range: its largest number, what rounds to it and what no more does, its smallest numbers.
+    ...[[65504], [-65519], [65520], [-1e5], [6.2e-5], [3e-8], [1e-30]],
+    ...NOT_FINITE,
+  ],
+  attrs: [{ dtype: "f32" }, { dtype: "i32" }, { dtype: "u32" }, { dtype: "bool" }, { dtype: "f16" }],
   result: (_, attrs) => attrs.dtype,
   checkAttrs: ({ dtype }) => {
-    if (!["f32", "i32", "u32", "bool"].includes(dtype))
-      throw new ShapeError(`cast: cannot cast to ${dtype}; use f32, i32, u32 or bool.`);
+    if (!["f32", "f16", "i32", "u32", "bool"].includes(dtype))
+      throw new ShapeError(`cast: cannot cast to ${dtype}; use f32, f16, i32, u32 or bool.`);
   },
   reference: castElement,
-  functions: math,
-  expression: ([x], { dtype }, [from]) => {
-    if (from!.dtype === "f32" && INTEGER_RANGE[dtype])
+  functions: [math, half],
+  expression: ([arg], { dtype }, [from]) => {
+    if (dtype === from!.dtype && dtype === "f16") return arg!;
+    const x = from!.dtype === "f16" ? `f32(${arg})` : arg;
+    if (dtype === "f16") return `to_half(${from!.dtype === "f32" ? x : `f32(${x})`})`;
+    if (isFloat(from!.dtype) && INTEGER_RANGE[dtype])
       return `select(${dtype}(${x}), ${dtype}(0), is_nan(${x}))`;
     if (dtype !== "bool") return `${dtype}(${x})`;
     // By the bits, because drivers disagree on NaN != 0.
-    if (from!.dtype === "f32") return `select(0u, 1u, (bitcast<u32>(${x}) & 0x7fffffffu) != 0u)`;
+    if (isFloat(from!.dtype)) return `select(0u, 1u, (bitcast<u32>(${x}) & 0x7fffffffu) != 0u)`;
     return `select(0u, 1u, ${x} != ${from!.dtype === "i32" ? "0i" : "0u"})`;
   },
-  grad: ({ dy, inputs: [x] }) => [x!.dtype === "f32" && dy.dtype === "f32" ? dy : null],
+  grad: ({ dy, inputs: [x] }, f) => {
+    if (!isFloat(x!.dtype) || !isFloat(dy.dtype)) return [null];
+    return [x!.dtype === dy.dtype ? dy : f.cast!(dy, { dtype: x!.dtype })];
+  },
   tolerance: exact,
   errors: [
     {
@@ -162,7 +174,8 @@ export const constant = defineOp<{ value: number; shape: readonly number[]; dtyp
   name: "constant",
   infer: (inputs, { value, shape, dtype }) => {
     if (inputs.length !== 0) throw new ShapeError(`constant: takes no inputs, got ${inputs.length}.`);
-    if (dtype === "u8") throw new ShapeError("constant: u8 is for packed data; use f32, i32, u32 or bool.");
+    if (dtype === "u8" || dtype === "f16")
+      throw new ShapeError(`constant: ${dtype} is for storage; use f32, i32, u32 or bool.`);
     if (dtype !== "f32" && !Number.isFinite(value))
       throw new ShapeError(`constant: ${value} is no ${dtype}; use f32 or a whole number.`);
     return [{ shape, dtype }];
@@ -193,7 +206,7 @@ export const constant = defineOp<{ value: number; shape: readonly number[]; dtyp
     {
       inputs: [],
       attrs: { value: 1, shape: [2], dtype: "u8" },
-      message: /constant: u8 is for packed data; use/,
+      message: /constant: u8 is for storage; use/,
     },
     {
       inputs: [],

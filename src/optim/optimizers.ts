@@ -2,12 +2,15 @@ import { OptionError } from "../core/errors.ts";
 import { HYPER, HYPER_SIZE } from "../ops/update.ts";
 import { type Rate, rateAt } from "./schedules.ts";
 
+/** The slot that holds the exponential moving average of the parameters. */
+export const AVERAGE = "average";
+
 /** How parameters follow their gradients: which update kernel, with which slots, and the numbers of each step. */
 export interface Optimizer {
   readonly name: string;
   /** The op over flat arenas. */
   readonly op: "sgd" | "momentum" | "nesterov" | "adam" | "adamW";
-  /** Tensors kept for each parameter, by PyTorch's names. */
+  /** Tensors kept for each parameter, by PyTorch's names, and last AVERAGE where one is kept. */
   readonly slots: readonly string[];
   /** The options it was made with, for the run's record. */
   readonly options: Readonly<Record<string, unknown>>;
@@ -26,6 +29,19 @@ interface CommonOptions {
   readonly weightDecay?: number;
   /** Gradients are scaled down to this global L2 norm when theirs is larger; no clipping by default. */
   readonly clipNorm?: number;
+  /** Keeps an exponential moving average of the parameters; none by default. */
+  readonly ema?: EmaOptions;
+}
+
+/**
+ * After every step a ← decay·a + (1 − decay)·p, beginning as a copy of the first step's parameters; as
+ * torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn(decay). Polyak, Juditsky, 1992.
+ */
+export interface EmaOptions {
+  /** From 0 to below 1. */
+  readonly decay: number;
+  /** Lets young averages forget faster: decay min(decay, (1 + t) / (10 + t)) at step t from 0, as TensorFlow's. */
+  readonly warmUp?: boolean;
 }
 
 export interface SgdOptions extends CommonOptions {
@@ -50,15 +66,27 @@ function check(name: string, options: Record<string, unknown>): void {
   }
 }
 
+/** How much of the average a step's parameters make up: all of it at first. */
+function freshness({ decay, warmUp }: EmaOptions, step: number): number {
+  if (step === 0) return 1;
+  return 1 - (warmUp ? Math.min(decay, (1 + step) / (10 + step)) : decay);
+}
+
 function make(
   base: Pick<Optimizer, "name" | "op" | "slots">,
   options: CommonOptions,
   extra: (step: number) => Partial<Record<keyof typeof HYPER, number>>,
 ): Optimizer {
   check(base.name, options as unknown as Record<string, unknown>);
+  const { ema } = options;
+  if (ema && !(ema.decay >= 0 && ema.decay < 1))
+    throw new OptionError(
+      `${base.name}: the decay of the average is ${ema.decay}; use a number from 0 to below 1, such as 0.999.`,
+    );
   const rate = (step: number, total: number) => rateAt(options.lr, step, total);
   return {
     ...base,
+    slots: ema ? [...base.slots, AVERAGE] : base.slots,
     options: { ...options, lr: typeof options.lr === "number" ? options.lr : "schedule" },
     rate,
     hyper(step, total) {
@@ -71,6 +99,7 @@ function make(
         );
       row[HYPER.decay] = options.weightDecay ?? 0;
       row[HYPER.maxNorm] = options.clipNorm ?? 0;
+      if (ema) row[HYPER.freshAverage] = freshness(ema, step);
       for (const [key, value] of Object.entries(extra(step))) row[HYPER[key as keyof typeof HYPER]] = value;
       return row;
     },

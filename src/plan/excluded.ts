@@ -1,7 +1,6 @@
 import { DeviceError } from "../core/errors.ts";
 import { reachable } from "../graph/node.ts";
-import type { Program } from "../graph/program.ts";
-import { programRoots } from "./units.ts";
+import { type Program, programRoots } from "../graph/program.ts";
 
 /** Names one kernel of an op at all shapes; the kind of implementation stands for ops without variants. */
 export const variantKey = (op: string, variant: string): string => `${op} ${variant}`;

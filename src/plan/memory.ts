@@ -5,40 +5,53 @@ export interface Lifetime {
   readonly last: number;
 }
 
+/** A range of a shared buffer. */
+export interface Place {
+  readonly slot: number;
+  readonly offset: number;
+}
+
+/** Storage bindings start at multiples of this on every adapter. */
+const ALIGNMENT = 256;
+
 /**
- * Assigns temporaries to as few bytes of shared buffers as a greedy walk finds: at each step a tensor takes the free
- * buffer that has to grow least, then the one that wastes least. Tensors alive at the same step never share.
+ * Assigns temporaries to few bytes of shared buffers: the largest first, each to the smallest gap between tensors that
+ * are alive with it, in a new buffer where there is none. Tensors alive at the same step never overlap, and `apart`
+ * (pairs that one dispatch reads and writes) never share a buffer at all, because WebGPU checks usage by the buffer.
  */
-export function assignBuffers(lifetimes: readonly Lifetime[]): { slots: number[]; sizes: number[] } {
+export function assignBuffers(
+  lifetimes: readonly Lifetime[],
+  apart: (a: number, b: number) => boolean = () => false,
+): { places: Place[]; sizes: number[] } {
   const sizes: number[] = [];
-  const busyUntil: number[] = [];
-  const slots = new Array<number>(lifetimes.length);
+  const tenants: number[][] = [];
+  const places = new Array<Place>(lifetimes.length);
   const order = lifetimes
     .map((_, i) => i)
-    .sort((a, b) => lifetimes[a]!.first - lifetimes[b]!.first || lifetimes[b]!.bytes - lifetimes[a]!.bytes);
+    .sort((a, b) => lifetimes[b]!.bytes - lifetimes[a]!.bytes || lifetimes[a]!.first - lifetimes[b]!.first);
+  const end = (i: number) => places[i]!.offset + Math.ceil(lifetimes[i]!.bytes / ALIGNMENT) * ALIGNMENT;
   for (const i of order) {
     const { bytes, first, last } = lifetimes[i]!;
-    let best = -1;
-    let bestGrowth = Number.POSITIVE_INFINITY;
-    let bestWaste = Number.POSITIVE_INFINITY;
+    let best: (Place & { gap: number }) | undefined;
     sizes.forEach((size, slot) => {
-      if (busyUntil[slot]! >= first) return;
-      const growth = Math.max(0, bytes - size);
-      const waste = Math.max(0, size - bytes);
-      if (growth < bestGrowth || (growth === bestGrowth && waste < bestWaste)) {
-        best = slot;
-        bestGrowth = growth;
-        bestWaste = waste;
+      if (tenants[slot]!.some((t) => apart(i, t))) return;
+      const alive = tenants[slot]!.filter((t) => lifetimes[t]!.first <= last && first <= lifetimes[t]!.last);
+      alive.sort((a, b) => places[a]!.offset - places[b]!.offset);
+      let offset = 0;
+      for (const until of [...alive.map((t) => places[t]!.offset), size]) {
+        const gap = until - offset;
+        if (gap >= bytes && (!best || gap < best.gap)) best = { slot, offset, gap };
+        const tenant = alive.shift();
+        if (tenant !== undefined) offset = Math.max(offset, end(tenant));
       }
     });
-    if (best < 0) {
-      best = sizes.length;
+    if (!best) {
+      best = { slot: sizes.length, offset: 0, gap: bytes };
       sizes.push(bytes);
-      busyUntil.push(-1);
+      tenants.push([]);
     }
-    sizes[best] = Math.max(sizes[best]!, bytes);
-    busyUntil[best] = last;
-    slots[i] = best;
+    places[i] = { slot: best.slot, offset: best.offset };
+    tenants[best.slot]!.push(i);
   }
-  return { slots, sizes };
+  return { places, sizes };
 }

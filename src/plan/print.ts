@@ -1,5 +1,7 @@
+import { byteLength } from "../core/dtype.ts";
 import { showShape } from "../core/shape.ts";
-import type { Plan, PlanStep, Range } from "./plan.ts";
+import type { Range } from "./placement.ts";
+import type { Plan, PlanStep } from "./plan.ts";
 
 /** Bytes of GPU memory a plan's buffers take: temporaries, outputs, feeds, and the arenas it binds. */
 export function planBytes(plan: Plan): {
@@ -10,10 +12,7 @@ export function planBytes(plan: Plan): {
   total: number;
 } {
   const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
-  const arenas = [...plan.arenas].reduce(
-    (bytes, arena) => bytes + arena.size * (arena.dtype === "u8" ? 1 : 4),
-    0,
-  );
+  const arenas = sum([...plan.arenas].map(({ size, dtype }) => byteLength(size, dtype)));
   const parts = { temporaries: sum(plan.pool), own: sum(plan.own), feeds: plan.feedBytes, arenas };
   return { ...parts, total: parts.temporaries + parts.own + parts.feeds + parts.arenas };
 }

@@ -1,10 +1,6 @@
-import { sameShape, type TensorType } from "../core/shape.ts";
-import { reachable } from "../graph/node.ts";
-import type { Program } from "../graph/program.ts";
+import type { TensorType } from "../core/shape.ts";
 import type { FusedExpression } from "../ops/elementwise-kernel.ts";
-import type { AdapterFacts } from "../ops/kernel.ts";
 import type { GraphNode, Value, Variable } from "../ops/op.ts";
-import { countStores, takesEpilogue, takesPrologue } from "./inline.ts";
 
 /** A piece of work that the plan schedules as one: an op's kernel, a chain of elementwise ops, or a pack. */
 export interface Unit {
@@ -18,7 +14,7 @@ export interface Unit {
   /** For kernels: a chain that runs on the result before it is stored; the unit then stores the chain's result. */
   readonly epilogue?: Epilogue;
   /** For elementwise units: the nodes of the chain in order. */
-  readonly chain?: readonly GraphNode[];
+  readonly chain?: Chain;
 }
 
 /** An elementwise chain that a kernel runs while loading one input. */
@@ -34,8 +30,23 @@ export interface Epilogue extends Prologue {
   readonly hole: number;
 }
 
-/** The node whose results a unit leaves in memory. */
-export const storedBy = (unit: Unit): GraphNode => unit.epilogue?.node ?? unit.node;
+/** The node that a unit computes last. */
+export const lastNode = (unit: Unit): GraphNode => unit.epilogue?.node ?? unit.node;
+
+/** What a unit leaves in memory, in the order of its kernel's results: an epilogue's result stands for its input. */
+export function storedBy({ node, epilogue }: Unit): Value[] {
+  const value = (of: GraphNode, index: number): Value => ({ node: of, index, ...of.outputs[index]! });
+  return node.outputs.map((_, index) =>
+    index === 0 && epilogue ? value(epilogue.node, 0) : value(node, index),
+  );
+}
+
+/** Where a pack puts its inputs. */
+export function packOffsets(node: GraphNode): readonly number[] {
+  const implementation = node.op!.implementation;
+  if (implementation.kind !== "pack") throw new Error(`${node.op!.name} is not a pack.`);
+  return implementation.offsets(node.attrs);
+}
 
 /** The value whose memory holds `value`: views share the memory of what they view. */
 export function resolveView(value: Value): Value {
@@ -44,192 +55,15 @@ export function resolveView(value: Value): Value {
   return current;
 }
 
-const isElementwise = (node: GraphNode) => node.op?.implementation.kind === "elementwise";
+/** Elementwise nodes in the order in which they are evaluated. */
+export type Chain = readonly GraphNode[];
+
+export const isElementwise = (node: GraphNode) => node.op?.implementation.kind === "elementwise";
 /** One number in every element; expressions write it out, kernels read it from memory. */
 export const isConstant = (node: GraphNode) => node.op?.name === "constant";
 
-/** Values that must exist in memory because somebody outside the graph reads them. */
-export function programRoots(program: Program): Value[] {
-  return [...Object.values(program.outputs ?? {}), ...(program.updates ?? []).map((update) => update.value)];
-}
-
-/**
- * Divides a program into units. With `fuse`, an elementwise node joins its consumer's unit when every consumer is in
- * that unit, shapes agree and the unit still fits the adapter's bindings: its result then never goes to memory.
- * Constants are written into the expressions that use them.
- */
-export function divide(program: Program, facts: AdapterFacts, fuse: boolean): Unit[] {
-  const roots = programRoots(program);
-  const nodes = reachable(roots);
-  const consumers = new Map<GraphNode, Set<GraphNode>>();
-  for (const node of nodes)
-    for (const input of node.inputs) {
-      const set = consumers.get(input.node) ?? new Set();
-      set.add(node);
-      consumers.set(input.node, set);
-    }
-  const stored = new Set(roots.map((value) => value.node));
-
-  const groupOf = new Map<GraphNode, GraphNode>();
-  const members = new Map<GraphNode, Set<GraphNode>>();
-  const externalInputs = (chain: Set<GraphNode>) => {
-    const inputs = new Set<string>();
-    for (const node of chain)
-      for (const input of node.inputs)
-        if (!chain.has(input.node) && !isConstant(input.node)) inputs.add(`${input.node.id}:${input.index}`);
-    return inputs.size;
-  };
-  for (const node of [...nodes].reverse()) {
-    if (!isElementwise(node)) continue;
-    const users = [...(consumers.get(node) ?? [])];
-    const target = users.length > 0 ? groupOf.get(users[0]!) : undefined;
-    if (
-      fuse &&
-      target &&
-      !stored.has(node) &&
-      !isConstant(node) &&
-      users.every((user) => groupOf.get(user) === target) &&
-      sameShape(node.outputs[0]!.shape, target.outputs[0]!.shape)
-    ) {
-      const chain = new Set(members.get(target)!).add(node);
-      if (externalInputs(chain) + 1 <= Math.min(facts.maxBindings, 8)) {
-        members.set(target, chain);
-        groupOf.set(node, target);
-        continue;
-      }
-    }
-    groupOf.set(node, node);
-    members.set(node, new Set([node]));
-  }
-
-  const chainOf = (node: GraphNode) => [...members.get(node)!].sort((a, b) => a.id - b.id);
-  const prologues = fuse
-    ? findPrologues(nodes, consumers, stored, facts, (node) =>
-        groupOf.get(node) === node ? chainOf(node) : undefined,
-      )
-    : new Map();
-  const epilogues = fuse
-    ? findEpilogues(nodes, consumers, stored, facts, prologues, (node) =>
-        groupOf.get(node) === node ? chainOf(node) : undefined,
-      )
-    : new Map<GraphNode, Epilogue>();
-  const absorbed = new Set<GraphNode>(
-    [...prologues.values()].flatMap((list: Map<number, Prologue & { node: GraphNode }>) =>
-      [...list.values()].map((p) => p.node),
-    ),
-  );
-
-  for (const { node } of epilogues.values()) absorbed.add(node);
-
-  const units: Unit[] = [];
-  for (const node of nodes) {
-    const implementation = node.op?.implementation;
-    if (!implementation || implementation.kind === "view" || absorbed.has(node)) continue;
-    if (implementation.kind === "elementwise") {
-      if (groupOf.get(node) !== node) continue;
-      const users = consumers.get(node);
-      const inlined = isConstant(node) && !stored.has(node) && users && [...users].every(isElementwise);
-      if (inlined) continue;
-      const chain = chainOf(node);
-      units.push({ kind: "elementwise", node, chain, inputs: chainInputs(chain) });
-      continue;
-    }
-    const own: Map<number, Prologue> | undefined = prologues.get(node);
-    const inputs = node.inputs.flatMap((value, i) => own?.get(i)?.inputs ?? [value]).map(resolveView);
-    const epilogue = epilogues.get(node);
-    if (epilogue) inputs.push(...epilogue.inputs.filter((_, i) => i !== epilogue.hole).map(resolveView));
-    units.push({
-      kind: implementation.kind === "pack" ? "pack" : "kernel",
-      node,
-      inputs,
-      prologues: own,
-      epilogue,
-    });
-  }
-  return units;
-}
-
-/** Elementwise chains whose only user is a kernel that can run them while it loads. */
-function findPrologues(
-  nodes: readonly GraphNode[],
-  consumers: ReadonlyMap<GraphNode, ReadonlySet<GraphNode>>,
-  stored: ReadonlySet<GraphNode>,
-  facts: AdapterFacts,
-  chainOf: (node: GraphNode) => GraphNode[] | undefined,
-): Map<GraphNode, Map<number, Prologue & { node: GraphNode }>> {
-  const result = new Map<GraphNode, Map<number, Prologue & { node: GraphNode }>>();
-  for (const node of nodes) {
-    const chain = isElementwise(node) && !isConstant(node) && !stored.has(node) ? chainOf(node) : undefined;
-    const users = [...(consumers.get(node) ?? [])];
-    const user = users[0];
-    if (!chain || users.length !== 1 || !user) continue;
-    const places = user.inputs.flatMap((x, i) => (x.node === node ? [i] : []));
-    const inputs = chainInputs(chain);
-    const expression = unitExpression({ kind: "elementwise", node, chain, inputs });
-    if (places.length !== 1 || result.has(user) || !takesPrologue(user, places[0]!, expression)) continue;
-    if (mostBindings(user, facts) + inputs.length - 1 > facts.maxBindings) continue;
-    result.set(user, new Map([[places[0]!, { node, inputs, expression }]]));
-  }
-  return result;
-}
-
-/** Elementwise chains on the result of a kernel that nobody else reads. */
-function findEpilogues(
-  nodes: readonly GraphNode[],
-  consumers: ReadonlyMap<GraphNode, ReadonlySet<GraphNode>>,
-  stored: ReadonlySet<GraphNode>,
-  facts: AdapterFacts,
-  prologues: ReadonlyMap<GraphNode, ReadonlyMap<number, Prologue & { node: GraphNode }>>,
-  chainOf: (node: GraphNode) => GraphNode[] | undefined,
-): Map<GraphNode, Epilogue> {
-  const taken = new Set([...prologues.values()].flatMap((list) => [...list.values()].map((p) => p.node)));
-  const result = new Map<GraphNode, Epilogue>();
-  for (const node of nodes) {
-    const chain = isElementwise(node) && !isConstant(node) && !taken.has(node) ? chainOf(node) : undefined;
-    if (!chain) continue;
-    const inputs = chainInputs(chain);
-    const expression = unitExpression({ kind: "elementwise", node, chain, inputs });
-    const hole = inputs.findIndex((value) => {
-      const producer = value.node;
-      if (!takesEpilogue(producer, expression) || stored.has(producer) || result.has(producer)) return false;
-      // A product of nothing is filled in, not computed.
-      if (producer.inputs.some((x) => x.shape.includes(0))) return false;
-      const extra = (prologues.get(producer)?.values().next().value?.inputs.length ?? 1) - 1;
-      return (
-        sameShape(value.shape, node.outputs[0]!.shape) &&
-        [...consumers.get(producer)!].every((user) => chain.includes(user)) &&
-        mostBindings(producer, facts) + extra + inputs.length - 1 <= facts.maxBindings &&
-        mostStores(producer, facts) <= (facts.software ? 1 : STORES)
-      );
-    });
-    if (hole >= 0) result.set(inputs[hole]!.node, { node, inputs, expression, hole });
-  }
-  return result;
-}
-
-/** A chain is repeated at each store of a kernel's text. A software driver then compiles for seconds: one is enough. */
-const STORES = 64;
-
-/** How often the default variant of a kernel stores its result, in its text. */
-function mostStores(node: GraphNode, facts: AdapterFacts): number {
-  const implementation = node.op!.implementation;
-  if (implementation.kind !== "kernel") return 0;
-  const { inputs, outputs, attrs } = node;
-  const [variant] = implementation.kernel({ inputs, outputs, attrs, facts });
-  return Math.max(...variant!.dispatches.map(countStores));
-}
-
-/** The most buffers that any dispatch of a kernel binds. */
-function mostBindings(node: GraphNode, facts: AdapterFacts): number {
-  const implementation = node.op!.implementation;
-  if (implementation.kind !== "kernel") return 0;
-  const { inputs, outputs, attrs } = node;
-  const variants = implementation.kernel({ inputs, outputs, attrs, facts });
-  return Math.max(...variants.flatMap((v) => v.dispatches.map((d) => d.bindings.length)));
-}
-
 /** What a chain reads that it does not compute itself; a value read in two shapes counts twice. */
-function chainInputs(chain: readonly GraphNode[]): Value[] {
+export function chainInputs(chain: Chain): Value[] {
   const inside = new Set(chain);
   const inputs = new Map<string, Value>();
   for (const node of chain)
@@ -261,7 +95,7 @@ export function unitExpression(unit: Unit): FusedExpression {
     const name = i === chain.length - 1 ? "result" : `t${i}`;
     lines.push(`  let ${name} = ${implementation.expression(args, node.attrs, node.inputs)};`);
     names.set(`${node.id}:0`, name);
-    if (implementation.functions) functions.push(implementation.functions);
+    functions.push(...(implementation.functions ?? []));
   });
   const inputs: TensorType[] = unit.inputs.map(({ shape, dtype }) => ({ shape, dtype }));
   const label = chain
@@ -288,7 +122,7 @@ export function schedule(
 ): Unit[] | null {
   const producer = new Map<GraphNode, number>();
   units.forEach((unit, i) => {
-    producer.set(storedBy(unit), i);
+    for (const { node } of storedBy(unit)) producer.set(node, i);
   });
   const after: Set<number>[] = units.map(() => new Set());
   const waiting = units.map(() => 0);
@@ -314,7 +148,7 @@ export function schedule(
   const order: Unit[] = [];
   const ready = units.flatMap((_, i) => (waiting[i] === 0 ? [i] : []));
   while (ready.length > 0) {
-    ready.sort((a, b) => storedBy(units[a]!).id - storedBy(units[b]!).id);
+    ready.sort((a, b) => lastNode(units[a]!).id - lastNode(units[b]!).id);
     const i = ready.shift()!;
     order.push(units[i]!);
     for (const next of after[i]!) if (--waiting[next]! === 0) ready.push(next);

@@ -1,8 +1,10 @@
 import { CheckpointError, NonFiniteError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import type { Variable } from "../ops/op.ts";
+import { AVERAGE, type Optimizer } from "../optim/optimizers.ts";
 import type { StoredTensor, TensorFile } from "./safetensors.ts";
-import type { ModelState } from "./state.ts";
+import { FRESH_SCALER, type LossScaler, type ModelState } from "./state.ts";
+import type { Precision } from "./step.ts";
 
 /** Where a run stands besides its tensors; strings in the checkpoint's `__metadata__`. */
 export interface Progress {
@@ -11,7 +13,15 @@ export interface Progress {
   /** Batches that the running statistics have seen: PyTorch's num_batches_tracked. */
   readonly batchesTracked: number;
   /** Sums over the epoch so far, so that its means come out the same after a resume. */
-  readonly epoch: { readonly loss: number; readonly correct: number; readonly images: number };
+  readonly epoch: {
+    readonly loss: number;
+    readonly correct: number;
+    readonly images: number;
+    readonly skipped: number;
+  };
+  readonly precision: Precision;
+  /** Where the loss scale of mixed precision stands. */
+  readonly scaler: LossScaler;
   /** Kernel variant by op and shapes; the same choices give the same bits. */
   readonly choices: Readonly<Record<string, string>>;
   /** What else the run wants to keep: normalisation, model name, … */
@@ -23,6 +33,8 @@ export interface Checkpoint {
   readonly model: TensorFile;
   /** Slots as `<parameter>.<slot>`, and the progress. */
   readonly optimizer: TensorFile;
+  /** The model with the moving average of its parameters, where one is kept: for use elsewhere, PyTorch for instance. */
+  readonly average?: TensorFile;
 }
 
 const VERSION = "1";
@@ -66,18 +78,30 @@ export async function takeCheckpoint(state: ModelState, progress: Progress): Pro
     ...progress.extra,
     format: "pt",
     descent: VERSION,
-    optimizer: state.optimizer.op,
+    optimizer: kindOf(state.optimizer),
     step: String(progress.step),
     seed: String(progress.seed),
     batchesTracked: String(progress.batchesTracked),
     epoch: JSON.stringify(progress.epoch),
+    precision: progress.precision,
+    ...(progress.precision === "mixed" && { scaler: JSON.stringify(progress.scaler) }),
     choices: JSON.stringify(progress.choices),
   };
+  const averaged = [...state.averages.keys()].map(
+    ({ name }) => [name, slots.get(`${name}.${AVERAGE}`)!] as const,
+  );
+  const modelMetadata = { ...progress.extra, format: "pt", step: String(progress.step) };
   return {
-    model: { tensors: model, metadata: { ...progress.extra, format: "pt", step: String(progress.step) } },
+    model: { tensors: model, metadata: modelMetadata },
     optimizer: { tensors: slots, metadata },
+    ...(averaged.length > 0
+      ? { average: { tensors: new Map([...model, ...averaged]), metadata: modelMetadata } }
+      : {}),
   };
 }
+
+/** What an optimizer's state is called in checkpoints: its update rule, and whether it keeps an average. */
+const kindOf = ({ op, slots }: Optimizer) => (slots.includes(AVERAGE) ? `${op} with an average` : op);
 
 /** Checks that a file holds exactly the tensors that are wanted, and says which one differs. */
 function match(
@@ -106,7 +130,8 @@ function match(
 }
 
 /**
- * Writes a model file into a network: all of it or, on an error, nothing. Returns num_batches_tracked.
+ * Writes a model file into a network, all of it or, on an error, nothing; an average begins anew there. Returns
+ * num_batches_tracked.
  * @throws CheckpointError when a tensor is missing, unknown, of another shape or not finite.
  */
 export function restoreModel(state: ModelState, file: TensorFile, name: string): number {
@@ -123,22 +148,28 @@ export function restoreModel(state: ModelState, file: TensorFile, name: string):
         `${name}: element ${at} of "${variable.name}" is ${dataOf(variable)[at]}; use a file whose numbers are finite.`,
       );
   }
-  for (const variable of wanted) state.backend.write(variable, dataOf(variable));
+  for (const variable of state.parameterVariables) state.writeParameter(variable, dataOf(variable));
+  for (const variable of state.bufferVariables) state.backend.write(variable, dataOf(variable));
   const count = counts.length > 0 ? file.tensors.get(counts[0]!) : undefined;
   return count?.dtype === "I64" ? Number(count.data[0] ?? 0n) : 0;
 }
 
 /** Writes a whole checkpoint into a network and its optimizer, and returns where the run stood. */
-export function restoreCheckpoint(state: ModelState, checkpoint: Checkpoint, name: string): Progress {
+export function restoreCheckpoint(
+  state: ModelState,
+  checkpoint: Checkpoint,
+  precision: Precision,
+  name: string,
+): Progress {
   const { metadata } = checkpoint.optimizer;
   const where = `${name}/optimizer.safetensors`;
   if (metadata.descent !== VERSION)
     throw new CheckpointError(
       `${where} was not written by this version of Descent (format ${metadata.descent ?? "none"}, this reads ${VERSION}).`,
     );
-  if (metadata.optimizer !== state.optimizer.op)
+  if (metadata.optimizer !== kindOf(state.optimizer))
     throw new CheckpointError(
-      `${where} holds the state of ${metadata.optimizer}, the run uses ${state.optimizer.op}; choose the same optimizer.`,
+      `${where} holds the state of ${metadata.optimizer}, the run uses ${kindOf(state.optimizer)}; choose the same optimizer.`,
     );
   const slots = state.parameterArenas.flatMap(({ variables, slots: arenas }) =>
     arenas.flatMap((arena, k) =>
@@ -158,6 +189,10 @@ export function restoreCheckpoint(state: ModelState, checkpoint: Checkpoint, nam
     throw new CheckpointError(
       `${name} was trained with seed ${progress.seed}, this run has ${state.seed}; use the same seed.`,
     );
+  if (progress.precision !== precision)
+    throw new CheckpointError(
+      `${name} was trained in ${progress.precision} precision, this run is in ${precision}; use the same precision.`,
+    );
   const { step = String(progress.step) } = checkpoint.model.metadata;
   if (step !== String(progress.step))
     throw new CheckpointError(
@@ -168,7 +203,7 @@ export function restoreCheckpoint(state: ModelState, checkpoint: Checkpoint, nam
     const { data } = checkpoint.optimizer.tensors.get(slot.name)!;
     if (sizeOf(slot.shape) > 0) state.backend.write(slot, data as Float32Array<ArrayBuffer>);
   }
-  state.resetStats();
+  state.resetStats(progress.scaler);
   return progress;
 }
 
@@ -183,6 +218,8 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     seed,
     batchesTracked,
     epoch,
+    precision = "f32",
+    scaler = JSON.stringify(FRESH_SCALER),
     choices,
     optimizer: _,
     descent: __,
@@ -190,17 +227,21 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     ...extra
   } = metadata;
   try {
+    const { skipped = 0, ...sums } = JSON.parse(epoch!);
     const progress: Progress = {
       step: Number(step),
       seed: Number(seed),
       batchesTracked: Number(batchesTracked),
-      epoch: JSON.parse(epoch!),
+      epoch: { ...sums, skipped },
+      precision: precision as Precision,
+      scaler: JSON.parse(scaler),
       choices: JSON.parse(choices!),
       extra,
     };
     const counts = [progress.step, progress.seed, progress.batchesTracked];
     if (!counts.every((n) => Number.isSafeInteger(n) && n >= 0)) throw new Error();
-    if (!isNumberTable(progress.epoch, ["loss", "correct", "images"])) throw new Error();
+    if (!isNumberTable(progress.epoch, ["loss", "correct", "images", "skipped"])) throw new Error();
+    if (!isNumberTable(progress.scaler, ["scale", "good", "skipped"])) throw new Error();
     if (Object.values(progress.choices).some((choice) => typeof choice !== "string")) throw new Error();
     if (extra.normalization) {
       const { mean, std } = JSON.parse(extra.normalization);

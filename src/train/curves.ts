@@ -7,6 +7,8 @@ export interface MetricsLine {
   readonly imagesPerSecond: number;
   readonly valLoss?: number;
   readonly valAccuracy?: number;
+  /** Whether mixed precision skipped the step, and how many of an epoch; absent where none could be. */
+  readonly skipped?: boolean | number;
 }
 
 type Point = readonly [x: number, y: number];

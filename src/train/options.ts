@@ -6,6 +6,9 @@ import type { Module } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizers.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";
 import type { Timeline } from "./profile.ts";
+import type { Precision } from "./step.ts";
+
+export type { Precision };
 
 export interface TrainerOptions {
   readonly device: Backend;
@@ -14,6 +17,11 @@ export interface TrainerOptions {
   readonly optimizer: Optimizer;
   /** Decides initial parameters, shuffles and dropout. */
   readonly seed?: number;
+  /**
+   * "mixed" keeps activations and their gradients as f16 and computes and updates in f32, with a loss scale that adapts
+   * itself; it needs an adapter with shader-f16. "f32" by default.
+   */
+  readonly precision?: Precision;
   /** Kernel fusion and choices; the same choices give the same bits. */
   readonly plan?: PlanOptions;
   /** How images are normalised; by default with the mean and deviation of the training set's channels. */
@@ -33,6 +41,8 @@ export interface FitOptions {
   readonly onStep?: (step: StepMetrics) => void;
   /** Called while validation runs, first with 0 done. */
   readonly onValidation?: (done: number, total: number) => void;
+  /** Called while kernels are compiled, before the first step; software drivers take seconds. */
+  readonly onProgress?: (progress: Progress) => void;
   /**
    * Awaited each time metrics were read, with no step in flight: the place to look at the network while it trains. What
    * it takes does not count into the rate.
@@ -42,6 +52,19 @@ export interface FitOptions {
   readonly profile?: ProfileOptions;
   /** Stops after the step in flight; what is trained so far stays. */
   readonly signal?: AbortSignal;
+}
+
+/**
+ * The parameters to evaluate: the latest, or their moving average, which is what is chosen by default where the optimizer
+ * keeps one. Running statistics are the latest in either case, as in PyTorch's AveragedModel.
+ */
+export type Weights = "current" | "average";
+
+/** How far something that takes long has come: kernels that are ready, of all that the run needs. */
+export interface Progress {
+  readonly stage: "compile";
+  readonly done: number;
+  readonly total: number;
 }
 
 export interface ProfileOptions {
@@ -57,7 +80,10 @@ export interface StepMetrics {
   readonly loss: number;
   /** Share of the batch that was predicted right. */
   readonly accuracy: number;
+  /** Not finite where the step was skipped. */
   readonly gradientNorm: number;
+  /** Its gradients overflowed under the loss scale of mixed precision, so nothing of it was applied. */
+  readonly skipped: boolean;
   readonly learningRate: number;
   readonly imagesPerSecond: number;
   /** From one step to the next, and the host's part in it: encoding and submitting. */
@@ -71,7 +97,10 @@ export interface EpochMetrics {
   /** Means over the images of the epoch, each measured as it was trained on. */
   readonly loss: number;
   readonly accuracy: number;
+  /** How many steps were skipped, see StepMetrics. */
+  readonly skipped: number;
   readonly imagesPerSecond: number;
+  /** Of the parameters' moving average where the optimizer keeps one. */
   readonly validation?: Evaluation;
 }
 

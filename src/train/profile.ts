@@ -1,4 +1,5 @@
 import type { Executable } from "../backend/backend.ts";
+import type { Peaks } from "../backend/webgpu/peaks.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import type { Plan, PlanStep } from "../plan/plan.ts";
@@ -41,6 +42,8 @@ export interface ProfileRow {
   readonly share: number;
   readonly gflops: number | undefined;
   readonly gigabytesPerSecond: number | undefined;
+  /** The larger of the shares of the adapter's peaks in arithmetic and in memory: 1 is as fast as it can. */
+  readonly ofPeak: number | undefined;
   /** The time is below what the clock can tell apart. */
   readonly belowResolution: boolean;
 }
@@ -60,7 +63,7 @@ export function clockResolution(timelines: readonly Timeline[]): number {
 }
 
 /** What each dispatch took and achieved, the slowest first. */
-export function profileRows(plan: Plan, timelines: readonly Timeline[]): ProfileRow[] {
+export function profileRows(plan: Plan, timelines: readonly Timeline[], peaks?: Peaks): ProfileRow[] {
   const resolution = clockResolution(timelines);
   const times = plan.steps.map((_, i) =>
     median(timelines.map((timeline) => timeline[i]![1] - timeline[i]![0])),
@@ -71,27 +74,36 @@ export function profileRows(plan: Plan, timelines: readonly Timeline[]): Profile
   return plan.steps
     .map((step, i): ProfileRow => {
       const milliseconds = times[i]!;
+      const gflops = rate(step.flops, milliseconds);
+      const gigabytesPerSecond = rate(step.bytes, milliseconds);
       return {
         kernel: step.kernel,
         shape: shapeOf(step),
         milliseconds,
         share: total > 0 ? milliseconds / total : 0,
-        gflops: rate(step.flops, milliseconds),
-        gigabytesPerSecond: rate(step.bytes, milliseconds),
+        gflops,
+        gigabytesPerSecond,
+        ofPeak: shareOfPeak(gflops, gigabytesPerSecond, peaks),
         belowResolution: milliseconds <= resolution,
       };
     })
     .sort((a, b) => b.milliseconds - a.milliseconds);
 }
 
+/** The roof that a dispatch comes closer to: undefined where its time says nothing or no peak is known. */
+function shareOfPeak(gflops = 0, gigabytesPerSecond = 0, peaks?: Peaks): number | undefined {
+  if (!peaks || (gflops === 0 && gigabytesPerSecond === 0)) return undefined;
+  return Math.max(gflops / peaks.gflops, gigabytesPerSecond / peaks.gigabytesPerSecond);
+}
+
 const shapeOf = (step: PlanStep) => step.node.outputs.map((type) => `[${type.shape.join(", ")}]`).join(" ");
 
 /** The rows as text, with what they add up to. */
-export function profileTable(plan: Plan, timelines: readonly Timeline[]): string {
-  const rows = profileRows(plan, timelines);
+export function profileTable(plan: Plan, timelines: readonly Timeline[], peaks?: Peaks): string {
+  const rows = profileRows(plan, timelines, peaks);
   const total = rows.reduce((n, row) => n + row.milliseconds, 0);
   const resolution = clockResolution(timelines);
-  const peak = {
+  const best = {
     gflops: Math.max(0, ...rows.map((row) => row.gflops ?? 0)),
     bytes: Math.max(0, ...rows.map((row) => row.gigabytesPerSecond ?? 0)),
   };
@@ -100,26 +112,38 @@ export function profileTable(plan: Plan, timelines: readonly Timeline[]): string
     `${(100 * row.share).toFixed(1)} %`,
     row.gflops?.toFixed(1) ?? "",
     row.gigabytesPerSecond?.toFixed(1) ?? "",
+    row.ofPeak === undefined ? "" : `${(100 * row.ofPeak).toFixed(0)} %`,
     row.kernel,
     row.shape,
   ]);
-  const all = [["ms", "share", "GFLOP/s", "GB/s", "kernel", "result"], ...lines];
+  const all = [["ms", "share", "GFLOP/s", "GB/s", "of peak", "kernel", "result"], ...lines];
   const widths = all[0]!.map((_, column) => Math.max(...all.map((line) => line[column]!.length)));
   const text = all.map((line) =>
     line
-      .map((cell, column) => (column < 4 ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
+      .map((cell, column) => (column < 5 ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
       .join("  ")
       .trimEnd(),
   );
   return [
     `${plan.name}: ${plan.steps.length} dispatches, ${total.toFixed(2)} ms in kernels (median of ${timelines.length} steps, one pass each)`,
     ...text,
-    `best in this step: ${peak.gflops.toFixed(1)} GFLOP/s, ${peak.bytes.toFixed(1)} GB/s`,
+    `best in this step: ${best.gflops.toFixed(1)} GFLOP/s, ${best.bytes.toFixed(1)} GB/s`,
+    ...(peaks
+      ? [
+          `the adapter's measured peak: ${peaks.gflops.toFixed(1)} GFLOP/s, ${peaks.gigabytesPerSecond.toFixed(1)} GB/s (elementwise, beyond the caches: smaller tensors can be above it)`,
+        ]
+      : []),
   ].join("\n");
 }
 
 /** The timelines as a Chrome trace: open it in chrome://tracing or ui.perfetto.dev. */
-export function chromeTrace(plan: Plan, timelines: readonly Timeline[]): string {
+export function chromeTrace(plan: Plan, timelines: readonly Timeline[], peaks?: Peaks): string {
+  const resolution = clockResolution(timelines);
+  const rates = ({ flops, bytes }: PlanStep, ms: number) => {
+    if (ms <= resolution) return { belowResolution: true };
+    const [gflops, gigabytesPerSecond] = [flops / ms / 1e6, bytes / ms / 1e6];
+    return { gflops, gigabytesPerSecond, ofPeak: shareOfPeak(gflops, gigabytesPerSecond, peaks) };
+  };
   let offset = 0;
   const events = timelines.flatMap((timeline, run) => {
     const start = offset;
@@ -140,6 +164,7 @@ export function chromeTrace(plan: Plan, timelines: readonly Timeline[]): string 
           grid: step.workgroups.join("×"),
           flops: step.flops,
           bytes: step.bytes,
+          ...rates(step, end - begin),
         },
       };
     });

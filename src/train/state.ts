@@ -1,4 +1,5 @@
 import type { Backend } from "../backend/backend.ts";
+import type { NumericArray } from "../core/dtype.ts";
 import { Random } from "../core/rng.ts";
 import { sizeOf } from "../core/shape.ts";
 import { layOut, read, standalone, wholeArena } from "../graph/node.ts";
@@ -12,7 +13,8 @@ import {
   parametersOf,
 } from "../nn/module.ts";
 import type { Arena, Value, Variable } from "../ops/op.ts";
-import type { Optimizer } from "../optim/optimizers.ts";
+import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "../ops/step-stats.ts";
+import { AVERAGE, type Optimizer } from "../optim/optimizers.ts";
 
 /** One flat arena of parameters with the optimizer's slots beside it. */
 export interface ParameterArena {
@@ -21,6 +23,15 @@ export interface ParameterArena {
   /** As large as the arena, one for each slot of the optimizer. */
   readonly slots: readonly Variable[];
 }
+
+/** Where a dynamic loss scale stands: see step-stats.ts. */
+export interface LossScaler {
+  readonly scale: number;
+  readonly good: number;
+  readonly skipped: number;
+}
+
+export const FRESH_SCALER: LossScaler = { scale: LOSS_SCALE.initial, good: 0, skipped: 0 };
 
 /** The key of a stream of random numbers that initialises a parameter: apart from those of shuffles. */
 const INIT_STREAM = 0x1000_0000;
@@ -33,8 +44,10 @@ export class ModelState {
   readonly bufferVariables: readonly Variable[];
   readonly parameterArenas: readonly ParameterArena[];
   readonly bufferArenas: readonly Arena[];
-  /** (gradient norm, halted): see gradientStats. */
-  readonly stats = standalone("gradient statistics", [2]);
+  /** The moving average of each parameter, where the optimizer keeps one. */
+  readonly averages: ReadonlyMap<Variable, Variable>;
+  /** What the last step's update knew of its gradients, and the loss scale: see step-stats.ts. */
+  readonly stats = standalone("gradient statistics", [STATS_SIZE]);
   /** Modules that count batches, by path. */
   readonly counting: readonly string[];
   private readonly variableOf = new Map<Module, Map<string, Variable>>();
@@ -60,6 +73,15 @@ export class ModelState {
       variables: parameters.variables.filter((v) => v.arena === arena),
       slots: optimizer.slots.map((slot) => wholeArena({ ...arena, name: `${slot} of ${arena.name}` })),
     }));
+    const at = optimizer.slots.indexOf(AVERAGE);
+    this.averages = new Map(
+      this.parameterArenas.flatMap(({ variables, slots }) => {
+        const slot = slots[at];
+        return slot
+          ? variables.map((v) => [v, { ...slot, name: v.name, offset: v.offset, shape: v.shape }] as const)
+          : [];
+      }),
+    );
     this.counting = modulesOf(model)
       .filter(({ module }) => module.countsBatches)
       .map(({ path }) => path);
@@ -75,23 +97,34 @@ export class ModelState {
 
   /** Fills parameters from their initialisers, buffers with their first values and slots with zeros. */
   initialize(): void {
-    this.parameters.forEach(({ spec }, i) => {
-      this.backend.write(
-        this.parameterVariables[i]!,
-        spec.init(spec.shape, new Random(this.seed, INIT_STREAM + i)),
-      );
-    });
     this.buffers.forEach(({ spec }, i) => {
       this.backend.write(this.bufferVariables[i]!, new Float32Array(sizeOf(spec.shape)).fill(spec.value));
     });
     for (const { slots } of this.parameterArenas)
       for (const slot of slots) this.backend.write(slot, new Float32Array(sizeOf(slot.shape)));
+    this.parameters.forEach(({ spec }, i) => {
+      const values = spec.init(spec.shape, new Random(this.seed, INIT_STREAM + i));
+      this.writeParameter(this.parameterVariables[i]!, values);
+    });
     this.resetStats();
   }
 
-  /** Clears the halt of a step that was not finite. */
-  resetStats(): void {
-    this.backend.write(this.stats, new Float32Array(2));
+  /** Sets a parameter, and its average with it. */
+  writeParameter(variable: Variable, values: NumericArray): void {
+    this.backend.write(variable, values);
+    const average = this.averages.get(variable);
+    if (average) this.backend.write(average, values);
+  }
+
+  /** Clears the halt of a step that was not finite; the loss scale goes on from `scaler`. */
+  resetStats(scaler: LossScaler = FRESH_SCALER): void {
+    const { scale, good, skipped } = scaler;
+    this.backend.write(this.stats, Float32Array.of(0, STATUS.applied, 1 / scale, scale, good, skipped));
+  }
+
+  async lossScaler(): Promise<LossScaler> {
+    const stats = await this.backend.read(this.stats);
+    return { scale: stats[STATS.scale]!, good: stats[STATS.good]!, skipped: stats[STATS.skipped]! };
   }
 
   variable(module: Module, key: string): Variable {
@@ -102,6 +135,11 @@ export class ModelState {
 
   value(module: Module, key: string): Value {
     return read(this.variable(module, key));
+  }
+
+  /** The moving average of a parameter. */
+  averageValue(module: Module, key: string): Value {
+    return read(this.averages.get(this.variable(module, key))!);
   }
 
   release(): void {

@@ -3,10 +3,12 @@ import type { ResidentData } from "../data/resident.ts";
 import { gradients } from "../graph/autodiff.ts";
 import { f } from "../graph/functions.ts";
 import { feed, read, wholeArena } from "../graph/node.ts";
+import { mixedPrecision } from "../graph/precision.ts";
 import type { Program, Update } from "../graph/program.ts";
 import type { Loss } from "../nn/losses.ts";
 import { Trace, type TracedLayer } from "../nn/module.ts";
 import type { Value, Variable } from "../ops/op.ts";
+import { STATS, STATS_SIZE } from "../ops/step-stats.ts";
 import { HYPER_SIZE } from "../ops/update.ts";
 import type { ModelState } from "./state.ts";
 
@@ -33,16 +35,29 @@ export interface StepParts {
   readonly order: Variable;
   readonly lossOf: Loss;
   readonly batchSize: number;
+  readonly precision: Precision;
+  /** Computes with the parameters' moving average, which the optimizer must keep. */
+  readonly averaged?: boolean;
 }
 
+/** "mixed" keeps activations, their gradients and working copies of the weights as f16, and scales the loss. */
+export type Precision = "f32" | "mixed";
+
+/** A program as its precision says: see mixedPrecision. */
+const inPrecision = (precision: Precision, program: Program): Program =>
+  precision === "mixed" ? mixedPrecision(program) : program;
+
 /** Batch, network, loss and the count of correct predictions. */
-export function forward({ state, data, order, lossOf, batchSize }: StepParts, training: boolean): Forward {
+export function forward(
+  { state, data, order, lossOf, batchSize, averaged }: StepParts,
+  training: boolean,
+): Forward {
   const counts = counters();
   const indices = f.window!(read(order), counts, { count: batchSize });
   const { x, y } = data.batch(indices);
   const source = {
     counters: counts,
-    parameter: state.value.bind(state),
+    parameter: averaged ? state.averageValue.bind(state) : state.value.bind(state),
     buffer: state.value.bind(state),
   };
   const trace = new Trace(state.model, source, training);
@@ -58,14 +73,15 @@ export function trainingProgram(parts: StepParts, ring: Variable, constants: Con
   const { state } = parts;
   const { trace, loss, correct, counters: counts } = forward(parts, true);
   const targets = state.parameterVariables.map(read);
-  const grads = gradients(loss, targets);
+  const scaling = parts.precision === "mixed";
+  const grads = gradients(scaling ? f.mul!(loss, lossScale(state)) : loss, targets);
   const packed = state.parameterArenas.map(({ arena, variables }) =>
     f.pack!(...variables.map((v) => grads[state.parameterVariables.indexOf(v)]!), {
       offsets: variables.map((v) => v.offset),
       size: arena.size,
     }),
   );
-  const stats = f.gradientStats!(read(state.stats), loss, ...packed);
+  const stats = f.gradientStats!(read(state.stats), loss, ...packed, { scaling });
   const updates: Update[] = [{ variable: state.stats, value: stats }];
   const hyper = feed("hyper", [HYPER_SIZE]);
   state.parameterArenas.forEach(({ arena, slots }, i) => {
@@ -78,7 +94,12 @@ export function trainingProgram(parts: StepParts, ring: Variable, constants: Con
   });
   updates.push(...statisticUpdates(state, trace, constants, stats));
   updates.push({ variable: ring, value: f.recordMetrics!(read(ring), counts, loss, correct, stats) });
-  return { name: `training step, batch ${parts.batchSize}`, updates };
+  return inPrecision(parts.precision, { name: `training step, batch ${parts.batchSize}`, updates });
+}
+
+function lossScale(state: ModelState): Value {
+  const scale = f.slice!(read(state.stats), { starts: [STATS.scale], ends: [STATS.scale + 1] });
+  return f.reshape!(scale, { shape: [] });
 }
 
 /** Makes a variable of `size` zeros with some ranges set: constants that a program reads. */
@@ -118,14 +139,17 @@ function statisticUpdates(state: ModelState, trace: Trace, constants: ConstantTa
 /** One evaluation batch: inference form, one row of metrics. */
 export function evaluationProgram(parts: StepParts, ring: Variable): Program {
   const { loss, correct, counters: counts } = forward(parts, false);
-  const none = f.constant!({ value: 0, shape: [2], dtype: "f32" });
-  return {
+  const none = f.constant!({ value: 0, shape: [STATS_SIZE], dtype: "f32" });
+  return inPrecision(parts.precision, {
     name: `evaluation, batch ${parts.batchSize}`,
     updates: [{ variable: ring, value: f.recordMetrics!(read(ring), counts, loss, correct, none) }],
-  };
+  });
 }
 
-/** The forward and backward pass of a step with every layer's result and gradient kept, to find what is not finite. */
+/**
+ * The forward and backward pass of a step with every layer's result and gradient kept, to find what is not finite. The
+ * loss is not scaled: a step is halted for its gradients only when no scale helps.
+ */
 export function diagnosticProgram(parts: StepParts): {
   program: Program;
   layers: readonly TracedLayer[];
@@ -145,7 +169,7 @@ export function diagnosticProgram(parts: StepParts): {
     outputs[`parameter ${i}`] = grads[own.length + i]!;
   });
   return {
-    program: { name: "diagnosis", outputs },
+    program: inPrecision(parts.precision, { name: "diagnosis", outputs }),
     layers: own,
     parameters: state.parameters.map((p) => p.name),
   };

@@ -1,16 +1,26 @@
-import type { Backend, Executable } from "../backend/backend.ts";
-import { NonFiniteError, OptionError } from "../core/errors.ts";
+import type { Backend, CompileProgress, Executable } from "../backend/backend.ts";
+import { DeviceError, NonFiniteError, OptionError } from "../core/errors.ts";
 import { Random } from "../core/rng.ts";
-import { channelStatistics, type ImageDataset } from "../data/dataset.ts";
-import { type Normalization, type ResidentData, residentImages } from "../data/resident.ts";
+import type { ResidentData } from "../data/resident.ts";
 import { standalone } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
 import type { Loss } from "../nn/losses.ts";
 import type { Variable } from "../ops/op.ts";
+import { STATUS } from "../ops/step-stats.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import { type Checkpoint, restoreCheckpoint, restoreModel, takeCheckpoint } from "./checkpoint.ts";
+import { DataSets, naturalOrder } from "./data-sets.ts";
 import { findNonFinite } from "./diagnose.ts";
-import type { EpochMetrics, Evaluation, FitOptions, TrainerOptions, TrainingData } from "./options.ts";
+import type {
+  EpochMetrics,
+  Evaluation,
+  FitOptions,
+  Precision,
+  Progress,
+  TrainerOptions,
+  TrainingData,
+  Weights,
+} from "./options.ts";
 import { Profiling } from "./profile.ts";
 import type { TensorFile } from "./safetensors.ts";
 import { ModelState } from "./state.ts";
@@ -45,8 +55,6 @@ function checkBatch(train: ResidentData, batchSize: number): void {
     );
 }
 
-const naturalOrder = (count: number) => Uint32Array.from({ length: count }, (_, i) => i);
-
 /** Trains a network: compiles its step once per batch size and replays it. */
 export class Trainer {
   readonly state: ModelState;
@@ -54,21 +62,18 @@ export class Trainer {
   step = 0;
   private readonly backend: Backend;
   private readonly loss: Loss;
+  private readonly precision: Precision;
   private planOptions: PlanOptions | undefined;
   private restored = false;
-  /** A row for each of the last steps: loss, right predictions, gradient norm, whether it was halted. */
+  /** A row for each of the last steps: loss, right predictions, gradient norm, status. */
   readonly ring = standalone("metrics ring", [RING_ROWS, 4]);
   private readonly executables = new Map<string, Promise<Executable>>();
   private readonly traced = new Map<string, Program>();
-  /** Data sets by number: their names need not differ. */
-  private readonly numbers = new Map<ResidentData, number>();
-  private readonly orders = new Map<ResidentData, Variable>();
+  private readonly sets: DataSets;
   private readonly constants: Variable[] = [];
   /** Over the current epoch. */
-  private sums = { loss: 0, correct: 0, images: 0 };
+  private sums = { loss: 0, correct: 0, images: 0, skipped: 0 };
   private profiling: Profiling | undefined;
-  private readonly uploaded = new Map<ImageDataset, ResidentData>();
-  private normalization: Normalization | undefined;
   /** Batches that the running statistics had seen at step 0. */
   private batchesBefore = 0;
 
@@ -76,7 +81,13 @@ export class Trainer {
     this.backend = options.device;
     this.loss = options.loss;
     this.planOptions = options.plan;
-    this.normalization = options.normalization;
+    this.sets = new DataSets(options.device, options.normalization);
+    this.precision = options.precision ?? "f32";
+    const { facts } = options.device;
+    if (this.precision === "mixed" && !facts.f16)
+      throw new DeviceError(
+        `Mixed precision needs shader-f16, which the adapter ${facts.name} does not offer; train in f32.`,
+      );
     const seed = options.seed ?? 0;
     if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32)
       throw new OptionError(`The seed is ${seed}; use a whole number from 0 to 4294967295.`);
@@ -90,7 +101,7 @@ export class Trainer {
    * @throws NonFiniteError when a step's loss or gradients are not finite: nothing of that step is applied.
    */
   async *fit(data: TrainingData, options: FitOptions): AsyncGenerator<EpochMetrics, void, void> {
-    const train = this.resident(data, true);
+    const train = this.sets.resident(data, true);
     const { epochs, batchSize } = options;
     checkBatch(train, batchSize);
     if (!Number.isInteger(epochs) || epochs < 0)
@@ -101,7 +112,7 @@ export class Trainer {
       throw new OptionError(
         "The model has no parameters, so there is nothing to train; add a layer that has some.",
       );
-    await this.prepare(train, batchSize, options.validation);
+    await this.prepare(train, batchSize, options.validation, options.onProgress);
     this.profiling = options.profile ? new Profiling(options.profile) : undefined;
     while (this.step < total) {
       const epoch = Math.floor(this.step / stepsPerEpoch);
@@ -113,37 +124,40 @@ export class Trainer {
     }
   }
 
-  /** The data on the device; images are normalised with the statistics of the training set. */
-  private resident(data: TrainingData, training = false): ResidentData {
-    if ("batch" in data) return data;
-    let resident = this.uploaded.get(data);
-    if (!resident) {
-      if (training) this.normalization ??= channelStatistics(data);
-      if (!this.normalization)
-        throw new OptionError(
-          `${data.name}: it is not known yet how the network's images are normalised; train or restore first, or give the trainer a normalization.`,
-        );
-      resident = residentImages(this.backend, data, this.normalization);
-      this.uploaded.set(data, resident);
-    }
-    return resident;
-  }
-
   /** Compiles the steps that a data set and batch size need, ahead of time. */
-  async prepare(data: TrainingData, batchSize: number, validation?: TrainingData): Promise<void> {
-    const train = this.resident(data, true);
-    const held = validation && this.resident(validation);
+  async prepare(
+    data: TrainingData,
+    batchSize: number,
+    validation?: TrainingData,
+    onProgress?: (progress: Progress) => void,
+  ): Promise<void> {
+    const train = this.sets.resident(data, true);
+    const held = validation && this.sets.resident(validation);
+    const parts: (readonly [done: number, total: number])[] = [];
+    /** Progress of one program among all. */
+    const part = (): CompileProgress => {
+      const at = parts.push([0, 0]) - 1;
+      return (done, total) => {
+        parts[at] = [done, total];
+        const sum = (k: 0 | 1) => parts.reduce((n, counts) => n + counts[k], 0);
+        onProgress?.({ stage: "compile", done: sum(0), total: sum(1) });
+      };
+    };
     await Promise.all([
-      ...batchSizes(train.count, batchSize).map((size) => this.trainingStep(train, size)),
-      ...(held ? batchSizes(held.count, batchSize).map((size) => this.evaluationStep(held, size)) : []),
+      ...batchSizes(train.count, batchSize).map((size) => this.trainingStep(train, size, part())),
+      ...(held
+        ? batchSizes(held.count, batchSize).map((size) =>
+            this.evaluationStep(held, size, this.averaged, part()),
+          )
+        : []),
     ]);
   }
 
   /** The graphs that training, and validation, will compile: what the tuner measures kernels for. */
   programs(data: TrainingData, batchSize: number, validation?: TrainingData): Program[] {
-    const train = this.resident(data, true);
+    const train = this.sets.resident(data, true);
     checkBatch(train, batchSize);
-    const held = validation && this.resident(validation);
+    const held = validation && this.sets.resident(validation);
     return [
       ...batchSizes(train.count, batchSize).map((size) => this.trainingProgram(train, size)),
       ...(held ? batchSizes(held.count, batchSize).map((size) => this.evaluationProgram(held, size)) : []),
@@ -163,11 +177,10 @@ export class Trainer {
   }
 
   /** The compiled step: its plan can be printed. */
-  trainingStep(set: TrainingData, batchSize: number): Promise<Executable> {
-    const data = this.resident(set, true);
-    return this.executable(`train ${this.numberOf(data)} ${batchSize}`, () =>
-      this.trainingProgram(data, batchSize),
-    );
+  trainingStep(set: TrainingData, batchSize: number, onProgress?: CompileProgress): Promise<Executable> {
+    const data = this.sets.resident(set, true);
+    const key = `train ${this.sets.numberOf(data)} ${batchSize}`;
+    return this.executable(key, () => this.trainingProgram(data, batchSize), onProgress);
   }
 
   /** Compiles a program over this network with the run's kernel choices. */
@@ -184,27 +197,30 @@ export class Trainer {
       this.constants.push(variable);
       return variable;
     };
-    return this.program(`train ${this.numberOf(data)} ${batchSize}`, () =>
+    return this.program(`train ${this.sets.numberOf(data)} ${batchSize}`, () =>
       trainingProgram(this.parts(data, batchSize), this.ring, constants),
     );
   }
 
-  private evaluationProgram(data: ResidentData, batchSize: number): Program {
-    return this.program(`evaluate ${this.numberOf(data)} ${batchSize}`, () =>
-      evaluationProgram(this.parts(data, batchSize), this.ring),
+  /** Whether the optimizer keeps an average of the parameters. */
+  private get averaged(): boolean {
+    return this.state.averages.size > 0;
+  }
+
+  private evaluationProgram(data: ResidentData, batchSize: number, averaged = this.averaged): Program {
+    return this.program(`evaluate ${this.sets.numberOf(data)} ${batchSize} ${averaged}`, () =>
+      evaluationProgram({ ...this.parts(data, batchSize), averaged }, this.ring),
     );
   }
 
-  private numberOf(data: ResidentData): number {
-    const number = this.numbers.get(data) ?? this.numbers.size;
-    this.numbers.set(data, number);
-    return number;
-  }
-
-  private evaluationStep(data: ResidentData, batchSize: number): Promise<Executable> {
-    return this.executable(`evaluate ${this.numberOf(data)} ${batchSize}`, () =>
-      this.evaluationProgram(data, batchSize),
-    );
+  private evaluationStep(
+    data: ResidentData,
+    batchSize: number,
+    averaged: boolean,
+    onProgress?: CompileProgress,
+  ): Promise<Executable> {
+    const key = `evaluate ${this.sets.numberOf(data)} ${batchSize} ${averaged}`;
+    return this.executable(key, () => this.evaluationProgram(data, batchSize, averaged), onProgress);
   }
 
   private program(key: string, trace: () => Program): Program {
@@ -213,10 +229,10 @@ export class Trainer {
     return program;
   }
 
-  private executable(key: string, make: () => Program): Promise<Executable> {
+  private executable(key: string, make: () => Program, onProgress?: CompileProgress): Promise<Executable> {
     let executable = this.executables.get(key);
     if (!executable) {
-      executable = this.backend.compile(make(), this.planOptions);
+      executable = this.backend.compile(make(), this.planOptions, onProgress);
       this.executables.set(key, executable);
       this.traced.delete(key);
     }
@@ -225,19 +241,9 @@ export class Trainer {
 
   /** What programs over this network are made of: see probe.ts for some that look at it. */
   parts(set: TrainingData, batchSize: number): StepParts {
-    const data = this.resident(set);
-    return { state: this.state, data, order: this.order(data), lossOf: this.loss, batchSize };
-  }
-
-  /** The order in which a data set is gone through: 0, 1, 2, … until an epoch shuffles it. */
-  private order(data: ResidentData): Variable {
-    let order = this.orders.get(data);
-    if (!order) {
-      order = standalone(`order of ${data.name}`, [data.count], "u32");
-      this.backend.write(order, naturalOrder(data.count));
-      this.orders.set(data, order);
-    }
-    return order;
+    const { state, loss: lossOf, precision } = this;
+    const data = this.sets.resident(set);
+    return { state, data, order: this.sets.order(data), lossOf, batchSize, precision };
   }
 
   /** The rest of an epoch; nothing when it was stopped. */
@@ -251,9 +257,9 @@ export class Trainer {
     const { batchSize, signal } = options;
     const random = new Random(this.state.seed, SHUFFLE_STREAM + epoch);
     const order = options.shuffle === false ? naturalOrder(train.count) : random.permutation(train.count);
-    this.backend.write(this.order(train), order);
+    this.backend.write(this.sets.order(train), order);
     const first = this.step - epoch * stepsPerEpoch;
-    if (first === 0) this.sums = { loss: 0, correct: 0, images: 0 };
+    if (first === 0) this.sums = { loss: 0, correct: 0, images: 0, skipped: 0 };
     const { sums } = this;
     let seen = 0;
     let pending: { step: number; images: number; rate: number }[] = [];
@@ -271,11 +277,13 @@ export class Trainer {
       last = now;
       for (const p of pending) {
         const at = (p.step % RING_ROWS) * 4;
-        const [loss, correct, norm, halted] = [ring[at]!, ring[at + 1]!, ring[at + 2]!, ring[at + 3]!];
-        if (halted !== 0) await this.explain(train, p.step, p.images, batchSize, stepsPerEpoch);
+        const [loss, correct, norm, status] = [ring[at]!, ring[at + 1]!, ring[at + 2]!, ring[at + 3]!];
+        if (status === STATUS.halted) await this.explain(train, p.step, p.images, batchSize, stepsPerEpoch);
         sums.loss += loss * p.images;
         sums.correct += correct;
         sums.images += p.images;
+        const skipped = status === STATUS.skipped;
+        if (skipped) sums.skipped++;
         seen += p.images;
         this.step = p.step + 1;
         options.onStep?.({
@@ -284,6 +292,7 @@ export class Trainer {
           loss,
           accuracy: correct / p.images,
           gradientNorm: norm,
+          skipped,
           learningRate: p.rate,
           imagesPerSecond: images / seconds,
           milliseconds: (1000 * seconds) / pending.length,
@@ -337,6 +346,7 @@ export class Trainer {
       epoch: epoch + 1,
       loss: sums.loss / sums.images,
       accuracy: sums.correct / sums.images,
+      skipped: sums.skipped,
       imagesPerSecond: (seen / (performance.now() - began)) * 1000,
     };
   }
@@ -364,19 +374,31 @@ export class Trainer {
       this.feeds(step, position, step + 1).counters,
       this.planOptions,
     );
-    this.state.resetStats();
+    this.state.resetStats(await this.state.lossScaler());
     this.step = step;
     throw new NonFiniteError(
       `Step ${step + 1} is not finite: ${where}. Nothing of it was applied; lower the learning rate, clip the gradients or check the data.`,
     );
   }
 
-  /** Mean loss and accuracy over every image once, with running statistics and without dropout. */
+  /**
+   * Mean loss and accuracy over every image once, with running statistics and without dropout, of `weights`.
+   * @throws OptionError when the average is asked for and the optimizer keeps none.
+   */
   async evaluate(
     set: TrainingData,
-    options: Pick<FitOptions, "onValidation"> & { readonly batchSize?: number } = {},
+    options: Pick<FitOptions, "onValidation"> & {
+      readonly batchSize?: number;
+      readonly weights?: Weights;
+    } = {},
   ): Promise<Evaluation> {
-    const data = this.resident(set);
+    const { weights } = options;
+    if (weights === "average" && !this.averaged)
+      throw new OptionError(
+        'There is no average to evaluate; give the optimizer one, for example adamW({ lr: 0.001, ema: { decay: 0.999 } }), or use weights "current".',
+      );
+    const averaged = this.averaged && weights !== "current";
+    const data = this.sets.resident(set);
     const size = Math.min(options.batchSize ?? EVALUATION_BATCH, data.count);
     const batches = Math.ceil(data.count / size);
     let loss = 0;
@@ -396,7 +418,7 @@ export class Trainer {
     };
     for (let batch = 0; batch < batches; batch++) {
       const count = Math.min(size, data.count - batch * size);
-      const executable = await this.evaluationStep(data, count);
+      const executable = await this.evaluationStep(data, count, averaged);
       executable.run({ counters: Uint32Array.of(0, 0, batch * size, batch % RING_ROWS) });
       const due = (batch + 1) % 8 === 0 || performance.now() - last > READ_INTERVAL;
       if (due || batch === batches - 1) await collect(batch + 1);
@@ -414,9 +436,13 @@ export class Trainer {
       step: this.step,
       seed: this.state.seed,
       batchesTracked: this.batchesBefore + this.step,
+      precision: this.precision,
+      scaler: await this.state.lossScaler(),
       epoch: this.sums,
       choices,
-      extra: this.normalization ? { ...extra, normalization: JSON.stringify(this.normalization) } : extra,
+      extra: this.sets.normalization
+        ? { ...extra, normalization: JSON.stringify(this.sets.normalization) }
+        : extra,
     });
   }
 
@@ -426,14 +452,14 @@ export class Trainer {
    * @throws CheckpointError when it belongs to another model or optimizer; nothing has changed then.
    */
   restore(checkpoint: Checkpoint, name: string): Readonly<Record<string, string>> {
-    const progress = restoreCheckpoint(this.state, checkpoint, name);
+    const progress = restoreCheckpoint(this.state, checkpoint, this.precision, name);
     this.step = progress.step;
     this.batchesBefore = progress.batchesTracked - progress.step;
     this.sums = { ...progress.epoch };
     this.planOptions = { ...this.planOptions, choices: new Map(Object.entries(progress.choices)) };
     this.restored = true;
     const { normalization } = progress.extra;
-    if (normalization) this.normalization = JSON.parse(normalization);
+    if (normalization) this.sets.normalization = JSON.parse(normalization);
     this.forget();
     return progress.extra;
   }
@@ -442,7 +468,7 @@ export class Trainer {
   initializeFrom(file: TensorFile, name: string): void {
     this.batchesBefore = restoreModel(this.state, file, name);
     const { normalization } = file.metadata;
-    if (normalization) this.normalization = JSON.parse(normalization);
+    if (normalization) this.sets.normalization = JSON.parse(normalization);
     this.forget();
   }
 
@@ -451,17 +477,15 @@ export class Trainer {
     for (const executable of this.executables.values()) void executable.then((e) => e.dispose());
     this.executables.clear();
     this.traced.clear();
-    for (const data of this.uploaded.values()) data.release();
-    this.uploaded.clear();
+    this.sets.forget();
   }
 
   /** Frees the network, its optimizer state, its compiled steps and the images it uploaded. */
   async dispose(): Promise<void> {
     for (const executable of this.executables.values()) (await executable).dispose();
     this.executables.clear();
-    for (const variable of [...this.constants, ...this.orders.values(), this.ring])
-      this.backend.release(variable.arena);
-    for (const data of this.uploaded.values()) data.release();
+    for (const variable of [...this.constants, this.ring]) this.backend.release(variable.arena);
+    this.sets.release();
     this.state.release();
   }
 }

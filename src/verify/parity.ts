@@ -1,16 +1,18 @@
 import type { Backend } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
+import { roundToHalf } from "../core/half.ts";
 import { type NDArray, roundToDType } from "../core/ndarray.ts";
 import { showType } from "../core/shape.ts";
 import { compare } from "../core/tolerance.ts";
 import { f } from "../graph/functions.ts";
 import { feed } from "../graph/node.ts";
+import { mixedPrecision } from "../graph/precision.ts";
 import type { Program } from "../graph/program.ts";
 import { elementBounds } from "../ops/bounds.ts";
 import { records } from "../ops/index.ts";
 import type { AdapterFacts } from "../ops/kernel.ts";
-import type { OpRecord, Sample } from "../ops/op.ts";
+import type { GraphNode, OpRecord, Sample } from "../ops/op.ts";
 import { Sampler } from "../ops/samples.ts";
 import { kernelKey, type PlanOptions } from "../plan/plan.ts";
 
@@ -32,6 +34,8 @@ export interface ParityCase {
   readonly op: OpRecord;
   readonly sample: Sample<any>;
   readonly label: string;
+  /** In which the op's tensors are stored. */
+  readonly dtype: string;
   readonly program: Program;
   readonly feeds: Record<string, NumericArray>;
   /** Names of the kernel variants to try; one entry, "", for ops without variants. */
@@ -42,8 +46,13 @@ export interface ParityCase {
 /** What was found wrong before is tried all the same. */
 const NOTHING: ReadonlyMap<string, string> = new Map();
 
-/** The samples of an op as programs. */
+/** Every case of an op: its samples, and for ops that take part in mixed precision the same samples in f16. */
 export function parityCases(op: OpRecord): ParityCase[] {
+  return [...casesOf(op), ...halfCases(op)];
+}
+
+/** The samples of an op as programs. */
+export function casesOf(op: OpRecord): ParityCase[] {
   return op.samples(new Sampler(op.name)).map((sample, number) => {
     const inputs = sample.inputs.map((x, i) => feed(`x${i}`, x.shape, x.dtype));
     const results = f.all[op.name]!(...inputs, ...(sample.attrs === undefined ? [] : [sample.attrs]));
@@ -54,29 +63,58 @@ export function parityCases(op: OpRecord): ParityCase[] {
     const feeds = Object.fromEntries(sample.inputs.map((x, i) => [`x${i}`, x.data]));
     const attrs = sample.attrs === undefined ? "" : ` ${JSON.stringify(sample.attrs)}`;
     const label = `${number + 1}: ${sample.name ? `${sample.name} ` : ""}${sample.inputs.map(showType).join(" ")}${attrs}`;
+    // f16 is a storage format of some adapters only.
+    const half = [...sample.inputs, ...results].some((x) => x.dtype === "f16");
     return {
       op,
       sample,
       label,
+      dtype: sample.inputs[0]?.dtype ?? results[0]!.dtype,
       program,
       feeds,
-      variants: (facts) => {
-        const { implementation } = op;
-        if (implementation.kind !== "kernel")
-          return [{ name: implementation.kind, options: { excluded: NOTHING } }];
-        const node = results[0]!.node;
-        const context = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, facts };
-        if (
-          node.outputs.every((type) => type.shape.includes(0)) ||
-          node.inputs.some((x) => x.shape.includes(0))
-        )
-          return [{ name: "empty", options: { excluded: NOTHING } }];
-        return implementation.kernel(context).map(({ name }) => ({
-          name,
-          options: { choices: new Map([[kernelKey(node), name]]), excluded: NOTHING },
-        }));
-      },
+      variants: (facts) => (half && !facts.f16 ? [] : variantsOf(op, results[0]!.node, facts)),
       expected: () => op.reference(sample.inputs, sample.attrs).map(roundToDType),
+    };
+  });
+}
+
+function variantsOf(
+  op: OpRecord,
+  node: GraphNode,
+  facts: AdapterFacts,
+): { name: string; options: PlanOptions }[] {
+  const { implementation } = op;
+  if (implementation.kind !== "kernel")
+    return [{ name: implementation.kind, options: { excluded: NOTHING } }];
+  const context = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, facts };
+  if (node.outputs.every((type) => type.shape.includes(0)) || node.inputs.some((x) => x.shape.includes(0)))
+    return [{ name: "empty", options: { excluded: NOTHING } }];
+  return implementation.kernel(context).map(({ name }) => ({
+    name,
+    options: { choices: new Map([[kernelKey(node), name]]), excluded: NOTHING },
+  }));
+}
+
+/** The samples of an op that takes part in mixed precision, stored as the pass stores them. */
+export function halfCases(op: OpRecord): ParityCase[] {
+  const half = op.implementation.kind === "kernel" ? op.implementation.half : undefined;
+  if (!half) return [];
+  return casesOf(op).map((parity): ParityCase => {
+    const inputs = parity.sample.inputs.map((x, i) =>
+      half.inputs.includes(i) ? { ...x, data: Float32Array.from(x.data, roundToHalf) } : x,
+    );
+    return {
+      ...parity,
+      label: `${parity.label} in f16`,
+      dtype: "f16",
+      sample: { ...parity.sample, inputs },
+      program: mixedPrecision(parity.program),
+      feeds: Object.fromEntries(inputs.map((x, i) => [`x${i}`, x.data])),
+      variants: (facts) => (facts.f16 ? parity.variants(facts) : []),
+      expected: () =>
+        op
+          .reference(inputs, parity.sample.attrs)
+          .map((x, i) => roundToDType(half.outputs.includes(i) ? { ...x, dtype: "f16" } : x)),
     };
   });
 }
@@ -87,9 +125,7 @@ export async function runCase(
   parity: ParityCase,
   variant: { name: string; options: PlanOptions },
 ): Promise<ParityRow> {
-  const { op, sample } = parity;
-  const dtype = sample.inputs[0]?.dtype ?? Object.values(parity.program.outputs!)[0]!.dtype;
-  const row = { op: op.name, case: parity.label, kernel: variant.name, dtype };
+  const row = { op: parity.op.name, case: parity.label, kernel: variant.name, dtype: parity.dtype };
   const executable = await backend.compile(parity.program, variant.options);
   try {
     executable.run(parity.feeds);
@@ -131,9 +167,8 @@ export function compareResults(
 }
 
 /** A kernel that does not even run: a verdict on this adapter as much as wrong numbers are. */
-function failedRow({ op, label, sample, program }: ParityCase, kernel: string, error: Error): ParityRow {
+function failedRow({ op, label, dtype }: ParityCase, kernel: string, error: Error): ParityRow {
   if (error instanceof DeviceError) throw error; // the adapter itself is gone
-  const dtype = sample.inputs[0]?.dtype ?? Object.values(program.outputs!)[0]!.dtype;
   const worstError = Number.POSITIVE_INFINITY;
   return {
     op: op.name,

@@ -1,4 +1,4 @@
-// Opens a page of the demo in Chromium, served by Vite as `npm run demo` does, and records what goes wrong in it.
+// Opens a page of the demo, or of another folder, in Chromium, served by Vite as `npm run demo` does, and records what goes wrong in it.
 import { chromium as browsers, type Page } from "playwright-core";
 import { createServer } from "vite";
 import { chromium } from "./chromium.ts";
@@ -11,16 +11,21 @@ export interface DemoPage {
 }
 
 /**
- * @param path of the page within demo/, with its query: `"index.html"`, `"selftest.html?op=relu"`
+ * @param path of the page within the folder, with its query: `"index.html"`, `"selftest.html?op=relu"`
+ * @param options.folder whose Vite configuration serves the page
  * @param options.webgpu false for a browser without it
  * @param options.prepare called before the page is opened
  */
 export async function openDemo(
   path = "index.html",
-  options: { readonly webgpu?: boolean; readonly prepare?: (page: Page) => Promise<unknown> } = {},
+  options: {
+    readonly folder?: string;
+    readonly webgpu?: boolean;
+    readonly prepare?: (page: Page) => Promise<unknown>;
+  } = {},
 ): Promise<DemoPage> {
   const server = await createServer({
-    configFile: "demo/vite.config.ts",
+    configFile: `${options.folder ?? "demo"}/vite.config.ts`,
     server: { port: 0, hmr: false },
     logLevel: "error",
   });

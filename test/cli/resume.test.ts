@@ -7,7 +7,7 @@ import { descentCommand, parseLines, type RunOptions } from "../support/command.
 
 const descent = descentCommand();
 
-/** Models that together have dropout, batch norm, momentum, Adam's slots, a smaller last batch and a schedule. */
+/** Models that together have dropout, batch norm, momentum, Adam's slots, an average, a smaller last batch and a schedule. */
 const RUNS = {
   webgpu: {
     args: "--model linear --limit 4001 --batch-size 8 --epochs 3 --backend webgpu --seed 5".split(" "),
@@ -15,7 +15,7 @@ const RUNS = {
     perEpoch: 501,
   },
   cpu: {
-    args: "--model cnn --limit 29 --batch-size 8 --epochs 3 --backend cpu --optimizer nesterov --schedule cosine".split(
+    args: "--model cnn --limit 29 --batch-size 8 --epochs 3 --backend cpu --precision mixed --optimizer nesterov --schedule cosine --ema 0.9".split(
       " ",
     ),
     steps: 12,

@@ -4,7 +4,7 @@ import { f } from "../../src/graph/functions.ts";
 import { feed } from "../../src/graph/node.ts";
 import { records } from "../../src/ops/index.ts";
 import { Sampler } from "../../src/ops/samples.ts";
-import { parityCases } from "../../src/verify/parity.ts";
+import { casesOf } from "../../src/verify/parity.ts";
 
 describe("every record is complete", () => {
   test("names are unique", () => {
@@ -48,7 +48,7 @@ describe("every record is complete", () => {
 
   test("inferred shapes and dtypes are those of the reference", () => {
     for (const op of records)
-      for (const parity of parityCases(op)) {
+      for (const parity of casesOf(op)) {
         if (parity.sample.inputs.some((x) => x.data.length > 1e5)) continue;
         const inferred = op.infer(parity.sample.inputs, parity.sample.attrs);
         const reference = op.reference(parity.sample.inputs, parity.sample.attrs);

@@ -3,7 +3,7 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { f } from "../../src/graph/functions.ts";
 import type { Value } from "../../src/ops/op.ts";
-import { adam, adamW, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
+import { AVERAGE, adam, adamW, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
 import { gpu } from "../support/gpu.ts";
 import { minimise } from "../support/minimise.ts";
 
@@ -74,6 +74,42 @@ describe.each(backends)("optimizers on C(w) = w²/2 from w = 1, on %s", (_, open
       expect(Math.abs(w! - path[step]!), `step ${step}: ${w} instead of ${path[step]}`).toBeLessThan(
         2e-7 * Math.max(1, 2 * step),
       );
+    });
+  });
+
+  test("moving averages: a copy first, then a ← decay·a + (1 − decay)·w", async () => {
+    // w: 1/2, 1/4, 1/8, 1/16; with decay 1/4 a: 1/2, 5/16, 11/64, 23/256.
+    const follow = async (optimizer: Optimizer) =>
+      (await minimise(await open(), optimizer, [1], bowl, 4, AVERAGE)).map(([a]) => a);
+    expect(await follow(sgd({ lr: 0.5, ema: { decay: 0.25 } }))).toEqual([1 / 2, 5 / 16, 11 / 64, 23 / 256]);
+    // Decay 3/4: a: 1/2, 7/16, 23/64, 73/256.
+    expect(await follow(sgd({ lr: 0.5, ema: { decay: 0.75 } }))).toEqual([1 / 2, 7 / 16, 23 / 64, 73 / 256]);
+    // Warming up, the decays are 2/11, 3/12 and 4/13: the average follows closely.
+    const warm = await follow(sgd({ lr: 0.5, ema: { decay: 0.75, warmUp: true } }));
+    [1 / 2, 13 / 44, 59 / 352, 217 / 2288].forEach((a, step) => {
+      expect(warm[step]!).toBeCloseTo(a, 6);
+    });
+  });
+
+  test.each([
+    ["momentum", { lr: 0.05, momentum: 0.9 }, sgd],
+    ["Nesterov", { lr: 0.05, momentum: 0.9, nesterov: true }, sgd],
+    ["Adam", { lr: 0.1 }, adam],
+    ["AdamW", { lr: 0.1, weightDecay: 0.1 }, adamW],
+  ] as const)("%s: the average is that of the path in float64", async (_name, options, make) => {
+    const backend = await open();
+    const ema = { decay: 0.9 };
+    const run = (slot?: string) => minimise(backend, make({ ...options, ema }), [1, -2, 3], bowl, 12, slot);
+    const path = (await run()).slice(1);
+    expect(path).toEqual((await minimise(backend, make(options), [1, -2, 3], bowl, 12)).slice(1));
+    const averages = await run(AVERAGE);
+    let expected = path[0]!;
+    path.forEach((w, step) => {
+      if (step > 0) expected = expected.map((a, i) => 0.9 * a + 0.1 * w[i]!);
+      // Three float32 roundings a step on numbers up to 3.
+      expected.forEach((a, i) => {
+        expect(Math.abs(averages[step]![i]! - a)).toBeLessThan(2e-7 * (step + 2));
+      });
     });
   });
 

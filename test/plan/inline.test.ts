@@ -1,12 +1,14 @@
 import { describe, expect, test } from "vitest";
+import type { NumericArray } from "../../src/core/dtype.ts";
 import { Random } from "../../src/core/rng.ts";
 import { sizeOf } from "../../src/core/shape.ts";
+import { gradients } from "../../src/graph/autodiff.ts";
 import { f } from "../../src/graph/functions.ts";
 import { feed } from "../../src/graph/node.ts";
 import { records } from "../../src/ops/index.ts";
 import type { OpRecord } from "../../src/ops/op.ts";
 import { compilePlan, kernelKey } from "../../src/plan/plan.ts";
-import { parityCases } from "../../src/verify/parity.ts";
+import { casesOf } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
 
 const random = new Random(17);
@@ -16,15 +18,13 @@ const kernelOf = (op: OpRecord) => (op.implementation.kind === "kernel" ? op.imp
 /** Runs a program with and without fusion; chains may contract a product and a sum, which is an ulp or two. */
 async function compareFused(
   op: OpRecord,
-  build: (
-    parity: ReturnType<typeof parityCases>[number],
-  ) => { program: any; feeds: any; node: any } | undefined,
+  build: (parity: ReturnType<typeof casesOf>[number]) => { program: any; feeds: any; node: any } | undefined,
 ) {
   const backend = await gpu();
   // As on a GPU, where chains go into kernels that store in many places too.
   const facts = { ...backend.facts, software: false };
   let inlined = 0;
-  for (const parity of parityCases(op).slice(0, 3)) {
+  for (const parity of casesOf(op).slice(0, 3)) {
     if (parity.sample.inputs.some((x) => x.data.length > 5e4 || x.data.length === 0)) continue;
     const built = build(parity);
     if (!built) continue;
@@ -55,11 +55,29 @@ async function compareFused(
 }
 
 describe("elementwise chains inside kernels give what they give outside", () => {
-  test("products and convolutions store for others, reductions and batch norm load for others", () => {
-    const names = (flag: "stores" | "loads") =>
+  test("products, pooling and batch norm store for others; reductions, convolutions, pooling and batch norm load for others", () => {
+    const names = (flag: "stores" | "loads" | "reloads") =>
       records.filter((op) => kernelOf(op)?.[flag]).map((op) => op.name);
-    expect(names("stores").sort()).toEqual(["conv2d", "conv2dInputGrad", "matmul"]);
-    expect(names("loads").sort()).toEqual(["batchNormGrad", "max", "mean", "sum"]);
+    expect(names("stores").sort()).toEqual([
+      "avgPool2d",
+      "avgPool2dGrad",
+      "batchNormGrad",
+      "conv2d",
+      "conv2dInputGrad",
+      "gatherImages",
+      "matmul",
+      "maxPool2d",
+      "maxPool2dGrad",
+    ]);
+    expect(names("reloads").sort()).toEqual(["conv2d", "conv2dInputGrad", "conv2dWeightGrad"]);
+    expect(names("loads").sort()).toEqual([
+      "batchNormGrad",
+      "batchNormStatistics",
+      "max",
+      "maxPool2d",
+      "mean",
+      "sum",
+    ]);
   });
 
   const storing = records.filter((op) => kernelOf(op)?.stores);
@@ -85,23 +103,76 @@ describe("elementwise chains inside kernels give what they give outside", () => 
     },
   );
 
-  const loading = records.filter((op) => kernelOf(op)?.loads?.length);
+  const loadedBy = (op: OpRecord) => kernelOf(op)?.loads?.[0] ?? kernelOf(op)?.reloads?.[0];
+  const loading = records.filter((op) => loadedBy(op) !== undefined);
   test.each(loading.map((op) => [op.name, op] as const))(
-    "before %s, every variant: a mask",
+    "before %s, every variant: a mask, a scale for each channel, a shift along the last axis",
     async (_, op) => {
       await compareFused(op, ({ sample, feeds }) => {
-        const at = kernelOf(op)!.loads![0]!;
-        if (sample.inputs[at]!.dtype !== "f32") return undefined;
+        const at = loadedBy(op)!;
+        const { shape, dtype } = sample.inputs[at]!;
+        if (dtype !== "f32") return undefined;
         const inputs = sample.inputs.map((x, i) => feed(`x${i}`, x.shape, x.dtype));
-        const mask = feed("mask", inputs[at]!.shape);
-        inputs[at] = f.where!(f.greater!(mask, 0), inputs[at], 0);
+        const mask = feed("mask", shape);
+        const scale = feed(
+          "scale",
+          shape.map((d, axis) => (axis === 1 ? d : 1)),
+        );
+        const shift = feed("shift", shape.slice(-1));
+        inputs[at] = f.where!(f.greater!(mask, 0), f.add!(f.mul!(inputs[at], scale), shift), 0);
         const y = f[op.name]!(...inputs, ...(sample.attrs === undefined ? [] : [sample.attrs]));
         return {
           program: { name: "prologue", outputs: { y } },
-          feeds: { ...feeds, mask: normals(sizeOf(mask.shape)) },
+          feeds: {
+            ...feeds,
+            mask: normals(sizeOf(shape)),
+            scale: normals(sizeOf(scale.shape)),
+            shift: normals(sizeOf(shift.shape)),
+          },
           node: y.node,
         };
       });
     },
   );
+
+  test("a chain that several kernels read is evaluated by each, and gives what it gives when stored", async () => {
+    const backend = await gpu();
+    const names = ["x", "w", "v", "gamma", "beta"];
+    const shapes = [[3, 4, 8, 8], [6, 4, 3, 3], [5, 6, 3, 3], [6], [6]];
+    const [x, w, v, gamma, beta] = names.map((name, i) => feed(name, shapes[i]!));
+    const padding = {
+      padding: [
+        [1, 1],
+        [1, 1],
+      ],
+    };
+    const [y] = f.all.batchNorm!(f.conv2d!(x, w, padding), gamma, beta, { eps: 1e-5 });
+    const z = f.conv2d!(f.relu!(y), v, padding);
+    const loss = f.mean!(f.square!(z));
+    const [dw, dv, dgamma] = gradients(loss, [w!, v!, gamma!]);
+    const program = { name: "recomputed", outputs: { loss, dw: dw!, dv: dv!, dgamma: dgamma! } };
+    const feeds = Object.fromEntries(names.map((name, i) => [name, normals(sizeOf(shapes[i]!))]));
+    const results: NumericArray[][] = [];
+    for (const fuse of [true, false]) {
+      const plan = compilePlan(program, backend.facts, { fuse });
+      const kernels = plan.steps.map((step) => step.kernel).join("\n");
+      // The normalised and rectified activations exist only in the unfused plan.
+      expect(/^elementwise\/(batchNormApply|relu)/m.test(kernels), kernels).toBe(!fuse);
+      if (fuse)
+        for (const kernel of ["conv2d", "conv2dWeightGrad", "batchNormGrad"])
+          expect(kernels).toMatch(new RegExp(`^${kernel}/\\S*\\(batchNormApply\\+relu`, "m"));
+      const executable = await backend.load(plan);
+      executable.run(feeds);
+      const arrays: NumericArray[] = [];
+      for (const name of Object.keys(program.outputs)) arrays.push((await executable.fetch(name)).data);
+      executable.dispose();
+      results.push(arrays);
+    }
+    results[0]!.forEach((fused, k) => {
+      const plain = results[1]![k]!;
+      const scale = Math.max(...Array.from(plain, Math.abs));
+      for (let i = 0; i < plain.length; i++)
+        expect(Math.abs(fused[i]! - plain[i]!)).toBeLessThanOrEqual(1e-5 * scale);
+    });
+  });
 });

@@ -3,20 +3,25 @@ import { gradients } from "../../src/graph/autodiff.ts";
 import { f } from "../../src/graph/functions.ts";
 import { feed, layOut, read, standalone, wholeArena } from "../../src/graph/node.ts";
 import type { Value } from "../../src/ops/op.ts";
+import { STATS_SIZE } from "../../src/ops/step-stats.ts";
 import { HYPER_SIZE } from "../../src/ops/update.ts";
 import type { Optimizer } from "../../src/optim/optimizers.ts";
 
-/** Minimises a cost of one vector with an optimizer's own kernels, and returns the vector after each step, the start first. */
+/**
+ * Minimises a cost of one vector with an optimizer's own kernels, and returns the vector after each step, the start
+ * first; or what a slot of the optimizer holds for it.
+ */
 export async function minimise(
   backend: Backend,
   optimizer: Optimizer,
   start: readonly number[],
   cost: (w: Value) => Value,
   steps: number,
+  slot?: string,
 ): Promise<number[][]> {
   const { arenas, variables } = layOut("w", [{ name: "w", shape: [start.length] }], 2 ** 20);
   const [arena, variable] = [arenas[0]!, variables[0]!];
-  const stats = standalone("stats", [2]);
+  const stats = standalone("stats", [STATS_SIZE]);
   const slots = optimizer.slots.map((name) => wholeArena({ ...arena, name }));
   backend.write(variable, Float32Array.from(start));
   const w = read(variable);
@@ -34,10 +39,11 @@ export async function minimise(
       ...slots.map((slot, k) => ({ variable: slot, value: results[1 + k]! })),
     ],
   });
-  const path = [[...start]];
+  const followed = slot ? { ...slots[optimizer.slots.indexOf(slot)]!, shape: variable.shape } : variable;
+  const path = slot ? [] : [[...start]];
   for (let step = 0; step < steps; step++) {
     executable.run({ hyper: optimizer.hyper(step, steps) });
-    path.push(Array.from(await backend.read(variable)));
+    path.push(Array.from(await backend.read(followed)));
   }
   executable.dispose();
   for (const v of [variable, stats, ...slots]) backend.release(v.arena);

@@ -18,7 +18,12 @@ import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { adam, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
 import type { Checkpoint } from "../../src/train/checkpoint.ts";
-import { newestCheckpoint, saveCheckpoint, savedSteps } from "../../src/train/node/checkpoint-files.ts";
+import {
+  newestCheckpoint,
+  readTensors,
+  saveCheckpoint,
+  savedSteps,
+} from "../../src/train/node/checkpoint-files.ts";
 import { NodeTrainer } from "../../src/train/node/trainer.ts";
 
 /** Whether a new checkpoint can get its name. */
@@ -157,6 +162,22 @@ describe("on disk", () => {
     const newest = await newestCheckpoint(directory);
     expect(newest.path).toBe(join(directory, "step-1000000"));
     expect(newest.checkpoint).toEqual(checkpoint);
+  });
+
+  test("an average is a model file of its own", async () => {
+    const trainer = makeTrainer({ optimizer: adam({ lr: 1e-3, ema: { decay: 0.9 } }) });
+    await train(trainer, 1);
+    const path = await trainer.save(directory);
+    expect(readdirSync(path).sort()).toEqual([
+      "average.safetensors",
+      "model.safetensors",
+      "optimizer.safetensors",
+    ]);
+    const whole = await trainer.checkpoint();
+    expect(await readTensors(join(path, "average.safetensors"))).toEqual(whole.average);
+    const second = makeTrainer({ optimizer: adam({ lr: 1e-3, ema: { decay: 0.9 } }) });
+    await second.resume(directory);
+    expect(await second.checkpoint()).toEqual(whole);
   });
 
   test("the same step can be saved again", async () => {

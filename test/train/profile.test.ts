@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { cpuBackend } from "../../src/backend/cpu.ts";
+import { adapterPeaks } from "../../src/backend/webgpu/peaks.ts";
+import type { TunedChoice, TuningStore } from "../../src/backend/webgpu/tuning-store.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
@@ -85,4 +87,44 @@ test("times below the clock's resolution are marked, and make no rate", () => {
   expect(slow).toMatchObject({ kernel: "slow", milliseconds: 2, gflops: 0.5, belowResolution: false });
   expect(quick).toMatchObject({ kernel: "quick", gflops: undefined, belowResolution: true });
   expect(profileTable(plan, timelines)).toContain("≤ 0.065");
+
+  // 1e6 operations and 1e3 bytes in 2 ms are 0.5 GFLOP/s and 0.0005 GB/s: the roof that is closer counts.
+  expect(profileRows(plan, timelines, { gflops: 2, gigabytesPerSecond: 1 })[0]!.ofPeak).toBe(0.25);
+  expect(profileRows(plan, timelines, { gflops: 2, gigabytesPerSecond: 0.001 })[0]!.ofPeak).toBe(0.5);
+  const peaks = { gflops: 2, gigabytesPerSecond: 1 };
+  expect(profileTable(plan, timelines, peaks)).toMatch(
+    / 25 % {2}slow[\s\S]*measured peak: 2\.0 GFLOP\/s, 1\.0 GB\/s/,
+  );
+  const { traceEvents } = JSON.parse(chromeTrace(plan, timelines, peaks));
+  expect(traceEvents[0].args).toMatchObject({ gflops: 0.5, ofPeak: 0.25 });
+  expect(traceEvents[1].args).toMatchObject({ belowResolution: true });
+});
+
+test("the adapter's peaks are measured once and kept in the tuner's store", async () => {
+  const device = await gpu();
+  const kept = new Map<string, TunedChoice>();
+  let saves = 0;
+  const store: TuningStore = {
+    place: "memory",
+    excluded: async () => new Map(),
+    exclude: async () => {},
+    load: async () => kept,
+    save: async (_adapter, choices) => {
+      saves++;
+      for (const [key, choice] of choices) kept.set(key, choice);
+    },
+  };
+  const before = device.bytes;
+  const peaks = await adapterPeaks(device, store);
+  expect(peaks.gflops).toBeGreaterThan(0);
+  expect(peaks.gigabytesPerSecond).toBeGreaterThan(0);
+  const again = await adapterPeaks(device, store);
+  expect(again.gflops).toBeCloseTo(peaks.gflops, -Math.floor(Math.log10(peaks.gflops)) + 2);
+  expect(saves).toBe(1);
+  // The peaks' own tensors are gone, but for what temporaries share.
+  expect(device.bytes).toBeLessThan(before + 2 ** 26);
+  // Entries for another kernel are measured again.
+  for (const [key, { choice }] of kept) kept.set(key, { choice, sources: "another" });
+  await adapterPeaks(device, store);
+  expect(saves).toBe(2);
 });

@@ -11,6 +11,7 @@ import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { elementBounds } from "../../src/ops/bounds.ts";
 import type { GraphNode, Value } from "../../src/ops/op.ts";
+import { STATS_SIZE } from "../../src/ops/step-stats.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
 import { ModelState } from "../../src/train/state.ts";
 import { RING_ROWS, type StepParts, trainingProgram } from "../../src/train/step.ts";
@@ -56,6 +57,7 @@ function setUp(backend: Backend) {
     order,
     lossOf: crossEntropy({ labelSmoothing: 0.1 }),
     batchSize: BATCH,
+    precision: "f32",
   };
   const ring = standalone("ring", [RING_ROWS, 4]);
   const program = trainingProgram(parts, ring, (size, entries) => {
@@ -172,7 +174,7 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
         { shape: [before[0]!.length], dtype: "f32", data: before[1]! },
         { shape: [before[0]!.length], dtype: "f32", data: before[2]! },
         { shape: [12], dtype: "f32", data: feeds(step).hyper },
-        { shape: [2], dtype: "f32", data: await device.read(g.state.stats) },
+        { shape: [STATS_SIZE], dtype: "f32", data: await device.read(g.state.stats) },
       ];
       const expected = update.op!.reference(inputs, undefined).map(roundToDType);
       const after = await Promise.all(

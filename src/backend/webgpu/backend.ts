@@ -1,12 +1,20 @@
-import { byteLength, bytesPerElement, type NumericArray, viewBytes } from "../../core/dtype.ts";
+import {
+  byteLength,
+  bytesPerElement,
+  fromStorage,
+  type NumericArray,
+  toStorage,
+  viewBytes,
+} from "../../core/dtype.ts";
 import { DescentError, DeviceError } from "../../core/errors.ts";
 import type { NDArray } from "../../core/ndarray.ts";
 import { showType, sizeOf } from "../../core/shape.ts";
 import type { Program } from "../../graph/program.ts";
 import type { AdapterFacts } from "../../ops/kernel.ts";
 import type { Arena, Variable } from "../../ops/op.ts";
-import { compilePlan, type Plan, type PlanOptions, type PlanStep, type Range } from "../../plan/plan.ts";
-import type { Backend, Executable } from "../backend.ts";
+import type { Range } from "../../plan/placement.ts";
+import { compilePlan, type Plan, type PlanOptions, type PlanStep } from "../../plan/plan.ts";
+import type { Backend, CompileProgress, Executable } from "../backend.ts";
 import { type DeviceRequest, type OpenDevice, openDevice, settle } from "./device.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
@@ -62,7 +70,7 @@ export class WebGPUBackend implements Backend {
     this.facts = opened.facts;
     this.limits = opened.limits;
     this.features = opened.features;
-    this.pipelines = new PipelineCache(opened.device);
+    this.pipelines = new PipelineCache(opened.device, opened.facts);
     openDevices.add(opened.device);
     opened.device.addEventListener("uncapturederror", (event) => {
       this.failure ??= new Error((event as GPUUncapturedErrorEvent).error.message);
@@ -79,8 +87,12 @@ export class WebGPUBackend implements Backend {
     });
   }
 
-  async compile(program: Program, options?: PlanOptions): Promise<WebGPUExecutable> {
-    return this.load(compilePlan(program, this.facts, { excluded: this.excluded, ...options }));
+  async compile(
+    program: Program,
+    options?: PlanOptions,
+    onProgress?: CompileProgress,
+  ): Promise<WebGPUExecutable> {
+    return this.load(compilePlan(program, this.facts, { excluded: this.excluded, ...options }), onProgress);
   }
 
   /** Throws what the device objects to, as a failure of this work alone; a lost device stays lost. */
@@ -99,7 +111,7 @@ export class WebGPUBackend implements Backend {
   }
 
   /** Makes a plan ready to run: pipelines, buffers and bind groups. */
-  async load(plan: Plan): Promise<WebGPUExecutable> {
+  async load(plan: Plan, onProgress?: CompileProgress): Promise<WebGPUExecutable> {
     const compiling = plan.steps.map((step) =>
       this.pipelines.get(
         step.source,
@@ -107,6 +119,15 @@ export class WebGPUBackend implements Backend {
         step.kernel,
       ),
     );
+    const distinct = new Set(compiling);
+    let done = 0;
+    onProgress?.(done, distinct.size);
+    if (onProgress)
+      for (const one of distinct)
+        one.then(
+          () => onProgress(++done, distinct.size),
+          () => {},
+        );
     const pipelines = await settle(Promise.all(compiling));
     return new WebGPUExecutable(this, plan, pipelines);
   }
@@ -168,7 +189,7 @@ export class WebGPUBackend implements Backend {
 
   write(variable: Variable, data: NumericArray): void {
     const offset = variable.offset * bytesPerElement(variable.dtype);
-    this.writeBuffer(this.arenaBuffer(variable.arena), offset, data);
+    this.writeBuffer(this.arenaBuffer(variable.arena), offset, toStorage(variable.dtype, data));
   }
 
   writeBuffer(buffer: GPUBuffer, offset: number, data: NumericArray): void {
@@ -195,7 +216,7 @@ export class WebGPUBackend implements Backend {
       offset,
       byteLength(size, variable.dtype),
     );
-    return viewBytes(variable.dtype, bytes, 0, size);
+    return fromStorage(variable.dtype, viewBytes(variable.dtype, bytes, 0, size));
   }
 
   /** Copies a range to the host, after everything submitted so far. */
@@ -410,7 +431,8 @@ export class WebGPUExecutable implements Executable {
         throw new DescentError(
           `Feed "${name}": ${data.length} numbers for ${range ? showType(range.type) : "a feed that the graph does not have"}.`,
         );
-      viewBytes(range.type.dtype, this.feedBytes.buffer, range.offset, data.length).set(data);
+      const { dtype } = range.type;
+      viewBytes(dtype, this.feedBytes.buffer, range.offset, data.length).set(toStorage(dtype, data));
       from = Math.min(from, range.offset);
       to = Math.max(to, range.offset + range.bytes);
     }
@@ -427,7 +449,8 @@ export class WebGPUExecutable implements Executable {
       range.offset,
       byteLength(size, range.type.dtype),
     );
-    return { ...range.type, data: viewBytes(range.type.dtype, bytes, 0, size) };
+    const { dtype } = range.type;
+    return { ...range.type, data: fromStorage(dtype, viewBytes(dtype, bytes, 0, size)) };
   }
 
   dispose(): void {

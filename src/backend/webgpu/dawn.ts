@@ -11,7 +11,11 @@ setGpuSource(async () => {
   if (!kept.__descentDawn) {
     const { create, globals } = await import("webgpu");
     Object.assign(globalThis, globals);
-    kept.__descentDawn = create(["disable-dawn-features=timestamp_quantization"]);
+    kept.__descentDawn = create([
+      "disable-dawn-features=timestamp_quantization",
+      // Dawn does not offer f16 on NVIDIA's driver unless told to; descent verify says whether it computes right there.
+      "enable-dawn-features=vulkan_enable_f16_on_nvidia",
+    ]);
   }
   return kept.__descentDawn;
 });

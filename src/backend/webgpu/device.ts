@@ -31,6 +31,8 @@ export function settle<T>(promise: Promise<T>): Promise<T> {
 
 export interface DeviceRequest {
   readonly powerPreference?: GPUPowerPreference;
+  /** False: do without subgroups though the adapter has them, to try or measure the kernels of adapters without. */
+  readonly subgroups?: boolean;
   /** Where it is kept which kernels compute wrong on which adapter; the machine's own by default. */
   readonly store?: TuningStore;
 }
@@ -53,8 +55,8 @@ export async function openDevice(request: DeviceRequest = {}): Promise<OpenDevic
     powerPreference: request.powerPreference ?? "high-performance",
   });
   if (!adapter) throw new DeviceError(`WebGPU found no graphics adapter: ${REMEDY}.`);
-  const features = (["shader-f16", "subgroups", "timestamp-query"] as GPUFeatureName[]).filter((name) =>
-    adapter.features.has(name),
+  const features = (["shader-f16", "subgroups", "timestamp-query"] as GPUFeatureName[]).filter(
+    (name) => adapter.features.has(name) && (name !== "subgroups" || request.subgroups !== false),
   );
   const limits = adapter.limits;
   const device = await adapter.requestDevice({

@@ -1,11 +1,22 @@
-import type { Access } from "../../ops/kernel.ts";
+import type { Access, AdapterFacts } from "../../ops/kernel.ts";
+import { type PipelineMaker, type Shader, WarmUp } from "./warm-up.ts";
 
-/** Compiles each distinct shader once: the key is the final source and the kinds of its bindings. */
-export class PipelineCache {
+/**
+ * Compiles each distinct shader once, to the end: the key is the final source and the kinds of its bindings.
+ * Software drivers compile when a pipeline first runs; theirs have run when they are given out.
+ */
+export class PipelineCache implements PipelineMaker {
   private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
-  constructor(private readonly device: GPUDevice) {}
+  private readonly warmUp: WarmUp | undefined;
+
+  constructor(
+    readonly device: GPUDevice,
+    facts?: AdapterFacts,
+  ) {
+    if (facts?.software) this.warmUp = new WarmUp(this, (other) => new PipelineCache(other), facts);
+  }
 
   layout(accesses: readonly Access[]): GPUBindGroupLayout {
     const key = accesses.join();
@@ -27,17 +38,19 @@ export class PipelineCache {
     const key = `${accesses.join()}\n${source}`;
     let pipeline = this.pipelines.get(key);
     if (!pipeline) {
-      pipeline = this.compile(source, accesses, label);
+      pipeline = this.make({ source, accesses, label });
       this.pipelines.set(key, pipeline);
     }
     return pipeline;
   }
 
-  private async compile(
-    source: string,
-    accesses: readonly Access[],
-    label: string,
-  ): Promise<GPUComputePipeline> {
+  private async make(shader: Shader): Promise<GPUComputePipeline> {
+    const pipeline = await this.compile(shader);
+    await this.warmUp?.run(shader, pipeline);
+    return pipeline;
+  }
+
+  async compile({ source, accesses, label }: Shader): Promise<GPUComputePipeline> {
     const module = this.device.createShaderModule({ code: source, label });
     try {
       return await this.device.createComputePipelineAsync({

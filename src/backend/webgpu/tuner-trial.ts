@@ -178,7 +178,11 @@ async function time(backend: WebGPUBackend, tried: ReadonlyMap<Candidate, WebGPU
 }
 
 /** Milliseconds of one run, from `repeats` in a row. */
-async function timed(backend: WebGPUBackend, executable: WebGPUExecutable, repeats: number): Promise<number> {
+export async function timed(
+  backend: WebGPUBackend,
+  executable: WebGPUExecutable,
+  repeats: number,
+): Promise<number> {
   if (backend.facts.timestamps) {
     const passes = await executable.profile({}, repeats);
     return sum(passes.map(([begin, end]) => end - begin)) / repeats;

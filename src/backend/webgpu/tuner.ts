@@ -1,10 +1,10 @@
 import { sizeOf } from "../../core/shape.ts";
 import { reachable } from "../../graph/node.ts";
 import type { Program } from "../../graph/program.ts";
+import { programRoots } from "../../graph/program.ts";
 import type { AdapterFacts } from "../../ops/kernel.ts";
 import { variantKey } from "../../plan/excluded.ts";
 import { kernelKey } from "../../plan/plan.ts";
-import { programRoots } from "../../plan/units.ts";
 import type { WebGPUBackend } from "./backend.ts";
 import { measure, type Tunable, type TunedKernel } from "./tuner-trial.ts";
 import { adapterKey, sourcesHash, type TuningStore } from "./tuning-store.ts";

@@ -40,11 +40,11 @@ export function adapterKey({ name: _, ...facts }: AdapterFacts): string {
 
 /** A short name for the candidates' code. */
 export function sourcesHash(variants: readonly KernelVariant[]): string {
-  return hash(JSON.stringify(variants));
+  return textHash(JSON.stringify(variants));
 }
 
 /** 64 bits: two FNV-1a hashes, the second over the text backwards. */
-function hash(text: string): string {
+export function textHash(text: string): string {
   let [forward, backward] = [0x811c9dc5, 0x811c9dc5];
   for (let i = 0, k = text.length - 1; k >= 0; i++, k--) {
     forward = Math.imul(forward ^ text.charCodeAt(i), 0x01000193);

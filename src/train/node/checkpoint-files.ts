@@ -8,7 +8,7 @@ import { fileReason, syncFolder, writeSynced } from "./files.ts";
 const NAME = /^step-(\d{6,})$/;
 /** A folder being written or removed, with the id of the process that does it. */
 const PARTIAL = /^\.step-\d+\.(\d+)\.(partial|removed)$/;
-const PARTS = ["model", "optimizer"] as const;
+const PARTS = ["model", "optimizer", "average"] as const;
 
 const folderOf = (step: number) => `step-${String(step).padStart(6, "0")}`;
 
@@ -29,8 +29,10 @@ export async function saveCheckpoint(
     await mkdir(directory, { recursive: true });
     await removeLeftovers(directory);
     await mkdir(temporary);
-    for (const part of PARTS)
-      await writeSynced(join(temporary, `${part}.safetensors`), encodeTensors(checkpoint[part]));
+    for (const part of PARTS) {
+      const file = checkpoint[part];
+      if (file) await writeSynced(join(temporary, `${part}.safetensors`), encodeTensors(file));
+    }
     await syncFolder(temporary);
     // A folder cannot be renamed onto one with files in it.
     await removeCheckpoint(directory, step, () => rename(temporary, target));

@@ -1,0 +1,21 @@
+// Reads a stretch of an input row that all lanes of a subgroup need: each lane reads a share and broadcasts it.
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+
+/** The elements of one input row that the pixels from j on see; 0 outside of it. */
+fn stretchAt(plane: u32, row: i32, j: u32, lane: u32) -> array<f32, SPAN> {
+  let inside = row >= 0 && row < HEIGHT;
+  let start = i32(plane) + select(0, row, inside) * WIDTH;
+  let left = i32(j) * STRIDE_X - PAD_X + i32(lane);
+  var own: array<f32, READS>;
+  for (var q = 0u; q < READS; q++) { // unroll
+    let column = left + i32(q * LANES);
+    let hit = inside && column >= 0 && column < WIDTH;
+    own[q] = select(0.0, x[start + select(0, column, hit)], hit);
+  }
+  var stretch: array<f32, SPAN>;
+  for (var p = 0u; p < SPAN; p++) { // unroll
+    stretch[p] = subgroupShuffle(own[p / LANES], p % LANES);
+  }
+  return stretch;
+}

@@ -1,0 +1,29 @@
+enable subgroups;
+
+// Entry point of conv-weight-direct for subgroups of a known size: a workgroup is one subgroup whose lanes work on
+// different output channels and on the same strips, so they read the inputs together.
+
+const OUT_BLOCKS = (OUT_TILES + LANES - 1u) / LANES;
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let id = workgroup.x + workgroup.y * grid.x;
+  const BLOCKS = GROUPS * OUT_BLOCKS * IN_TILES;
+  if (id >= BLOCKS * SHARES) { return; }
+  let share = id / BLOCKS;
+  let o = (id / IN_TILES % OUT_BLOCKS * LANES + lane) * OUTS;
+  let group = id / (IN_TILES * OUT_BLOCKS) % GROUPS;
+  accumulate(Tile(group, o, id % IN_TILES * INS), share, share * WALKS, 1u, lane);
+}
+
+fn gathered(value: f32) -> f32 {
+  return value;
+}
+
+fn writes(k: u32, lane: u32) -> bool {
+  return true;
+}

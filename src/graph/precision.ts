@@ -1,0 +1,79 @@
+import type { GraphNode, OpRecord, Value } from "../ops/op.ts";
+import { f } from "./functions.ts";
+import { applyOp, reachable } from "./node.ts";
+import { type Program, programRoots } from "./program.ts";
+
+const halfOf = (op: OpRecord | null) =>
+  op?.implementation.kind === "kernel" ? op.implementation.half : undefined;
+const isView = (node: GraphNode) => node.op?.implementation.kind === "view";
+const keyOf = (value: Value) => `${value.node.id}:${value.index}`;
+const resultOf = (node: GraphNode, index: number): Value => ({ node, index, ...node.outputs[index]! });
+
+/** The tensors that a program keeps as f16: what its ops' records mark, and views of it. */
+function halfTensors(nodes: readonly GraphNode[]): Set<string> {
+  const half = new Set<string>();
+  const mark = (value: Value): void => {
+    if (value.dtype !== "f32" || value.node.op?.name === "constant") return;
+    half.add(keyOf(value));
+    if (isView(value.node)) mark(value.node.inputs[0]!);
+  };
+  for (const node of nodes) {
+    const { inputs = [], outputs = [] } = halfOf(node.op) ?? {};
+    for (const i of inputs) mark(node.inputs[i]!);
+    for (const i of outputs) mark(resultOf(node, i));
+  }
+  for (const node of nodes) if (isView(node) && half.has(keyOf(node.inputs[0]!))) mark(resultOf(node, 0));
+  return half;
+}
+
+/**
+ * The same program with activations, their gradients and the weights' working copies kept as f16: every tensor that
+ * an op's record marks is rounded to f16 where it is made and widened where it is read. All arithmetic stays f32, and
+ * so does every variable, and whatever no record marks: statistics, losses, weight gradients, updates.
+ *
+ * The planner joins the casts to the kernels beside them, which then store and load f16.
+ * Source: Micikevicius et al., "Mixed precision training", ICLR 2018, §3.
+ */
+export function mixedPrecision(program: Program): Program {
+  const nodes = reachable(programRoots(program));
+  const half = halfTensors(nodes);
+  const rebuilt = new Map<string, Value>();
+  const rounded = new Map<string, Value>();
+  const roundedOf = (value: Value): Value => {
+    const key = keyOf(value);
+    let result = rounded.get(key);
+    if (!result) {
+      result = isView(value.node)
+        ? applyOp(value.node.op!, [roundedOf(value.node.inputs[0]!)], value.node.attrs)[0]!
+        : f.cast!(rebuilt.get(key)!, { dtype: "f16" });
+      rounded.set(key, result);
+    }
+    return result;
+  };
+  // A cast for each reader, so that each can take it in. Variables and feeds are rounded for marked inputs only.
+  const read = (value: Value, marked: boolean): Value =>
+    half.has(keyOf(value)) && (marked || value.node.op)
+      ? f.cast!(roundedOf(value), { dtype: "f32" })
+      : rebuilt.get(keyOf(value))!;
+  for (const node of nodes) {
+    if (!node.op) rebuilt.set(`${node.id}:0`, resultOf(node, 0));
+    else if (!isView(node) || !half.has(`${node.id}:0`)) {
+      const inputs = halfOf(node.op)?.inputs ?? [];
+      const results = applyOp(
+        node.op,
+        node.inputs.map((x, i) => read(x, inputs.includes(i))),
+        node.attrs,
+      );
+      results.forEach((value, i) => {
+        rebuilt.set(`${node.id}:${i}`, value);
+      });
+    }
+  }
+  return {
+    name: program.name,
+    outputs:
+      program.outputs &&
+      Object.fromEntries(Object.entries(program.outputs).map(([name, value]) => [name, read(value, false)])),
+    updates: program.updates?.map(({ variable, value }) => ({ variable, value: read(value, false) })),
+  };
+}
