@@ -1,8 +1,7 @@
 import { bytesPerElement } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import { showType, sizeOf, type TensorType } from "../core/shape.ts";
-import { reachable } from "../graph/node.ts";
-import { checkProgram, type Program, programRoots } from "../graph/program.ts";
+import { checkProgram, type Program } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
 import {
@@ -15,6 +14,7 @@ import {
 } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
 import { divide } from "./divide.ts";
+import { refusal, refuseExcluded, variantKey } from "./excluded.ts";
 import { overwriting, withEpilogue, withPrologue } from "./inline.ts";
 import { assignBuffers } from "./memory.ts";
 import { bytesOf, type Memory, Placement, type Range, valueKey } from "./placement.ts";
@@ -66,9 +66,6 @@ export interface PlanOptions {
   readonly excluded?: ReadonlyMap<string, string>;
 }
 
-/** Names one kernel of an op at all shapes; the kind of implementation stands for ops without variants. */
-export const variantKey = (op: string, variant: string): string => `${op} ${variant}`;
-
 /** Names an op at given shapes: what the choice of a kernel variant depends on. */
 export function kernelKey(node: GraphNode): string {
   const attrs = node.attrs === undefined ? "" : JSON.stringify(node.attrs);
@@ -80,8 +77,7 @@ const mebibytes = (bytes: number) => Number((bytes / 2 ** 20).toPrecision(3));
 /** Compiles a program: units, order, kernels, memory. */
 export function compilePlan(program: Program, facts: AdapterFacts, options: PlanOptions = {}): Plan {
   checkProgram(program);
-  for (const { op } of reachable(programRoots(program)))
-    if (op && options.excluded?.has(variantKey(op.name, op.implementation.kind))) throw refusal(op.name);
+  refuseExcluded(program, options.excluded);
   const inPlace = inPlaceNodes(program);
   let units = divide(program, facts, options.fuse ?? true);
   let ordered = schedule(units, inPlace);
@@ -93,11 +89,6 @@ export function compilePlan(program: Program, facts: AdapterFacts, options: Plan
   }
   return new PlanBuilder(program, facts, options, inPlace, ordered).build();
 }
-
-const refusal = (op: string) =>
-  new DeviceError(
-    `${op}: no kernel of it computes right on this GPU, as the verify suite found, so it is not used for training here; train on the CPU reference, or update the graphics driver and verify again.`,
-  );
 
 /** Nodes that overwrite the variable they read, because an update stores their result there. */
 function inPlaceNodes(program: Program): Map<GraphNode, Variable[]> {

@@ -1,6 +1,6 @@
 import type { WebGPUBackend } from "../backend/webgpu/backend.ts";
 import { adapterKey, machineStore, type TuningStore } from "../backend/webgpu/tuning-store.ts";
-import { variantKey } from "../plan/plan.ts";
+import { variantKey } from "../plan/excluded.ts";
 import type { ParityRow } from "./parity.ts";
 
 /** The rows of one kernel of an op, and what they amount to. */

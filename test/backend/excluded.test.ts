@@ -13,7 +13,8 @@ import { feed } from "../../src/graph/node.ts";
 import { relu } from "../../src/ops/activations.ts";
 import { matmul } from "../../src/ops/matmul.ts";
 import type { OpRecord } from "../../src/ops/op.ts";
-import { compilePlan, type Plan, variantKey } from "../../src/plan/plan.ts";
+import { variantKey } from "../../src/plan/excluded.ts";
+import { compilePlan, type Plan } from "../../src/plan/plan.ts";
 import { verifyOps } from "../../src/verify/parity.ts";
 import { byKernel, keepVerdicts, verdict } from "../../src/verify/report.ts";
 
