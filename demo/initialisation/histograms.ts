@@ -85,7 +85,7 @@ export class LayerHistograms {
 
   private noteOn({ notFinite }: Distribution, silent: number): string {
     if (notFinite > 0) return `${Math.round(100 * notFinite)} % not finite`;
-    return this.part === "activations" && silent > 0 ? `${Math.round(100 * silent)} % of units dead` : "";
+    return this.part === "activations" && silent > 0 ? `${Math.round(100 * silent)} % dead units` : "";
   }
 
   private cell(i: number): Cell {

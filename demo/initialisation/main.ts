@@ -247,7 +247,7 @@ page(
   axisField.element,
   figure(
     "Activations, layer by layer",
-    "What each hidden layer gives, counted on a logarithmic scale; bars are now, dark lines before training, the tick below marks zero. σ is the standard deviation.",
+    "What each hidden layer gives, counted on a logarithmic scale; bars are now, dark lines before training, the tick below marks zero. σ is the standard deviation, a dead unit gives 0 for every point.",
     activations.element,
   ),
   figure(

@@ -153,7 +153,6 @@ page(
     speedField.element,
     h("div", { class: "row", role: "group", aria: { label: "Race" } }, playButton, stepButton, resetButton),
   ),
-  h("section", { class: "lesson", aria: { label: "What to look for" } }, h("p", {}, formula), lesson),
   h(
     "div",
     { class: "columns race" },
@@ -179,6 +178,7 @@ page(
       summary,
     ),
   ),
+  h("section", { class: "lesson", aria: { label: "What to look for" } }, h("p", {}, formula), lesson),
   h(
     "section",
     { class: "panel stack", aria: { label: "Optimizers" } },

@@ -1,4 +1,4 @@
-/** Numbers of a row that a step leaves: x, y, cost, halted. */
+/** Numbers of a row that a step leaves: x, y, cost, status. */
 export const ROW = 4;
 /** A race ends here by itself: enough for the slowest landscape, and for curves that stay readable. */
 export const LAST_STEP = 3000;

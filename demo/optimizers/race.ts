@@ -4,6 +4,7 @@ import { f } from "../../src/graph/functions.ts";
 import { feed, read, standalone } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
 import type { Value, Variable } from "../../src/ops/op.ts";
+import { STATS, STATS_SIZE, STATUS } from "../../src/ops/step-stats.ts";
 import { HYPER_SIZE } from "../../src/ops/update.ts";
 import { COSTS } from "./costs.ts";
 import { LANDSCAPES, type LandscapeKey } from "./landscapes.ts";
@@ -30,7 +31,7 @@ const costAt = (landscape: LandscapeKey, p: Value): Value =>
 
 /**
  * One step of an optimizer on a landscape, all of it the engine's: the cost's graph, its gradient by autodiff, the
- * update op that trains networks, and a row (x, y, cost, halted) of where it came to.
+ * update op that trains networks, and a row (x, y, cost, status) of where it came to.
  */
 function stepProgram(
   key: RacerKey,
@@ -48,9 +49,12 @@ function stepProgram(
     feed("hyper", [HYPER_SIZE]),
     checked,
   );
-  const reached = f.concat!(f.reshape!(costAt(landscape, next!), { shape: [1] }), part(checked, 1, 2), {
-    axis: 0,
-  });
+  // The row's place for the gradient's norm takes the cost that was reached.
+  const reached = f.concat!(
+    f.reshape!(costAt(landscape, next!), { shape: [1] }),
+    part(checked, STATS.norm + 1, STATS_SIZE),
+    { axis: 0 },
+  );
   const row = f.recordMetrics!(
     read(ring),
     feed("counters", [4], "u32"),
@@ -87,7 +91,7 @@ export class Runner {
     this.variables = {
       point: standalone(`${key} point`, [SIZE]),
       slots: Array.from({ length: SLOTS[key] }, (_, i) => standalone(`${key} slot ${i}`, [SIZE])),
-      stats: standalone(`${key} statistics`, [2]),
+      stats: standalone(`${key} statistics`, [STATS_SIZE]),
       ring: standalone(`${key} path`, [ROWS, ROW]),
     };
     this.executable = backend.compile(stepProgram(key, landscape, this.variables));
@@ -103,11 +107,13 @@ export class Runner {
     this.step = 0;
     this.diverged = undefined;
     this.backend.write(this.variables.point, Float32Array.of(x, y, 0, 0));
-    this.backend.write(this.variables.stats, new Float32Array(2));
+    const stats = new Float32Array(STATS_SIZE);
+    stats[STATS.scale] = stats[STATS.unscale] = 1;
+    this.backend.write(this.variables.stats, stats);
     for (const slot of this.variables.slots) this.backend.write(slot, new Float32Array(SIZE));
   }
 
-  /** Takes up to `ROWS` steps, fewer where it diverges; a row (x, y, cost, halted) for each. */
+  /** Takes up to `ROWS` steps, fewer where it diverges; a row (x, y, cost, status) for each. */
   async advance(steps: number): Promise<Float32Array> {
     if (this.diverged !== undefined || steps === 0) return new Float32Array();
     const executable = await this.executable;
@@ -124,7 +130,7 @@ export class Runner {
     for (let i = 0; i < rows.length; i += ROW) {
       this.step++;
       const finite = rows.subarray(i, i + 3).every(Number.isFinite);
-      if (finite && rows[i + 3] === 0) continue;
+      if (finite && rows[i + 3] === STATUS.applied) continue;
       this.diverged = this.step;
       return rows.slice(0, i);
     }

@@ -16,7 +16,7 @@ export interface Setup {
 /** What a racer did since the last report. */
 export interface Leg {
   readonly key: RacerKey;
-  /** Rows (x, y, cost, halted), one a step, the first for step `from`. */
+  /** Rows (x, y, cost, status), one a step, the first for step `from`. */
   readonly rows: Float32Array;
   readonly from: number;
   readonly diverged?: number;
