@@ -1,3 +1,4 @@
+import { sameShape, sizeOf } from "../core/shape.ts";
 import type { GraphNode, OpRecord, Value } from "../ops/op.ts";
 import { f } from "./functions.ts";
 import { applyOp, reachable } from "./node.ts";
@@ -10,8 +11,21 @@ const keyOf = (value: Value) => `${value.node.id}:${value.index}`;
 const resultOf = (node: GraphNode, index: number): Value => ({ node, index, ...node.outputs[index]! });
 
 /** The tensors that a program keeps as f16: what its ops' records mark, and views of it. */
-function halfTensors(nodes: readonly GraphNode[]): Set<string> {
+function halfTensors(nodes: readonly GraphNode[], roots: readonly Value[]): Set<string> {
   const half = new Set<string>();
+  const outside = new Set(roots.map(({ node }) => node));
+  const readers = new Map<GraphNode, Set<GraphNode>>();
+  for (const node of nodes)
+    for (const { node: from } of node.inputs) readers.set(from, (readers.get(from) ?? new Set()).add(node));
+  /** What a kernel's result has become when it is stored: its bias and activation come first. */
+  const stored = (value: Value): Value => {
+    const [reader, ...others] = readers.get(value.node) ?? [];
+    const elementwise = reader?.op?.implementation.kind === "elementwise";
+    if (!elementwise || others.length > 0 || outside.has(value.node)) return value;
+    const next = resultOf(reader, 0);
+    const biased = reader.inputs.every((x) => x.node === value.node || sizeOf(x.shape) < sizeOf(value.shape));
+    return biased && next.dtype === "f32" && sameShape(next.shape, value.shape) ? stored(next) : value;
+  };
   const mark = (value: Value): void => {
     if (value.dtype !== "f32" || value.node.op?.name === "constant") return;
     half.add(keyOf(value));
@@ -20,7 +34,7 @@ function halfTensors(nodes: readonly GraphNode[]): Set<string> {
   for (const node of nodes) {
     const { inputs = [], outputs = [] } = halfOf(node.op) ?? {};
     for (const i of inputs) mark(node.inputs[i]!);
-    for (const i of outputs) mark(resultOf(node, i));
+    for (const i of outputs) mark(stored(resultOf(node, i)));
   }
   for (const node of nodes) if (isView(node) && half.has(keyOf(node.inputs[0]!))) mark(resultOf(node, 0));
   return half;
@@ -36,7 +50,7 @@ function halfTensors(nodes: readonly GraphNode[]): Set<string> {
  */
 export function mixedPrecision(program: Program): Program {
   const nodes = reachable(programRoots(program));
-  const half = halfTensors(nodes);
+  const half = halfTensors(nodes, programRoots(program));
   const rebuilt = new Map<string, Value>();
   const rounded = new Map<string, Value>();
   const roundedOf = (value: Value): Value => {
