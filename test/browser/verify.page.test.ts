@@ -77,7 +77,7 @@ describe("the verify page", () => {
     // The plain kernel of sum is off by one.
     const page = await open(
       "?ops=sum",
-      seedFault('(code) => code.replace(/(partial\\[id\\] = )found\\[0\\];/, "$1found[1];")'),
+      seedFault('(code) => code.replace(/(store\\(.*)found\\[0\\]\\);/, "$1found[1]);")'),
     );
     await summary(page, /^Ready/);
     await page.click("#start");
