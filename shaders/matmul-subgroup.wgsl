@@ -70,7 +70,7 @@ fn main(
     for (var v = 0u; v < VECTORS; v++) {
       let t = (i * VECTORS + v) * 4u;
       let values = vec4f(result[t], result[t + 1u], result[t + 2u], result[t + 3u]);
-      store(base + (m + i) * C_M, n + v * 4u * SUBGROUP, values);
+      store(base + (m + i) * C_M, n + v * 4u * SUBGROUP, values, grid.z);
     }
   }
 }

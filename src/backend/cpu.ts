@@ -26,6 +26,7 @@ const FACTS: AdapterFacts = {
   subgroups: false,
   subgroupMinSize: 0,
   subgroupMaxSize: 0,
+  subgroupMatrices: [],
   f16: true,
   timestamps: false,
 };

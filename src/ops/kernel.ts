@@ -21,8 +21,19 @@ export interface AdapterFacts {
   readonly subgroups: boolean;
   readonly subgroupMinSize: number;
   readonly subgroupMaxSize: number;
+  /** Products of small matrices that a subgroup computes as a whole: a [m, k] · b [k, n]. */
+  readonly subgroupMatrices: readonly SubgroupMatrix[];
   readonly f16: boolean;
   readonly timestamps: boolean;
+}
+
+export interface SubgroupMatrix {
+  /** WebGPU's names of the operands' and the result's elements: "f32", "f16", "i32", … */
+  readonly input: string;
+  readonly result: string;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
 }
 
 export type Access = "read" | "read_write";

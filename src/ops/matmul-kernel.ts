@@ -17,6 +17,7 @@ import {
   specialize,
 } from "./kernel.ts";
 import { evenTile, inOrder, knownSubgroups } from "./matmul-choice.ts";
+import { matrixProduct } from "./matmul-matrix.ts";
 import type { Product } from "./matmul-shape.ts";
 import { type Preparation, slabbed, slabsFor } from "./matmul-slabs.ts";
 import { type WorkgroupProduct, workgroupVariantsOf } from "./matmul-workgroup.ts";
@@ -92,10 +93,14 @@ function columnFunctions({ sizes: { N }, steps: { B_N }, result: { C_N } }: Layo
       ? "  return b[(start + min(n, N - 4u)) / 4u];"
       : `  return vec4f(${each((e) => `b[start + min(n + ${e}, N - 1u) * B_N]`).join(", ")});`,
     "}",
-    "fn store(start: u32, n: u32, values: vec4f) {",
+    "fn store(start: u32, n: u32, values: vec4f, step: u32) {",
     ...(write
       ? ["  if (n < N) { c[(start + n) / 4u] = values; }"]
-      : each((e) => `  if (n + ${e} < N) { c[start + (n + ${e}) * C_N] = values[${e}]; }`)),
+      : [
+          // One store in the text, so that an epilogue is there once; step, which is 1, keeps the driver from unrolling.
+          "  var column = values;",
+          "  for (var e = 0u; e < min(4u, N - min(n, N)); e += step) { c[start + (n + e) * C_N] = column[e]; }",
+        ]),
     "}",
   ].join("\n");
 }
@@ -141,7 +146,7 @@ export function matmulVariants(p: Product, facts: AdapterFacts): KernelVariant[]
   return inOrder(facts, {
     subgroup: knownSubgroups(facts) ? [subgroupVariant(layout, facts)] : [],
     tile: [tileVariant(layout, facts)],
-    workgroup: workgroupVariants(layout, facts),
+    workgroup: [...workgroupVariants(layout, facts), ...matrixVariants(layout, facts)],
     naive: [naiveVariant(layout, facts)],
   });
 }
@@ -209,6 +214,20 @@ function workgroupVariants(layout: Layout, facts: AdapterFacts): KernelVariant[]
   };
   const work = { inputs: [layout.a, layout.b], ...cost(layout) };
   return workgroupVariantsOf(product, "matmul", sizeOfResult(layout), work, facts);
+}
+
+function matrixVariants(layout: Layout, facts: AdapterFacts): KernelVariant[] {
+  const product = matrixProduct(layout.sizes, { ...layout.steps, ...layout.result }, facts);
+  if (!product) return [];
+  const { slabs, source, workgroups } = product;
+  const dispatch = {
+    kernel: "matmul/matrix",
+    source: `${source}\n${matrixFunctions(layout)}\n`,
+    inputs: [layout.a, layout.b],
+    workgroups,
+    ...cost(layout),
+  };
+  return [slabbed("matrix", sizeOfResult(layout), slabs, dispatch, facts)];
 }
 
 function tileVariant(layout: Layout, facts: AdapterFacts): KernelVariant {

@@ -47,6 +47,9 @@ export function slabbed(
   return { name, dispatches, scratch: [...before.scratch, 4 * size * slabs] };
 }
 
+/** How many workgroups keep an adapter busy: two for each multiprocessor of a large GPU, a few for a processor's cores. */
+export const workgroupsWanted = (facts: AdapterFacts) => (facts.software ? 4 : 264);
+
 /** Shares `total` steps out to slabs so that `tiles` × slabs reaches `wanted`, but no slab is shorter than `least`. */
 export function slabsFor(
   total: number,

@@ -1,6 +1,6 @@
 import source from "../../shaders/matmul-workgroup.wgsl?raw";
 import { type AdapterFacts, gridOf, type KernelVariant, specialize } from "./kernel.ts";
-import { type Product, slabbed, slabsFor } from "./matmul-slabs.ts";
+import { type Product, slabbed, slabsFor, workgroupsWanted } from "./matmul-slabs.ts";
 
 /** A product for workgroup memory, whose operands are WGSL functions: see shaders/matmul-workgroup.wgsl. */
 export interface WorkgroupProduct {
@@ -17,8 +17,6 @@ export interface WorkgroupProduct {
   readonly constants: Readonly<Record<string, number>>;
 }
 
-/** How many workgroups keep an adapter busy: two for each multiprocessor of a large GPU, a few for a processor's cores. */
-const workgroupsWanted = (facts: AdapterFacts) => (facts.software ? 4 : 264);
 const SHORTEST_SLAB = 256;
 
 /**

@@ -14,7 +14,8 @@ setGpuSource(async () => {
     kept.__descentDawn = create([
       "disable-dawn-features=timestamp_quantization",
       // Dawn does not offer f16 on NVIDIA's driver unless told to; descent verify says whether it computes right there.
-      "enable-dawn-features=vulkan_enable_f16_on_nvidia",
+      // Subgroup matrices are still an experiment, which Dawn counts among the unsafe ones.
+      "enable-dawn-features=vulkan_enable_f16_on_nvidia,allow_unsafe_apis",
     ]);
   }
   return kept.__descentDawn;

@@ -7,6 +7,18 @@ const REMEDY =
     ? "install a Vulkan, Metal or Direct3D 12 driver (on Debian or Ubuntu a software one: apt-get install mesa-vulkan-drivers, Mesa 24 or newer), or choose the CPU reference with --backend cpu"
     : "use a browser with WebGPU (Chrome or Edge 113+, Safari 26+, Firefox 141+) and hardware acceleration switched on, or the CPU reference";
 
+/** Chromium's and Dawn's alone so far. */
+const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
+
+/** What an adapter says of the subgroup matrices that it multiplies. */
+interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
 /** Where adapters come from: the browser's navigator.gpu, or Dawn in Node (see node.ts). */
 export type GpuSource = () => Promise<GPU | undefined> | GPU | undefined;
 
@@ -55,8 +67,9 @@ export async function openDevice(request: DeviceRequest = {}): Promise<OpenDevic
     powerPreference: request.powerPreference ?? "high-performance",
   });
   if (!adapter) throw new DeviceError(`WebGPU found no graphics adapter: ${REMEDY}.`);
-  const features = (["shader-f16", "subgroups", "timestamp-query"] as GPUFeatureName[]).filter(
-    (name) => adapter.features.has(name) && (name !== "subgroups" || request.subgroups !== false),
+  const wanted = ["shader-f16", "subgroups", SUBGROUP_MATRIX, "timestamp-query"] as GPUFeatureName[];
+  const features = wanted.filter(
+    (name) => adapter.features.has(name) && (!name.includes("subgroup") || request.subgroups !== false),
   );
   const limits = adapter.limits;
   const device = await adapter.requestDevice({
@@ -74,6 +87,7 @@ export async function openDevice(request: DeviceRequest = {}): Promise<OpenDevic
   });
   const { info } = adapter;
   const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> };
   const facts: AdapterFacts = {
     name: info.description || info.device || info.architecture || info.vendor || "unknown adapter",
     vendor: info.vendor,
@@ -91,6 +105,15 @@ export async function openDevice(request: DeviceRequest = {}): Promise<OpenDevic
     subgroups: features.includes("subgroups"),
     subgroupMinSize: (info as { subgroupMinSize?: number }).subgroupMinSize ?? 0,
     subgroupMaxSize: (info as { subgroupMaxSize?: number }).subgroupMaxSize ?? 0,
+    subgroupMatrices: (features as string[]).includes(SUBGROUP_MATRIX)
+      ? Array.from(subgroupMatrixConfigs, ({ componentType, resultComponentType, M, N, K }) => ({
+          input: componentType,
+          result: resultComponentType,
+          m: M,
+          n: N,
+          k: K,
+        }))
+      : [],
     f16: features.includes("shader-f16"),
     timestamps: features.includes("timestamp-query"),
   };

@@ -1,0 +1,118 @@
+// Products through subgroup matrices: Dawn's null backend knows the extension, and compiles what no adapter here runs.
+
+import { describe, expect, test } from "vitest";
+import { create, globals } from "webgpu";
+import { cpuBackend } from "../../src/backend/cpu.ts";
+import { f } from "../../src/graph/functions.ts";
+import { reachable, read, standalone } from "../../src/graph/node.ts";
+import { mixedPrecision } from "../../src/graph/precision.ts";
+import { type Program, programRoots } from "../../src/graph/program.ts";
+import type { AdapterFacts } from "../../src/ops/kernel.ts";
+import { compilePlan, kernelKey } from "../../src/plan/plan.ts";
+
+const FACTS: AdapterFacts = {
+  ...cpuBackend().facts,
+  software: false,
+  subgroups: true,
+  subgroupMinSize: 32,
+  subgroupMaxSize: 32,
+  maxWorkgroupBytes: 32768,
+  subgroupMatrices: [
+    { input: "f16", result: "f32", m: 16, n: 16, k: 16 },
+    { input: "f32", result: "f32", m: 8, n: 8, k: 8 },
+  ],
+};
+
+// Dawn's objects must stay referenced for the life of the process.
+const kept = globalThis as { __nullDevice?: Promise<GPUDevice>; __nullDawn?: GPU };
+
+function nullDevice(): Promise<GPUDevice> {
+  kept.__nullDevice ??= (async () => {
+    Object.assign(globalThis, globals);
+    kept.__nullDawn = create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+    const adapter = await kept.__nullDawn.requestAdapter();
+    const names = ["chromium-experimental-subgroup-matrix", "subgroups", "shader-f16"] as GPUFeatureName[];
+    return adapter!.requestDevice({ requiredFeatures: names });
+  })();
+  return kept.__nullDevice;
+}
+
+/** What the compiler says of a shader, errors only. */
+async function errorsOf(device: GPUDevice, code: string): Promise<string[]> {
+  device.pushErrorScope("validation");
+  const module = device.createShaderModule({ code });
+  const { messages } = await module.getCompilationInfo();
+  await device.popErrorScope();
+  return messages.filter(({ type }) => type === "error").map(({ message }) => message);
+}
+
+/** The program's products through subgroup matrices. */
+function productsOf(program: Program): string[] {
+  const keys = reachable(programRoots(program)).filter((node) => node.op?.name === "matmul");
+  const choices = new Map(keys.map((node) => [kernelKey(node), "matrix"]));
+  const { steps } = compilePlan(program, FACTS, { choices });
+  return steps.filter((s) => s.kernel.startsWith("matmul/matrix")).map((s) => s.source);
+}
+
+const matrix = (name: string, ...shape: number[]) => read(standalone(name, shape, "f32"));
+
+describe("matmul/matrix", () => {
+  const cases: [name: string, a: number[], b: number[], attrs?: object][] = [
+    ["whole tiles", [512, 512], [512, 512]],
+    ["edges everywhere", [37, 1031], [1031, 67]],
+    ["both along k", [128, 256], [96, 256], { transposeB: true }],
+    ["neither along k", [256, 128], [256, 96], { transposeA: true }],
+    ["both transposed", [64, 40], [72, 64], { transposeA: true, transposeB: true }],
+    ["a batch", [3, 16, 24], [24, 40]],
+    ["slabs", [64, 16384], [16384, 64]],
+  ];
+  test.each(cases)("%s", async (_, a, b, attrs = {}) => {
+    const shaders = productsOf({
+      name: "product",
+      outputs: { y: f.matmul!(matrix("a", ...a), matrix("b", ...b), attrs) },
+    });
+    expect(shaders).toHaveLength(1);
+    expect(await errorsOf(await nullDevice(), shaders[0]!)).toEqual([]);
+  });
+
+  test("with chains where it loads and stores, f16 included", async () => {
+    const y = f.relu!(f.add!(f.matmul!(matrix("a", 64, 128), matrix("b", 128, 80)), matrix("bias", 80)));
+    const z = f.matmul!(y, matrix("c", 80, 48));
+    for (const program of [
+      { name: "two", outputs: { z } },
+      mixedPrecision({ name: "two", outputs: { z } }),
+    ]) {
+      const shaders = productsOf(program);
+      expect(shaders).toHaveLength(2);
+      expect(shaders[0]).toContain("_finish(u32");
+      for (const shader of shaders) expect(await errorsOf(await nullDevice(), shader)).toEqual([]);
+    }
+  });
+
+  test("the compiler's objections would be seen", async () => {
+    const [shader] = productsOf({
+      name: "p",
+      outputs: { y: f.matmul!(matrix("a", 64, 64), matrix("b", 64, 64)) },
+    });
+    const wrong = shader!.replace("subgroupMatrixStore<row_major>", "subgroupMatrixStore<f32>");
+    expect(await errorsOf(await nullDevice(), wrong)).not.toEqual([]);
+  });
+
+  test("is offered only where the adapter has fitting matrices, and operands fill one", () => {
+    const named = (m: number, facts: AdapterFacts) => {
+      const { node } = f.matmul!(matrix("a", m, 64), matrix("b", 64, 64));
+      const { implementation } = node.op!;
+      if (implementation.kind !== "kernel") throw new Error("matmul is a kernel.");
+      const inputs = node.inputs;
+      return implementation
+        .kernel({ inputs, outputs: node.outputs, attrs: node.attrs, facts })
+        .map((v) => v.name);
+    };
+    expect(named(64, FACTS)).toContain("matrix");
+    expect(named(7, FACTS)).not.toContain("matrix");
+    expect(named(64, { ...FACTS, subgroupMatrices: FACTS.subgroupMatrices.slice(0, 1) })).not.toContain(
+      "matrix",
+    );
+    expect(named(64, { ...FACTS, subgroupMaxSize: 64 })).not.toContain("matrix");
+  });
+});
