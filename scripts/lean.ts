@@ -52,7 +52,7 @@ interface Node {
 }
 
 /** The value of a property of an object literal. */
-const valueOf = (object: Node, name: string) =>
+const property = (object: Node, name: string) =>
   object.properties?.find(({ key }) => key?.name === name)?.value as Node | undefined;
 
 /** Every object literal that is declared as an op. */
@@ -65,8 +65,8 @@ function declarations(tree: unknown): Node[] {
 
 /** Elementwise, as far as the literal says: `elementwiseOp` takes no implementation. */
 function isElementwise(record: Node): boolean {
-  const implementation = valueOf(record, "implementation");
-  return !implementation || (valueOf(implementation, "kind")?.value as unknown) === "elementwise";
+  const implementation = property(record, "implementation");
+  return !implementation || (property(implementation, "kind")?.value as unknown) === "elementwise";
 }
 
 /**
