@@ -71,7 +71,6 @@ async function engine(program: string): Promise<string> {
       rolldownOptions: {
         input: "program.ts",
         preserveEntrySignatures: "strict",
-        treeshake: { moduleSideEffects: false },
         output: { minify: true },
       },
     },
