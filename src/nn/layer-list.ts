@@ -28,8 +28,8 @@ interface LayerKind {
 /** Initialisers by name; PyTorch's own default otherwise. */
 const INITIALIZERS: Readonly<Record<string, Initializer | undefined>> = {
   torch: undefined,
-  he: /*#__PURE__*/ heNormal(),
-  xavier: /*#__PURE__*/ xavierNormal(),
+  he: heNormal(),
+  xavier: xavierNormal(),
   zeros,
 };
 

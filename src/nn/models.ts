@@ -54,7 +54,7 @@ const models = {
 } satisfies Record<string, (classes: number) => string[]>;
 
 export type ModelName = keyof typeof models;
-export const modelNames = /*#__PURE__*/ Object.keys(models) as ModelName[];
+export const modelNames = Object.keys(models) as ModelName[];
 
 /**
  * The layers of a network by name, as `readLayers` takes them.

@@ -24,7 +24,7 @@ const WANTED_MS = 5;
 const ROUNDS = 5;
 
 /** Only a kernel: nobody differentiates it, and its result means nothing. */
-const peakFma = /*#__PURE__*/ defineOp({
+const peakFma = defineOp({
   name: "peakFma",
   infer: () => [{ shape: [THREADS], dtype: "f32" }],
   reference: () => [{ shape: [THREADS], dtype: "f32", data: new Float64Array(THREADS) }],
