@@ -21,7 +21,7 @@ export default defineConfig({
     target: "es2023",
     rolldownOptions: { input: pages.map((name) => `${root}/${name}`) },
   },
-  worker: { format: "es", plugins: () => [leanShaders(), leanRecords()] },
+  worker: { format: "es", plugins: () => [leanShaders(), leanRecords("cases", "tolerances")] },
 });
 
 /** What the head of every page says, and the chosen theme before anything is painted. */

@@ -22,44 +22,87 @@ export function leanShaders(): Plugin {
   };
 }
 
+/** What only a few modules read of an op's record: the fields, and those modules. */
+const PARTS = {
+  /** What the parity suite and the tests try. */
+  cases: {
+    fields: ["samples", "errors", "points", "integerPoints", "domain"],
+    readers: /\/src\/verify\/parity\.ts$/,
+  },
+  /** What results are judged by: where kernels are verified or tuned. */
+  tolerances: { fields: ["tolerance"], readers: /\/src\/ops\/bounds\.ts$/ },
+  /** What the CPU computes with, and what kernels are compared with. Elementwise ops keep theirs: it folds constants. */
+  references: {
+    fields: ["reference"],
+    readers: /\/src\/(verify\/parity|ops\/bounds|backend\/cpu|backend\/webgpu\/tuner-trial)\.ts$/,
+  },
+};
+type Part = keyof typeof PARTS;
+
 interface Node {
   readonly type: string;
   readonly start: number;
   readonly end: number;
-  readonly key?: { readonly name?: string };
+  readonly name?: string;
+  readonly value?: unknown;
+  readonly key?: Node;
+  readonly callee?: Node;
+  readonly arguments?: readonly Node[];
+  readonly properties?: readonly Node[];
 }
 
-/** What only the parity suite and the tests read of an op's record. */
-const FOR_TESTS = ["samples", "errors"];
+/** The value of a property of an object literal. */
+const property = (object: Node, name: string) =>
+  object.properties?.find(({ key }) => key?.name === name)?.value as Node | undefined;
+
+/** Every object literal that is declared as an op. */
+function declarations(tree: unknown): Node[] {
+  if (typeof tree !== "object" || tree === null) return [];
+  const { type, callee, arguments: list } = tree as Node;
+  const declares = type === "CallExpression" && /^(defineOp|elementwiseOp)$/.test(callee?.name ?? "");
+  return [...(declares ? [list![0]!] : []), ...Object.values(tree).flatMap(declarations)];
+}
+
+/** Elementwise, as far as the literal says: `elementwiseOp` takes no implementation. */
+function isElementwise(record: Node): boolean {
+  const implementation = property(record, "implementation");
+  return !implementation || (property(implementation, "kind")?.value as unknown) === "elementwise";
+}
 
 /**
- * Leaves samples and error cases out of op records, for bundles that only train: those whose entry lies in no folder
- * `verify`.
+ * Leaves parts of op records out of bundles that do not read them, except those whose entry lies in a folder `verify`.
+ * A bundle that holds a reader of what was left out is an error.
  */
-export function leanRecords(): Plugin {
-  let training = true;
+export function leanRecords(...parts: readonly Part[]): Plugin {
+  let left: readonly Part[] = parts;
   return {
     name: "lean-records",
     enforce: "pre",
     buildStart({ input }) {
-      training = !Object.values(input).some((entry) => entry.includes("/verify/"));
+      left = Object.values(input).some((entry) => entry.includes("/verify/")) ? [] : parts;
     },
     transform(code, id) {
-      if (!training || !/\/src\/ops\/[\w-]+\.ts$/.test(id)) return undefined;
-      const cuts: [number, number][] = [];
-      const walk = (value: unknown): void => {
-        if (typeof value !== "object" || value === null) return;
-        const node = value as Node;
-        if (node.type === "Property" && FOR_TESTS.includes(node.key?.name ?? "")) {
-          const comma = /^\s*,/.exec(code.slice(node.end));
-          cuts.push([node.start, node.end + (comma ? comma[0].length : 0)]);
-        } else for (const child of Object.values(value)) walk(child);
-      };
-      walk(this.parse(code, { lang: "ts" }));
-      if (cuts.length === 0) return undefined;
+      if (!/\/src\/ops\/[\w-]+\.ts$/.test(id)) return undefined;
+      const cuts = declarations(this.parse(code, { lang: "ts" })).flatMap((record) => {
+        const names = left
+          .filter((part) => part !== "references" || !isElementwise(record))
+          .flatMap((part) => PARTS[part].fields);
+        return (record.properties ?? []).filter(({ key }) => names.includes(key?.name ?? ""));
+      });
       let lean = code;
-      for (const [from, to] of cuts.reverse()) lean = lean.slice(0, from) + lean.slice(to);
+      for (const { start, end } of cuts.sort((a, b) => b.start - a.start))
+        lean = lean.slice(0, start) + lean.slice(end).replace(/^\s*,/, "");
       return { code: lean, map: null };
+    },
+    generateBundle(_, bundle) {
+      for (const chunk of Object.values(bundle))
+        if (chunk.type === "chunk")
+          for (const [id, { renderedLength }] of Object.entries(chunk.modules))
+            for (const part of left)
+              if (renderedLength > 0 && PARTS[part].readers.test(id))
+                this.error(
+                  `${id} reads the ${part} of op records, which ${chunk.fileName} leaves out; keep them.`,
+                );
     },
   };
 }

@@ -38,7 +38,7 @@ const FIGURES: readonly Figure[] = [
 ];
 
 /** Class names of the generated shapes in the order of the labels. */
-export const SHAPE_CLASSES: readonly string[] = FIGURES.map((figure) => figure.name);
+export const SHAPE_CLASSES: readonly string[] = /*#__PURE__*/ FIGURES.map((figure) => figure.name);
 
 const SIDE = 32;
 const PLANE = SIDE * SIDE;

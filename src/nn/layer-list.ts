@@ -62,6 +62,7 @@ function channelsOf(input: Shape, dims: number): number {
   return input[1]!;
 }
 
+/*#__NO_SIDE_EFFECTS__*/
 const plain = (usage: string, make: (settings: Settings, input: Shape) => Module): LayerKind => ({
   usage,
   positional: [],
@@ -69,6 +70,7 @@ const plain = (usage: string, make: (settings: Settings, input: Shape) => Module
   make,
 });
 
+/*#__NO_SIDE_EFFECTS__*/
 const pool = (name: string, make: typeof nn.maxPool2d): LayerKind => ({
   usage: `${name} 2 stride=2 padding=0`,
   positional: ["kernel", "stride"],
@@ -167,7 +169,7 @@ const KINDS: Readonly<Record<string, LayerKind>> = {
 };
 
 /** How each kind of layer is written. */
-export const layerUsages: readonly string[] = Object.values(KINDS).map(({ usage }) => usage);
+export const layerUsages: readonly string[] = /*#__PURE__*/ Object.values(KINDS).map(({ usage }) => usage);
 
 const parseSetting = (text: string): Setting =>
   text === "yes" || text === "true"

@@ -3,14 +3,15 @@ import { ShapeError } from "../core/errors.ts";
 import { broadcastData, type NDArray, referenceArray } from "../core/ndarray.ts";
 import { broadcastShapes, sizeOf, type TensorType } from "../core/shape.ts";
 import type { Tolerance } from "../core/tolerance.ts";
-import type {
-  ElementwiseExpression,
-  ErrorCase,
-  GradientContext,
-  OpRecord,
-  OpTable,
-  Sample,
-  Value,
+import {
+  defineOp,
+  type ElementwiseExpression,
+  type ErrorCase,
+  type GradientContext,
+  type OpRecord,
+  type OpTable,
+  type Sample,
+  type Value,
 } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
 
@@ -181,7 +182,7 @@ export function elementwiseOp<A = undefined>(definition: ElementwiseDefinition<A
         : (definition.result ?? inputs.at(-1)?.dtype ?? "f32");
     return [{ shape: broadcastShapes(name, ...inputs.map((x) => x.shape)), dtype }];
   };
-  return {
+  return defineOp({
     name,
     infer,
     reference: (inputs, attrs) => [
@@ -196,7 +197,7 @@ export function elementwiseOp<A = undefined>(definition: ElementwiseDefinition<A
     tolerance: definition.tolerance,
     samples: (s) => elementwiseSamples(definition, s),
     errors: [...defaultErrors(definition), ...(definition.errors ?? [])],
-  };
+  });
 }
 
 /** The single-op expression of an elementwise record, ready for the kernel. */

@@ -326,6 +326,7 @@ export const pad = defineOp<PadAttrs>({
     ),
   },
   tolerance: exact,
+  empty: ({ value }) => value,
   samples: (s) => [
     { inputs: [s.randn(3, 4)], attrs: { low: [1, 0], high: [2, 3], value: 0 } },
     { inputs: [s.randn(3, 4)], attrs: { low: [0, 1], high: [0, 2], interior: [2, 1], value: -1.5 } },

@@ -136,6 +136,8 @@ export interface OpRecord<A = any> {
   readonly grad?: (context: GradientContext<A>, f: OpTable) => (Value | null)[];
   readonly implementation: Implementation<A>;
   readonly tolerance: Tolerance | readonly Tolerance[];
+  /** What every element of the results is where all inputs are empty; 0, a sum of nothing, where it is absent. */
+  readonly empty?: (attrs: A) => number;
   readonly samples: (s: Sampler) => Sample<A>[];
   /** Absent only where there is no input that could be wrong. */
   readonly errors?: readonly ErrorCase<A>[];

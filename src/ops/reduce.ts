@@ -183,6 +183,7 @@ export const mean = defineOp<ReduceAttrs>({
   },
   implementation: { kind: "kernel", kernel: reduceKernel("mean"), loads: [0] },
   tolerance: accumulated(reducedLength),
+  empty: () => Number.NaN,
   samples: (s) => [
     ...reduceSamples(s, (shape) => s.randn(...shape), []),
     { name: "empty", inputs: [s.randn(2, 0)], attrs: { axes: [1] }, gradient: false },

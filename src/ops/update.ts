@@ -9,7 +9,7 @@ import type { NDArray } from "../core/ndarray.ts";
 import { sameShape, showType, type TensorType } from "../core/shape.ts";
 import { accumulated } from "../core/tolerance.ts";
 import { type Binding, gridOf, input, output, specialize } from "./kernel.ts";
-import { defineOp, type ErrorCase, type OpRecord, type Sample } from "./op.ts";
+import { defineOp, type OpRecord, type Sample } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
 import { STATS, STATS_SIZE, STATUS } from "./step-stats.ts";
 
@@ -171,22 +171,6 @@ function updateSamples(definition: UpdateDefinition, s: Sampler): Sample<undefin
 function updateOp(definition: UpdateDefinition): OpRecord<undefined> {
   const { name, slots } = definition;
   const fewest = 4 + slots;
-  const errors: ErrorCase<undefined>[] = [
-    {
-      inputs: [
-        type([64]),
-        type([32]),
-        ...Array.from({ length: slots }, () => type([64])),
-        type([HYPER_SIZE]),
-        type([STATS_SIZE]),
-      ],
-      message: new RegExp(`${name}: .* differ; parameters, gradients, slots and average`),
-    },
-    {
-      inputs: [...Array.from({ length: 2 + slots }, () => type([7])), type([HYPER_SIZE]), type([STATS_SIZE])],
-      message: new RegExp(`${name}: .* multiple of 4`),
-    },
-  ];
   return defineOp<undefined>({
     name,
     infer: (inputs) => {
@@ -238,7 +222,26 @@ function updateOp(definition: UpdateDefinition): OpRecord<undefined> {
     inPlace: [0, ...Array.from({ length: slots + 1 }, (_, k) => 2 + k)],
     tolerance: accumulated(() => 1, { factor: 4, scale: (inputs) => magnitudes(definition, inputs) }),
     samples: (s) => updateSamples(definition, s),
-    errors,
+    errors: [
+      {
+        inputs: [
+          type([64]),
+          type([32]),
+          ...Array.from({ length: slots }, () => type([64])),
+          type([HYPER_SIZE]),
+          type([STATS_SIZE]),
+        ],
+        message: new RegExp(`${name}: .* differ; parameters, gradients, slots and average`),
+      },
+      {
+        inputs: [
+          ...Array.from({ length: 2 + slots }, () => type([7])),
+          type([HYPER_SIZE]),
+          type([STATS_SIZE]),
+        ],
+        message: new RegExp(`${name}: .* multiple of 4`),
+      },
+    ],
   });
 }
 

@@ -306,14 +306,12 @@ class PlanBuilder {
     return variant;
   }
 
-  /** All inputs are empty, so the result does not depend on data: the reference says what it is. */
+  /** All inputs are empty, so the results do not depend on data. */
   private emitEmpty(node: GraphNode, outputs: readonly Value[]): void {
-    const inputs = node.inputs.map((x) => ({ shape: x.shape, dtype: x.dtype, data: new Float64Array(0) }));
-    const results = node.op!.reference(inputs, node.attrs);
-    outputs.forEach((value, i) => {
-      if (sizeOf(value.shape) > 0)
-        this.push(fillDispatch(value, results[i]!.data[0]!, this.facts), node, [this.locate(value)]);
-    });
+    const value = node.op!.empty?.(node.attrs) ?? 0;
+    for (const result of outputs)
+      if (sizeOf(result.shape) > 0)
+        this.push(fillDispatch(result, value, this.facts), node, [this.locate(result)]);
   }
 
   private emitPack(unit: Unit, result: Value): void {
