@@ -12,7 +12,7 @@ fn main(
   let id = workgroup.x + workgroup.y * grid.x;
   const TILES = GROUPS * CHANNEL_TILES;
   if (id >= TILES * ((PLACES + LANES - 1u) / LANES)) { return; }
-  convolve(id % TILES, id / TILES * LANES + lane, lane);
+  convolve(id % TILES, id / TILES * LANES + lane, lane, grid.z);
 }
 
 fn filtersAt(weights: i32, t: u32, lane: u32) -> array<f32, FILTERS> {

@@ -8,7 +8,7 @@ fn main(
 ) {
   let id = (workgroup.x + workgroup.y * grid.x) * LANES + lane;
   if (id >= GROUPS * CHANNEL_TILES * PLACES) { return; }
-  convolve(id / PLACES, id % PLACES, lane);
+  convolve(id / PLACES, id % PLACES, lane, grid.z);
 }
 
 fn filtersAt(weights: i32, t: u32, lane: u32) -> array<f32, FILTERS> {

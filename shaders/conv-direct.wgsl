@@ -3,7 +3,8 @@
 //
 // For each source channel and each row of the kernel, a lane holds the stretch of input that its pixels see (SPAN
 // elements of each of ROWS rows) and the row's weights for its channels. With SLIDE the stretches of the next kernel row
-// are those of the last one, one further, so only one row is read.
+// are those of the last one, one further, so only one row is read. Loops run in steps of the grid's depth, which is 1: a
+// software driver that knew their length would write short ones out.
 //
 // Beside this file belong: an entry point with `filtersAt` and `weightOf` (conv-direct-thread or conv-direct-subgroup),
 // `stretchAt` (conv-stretch-scalar or conv-stretch-vector), `store`, and `leave` (conv-moments or conv-no-moments).
@@ -57,8 +58,8 @@ const PLACES = BATCH * ROW_TILES * COLUMN_TILES;
 var<private> slot_x: u32;
 fn enter_x(channel: u32, slot: u32) {}
 
-/** `tile` numbers channel tiles and groups, `place` images and stretches of pixels. */
-fn convolve(tile: u32, place: u32, lane: u32) {
+/** `tile` numbers channel tiles and groups, `place` images and stretches of pixels; `one` is 1. */
+fn convolve(tile: u32, place: u32, lane: u32, one: u32) {
   let t = tile % CHANNEL_TILES * CHANNELS;
   let group = tile / CHANNEL_TILES;
   let j = place % COLUMN_TILES * PIXELS;
@@ -66,7 +67,7 @@ fn convolve(tile: u32, place: u32, lane: u32) {
   let n = min(place, PLACES - 1u) / (COLUMN_TILES * ROW_TILES);
   let top = i32(i) * STRIDE_Y - PAD_Y;
   var total: array<f32, CHANNELS * ROWS * PIXELS>;
-  for (var s = 0u; s < SOURCES; s++) {
+  for (var s = 0u; s < SOURCES; s += one) {
     let plane = ((n * GROUPS + group) * SOURCES + s) * u32(HEIGHT * WIDTH);
     enter_x(group * SOURCES + s, 0u);
     let weights = i32(group * GROUP_STEP + s * SOURCE_STEP) + FIRST_TAP;
@@ -76,7 +77,7 @@ fn convolve(tile: u32, place: u32, lane: u32) {
         stretches[r] = stretchAt(plane, top + i32(r) - 1, j, lane);
       }
     }
-    for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) {
+    for (var kh = 0u; kh < KERNEL_HEIGHT; kh += one) {
       for (var r = 0u; r < ROWS; r++) { // unroll
         if (SLIDE && r + 1u < ROWS) {
           stretches[r] = stretches[min(r + 1u, ROWS - 1u)];
@@ -114,16 +115,16 @@ fn convolve(tile: u32, place: u32, lane: u32) {
     }
   }
   if (place >= PLACES) { return; }
-  for (var c = 0u; c < CHANNELS; c++) { // unroll
-    for (var r = 0u; r < ROWS; r++) { // unroll
-      if (t + c < TARGETS && i + r < OUT_HEIGHT) {
-        var row: array<f32, PIXELS>;
-        for (var p = 0u; p < PIXELS; p++) { // unroll
-          row[p] = total[(c * ROWS + r) * PIXELS + p];
-        }
-        let line = ((n * GROUPS + group) * TARGETS + t + c) * FULL_HEIGHT + FIRST_Y + (i + r) * EVERY_Y;
-        store(line * FULL_WIDTH, j, row);
+  // Stored from a copy in a loop: written out, the stores take a software driver longer to compile than all the rest.
+  var result = total;
+  for (var c = 0u; c < min(CHANNELS, TARGETS - t); c += one) {
+    for (var r = 0u; r < min(ROWS, OUT_HEIGHT - i); r += one) {
+      var row: array<f32, PIXELS>;
+      for (var p = 0u; p < PIXELS; p++) { // unroll
+        row[p] = result[(c * ROWS + r) * PIXELS + p];
       }
+      let line = ((n * GROUPS + group) * TARGETS + t + c) * FULL_HEIGHT + FIRST_Y + (i + r) * EVERY_Y;
+      store(line * FULL_WIDTH, j, row);
     }
   }
 }

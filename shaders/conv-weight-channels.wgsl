@@ -17,7 +17,7 @@ fn main(
   let share = id / BLOCKS;
   let o = (id / IN_TILES % OUT_BLOCKS * LANES + lane) * OUTS;
   let group = id / (IN_TILES * OUT_BLOCKS) % GROUPS;
-  accumulate(Tile(group, o, id % IN_TILES * INS), share, share * WALKS, 1u, lane);
+  accumulate(Tile(group, o, id % IN_TILES * INS), share, share * WALKS, 1u, lane, grid.z);
 }
 
 fn gathered(value: f32) -> f32 {

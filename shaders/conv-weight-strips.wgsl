@@ -12,7 +12,7 @@ fn main(
   let id = workgroup.x + workgroup.y * grid.x;
   if (id >= TILES * SHARES) { return; }
   let share = id / TILES;
-  accumulate(tileAt(id % TILES), share, share * WALKS * LANES + lane, LANES, lane);
+  accumulate(tileAt(id % TILES), share, share * WALKS * LANES + lane, LANES, lane, grid.z);
 }
 
 /** The sum over all lanes, added in pairs, then pairs of pairs: every lane gets the same bits. */

@@ -8,7 +8,7 @@ fn main(
 ) {
   let id = (workgroup.x + workgroup.y * grid.x) * LANES + lane;
   if (id >= TILES * SHARES) { return; }
-  accumulate(tileAt(id % TILES), id / TILES, id / TILES * WALKS, 1u, lane);
+  accumulate(tileAt(id % TILES), id / TILES, id / TILES * WALKS, 1u, lane, grid.z);
 }
 
 fn gathered(value: f32) -> f32 {
