@@ -3,8 +3,7 @@
 //
 // For each source channel and each row of the kernel, a lane holds the stretch of input that its pixels see (SPAN
 // elements of each of ROWS rows) and the row's weights for its channels. With SLIDE the stretches of the next kernel row
-// are those of the last one, one further, so only one row is read. Loops run in steps of the grid's depth, which is 1: a
-// software driver that knew their length would write short ones out.
+// are those of the last one, one further, so only one row is read.
 //
 // Beside this file belong: an entry point with `filtersAt` and `weightOf` (conv-direct-thread or conv-direct-subgroup),
 // `stretchAt` (conv-stretch-scalar or conv-stretch-vector), `store`, and `leave` (conv-moments or conv-no-moments).
@@ -44,6 +43,8 @@ const PIXELS = 4u;
 const SPAN = 6u;
 const SLIDE = false;
 const MOMENTS = false; // whether `leave` wants to see the result
+const STORED = 2u; // channels that one turn of a loop stores
+const MOVED = 48u; // sums of the others
 const SLOTS_X = 1u;
 const FILTERS = 24u; // registers that hold one row of the kernel for CHANNELS channels
 
@@ -67,7 +68,7 @@ fn convolve(tile: u32, place: u32, lane: u32, one: u32) {
   let n = min(place, PLACES - 1u) / (COLUMN_TILES * ROW_TILES);
   let top = i32(i) * STRIDE_Y - PAD_Y;
   var total: array<f32, CHANNELS * ROWS * PIXELS>;
-  for (var s = 0u; s < SOURCES; s += one) {
+  for (var s = 0u; s < SOURCES; s++) {
     let plane = ((n * GROUPS + group) * SOURCES + s) * u32(HEIGHT * WIDTH);
     enter_x(group * SOURCES + s, 0u);
     let weights = i32(group * GROUP_STEP + s * SOURCE_STEP) + FIRST_TAP;
@@ -77,7 +78,7 @@ fn convolve(tile: u32, place: u32, lane: u32, one: u32) {
         stretches[r] = stretchAt(plane, top + i32(r) - 1, j, lane);
       }
     }
-    for (var kh = 0u; kh < KERNEL_HEIGHT; kh += one) {
+    for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) {
       for (var r = 0u; r < ROWS; r++) { // unroll
         if (SLIDE && r + 1u < ROWS) {
           stretches[r] = stretches[min(r + 1u, ROWS - 1u)];
@@ -115,16 +116,23 @@ fn convolve(tile: u32, place: u32, lane: u32, one: u32) {
     }
   }
   if (place >= PLACES) { return; }
-  // Stored from a copy in a loop: written out, the stores take a software driver longer to compile than all the rest.
-  var result = total;
-  for (var c = 0u; c < min(CHANNELS, TARGETS - t); c += one) {
-    for (var r = 0u; r < min(ROWS, OUT_HEIGHT - i); r += one) {
-      var row: array<f32, PIXELS>;
-      for (var p = 0u; p < PIXELS; p++) { // unroll
-        row[p] = result[(c * ROWS + r) * PIXELS + p];
+  // Few stores in the text, in a loop that moves the sums down: written out, all stores take a software driver longer to
+  // compile than all the rest, and places in an array that it does not know are slow to read.
+  for (var c = 0u; c < min(CHANNELS, TARGETS - t); c += STORED * one) {
+    for (var q = 0u; q < STORED; q++) { // unroll
+      for (var r = 0u; r < ROWS; r++) { // unroll
+        if (t + c + q < TARGETS && i + r < OUT_HEIGHT) {
+          var row: array<f32, PIXELS>;
+          for (var p = 0u; p < PIXELS; p++) { // unroll
+            row[p] = total[(q * ROWS + r) * PIXELS + p];
+          }
+          let line = ((n * GROUPS + group) * TARGETS + t + c + q) * FULL_HEIGHT + FIRST_Y + (i + r) * EVERY_Y;
+          store(line * FULL_WIDTH, j, row);
+        }
       }
-      let line = ((n * GROUPS + group) * TARGETS + t + c) * FULL_HEIGHT + FIRST_Y + (i + r) * EVERY_Y;
-      store(line * FULL_WIDTH, j, row);
+    }
+    for (var k = 0u; k < MOVED; k++) { // unroll
+      total[k] = total[k + STORED * ROWS * PIXELS];
     }
   }
 }

@@ -4,7 +4,6 @@
 // A lane walks down strips of PIXELS columns: for each row it reads the strip's gradients and, for each of its inputs,
 // the stretches of KERNEL_HEIGHT rows that they met. With SLIDE the stretches of the next row are those of this one, one
 // further, so only one is read. The strips of all images are shared out to slabs, which matmul-sum-slabs.wgsl adds up.
-// Loops run in steps of the grid's depth as in conv-direct.wgsl.
 //
 // Beside this file belong: an entry point with `gathered` and `writes` (conv-weight-thread, -strips or -channels),
 // `stretchAt` (conv-stretch-scalar, -vector or -shared) and `gradientAt` (conv-gradient-scalar or -vector).
@@ -32,6 +31,7 @@ const PIXELS = 4u;
 const SPAN = 6u;
 const SLIDE = false;
 const READS = 1u; // SPAN / LANES, rounded up: what a lane reads of a stretch where all lanes need the same
+const MOVED = 7u; // sums of all pairs of channels but one
 const SHARES = 1u; // of the strips: workgroups, or threads, that work on the same channels; each writes a slab
 const WALKS = 1u; // strips that a lane walks down
 
@@ -69,7 +69,7 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
     enter_x(group * INPUTS + min(c + b, INPUTS - 1u), b);
   }
   var total: array<f32, OUTS * INS * TAPS>;
-  for (var walk = 0u; walk < WALKS; walk += one) {
+  for (var walk = 0u; walk < WALKS; walk++) {
     let strip = first + walk * step;
     let real = strip < STRIPS;
     let j = strip % COLUMN_TILES * PIXELS;
@@ -78,19 +78,15 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
     let targets = (n * GROUPS + group) * OUTPUTS;
     var stretches: array<array<f32, SPAN>, INS * KERNEL_HEIGHT>;
     if (SLIDE) {
-      for (var k = 1u; k < KERNEL_HEIGHT; k += one) {
-        for (var b = 0u; b < INS; b++) { // unroll
-          let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
-          slot_x = b;
-          for (var kh = 1u; kh < KERNEL_HEIGHT; kh++) { // unroll
-            stretches[b * KERNEL_HEIGHT + kh - 1u] = stretches[b * KERNEL_HEIGHT + kh];
-          }
-          let row = select(-1, i32(k) - 1 - PAD_Y, real);
-          stretches[(b + 1u) * KERNEL_HEIGHT - 1u] = stretchAt(plane, row, j, lane);
+      for (var b = 0u; b < INS; b++) { // unroll
+        let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
+        slot_x = b;
+        for (var kh = 1u; kh < KERNEL_HEIGHT; kh++) { // unroll
+          stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, select(-1, i32(kh) - 1 - PAD_Y, real), j, lane);
         }
       }
     }
-    for (var i = 0u; i < OUT_HEIGHT; i += one) {
+    for (var i = 0u; i < OUT_HEIGHT; i++) {
       let top = i32(i) * STRIDE_Y - PAD_Y;
       for (var b = 0u; b < INS; b++) { // unroll
         let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
@@ -122,16 +118,18 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
       }
     }
   }
-  // Stored from a copy in a loop: written out, the stores take a software driver longer to compile than all the rest.
-  var result = total;
+  // The taps of one pair of channels at a time, for the reasons given in conv-direct.wgsl.
   let base = slab * GROUPS * OUTPUTS * INPUTS * TAPS;
-  for (var a = 0u; a < OUTS; a += one) {
-    for (var b = 0u; b < INS; b += one) {
-      let weight = base + ((group * OUTPUTS + o + a) * INPUTS + c + b) * TAPS;
-      for (var tap = 0u; tap < TAPS; tap += one) {
-        let sum = gathered(result[(a * INS + b) * TAPS + tap]);
-        if (o + a < OUTPUTS && c + b < INPUTS && writes(tap, lane)) { dw[weight + tap] = sum; }
-      }
+  for (var k = 0u; k < OUTS * INS; k += one) {
+    let a = k / INS;
+    let b = k % INS;
+    let weight = base + ((group * OUTPUTS + o + a) * INPUTS + c + b) * TAPS;
+    for (var tap = 0u; tap < TAPS; tap++) { // unroll
+      let sum = gathered(total[tap]);
+      if (o + a < OUTPUTS && c + b < INPUTS && writes(tap, lane)) { dw[weight + tap] = sum; }
+    }
+    for (var sum = 0u; sum < MOVED; sum++) { // unroll
+      total[sum] = total[sum + TAPS];
     }
   }
 }

@@ -115,11 +115,14 @@ interface Tile {
 function directConstants(sum: ConvSum, tile: Tile) {
   const [, stride] = sum.stride;
   const [, dilation] = sum.dilation;
+  const stored = Math.min(tile.channels, 2);
   return {
     ...sumConstants(sum),
     CHANNELS: tile.channels,
     ROWS: tile.rows,
     PIXELS: tile.pixels,
+    STORED: stored,
+    MOVED: (tile.channels - stored) * tile.rows * tile.pixels,
     SPAN: (tile.pixels - 1) * stride + (sum.kernel[1] - 1) * dilation + 1,
     SLIDE: sum.stride[0] === 1 && sum.dilation[0] === 1,
   };

@@ -125,6 +125,7 @@ function direct(name: "subgroup" | "tile", g: Geometry, facts: AdapterFacts, for
         SPAN: span,
         READS: Math.ceil(span / lanes),
         SLIDE: g.stride[0] === 1 && g.dilation[0] === 1,
+        MOVED: (outs * ins - 1) * taps,
         SHARES: slabs,
         WALKS: length,
       }),
