@@ -12,8 +12,13 @@ function rateOf({ schedule, rate }: Config): optim.Rate {
 }
 
 function make(config: Config): Optimizer {
-  const { optimizer, momentum, weightDecay, clipNorm } = config;
-  const common = { lr: rateOf(config), weightDecay, ...(clipNorm > 0 ? { clipNorm } : {}) };
+  const { optimizer, momentum, weightDecay, clipNorm, average } = config;
+  const common = {
+    lr: rateOf(config),
+    weightDecay,
+    ...(clipNorm > 0 ? { clipNorm } : {}),
+    ...(average > 0 ? { ema: { decay: average, warmUp: true } } : {}),
+  };
   if (optimizer === "adam") return optim.adam(common);
   if (optimizer === "adamW") return optim.adamW(common);
   return optim.sgd({ ...common, momentum: optimizer === "sgd" ? 0 : momentum });
