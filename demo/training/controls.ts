@@ -169,7 +169,9 @@ export function controls(config: Config, change: Change): Controls {
   };
   show(config);
 
-  const group = (title: string, id: string, list: readonly Field<never>[], open = true) =>
+  // Where the settings stand above the curves, they are folded away.
+  const beside = matchMedia("(min-width: 64rem)").matches;
+  const group = (title: string, id: string, list: readonly Field<never>[], open = beside) =>
     h(
       "details",
       { class: "panel", open, id },
@@ -199,7 +201,9 @@ export function controls(config: Config, change: Change): Controls {
   );
   const setMachine = ({ name, f16 }: Machine) => {
     mixed.input.disabled = !f16;
-    mixed.wrong(f16 ? undefined : `${name} computes with no 16-bit floats (shader-f16).`);
+    mixed.element.querySelector(".say")!.textContent = f16
+      ? MIXED
+      : `Not here: ${name} computes with no 16-bit floats (WebGPU's shader-f16).`;
   };
   return { element, show, setMachine };
 }

@@ -51,7 +51,8 @@ export class Transport {
       h("button", { type: "button", id, on: { click: run } }, label);
     this.one = button("One step", "step", actions.step);
     this.resetButton = button("Reset", "reset", actions.reset);
-    this.saveButton = button("Save checkpoint", "save", actions.save);
+    this.saveButton = button("Save", "save", actions.save);
+    this.saveButton.append(h("span", { class: "roomy" }, " checkpoint"));
     const file = h("input", {
       type: "file",
       id: "load",

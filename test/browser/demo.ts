@@ -57,3 +57,16 @@ export async function openDemo(
     throw error;
   }
 }
+
+/**
+ * Puts a script before the code of a page's worker, for `prepare`: a test's way to count what it asks of the browser, or
+ * to make the browser fail.
+ * @param worker its path within the demo: `"training/worker.ts"`
+ */
+export const inWorker =
+  (worker: string, script: string) =>
+  (page: Page): Promise<unknown> =>
+    page.route(`**/${worker}*`, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: `${script}\n${await response.text()}` });
+    });
