@@ -209,14 +209,15 @@ export class Session {
 
   /** The trainer, made anew when a setting asks for it; what was learned is kept. */
   private async upToDate(): Promise<Trainer> {
+    const old = this.trainer;
+    if (old && this.stale === "nothing") return old;
+    const checkpoint = await old?.checkpoint();
+    await this.dispose();
+    // Settings may have changed while it was read: what holds now is what the new one is made of.
     const { stale } = this;
     this.stale = "nothing";
-    const old = this.trainer;
-    if (!old) return this.make();
-    if (stale === "nothing") return old;
-    const checkpoint = await old.checkpoint();
-    await this.dispose();
     const trainer = this.make();
+    if (!old || !checkpoint) return trainer;
     if (stale === "optimizer") trainer.restore(checkpoint, "the network");
     else trainer.initializeFrom(checkpoint.model, "the network");
     trainer.step = old.step;

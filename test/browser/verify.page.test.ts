@@ -91,6 +91,10 @@ describe("the verify page", () => {
     await expect
       .poll(() => page.textContent("#notices"), { timeout: 60_000 })
       .toMatch(/^Found wrong on this GPU before, and not used since: sum /);
+    await page.goto(new URL("index.html", page.url()).href);
+    await expect
+      .poll(() => page.textContent("#excluded"), { timeout: 60_000 })
+      .toMatch(/^Not used here, because the Verify page found (it|them) wrong on this GPU: sum /);
   });
 
   test("without WebGPU says what to do in this browser", async () => {
