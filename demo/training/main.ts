@@ -261,7 +261,7 @@ function build(): void {
     h(
       "div",
       { class: "with-sidebar" },
-      h("div", { class: "stack" }, data.element, settings.element),
+      h("div", { class: "stack settings" }, data.element, settings.element),
       h(
         "div",
         { class: "stack" },
