@@ -38,6 +38,7 @@ export async function openDemo(
   };
   try {
     const page = await browser.newPage();
+    page.setDefaultTimeout(90_000); // a software adapter on a busy machine
     const problems: string[] = [];
     page.on("pageerror", (error) => problems.push(`exception: ${error.message}`));
     page.on("response", (response) => {
