@@ -4,6 +4,7 @@ import { f } from "../../src/graph/functions.ts";
 import { feed, read, standalone } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
 import type { Value, Variable } from "../../src/ops/op.ts";
+import { STATS_SIZE, STATUS } from "../../src/ops/step-stats.ts";
 import { HYPER_SIZE } from "../../src/ops/update.ts";
 import { COSTS } from "./costs.ts";
 import { LANDSCAPES, type LandscapeKey } from "./landscapes.ts";
@@ -87,7 +88,7 @@ export class Runner {
     this.variables = {
       point: standalone(`${key} point`, [SIZE]),
       slots: Array.from({ length: SLOTS[key] }, (_, i) => standalone(`${key} slot ${i}`, [SIZE])),
-      stats: standalone(`${key} statistics`, [2]),
+      stats: standalone(`${key} statistics`, [STATS_SIZE]),
       ring: standalone(`${key} path`, [ROWS, ROW]),
     };
     this.executable = backend.compile(stepProgram(key, landscape, this.variables));
@@ -103,7 +104,7 @@ export class Runner {
     this.step = 0;
     this.diverged = undefined;
     this.backend.write(this.variables.point, Float32Array.of(x, y, 0, 0));
-    this.backend.write(this.variables.stats, new Float32Array(2));
+    this.backend.write(this.variables.stats, Float32Array.of(0, STATUS.applied, 1, 1, 0, 0)); // a loss scale of 1
     for (const slot of this.variables.slots) this.backend.write(slot, new Float32Array(SIZE));
   }
 
