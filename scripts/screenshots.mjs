@@ -91,7 +91,7 @@ async function play(page) {
 
 /** Trains a small network far enough that every view has something to show. */
 async function train(page) {
-  await page.getByText(/^Ready on/).waitFor({ timeout: MINUTES });
+  await page.locator("#status", { hasText: /^Ready on/ }).waitFor({ timeout: MINUTES });
   await page.click("#network summary");
   await page.selectOption("#model", "mlp");
   await page
@@ -108,7 +108,7 @@ async function train(page) {
     { timeout: 8 * MINUTES },
   );
   await page.locator("#toggle").click();
-  await page.getByText(/^Paused at step/).waitFor({ timeout: MINUTES });
+  await page.locator("#status", { hasText: /^Paused at step/ }).waitFor({ timeout: MINUTES });
 }
 
 async function verify(page) {

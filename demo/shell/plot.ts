@@ -166,7 +166,7 @@ export class LivePlot {
         ticks,
         scale: "left",
         ...(options.left ? { label: options.left } : {}),
-        size: 48,
+        size: 58,
         values: values(),
       },
     ];
@@ -206,7 +206,8 @@ export class LivePlot {
             width: one.width ?? 2,
             spanGaps: true,
             ...(one.dashed ? { dash: [6, 4] } : {}),
-            points: one.dots ? { show: true, size: 6, fill: stroke, stroke } : { show: false },
+            // A curve of one value has no line to be seen by.
+            points: { show: one.dots ?? ((plot) => plot.data[0].length < 2), size: 6, fill: stroke, stroke },
           };
         }),
       ],

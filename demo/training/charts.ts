@@ -123,7 +123,11 @@ export class Charts {
         { class: "columns thirds" },
         figure("Learning rate", "As the schedule sets it and you change it.", this.rate.element),
         figure("Speed", "Images of the training set that are learned from per second.", this.speed.element),
-        figure("Time", "What one step takes, and how much of it is JavaScript.", this.time.element),
+        figure(
+          "Time",
+          "What one step takes, and how much of it is JavaScript. The GPU time at the top is the median of the first three steps after each start, timed kernel by kernel.",
+          this.time.element,
+        ),
       ),
     );
   }

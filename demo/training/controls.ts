@@ -1,13 +1,18 @@
 import { h } from "../shell/dom.ts";
 import { checkField, type Field, numberField, selectField } from "../shell/fields.ts";
-import type { Config } from "./protocol.ts";
+import type { Config, Machine } from "./protocol.ts";
 
 /** Settings of the run, each with a line that says what it does. */
 export interface Controls {
   readonly element: HTMLElement;
   /** Shows a configuration that came from elsewhere: a checkpoint, an earlier visit. */
   show(config: Config): void;
+  /** What this machine cannot do is switched off, with the reason. */
+  setMachine(machine: Machine): void;
 }
+
+const MIXED =
+  "Keeps activations as 16-bit floats, which halves their memory and saves time where memory is slow; switching clears the optimizer's memory.";
 
 type Change = (part: Partial<Config>) => void;
 
@@ -87,6 +92,22 @@ export function controls(config: Config, change: Change): Controls {
       max: 0.9,
       onChange: (labelSmoothing) => change({ labelSmoothing }),
     }),
+    average: numberField({
+      id: "average",
+      label: "Average the weights",
+      say: "Decay of a moving average of the weights, 0.99 for instance, which is then what is tested; 0 keeps none. Switching it on or off clears the optimizer's memory.",
+      value: config.average,
+      min: 0,
+      max: 0.9999,
+      onChange: (average) => change({ average }),
+    }),
+    mixed: checkField({
+      id: "mixed",
+      label: "Mixed precision",
+      say: MIXED,
+      value: config.mixed,
+      onChange: (mixed) => change({ mixed }),
+    }),
     flip: checkField({
       id: "flip",
       label: "Mirror images",
@@ -148,7 +169,9 @@ export function controls(config: Config, change: Change): Controls {
   };
   show(config);
 
-  const group = (title: string, id: string, list: readonly Field<never>[], open = true) =>
+  // Where the settings stand above the curves, they are folded away.
+  const beside = matchMedia("(min-width: 64rem)").matches;
+  const group = (title: string, id: string, list: readonly Field<never>[], open = beside) =>
     h(
       "details",
       { class: "panel", open, id },
@@ -159,16 +182,28 @@ export function controls(config: Config, change: Change): Controls {
         list.map((field) => field.element),
       ),
     );
-  const { rate, schedule, optimizer, momentum, weightDecay, clipNorm, labelSmoothing } = fields;
-  const { flip, shift, batchSize, epochs, seed } = fields;
+  const { rate, schedule, optimizer, momentum, weightDecay, clipNorm, labelSmoothing, average } = fields;
+  const { flip, shift, batchSize, epochs, seed, mixed } = fields;
   const some = (...list: readonly Field<any>[]) => list as readonly Field<never>[];
   const element = h(
     "div",
     { class: "stack" },
     group("Optimizer", "group-optimizer", some(rate, optimizer, momentum, schedule)),
     group("Length and batches", "group-length", some(batchSize, epochs, seed)),
-    group("Regularisation", "group-regularisation", some(weightDecay, labelSmoothing, clipNorm), false),
+    group(
+      "Regularisation",
+      "group-regularisation",
+      some(weightDecay, labelSmoothing, clipNorm, average),
+      false,
+    ),
     group("Augmentation", "group-augmentation", some(flip, shift), false),
+    group("Precision", "group-precision", some(mixed), false),
   );
-  return { element, show };
+  const setMachine = ({ name, f16 }: Machine) => {
+    mixed.input.disabled = !f16;
+    mixed.element.querySelector(".say")!.textContent = f16
+      ? MIXED
+      : `Not here: ${name} computes with no 16-bit floats (WebGPU's shader-f16).`;
+  };
+  return { element, show, setMachine };
 }

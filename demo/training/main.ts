@@ -7,6 +7,7 @@ import { page } from "../shell/page.ts";
 import { Charts } from "./charts.ts";
 import { controls } from "./controls.ts";
 import { DataPanel } from "./data-panel.ts";
+import { watchInterruptions } from "./interruptions.ts";
 import { ModelPanel } from "./model.ts";
 import type { Config, DataInfo, DataKind, Events, KeptRun, Machine, Status } from "./protocol.ts";
 import { keptRun, RunsView } from "./runs.ts";
@@ -31,6 +32,8 @@ let config: Config = {
   weightDecay: 5e-4,
   clipNorm: 0,
   labelSmoothing: 0,
+  average: 0,
+  mixed: false,
   flip: false,
   shift: 0,
   batchSize: 64,
@@ -241,9 +244,14 @@ worker.on("lost", ({ message }) => {
 });
 
 function show(machine: Machine): void {
-  transport.setMachine(machine);
+  useMachine(machine);
   transport.setReady(true);
   transport.setStatus({ ...status, phase: "paused" });
+}
+
+function useMachine(machine: Machine): void {
+  transport.setMachine(machine);
+  settings.setMachine(machine);
 }
 
 function build(): void {
@@ -253,7 +261,7 @@ function build(): void {
     h(
       "div",
       { class: "with-sidebar" },
-      h("div", { class: "stack" }, data.element, settings.element),
+      h("div", { class: "stack settings" }, data.element, settings.element),
       h(
         "div",
         { class: "stack" },
@@ -271,7 +279,7 @@ function build(): void {
 /** Everything, once there is something to compute on. */
 async function begin(machine: Machine): Promise<void> {
   build();
-  transport.setMachine(machine);
+  useMachine(machine);
   if (machine.backend === "cpu") config = { ...config, model: "tiny", batchSize: 16 };
   settings.show(config);
   let kind: DataKind = "shapes";
@@ -311,8 +319,10 @@ async function main(): Promise<void> {
   }
 }
 
-document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "hidden") act(() => worker.call("keep"))();
+watchInterruptions({
+  state: () => ({ running: status.phase === "running", step: status.step }),
+  onHidden: act(() => worker.call("keep")),
+  say: notice,
 });
 const dropping = (on: boolean) => document.body.classList.toggle("dropping", on);
 addEventListener("dragover", (event) => {

@@ -12,8 +12,13 @@ function rateOf({ schedule, rate }: Config): optim.Rate {
 }
 
 function make(config: Config): Optimizer {
-  const { optimizer, momentum, weightDecay, clipNorm } = config;
-  const common = { lr: rateOf(config), weightDecay, ...(clipNorm > 0 ? { clipNorm } : {}) };
+  const { optimizer, momentum, weightDecay, clipNorm, average } = config;
+  const common = {
+    lr: rateOf(config),
+    weightDecay,
+    ...(clipNorm > 0 ? { clipNorm } : {}),
+    ...(average > 0 ? { ema: { decay: average, warmUp: true } } : {}),
+  };
   if (optimizer === "adam") return optim.adam(common);
   if (optimizer === "adamW") return optim.adamW(common);
   return optim.sgd({ ...common, momentum: optimizer === "sgd" ? 0 : momentum });
@@ -28,10 +33,15 @@ export function liveOptimizer(current: () => Config): Optimizer {
   // Momentum may be moved to 0 and back: the kernel with a velocity serves both.
   const kind = make({ ...first, momentum: 0.9 });
   const op = first.optimizer === "nesterov" ? "nesterov" : kind.op;
+  const kindOf = ({ average }: Config) => ({
+    optimizer: first.optimizer,
+    average: first.average > 0 ? average || first.average : 0,
+  });
   let made = { config: first, optimizer: make(first) };
   const now = () => {
     const config = current();
-    if (config !== made.config) made = { config, optimizer: make(config) };
+    // Another optimizer comes with another compiled step; until then the numbers are for this one.
+    if (config !== made.config) made = { config, optimizer: make({ ...config, ...kindOf(config) }) };
     return made.optimizer;
   };
   return {

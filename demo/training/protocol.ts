@@ -20,6 +20,10 @@ export interface Config {
   /** 0: gradients are not clipped. */
   readonly clipNorm: number;
   readonly labelSmoothing: number;
+  /** Decay of the parameters' moving average; 0: none is kept. */
+  readonly average: number;
+  /** Activations and their gradients as f16. */
+  readonly mixed: boolean;
   /** Mirrors every other image. */
   readonly flip: boolean;
   /** Moves images by up to so many pixels. */
@@ -36,6 +40,8 @@ export interface Status {
   readonly step: number;
   readonly stepsPerEpoch: number;
   readonly epochs: number;
+  /** Kernels that are ready, of all that the step needs, while it compiles. */
+  readonly compiled?: { readonly done: number; readonly total: number };
 }
 
 /** One step's metrics, as lists so that many of them travel and are stored cheaply. */
@@ -111,12 +117,20 @@ export interface Machine {
   readonly name: string;
   readonly backend: "webgpu" | "cpu";
   readonly software: boolean;
+  /** Whether it computes with f16. */
+  readonly f16: boolean;
+  /** Whether it has a clock for dispatches. */
+  readonly clock: boolean;
+  /** Kernels that the verify page found wrong on it: none of them is used. */
+  readonly excluded: readonly string[];
 }
 
 export interface Stats {
   readonly gpuBytes: number;
-  /** Of a step timed dispatch by dispatch, in milliseconds, where the adapter has a clock. */
+  /** Median of a few steps timed dispatch by dispatch, in milliseconds, where the adapter has a clock. */
   readonly gpuMilliseconds: number | undefined;
+  /** Steps that mixed precision skipped, its loss scale being too large for them. */
+  readonly skipped: number;
 }
 
 export interface Layers {

@@ -31,11 +31,16 @@ const SETTINGS: readonly (readonly [keyof Config, string])[] = [
   ["weightDecay", "Decay"],
   ["labelSmoothing", "Smoothing"],
   ["clipNorm", "Clip"],
+  ["average", "Average"],
+  ["mixed", "Mixed"],
   ["flip", "Mirror"],
   ["shift", "Shift"],
   ["batchSize", "Batch"],
   ["seed", "Seed"],
 ];
+
+/** A setting in words; one that is off, or that an earlier version of the page did not have, is a dash. */
+const say = (value: unknown): string => (value === true ? "yes" : value ? String(value) : "–");
 
 /** Earlier runs: their settings side by side, and a choice of which curves lie behind the present ones. */
 export class RunsView {
@@ -65,7 +70,7 @@ export class RunsView {
       fill(this.table, h("tbody", {}, h("tr", {}, h("td", { class: "muted" }, "None yet."))));
       return;
     }
-    const differs = (key: keyof Config) => new Set(runs.map((run) => String(run.config[key]))).size > 1;
+    const differs = (key: keyof Config) => new Set(runs.map((run) => say(run.config[key]))).size > 1;
     const settings = SETTINGS.filter(([key]) => differs(key) || key === "model" || key === "rate");
     fill(
       this.table,
@@ -105,7 +110,7 @@ export class RunsView {
               }),
             ),
             h("td", {}, run.started.slice(0, 16).replace("T", " ")),
-            settings.map(([key]) => h("td", {}, String(run.config[key]))),
+            settings.map(([key]) => h("td", {}, say(run.config[key]))),
             h("td", {}, run.curves.step.at(-1) ?? 0),
             h("td", {}, run.curves.loss.at(-1)?.toFixed(3) ?? ""),
             h("td", {}, `${(100 * best).toFixed(1)} %`),

@@ -8,6 +8,8 @@ import { answer, firstFilters, imageBytes, validate } from "./views-data.ts";
 /** Looking takes at most about one part in this many of the time. */
 const LOOK_SHARE = 8;
 const VALIDATION_IMAGES = 1000;
+/** So many steps are timed dispatch by dispatch when training starts; their median is shown. */
+const TIMED_STEPS = 3;
 
 /** Something done now and then between steps: not sooner than `least` ms, nor so often that it slows training down. */
 class Now {
@@ -45,6 +47,7 @@ export class Session {
   private readonly normalization: data.ChannelStatistics;
   private picture: Uint8Array | undefined;
   private gpuMilliseconds: number | undefined;
+  private skipped = 0;
   private history = new History();
   /** The last checkpoint after which the loss stayed near its lowest. */
   private good: Saved | undefined;
@@ -90,12 +93,13 @@ export class Session {
   private make(): Trainer {
     const { model, error } = nn.readLayers(this.config.layers, this.task());
     if (!model) throw new Error(`Layer ${error!.index + 1}: ${error!.message}`);
-    const { labelSmoothing, seed, flip, shift } = this.config;
+    const { labelSmoothing, seed, flip, shift, mixed } = this.config;
     this.trainer = new Trainer({
       device: this.device,
       model: flip || shift > 0 ? nn.augmented(model, { flip, shift }) : model,
       loss: losses.crossEntropy({ labelSmoothing }),
       optimizer: liveOptimizer(() => this.config),
+      precision: mixed ? "mixed" : "f32",
       seed,
       normalization: this.normalization,
     });
@@ -104,10 +108,11 @@ export class Session {
     return this.trainer;
   }
 
-  private status(phase = this.phase): void {
+  private status(phase = this.phase, compiled?: Status["compiled"]): void {
     this.phase = phase;
+    const { step, stepsPerEpoch } = this;
     const { epochs } = this.config;
-    this.emit("status", { phase, step: this.step, stepsPerEpoch: this.stepsPerEpoch, epochs });
+    this.emit("status", { phase, step, stepsPerEpoch, epochs, ...(compiled ? { compiled } : {}) });
   }
 
   /** Runs a task while no step is in flight: between two steps when training runs, else after the tasks before it. */
@@ -157,13 +162,18 @@ export class Session {
           batchSize,
           epochs,
           signal,
-          ...(this.device.facts.timestamps && this.gpuMilliseconds === undefined
-            ? { profile: { steps: 1, onProfile: (_, [timeline]) => this.timed(timeline!) } }
+          ...(this.device.facts.timestamps && left > TIMED_STEPS
+            ? { profile: { steps: TIMED_STEPS, onProfile: (_, timelines) => this.timed(timelines) } }
             : {}),
+          onProgress: ({ done, total }) => {
+            if (!this.compiled) this.status("compiling", { done, total });
+          },
           onStep: (step) => {
             if (!this.compiled) this.status("running");
             this.compiled = true;
-            this.history.add(step);
+            // A skipped step taught nothing: its numbers are those of an overflow.
+            if (step.skipped) this.skipped++;
+            else this.history.add(step);
             if (--left <= 0) this.stop.abort();
           },
           between: async () => {
@@ -192,20 +202,22 @@ export class Session {
     }
   }
 
-  private timed(timeline: readonly (readonly [begin: number, end: number])[]): void {
-    this.gpuMilliseconds = timeline.reduce((sum, [begin, end]) => sum + end - begin, 0);
+  private timed(timelines: readonly (readonly (readonly [begin: number, end: number])[])[]): void {
+    const sums = timelines.map((steps) => steps.reduce((sum, [begin, end]) => sum + end - begin, 0));
+    this.gpuMilliseconds = sums.sort((a, b) => a - b)[sums.length >> 1];
   }
 
   /** The trainer, made anew when a setting asks for it; what was learned is kept. */
   private async upToDate(): Promise<Trainer> {
+    const old = this.trainer;
+    if (old && this.stale === "nothing") return old;
+    const checkpoint = await old?.checkpoint();
+    await this.dispose();
+    // Settings may have changed while it was read: what holds now is what the new one is made of.
     const { stale } = this;
     this.stale = "nothing";
-    const old = this.trainer;
-    if (!old) return this.make();
-    if (stale === "nothing") return old;
-    const checkpoint = await old.checkpoint();
-    await this.dispose();
     const trainer = this.make();
+    if (!old || !checkpoint) return trainer;
     if (stale === "optimizer") trainer.restore(checkpoint, "the network");
     else trainer.initializeFrom(checkpoint.model, "the network");
     trainer.step = old.step;
@@ -224,7 +236,7 @@ export class Session {
       return;
     }
     this.config = config;
-    if (changed("optimizer")) this.stale = "slots";
+    if (changed("optimizer", "mixed") || old.average > 0 !== config.average > 0) this.stale = "slots";
     else if (changed("labelSmoothing", "flip", "shift") && this.stale === "nothing") this.stale = "optimizer";
     if (changed("batchSize")) {
       // An epoch has another number of steps now: go on at the same place in it.
@@ -249,6 +261,7 @@ export class Session {
       this.good = undefined;
       this.unproven = undefined;
       this.gpuMilliseconds = undefined;
+      this.skipped = 0;
       this.timers = Session.timers();
       this.stale = "nothing";
       this.make();
@@ -263,7 +276,8 @@ export class Session {
     if (!trainer || !probe) return;
     if (all && trainer.step > 0) this.timers = { ...Session.timers(), save: timers.save };
     this.emit("curves", history.take());
-    this.emit("stats", { gpuBytes: this.device.bytes, gpuMilliseconds: this.gpuMilliseconds });
+    const { gpuMilliseconds, skipped } = this;
+    this.emit("stats", { gpuBytes: this.device.bytes, gpuMilliseconds, skipped });
     await this.timers.validation.andThen(() => this.validate());
     await this.timers.look.andThen(() => this.inspect());
     await this.timers.filters.andThen(async () => {
@@ -355,8 +369,8 @@ export class Session {
       return this.config;
     }
     // What a checkpoint depends on is as it was then.
-    const { layers, model, optimizer, batchSize } = good.config;
-    const config = { ...this.config, layers, model, optimizer, batchSize };
+    const { layers, model, optimizer, batchSize, average, mixed } = good.config;
+    const config = { ...this.config, layers, model, optimizer, batchSize, average, mixed };
     await this.restore({ ...good, config }, "The checkpoint");
     return this.config;
   }

@@ -19,12 +19,17 @@ let last: Saved | undefined;
 
 const LARGEST_CHECKPOINT = 1_000_000_000;
 
-/** A task of keeping something: its failure is told and changes nothing else. */
+/** What could not be kept, and was told. */
+const unkept = new Set<string>();
+
+/** A task of keeping something: its failure is told, once until it works again, and changes nothing else. */
 async function keeping(what: string, task: () => Promise<void>): Promise<void> {
   try {
     await task();
+    unkept.delete(what);
   } catch (error) {
-    emit("problem", { message: storageSentence(what, error) });
+    if (!unkept.has(what)) emit("problem", { message: storageSentence(what, error) });
+    unkept.add(what);
   }
 }
 
@@ -67,7 +72,9 @@ async function openGpu(): Promise<Machine> {
     session = undefined;
     emit("lost", { message: error.message });
   });
-  return { name: opened.facts.name, backend: "webgpu", software: opened.facts.software };
+  const { name, software, f16, timestamps } = opened.facts;
+  const excluded = [...opened.excluded.keys()];
+  return { name, backend: "webgpu", software, f16, clock: timestamps, excluded };
 }
 
 const task = (): nn.ImageTask => ({ shape: info!.shape, classes: info!.classes.length });
@@ -104,7 +111,7 @@ const methods = {
   /** Opens the CPU reference instead. */
   async cpu(): Promise<Machine> {
     device = cpuBackend();
-    return { name: "CPU reference", backend: "cpu", software: true };
+    return { name: "CPU reference", backend: "cpu", software: true, f16: true, clock: false, excluded: [] };
   },
 
   /** The data of the last visit, or else the generated ones. */

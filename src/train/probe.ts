@@ -93,10 +93,10 @@ function predictionProgram(parts: StepParts): Program {
 
 /** The network on one image from the host, every layer's result kept. */
 function pictureProgram(parts: StepParts, shape: Shape): { program: Program; layers: TracedLayer[] } {
-  const { state } = parts;
+  const { state, averaged } = parts;
   const source = {
     counters: counters(),
-    parameter: state.value.bind(state),
+    parameter: averaged ? state.averageValue.bind(state) : state.value.bind(state),
     buffer: state.value.bind(state),
   };
   const trace = new Trace(state.model, source, false);
@@ -166,11 +166,16 @@ export class Probe {
     };
   }
 
+  /** What is asked of the network is answered by the parameters' moving average where one is kept, as `evaluate` does. */
+  private answering(set: TrainingData, batchSize: number): StepParts {
+    const { trainer } = this;
+    return { ...trainer.parts(set, batchSize), averaged: trainer.state.averages.size > 0 };
+  }
+
   /** The network's output for the first `count` images of a held-out set, row by row. */
   async predict(set: TrainingData, count: number): Promise<Float32Array> {
-    const { trainer } = this;
     const size = Math.min(count, PREDICTION_BATCH);
-    const parts = trainer.parts(set, size);
+    const parts = this.answering(set, size);
     const { executable } = await this.program(`predict ${parts.data.name} ${size}`, () => ({
       program: predictionProgram(parts),
       layers: [],
@@ -193,7 +198,7 @@ export class Probe {
     image: { readonly shape: Shape; readonly data: Float32Array<ArrayBuffer> },
   ): Promise<{ output: Float32Array; layers: LayerPicture[] }> {
     const { executable, layers } = await this.program(`picture ${image.shape}`, () =>
-      pictureProgram(this.trainer.parts(set, 1), image.shape),
+      pictureProgram(this.answering(set, 1), image.shape),
     );
     executable.run({ image: image.data });
     const get = async (name: string) => (await executable.fetch(name)).data as Float32Array;

@@ -38,6 +38,7 @@ export async function openDemo(
   };
   try {
     const page = await browser.newPage();
+    page.setDefaultTimeout(90_000); // a software adapter on a busy machine
     const problems: string[] = [];
     page.on("pageerror", (error) => problems.push(`exception: ${error.message}`));
     page.on("response", (response) => {
@@ -57,3 +58,16 @@ export async function openDemo(
     throw error;
   }
 }
+
+/**
+ * Puts a script before the code of a page's worker, for `prepare`: a test's way to count what it asks of the browser, or
+ * to make the browser fail.
+ * @param worker its path within the demo: `"training/worker.ts"`
+ */
+export const inWorker =
+  (worker: string, script: string) =>
+  (page: Page): Promise<unknown> =>
+    page.route(`**/${worker}*`, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: `${script}\n${await response.text()}` });
+    });

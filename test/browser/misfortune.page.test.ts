@@ -1,6 +1,6 @@
-// A browser without WebGPU, and a device that is lost: the training page says what happened and goes on.
+// A browser without WebGPU, a lost device, a full disk, a hidden tab, a machine that slept: the training page says what happened and goes on.
 import { expect, test } from "vitest";
-import { type DemoPage, openDemo } from "./demo.ts";
+import { type DemoPage, inWorker, openDemo } from "./demo.ts";
 
 /** Lets the test reach the worker's device, to destroy it as a driver's reset does. */
 const KEEP_DEVICE = `
@@ -15,17 +15,27 @@ const KEEP_DEVICE = `
 const says = ({ page }: DemoPage, id: string, wanted: RegExp) =>
   expect.poll(async () => (await page.textContent(id)) ?? "", { timeout: 60_000 }).toMatch(wanted);
 
+/** The smallest network: what it learns is not what is tested. */
+async function linear(demo: DemoPage): Promise<void> {
+  await demo.page.click("#network summary");
+  await demo.page.selectOption("#model", "linear");
+  await says(demo, "#network summary", /Linear/);
+}
+
 test("without WebGPU it says what to do, and trains on the CPU reference", { timeout: 240_000 }, async () => {
   const demo = await openDemo("index.html", { webgpu: false });
   try {
     await says(demo, "#no-webgpu", /WebGPU.*What to do here.*chrome:\/\/settings\/system/s);
     await demo.page.click("#use-cpu");
     await says(demo, "#status", /^Ready on CPU reference/);
-    await demo.page.click("#network summary");
-    await demo.page.selectOption("#model", "linear");
-    await says(demo, "#network summary", /Linear/);
+    await linear(demo);
     await demo.page.click("#step");
     await says(demo, "#status", /^Paused at step 1 /);
+    // It has 16-bit floats, which the software adapter of these tests lacks.
+    await demo.page.click("#group-precision summary");
+    await demo.page.check("#mixed");
+    await demo.page.click("#step");
+    await says(demo, "#status", /^Paused at step 2 /);
     expect(demo.problems).toEqual([]);
   } finally {
     await demo.close();
@@ -33,18 +43,10 @@ test("without WebGPU it says what to do, and trains on the CPU reference", { tim
 });
 
 test("a lost device is opened again with the run as it was last saved", { timeout: 240_000 }, async () => {
-  const demo = await openDemo("index.html", {
-    prepare: (page) =>
-      page.route("**/training/worker.ts*", async (route) => {
-        const response = await route.fetch();
-        await route.fulfill({ response, body: KEEP_DEVICE + (await response.text()) });
-      }),
-  });
+  const demo = await openDemo("index.html", { prepare: inWorker("training/worker.ts", KEEP_DEVICE) });
   try {
     await says(demo, "#status", /^Ready on/);
-    await demo.page.click("#network summary");
-    await demo.page.selectOption("#model", "linear");
-    await says(demo, "#network summary", /Linear/);
+    await linear(demo);
     await demo.page.click("#step");
     await says(demo, "#status", /^Paused at step 1 /);
     await demo.page
@@ -55,6 +57,91 @@ test("a lost device is opened again with the run as it was last saved", { timeou
     await says(demo, "#status", /^Paused at step 1 /);
     await demo.page.click("#step");
     await says(demo, "#status", /^Paused at step 2 /);
+    expect(demo.problems).toEqual([]);
+  } finally {
+    await demo.close();
+  }
+});
+
+/** No write gets a byte onto the disk while `full` is set. */
+const FULL_DISK = `
+{
+  const write = FileSystemSyncAccessHandle.prototype.write;
+  globalThis.full = true;
+  FileSystemSyncAccessHandle.prototype.write = function (...args) {
+    return globalThis.full ? 0 : write.apply(this, args);
+  };
+}
+`;
+
+test("on a full disk it says that nothing is kept, trains on, and keeps again when there is room", {
+  timeout: 240_000,
+}, async () => {
+  const demo = await openDemo("index.html", { prepare: inWorker("training/worker.ts", FULL_DISK) });
+  const { page } = demo;
+  try {
+    await says(demo, "#status", /^Ready on/);
+    await linear(demo);
+    await page.click("#step");
+    await says(demo, "#status", /^Paused at step 1 /);
+    await says(demo, "#notices", /no room left to keep this run.*Save checkpoint/);
+    // A download needs no room of the browser's.
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save")]);
+    expect(download.suggestedFilename()).toMatch(/^descent-linear-step-000001\.tar$/);
+    await page.workers()[0]!.evaluate(() => {
+      (globalThis as unknown as { full: boolean }).full = false;
+    });
+    await page.click("#step");
+    await says(demo, "#status", /^Paused at step 2 /);
+    await page.reload();
+    await says(demo, "#notices", /back where it stood, at step 2/);
+    expect(demo.problems).toEqual([]);
+  } finally {
+    await demo.close();
+  }
+});
+
+test("a hidden tab trains on and says so, and a machine that slept says so", {
+  timeout: 240_000,
+}, async () => {
+  const demo = await openDemo("index.html", {
+    prepare: (page) =>
+      page.addInitScript(() => {
+        const now = Date.now.bind(Date);
+        let ahead = 0;
+        let seen = "visible";
+        Date.now = () => now() + ahead;
+        Object.defineProperty(document, "visibilityState", { get: () => seen });
+        Object.assign(globalThis, {
+          jump(milliseconds: number, state: string) {
+            ahead += milliseconds;
+            if (state === seen) return;
+            seen = state;
+            document.dispatchEvent(new Event("visibilitychange"));
+          },
+        });
+      }),
+  });
+  const { page } = demo;
+  const jump = (milliseconds: number, state = "visible") =>
+    page.evaluate(([ms, to]) => (globalThis as any).jump(ms, to), [milliseconds, state] as const);
+  const step = async () => Number(/step (\d+)/.exec((await page.textContent("#status")) ?? "")?.[1] ?? 0);
+  const goesOn = async () => {
+    const before = await step();
+    await expect.poll(step, { timeout: 60_000 }).toBeGreaterThan(before);
+  };
+  try {
+    await says(demo, "#status", /^Ready on/);
+    await linear(demo);
+    await page.click("#toggle");
+    await says(demo, "#status", /^Training: step/);
+    await jump(0, "hidden");
+    await goesOn();
+    await jump(90_000);
+    await says(demo, "#notices", /hidden for \d+ seconds; training went on in it, \d+ steps further/);
+    await jump(600_000);
+    await says(demo, "#notices", /slept for about 10 minutes; training goes on from step \d+/);
+    await goesOn();
     expect(demo.problems).toEqual([]);
   } finally {
     await demo.close();

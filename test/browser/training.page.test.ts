@@ -1,12 +1,28 @@
 // The training page as a visitor uses it: Chromium on its software adapter, so the networks are small.
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { create } from "tar";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type DemoPage, openDemo } from "./demo.ts";
+import { type DemoPage, inWorker, openDemo } from "./demo.ts";
 
 const SAMPLE = resolve(process.env.DESCENT_CIFAR10 ?? "../shared/cifar10/sample");
 
+/** Counts what is compiled. */
+const COUNT_PIPELINES = `
+{
+  const compile = GPUDevice.prototype.createComputePipelineAsync;
+  globalThis.pipelines = 0;
+  GPUDevice.prototype.createComputePipelineAsync = function (...args) {
+    globalThis.pipelines++;
+    return compile.apply(this, args);
+  };
+}
+`;
+
 let demo: DemoPage;
+const pipelines = () =>
+  demo.page.workers()[0]!.evaluate(() => (globalThis as unknown as { pipelines: number }).pipelines);
 const text = async (id: string) => (await demo.page.textContent(id)) ?? "";
 const says = (id: string, wanted: RegExp, timeout = 90_000) =>
   expect.poll(() => text(id), { timeout, interval: 200 }).toMatch(wanted);
@@ -27,7 +43,7 @@ const notice = (wanted: RegExp) => says("#notices", wanted);
 
 describe("the training page", () => {
   beforeAll(async () => {
-    demo = await openDemo("index.html");
+    demo = await openDemo("index.html", { prepare: inWorker("training/worker.ts", COUNT_PIPELINES) });
   }, 120_000);
   afterAll(async () => {
     expect(demo.problems).toEqual([]);
@@ -77,6 +93,10 @@ describe("the training page", () => {
     expect(await lossOf()).toBeLessThan(first);
     const paused = await stepOf();
     await set("#rate", "0.0005");
+    // Numbers reach the GPU with the next step: nothing is compiled for them.
+    const before = await pipelines();
+    await set("#decay", "0.02");
+    await set("#clip", "1");
     await page.click("#step");
     await says("#status", new RegExp(`^Paused at step ${paused + 1} `));
     await expect
@@ -90,6 +110,39 @@ describe("the training page", () => {
     expect(await text("#inside-verdict")).toMatch(/Before step \d+: /);
     expect(await text("#reading-accuracy")).toMatch(/\d %/);
     expect(await text("#reading-memory")).toMatch(/MB/);
+    expect(await pipelines()).toBe(before);
+  });
+
+  test("takes augmentation, another optimizer and a moving average while it trains, with the keyboard alone", {
+    timeout: 240_000,
+  }, async () => {
+    const { page } = demo;
+    const from = await stepOf();
+    await page.keyboard.press("Control+Enter");
+    await says("#status", /^Training: step/);
+    await page.click("#group-augmentation summary");
+    await page.check("#flip");
+    await set("#shift", "2");
+    await expect.poll(stepOf, { timeout: 100_000 }).toBeGreaterThanOrEqual(from + 5);
+    await set("#average", "0.9");
+    await page.selectOption("#optimizer", "nesterov");
+    await set("#momentum", "0.8");
+    const changed = await stepOf();
+    await expect.poll(stepOf, { timeout: 100_000 }).toBeGreaterThanOrEqual(changed + 5);
+    await page.keyboard.press("Control+Enter");
+    await says("#status", /^Paused at step/);
+    const paused = await stepOf();
+    await page.keyboard.press("Control+Shift+Enter");
+    await says("#status", new RegExp(`^Paused at step ${paused + 1} `));
+    await says("#summary", new RegExp(`^Paused at step ${paused + 1} .*Training loss \\d`));
+    expect(Number(await text("#reading-loss"))).toBeLessThan(10);
+    // As it was, for the tests that follow.
+    await page.uncheck("#flip");
+    await set("#shift", "0");
+    await set("#average", "0");
+    await page.selectOption("#optimizer", "adamW");
+    await page.click("#step");
+    await says("#status", new RegExp(`^Paused at step ${paused + 2} `));
   });
 
   test("tells the five most likely classes of a picture, and refuses what is none", async () => {
@@ -109,6 +162,19 @@ describe("the training page", () => {
     await page.setInputFiles("#picture-file", { name: "red.png", mimeType: "image/png", buffer: png });
     await expect.poll(() => page.locator("#top-classes li").count(), { timeout: 60_000 }).toBe(5);
     expect(await page.locator("#layer-maps canvas").count()).toBe(5);
+    // Pasted, the same picture has the same answer.
+    const answer = await text("#top-classes");
+    await page.click("text=A held-out image");
+    await expect.poll(() => text("#top-classes")).not.toBe(answer);
+    await page.evaluate(
+      (bytes) => {
+        const data = new DataTransfer();
+        data.items.add(new File([Uint8Array.from(bytes)], "red.png", { type: "image/png" }));
+        dispatchEvent(new ClipboardEvent("paste", { clipboardData: data }));
+      },
+      [...png],
+    );
+    await expect.poll(() => text("#top-classes"), { timeout: 60_000 }).toBe(answer);
     await page.setInputFiles("#picture-file", {
       name: "words.png",
       mimeType: "image/png",
@@ -123,11 +189,16 @@ describe("the training page", () => {
     const { page } = demo;
     const before = await stepOf();
     const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save")]);
-    expect(download.suggestedFilename()).toMatch(/^descent-own-step-0000\d\d\.tar$/);
+    expect(download.suggestedFilename()).toBe(`descent-own-step-${String(before).padStart(6, "0")}.tar`);
     const saved = readFileSync(await download.path());
     await page.click("#reset");
     await says("#status", /^Ready on/);
     await says("#runs", /own/);
+    // The earlier run's curves lie over the present ones, and go again.
+    await page.check("#runs input");
+    await expect.poll(() => text(".legend >> nth=0")).toMatch(/own, adamW [\d.]+, \d\d:\d\d: loss/);
+    await page.uncheck("#runs input");
+    await expect.poll(() => text(".legend >> nth=0")).not.toMatch(/own, adamW/);
     await page.setInputFiles("#load", {
       name: "broken.tar",
       mimeType: "application/x-tar",
@@ -179,11 +250,32 @@ describe("the training page", () => {
     await notice(/holiday\.jpg is no CIFAR-10 file/);
     await page.setInputFiles("#data-files", [file("cifar.tar.gz", Buffer.from([0x1f, 0x8b, 1, 2, 3]))]);
     await notice(/cifar\.tar\.gz is damaged/);
-    const names = ["data_batch_1.bin", "data_batch_2.bin", "test_batch.bin"];
-    await page.setInputFiles(
-      "#data-files",
-      names.map((name) => `${SAMPLE}/${name}`),
-    );
+    // The archive as it is downloaded, with what else is in it.
+    const folder = mkdtempSync(join(tmpdir(), "descent-"));
+    try {
+      const inner = join(folder, "cifar-10-batches-bin");
+      mkdirSync(inner);
+      for (const name of ["data_batch_1.bin", "test_batch.bin"])
+        cpSync(`${SAMPLE}/${name}`, join(inner, name));
+      writeFileSync(join(inner, "readme.html"), "<p>about</p>");
+      const archive = join(folder, "cifar-10-binary.tar.gz");
+      await create({ gzip: true, cwd: folder, file: archive }, ["cifar-10-batches-bin"]);
+      await page.setInputFiles("#data-files", archive);
+      await says("#data-about", /1,000 images to learn from, 1,000 held out/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+    // Dropped anywhere on the page.
+    const transfer = await page.evaluateHandle(() => new DataTransfer());
+    for (const name of ["data_batch_1.bin", "data_batch_2.bin", "test_batch.bin"])
+      await transfer.evaluate(
+        async (data, { name, base64 }) => {
+          const bytes = await (await fetch(`data:application/octet-stream;base64,${base64}`)).arrayBuffer();
+          data.items.add(new File([bytes], name));
+        },
+        { name, base64: readFileSync(`${SAMPLE}/${name}`).toString("base64") },
+      );
+    await page.dispatchEvent("main", "drop", { dataTransfer: transfer });
     await says("#data-about", /2,000 images to learn from, 1,000 held out/);
     await page.click("#step");
     await says("#status", /^Paused at step 1 /);

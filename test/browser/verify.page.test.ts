@@ -74,10 +74,10 @@ describe("the verify page", () => {
   });
 
   test("names a kernel that fails and what is used instead, and remembers it", async () => {
-    // The plain kernel of sum is off by one.
+    // A workgroup of sum stores what one of its threads found.
     const page = await open(
       "?ops=sum",
-      seedFault('(code) => code.replace(/(store\\(.*)found\\[0\\]\\);/, "$1found[1]);")'),
+      seedFault('(code) => code.replace("SLABS, found[0])", "SLABS, found[1])")'),
     );
     await summary(page, /^Ready/);
     await page.click("#start");
@@ -91,6 +91,10 @@ describe("the verify page", () => {
     await expect
       .poll(() => page.textContent("#notices"), { timeout: 60_000 })
       .toMatch(/^Found wrong on this GPU before, and not used since: sum /);
+    await page.goto(new URL("index.html", page.url()).href);
+    await expect
+      .poll(() => page.textContent("#excluded"), { timeout: 60_000 })
+      .toMatch(/^Not used here, because the Verify page found (it|them) wrong on this GPU: sum /);
   });
 
   test("without WebGPU says what to do in this browser", async () => {

@@ -98,46 +98,57 @@ describe.each<[string, () => Promise<Backend>]>([
     await trainer.dispose();
   });
 
-  test("predicts every held-out image once, as evaluation does, and a picture as in the set", async () => {
-    const backend = await open();
-    const trainer = new Trainer({
-      device: backend,
-      model: imageModel("tiny", task),
-      loss: crossEntropy(),
-      optimizer: sgd({ lr: 0.1 }),
-    });
-    for await (const _ of trainer.fit(split.train, { epochs: 1, batchSize: 40 }));
-    const probe = new Probe(trainer);
-    const rows = await probe.predict(split.test, 30);
-    expect(rows.length).toBe(300);
-    const best = (row: Float32Array) => row.indexOf(Math.max(...row));
-    const right = Array.from(split.test.labels).filter(
-      (label, i) => best(rows.subarray(10 * i, 10 * i + 10)) === label,
-    );
-    const { accuracy } = await trainer.evaluate(split.test);
-    expect(right.length / 30).toBeCloseTo(accuracy, 6);
+  test.each([
+    ["its parameters", {}],
+    ["their moving average", { ema: { decay: 0.9 } }],
+  ])(
+    "predicts by %s every held-out image once, as evaluation does, and a picture as in the set",
+    async (_, average) => {
+      const backend = await open();
+      const trainer = new Trainer({
+        device: backend,
+        model: imageModel("tiny", task),
+        loss: crossEntropy(),
+        optimizer: sgd({ lr: 0.1, ...average }),
+      });
+      for await (const _ of trainer.fit(split.train, { epochs: 1, batchSize: 40 }));
+      const probe = new Probe(trainer);
+      const rows = await probe.predict(split.test, 30);
+      expect(rows.length).toBe(300);
+      const best = (row: Float32Array) => row.indexOf(Math.max(...row));
+      const right = Array.from(split.test.labels).filter(
+        (label, i) => best(rows.subarray(10 * i, 10 * i + 10)) === label,
+      );
+      const { loss, accuracy } = await trainer.evaluate(split.test);
+      expect(right.length / 30).toBeCloseTo(accuracy, 6);
+      const losses = Array.from(split.test.labels, (label, i) => {
+        const row = rows.subarray(10 * i, 10 * i + 10);
+        return Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0)) - row[label]!;
+      });
+      expect(losses.reduce((a, b) => a + b) / 30).toBeCloseTo(loss, 4);
 
-    const { mean, std } = channelStatistics(split.train);
-    const data = Float32Array.from(split.test.images.subarray(0, 3072), (byte, i) => {
-      const channel = Math.floor(i / 1024);
-      return (byte / 255 - mean[channel]!) / std[channel]!;
-    });
-    const { output, layers } = await probe.picture(split.train, { shape: task.shape, data });
-    output.forEach((x, i) => {
-      expect(x).toBeCloseTo(rows[i]!, 3);
-    });
-    expect(layers.map((layer) => layer.shape)).toEqual([
-      [8, 16, 16],
-      [8, 16, 16],
-      [16, 8, 8],
-      [16, 8, 8],
-      [32, 4, 4],
-      [32, 4, 4],
-      [10],
-    ]);
-    await probe.dispose();
-    await trainer.dispose();
-  });
+      const { mean, std } = channelStatistics(split.train);
+      const data = Float32Array.from(split.test.images.subarray(0, 3072), (byte, i) => {
+        const channel = Math.floor(i / 1024);
+        return (byte / 255 - mean[channel]!) / std[channel]!;
+      });
+      const { output, layers } = await probe.picture(split.train, { shape: task.shape, data });
+      output.forEach((x, i) => {
+        expect(x).toBeCloseTo(rows[i]!, 3);
+      });
+      expect(layers.map((layer) => layer.shape)).toEqual([
+        [8, 16, 16],
+        [8, 16, 16],
+        [16, 8, 8],
+        [16, 8, 8],
+        [32, 4, 4],
+        [32, 4, 4],
+        [10],
+      ]);
+      await probe.dispose();
+      await trainer.dispose();
+    },
+  );
 });
 
 test("a distribution counts every number once", () => {

@@ -108,7 +108,12 @@ const FOLDER = "cifar10";
 /** Keeps the files for the next visit; the list is written last, so that half a set is never found. */
 export async function keepCifar(files: readonly NamedBytes[]): Promise<void> {
   await removeFile(FOLDER);
-  for (const { name, bytes } of files) await writeFile(`${FOLDER}/${name}`, [bytes]);
+  try {
+    for (const { name, bytes } of files) await writeFile(`${FOLDER}/${name}`, [bytes]);
+  } catch (error) {
+    await removeFile(FOLDER); // half a set is of no use and takes room
+    throw error;
+  }
   await writeJson(
     `${FOLDER}/files.json`,
     files.map(({ name, bytes }) => ({ name, size: bytes.length })),

@@ -13,6 +13,9 @@ interface RunFile {
   readonly validation: ValidationCurve;
 }
 
+/** Settings that runs saved by earlier versions of this page do not name. */
+const LATER_SETTINGS = { average: 0, mixed: false };
+
 /** The three files that a run is saved as, in a download and in the browser. */
 export function filesOf({ config, step, checkpoint, history }: Saved): NamedBytes[] {
   const run: RunFile = { config, step, ...history.all };
@@ -46,7 +49,7 @@ export function savedOf(files: readonly NamedBytes[], name: string): Saved {
     );
   }
   return {
-    config: run.config,
+    config: { ...LATER_SETTINGS, ...run.config },
     step: run.step,
     checkpoint: { model, optimizer },
     history: new History(run.curves, run.validation),

@@ -89,7 +89,7 @@ export async function readJson<T>(path: string): Promise<T | undefined> {
 /** What a failure to keep something means to the visitor. */
 export function storageSentence(what: string, error: unknown): string {
   if (error instanceof DOMException && error.name === "QuotaExceededError")
-    return `The browser has no room left to keep ${what}; training goes on, and a download of the checkpoint keeps it safe.`;
+    return `The browser has no room left to keep ${what}: the disk or this page's share of it is full. Training goes on; "Save checkpoint" downloads the run, and room is found by removing kept files, earlier runs or other sites' data.`;
   const why = error instanceof Error ? error.message : String(error);
   return `This browser did not keep ${what} (${why}); it lasts until the page is closed.`;
 }

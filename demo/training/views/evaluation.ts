@@ -4,7 +4,7 @@ import { figure } from "../../shell/page.ts";
 import { onTheme } from "../../shell/theme.ts";
 import type { DataInfo, Validation } from "../protocol.ts";
 
-const percent = (p: number) => `${Math.round(100 * p)} %`;
+const percent = (p: number) => `${Math.round(100 * p)}\u00a0%`;
 
 /** A table of true against predicted classes, and the held-out images that the network is most wrong about. */
 export class EvaluationViews {

@@ -21,13 +21,13 @@ class Cell {
     this.element = h("td", {}, this.picture.element, this.text);
   }
 
-  show(of: Distribution, note = ""): void {
+  show(of: Distribution, note = "", alarm = false): void {
     this.picture.set(
       histogram(of, this.token),
-      `${this.label}: mean ${short(of.mean)}, deviation ${short(of.std)}, from ${short(of.from)} to ${short(of.to)}`,
+      `${this.label}: mean ${short(of.mean)}, deviation ${short(of.std)}, from ${short(of.from)} to ${short(of.to)}${note}`,
     );
     this.text.textContent = `σ ${short(of.std)}${note}`;
-    this.text.classList.toggle("alarm", of.notFinite > 0 || note !== "");
+    this.text.classList.toggle("alarm", of.notFinite > 0 || alarm);
   }
 }
 
@@ -54,7 +54,7 @@ export class InsideViews {
       ),
       figure(
         "Activations and gradients, layer by layer",
-        "Eight images of the next step. Gradients that shrink towards the first layer vanish, those that grow explode; a ReLU unit that is 0 for all images is dead.",
+        "Eight images of the next step. Gradients that shrink towards the first layer vanish, those that grow explode; a ReLU unit that is 0 for all images is dead. Red marks what a rule of thumb calls too much: a gradient 10,000 times smaller or 1,000 times larger than the last layer's, half of the units dead.",
         this.verdict,
         h("div", { class: "scroll" }, this.layers),
       ),
@@ -65,7 +65,7 @@ export class InsideViews {
         h(
           "p",
           { class: "muted" },
-          "An update about a thousandth of its weights is usual; the ratio stands behind each.",
+          "As a rule of thumb an update is about a thousandth of its weights; the ratio stands behind each.",
         ),
         h("div", { class: "scroll" }, this.parameters),
       ),
@@ -91,11 +91,13 @@ export class InsideViews {
       this.build(look);
       this.shape = shape;
     }
+    const last = lastGradient(look);
     look.layers.forEach(({ label, activations, gradients, silent }, i) => {
       const [first, second] = this.cells[i]!;
-      const dead = /relu/i.test(label) && silent > 0 ? `, ${share(silent)} of units dead` : "";
-      first!.show(activations, dead);
-      second!.show(gradients);
+      const relu = /relu/i.test(label) && silent > 0;
+      first!.show(activations, relu ? `, ${share(silent)} of units dead` : "", relu && silent > MANY_DEAD);
+      const flow = flowOf(gradients.std, last);
+      second!.show(gradients, flow ? `, ${flow}` : "", flow !== undefined);
     });
     look.parameters.forEach(({ values, gradients, updates }, i) => {
       const [first, second, third] = this.cells[look.layers.length + i]!;
@@ -161,18 +163,34 @@ export class InsideViews {
   }
 }
 
+// Rules of thumb, as the page says. Per image and position gradients differ by the sizes of layers alone; three decades
+// are more than that.
+const VANISHED = 1e-4;
+const EXPLODED = 1e3;
+const MANY_DEAD = 0.5;
+
+/** The deviation of the gradients where they come from: in the last layer that has any. */
+const lastGradient = ({ layers }: Look): number =>
+  layers.findLast((layer) => layer.gradients.std > 0)?.gradients.std ?? 0;
+
+/** What a gradient's deviation says beside the last layer's; nothing when it is within the usual. */
+function flowOf(std: number, last: number): "vanishing" | "exploding" | undefined {
+  if (!(last > 0)) return undefined;
+  return std / last < VANISHED ? "vanishing" : std / last > EXPLODED ? "exploding" : undefined;
+}
+
 /** What the gradients say, in a sentence. */
-export function judge({ step, layers }: Look): string {
-  const sizes = layers.map((layer) => layer.gradients.std).filter((std) => std > 0);
-  const dead = layers.filter((layer) => /relu/i.test(layer.label) && layer.silent > 0.5);
+export function judge(look: Look): string {
+  const { step, layers } = look;
   const said: string[] = [];
   if (layers.some((layer) => layer.gradients.notFinite + layer.activations.notFinite > 0))
     said.push("some numbers are not finite");
-  // Per image and position gradients differ by the sizes of layers alone; three decades are more than that.
-  const ratio = sizes.length > 1 ? sizes[0]! / sizes.at(-1)! : 1;
-  if (ratio < 1e-4) said.push("gradients vanish on their way to the first layer");
-  else if (ratio > 1e3) said.push("gradients grow on their way to the first layer");
-  for (const layer of dead)
-    said.push(`${share(layer.silent)} of the units after ${layer.path} ${layer.label} are dead`);
+  const last = lastGradient(look);
+  const flow = layers[0] && flowOf(layers[0].gradients.std, last);
+  if (flow === "vanishing") said.push("gradients vanish on their way to the first layer");
+  else if (flow === "exploding") said.push("gradients explode on their way to the first layer");
+  for (const layer of layers)
+    if (/relu/i.test(layer.label) && layer.silent > MANY_DEAD)
+      said.push(`${share(layer.silent)} of the units after ${layer.path} ${layer.label} are dead`);
   return `Before step ${step + 1}: ${said.length > 0 ? said.join("; ") : "gradients reach every layer"}.`;
 }

@@ -147,7 +147,7 @@ export class PictureView {
           "li",
           {},
           h("span", { class: "name" }, name),
-          h("meter", { min: 0, max: 1, value: p, aria: { label: name } }),
+          h("meter", { min: 0, max: 1, value: Number.isFinite(p) ? p : 0, aria: { label: name } }),
           h("output", {}, `${(100 * p).toFixed(1)} %`),
         ),
       ),
