@@ -1,7 +1,7 @@
 import "./initialisation.css";
 import { Picture } from "../shell/canvas.ts";
 import { connect } from "../shell/channel.ts";
-import { h, oncePerFrame } from "../shell/dom.ts";
+import { button, h, oncePerFrame } from "../shell/dom.ts";
 import type { EngineChoice } from "../shell/engine.ts";
 import { checkField, numberField, selectField } from "../shell/fields.ts";
 import { notice, showError } from "../shell/notices.ts";
@@ -153,30 +153,12 @@ const axisField = checkField({
   onChange: () => drawLayers(),
 });
 
-const playButton = h(
-  "button",
-  { type: "button", class: "primary", id: "play", on: { click: toggle } },
-  "Train",
-);
-const stepButton = h(
-  "button",
-  { type: "button", id: "step", on: { click: () => void step().catch(showError) } },
-  "One step",
-);
-const resetButton = h(
-  "button",
-  {
-    type: "button",
-    id: "reset",
-    on: {
-      click: () => {
-        pause();
-        begins();
-      },
-    },
-  },
-  "Reset",
-);
+const playButton = button("Train", "play", toggle, { class: "primary" });
+const stepButton = button("One step", "step", () => void step().catch(showError));
+const resetButton = button("Reset", "reset", () => {
+  pause();
+  begins();
+});
 const reading = (id: string) => h("dd", { id }, "–");
 const readings = {
   step: reading("step-reading"),

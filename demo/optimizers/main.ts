@@ -1,6 +1,6 @@
 import "./optimizers.css";
 import { connect } from "../shell/channel.ts";
-import { fill, h, oncePerFrame } from "../shell/dom.ts";
+import { button, fill, h, oncePerFrame } from "../shell/dom.ts";
 import type { EngineChoice } from "../shell/engine.ts";
 import { numberField, selectField } from "../shell/fields.ts";
 import { notice, showError } from "../shell/notices.ts";
@@ -110,30 +110,12 @@ const startFields = (["x", "y"] as const).map((axis, i) =>
     },
   }),
 );
-const playButton = h(
-  "button",
-  { type: "button", class: "primary", id: "play", on: { click: toggle } },
-  "Start",
-);
-const stepButton = h(
-  "button",
-  { type: "button", id: "step", on: { click: () => void step().catch(showError) } },
-  "Step",
-);
-const resetButton = h(
-  "button",
-  {
-    type: "button",
-    id: "reset",
-    on: {
-      click: () => {
-        pause();
-        void restart(start).catch(showError);
-      },
-    },
-  },
-  "Reset",
-);
+const playButton = button("Start", "play", toggle, { class: "primary" });
+const stepButton = button("Step", "step", () => void step().catch(showError));
+const resetButton = button("Reset", "reset", () => {
+  pause();
+  void restart(start).catch(showError);
+});
 const stepReading = h("dd", { id: "step-reading" }, "0");
 const engineReading = h("dd", { id: "engine-reading" }, "opening");
 const summary = h("p", { class: "muted", id: "summary", role: "status", aria: { live: "polite" } });

@@ -83,31 +83,6 @@ export function shade(amount: number): string {
   return `color-mix(in oklab, ${color("accent")} ${(100 * Math.min(1, Math.max(0, amount))).toFixed(1)}%, ${color("surface")})`;
 }
 
-/** Cells of a table of numbers, row by row, from paper (the smallest) to the accent (the largest). */
-export function heatmap(values: ArrayLike<number>, rows: number, columns: number): Paint {
-  return (context, width, height) => {
-    let low = Number.POSITIVE_INFINITY;
-    let high = Number.NEGATIVE_INFINITY;
-    for (let i = 0; i < values.length; i++) {
-      low = Math.min(low, values[i]!);
-      high = Math.max(high, values[i]!);
-    }
-    const spread = high > low ? high - low : 1;
-    for (let y = 0; y < rows; y++)
-      for (let x = 0; x < columns; x++) {
-        context.fillStyle = shade((values[y * columns + x]! - low) / spread);
-        const left = Math.floor((x * width) / columns);
-        const top = Math.floor((y * height) / rows);
-        context.fillRect(
-          left,
-          top,
-          Math.floor(((x + 1) * width) / columns) - left,
-          Math.floor(((y + 1) * height) / rows) - top,
-        );
-      }
-  };
-}
-
 /** A canvas with one element a pixel, to be enlarged by CSS without smoothing. */
 export function pixels(
   rgba: Uint8ClampedArray<ArrayBuffer>,

@@ -59,6 +59,14 @@ export function fill<T extends Element>(element: T, ...children: readonly Child[
   return element;
 }
 
+/** A button that does something. */
+export const button = (
+  label: string,
+  id: string,
+  run: () => void,
+  properties: { readonly class?: string; readonly disabled?: boolean } = {},
+): HTMLButtonElement => h("button", { type: "button", id, on: { click: run }, ...properties }, label);
+
 let ids = 0;
 
 /** An id that no other element of the page has. */

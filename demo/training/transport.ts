@@ -1,4 +1,4 @@
-import { fill, h } from "../shell/dom.ts";
+import { button, fill, h } from "../shell/dom.ts";
 import { short } from "../shell/plot.ts";
 import type { Curves, Machine, Stats, Status, Validation } from "./protocol.ts";
 
@@ -47,8 +47,6 @@ export class Transport {
 
   constructor(actions: TransportActions) {
     this.toggle.addEventListener("click", () => (this.running ? actions.pause() : actions.start()));
-    const button = (label: string, id: string, run: () => void) =>
-      h("button", { type: "button", id, on: { click: run } }, label);
     this.one = button("One step", "step", actions.step);
     this.resetButton = button("Reset", "reset", actions.reset);
     this.saveButton = button("Save", "save", actions.save);

@@ -1,7 +1,7 @@
 import { verdict, verifyReport } from "../../src/verify/report.ts";
 import "./verify.css";
 import { connect } from "../shell/channel.ts";
-import { fill, h } from "../shell/dom.ts";
+import { button, fill, h } from "../shell/dom.ts";
 import { selectField } from "../shell/fields.ts";
 import { withoutWebgpu } from "../shell/no-webgpu.ts";
 import { notice, sentence, showError } from "../shell/notices.ts";
@@ -22,12 +22,14 @@ const table = new KernelTable();
 const summary = h("p", { id: "summary", class: "summary", role: "status" }, "Looking for a GPU …");
 const bar = h("progress", { id: "progress", max: 1, value: 0, aria: { label: "Progress of the suite" } });
 const count = h("output", { id: "count", class: "muted" });
-const button = (id: string, label: string, click: () => void, kind = "") =>
-  h("button", { type: "button", id, class: kind, disabled: true, on: { click } }, label);
-const startButton = button("start", "Check this GPU", () => void run().catch(failed), "primary");
-const pauseButton = button("pause", "Pause", () => setPaused(!paused));
-const stopButton = button("stop", "Stop", () => void worker.call("stop").catch(showError));
-const saveButton = button("download", "Download the report", download);
+const disabled = true; // until there is something to do
+const startButton = button("Check this GPU", "start", () => void run().catch(failed), {
+  class: "primary",
+  disabled,
+});
+const pauseButton = button("Pause", "pause", () => setPaused(!paused), { disabled });
+const stopButton = button("Stop", "stop", () => void worker.call("stop").catch(showError), { disabled });
+const saveButton = button("Download the report", "download", download, { disabled });
 
 let filter: Filter = { op: "", verdict: "all" };
 const filterBy = (change: Partial<Filter>) => {

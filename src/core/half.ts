@@ -3,8 +3,6 @@
  * representable in 16 bits, and become bits only where memory is read or written.
  */
 
-/** The largest finite number of f16. */
-export const LARGEST_HALF = 65504;
 /** The smallest normal number of f16; smaller results may be flushed to zero. */
 export const SMALLEST_NORMAL_HALF = 2 ** -14;
 

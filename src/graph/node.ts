@@ -100,6 +100,9 @@ export function layOut(
   return { arenas, variables };
 }
 
+/** Names a result of a node, to keep things by it. */
+export const valueKey = ({ node, index }: Value): string => `${node.id}:${index}`;
+
 /** Nodes that `roots` depend on, inputs before users, in the order in which they were traced. */
 export function reachable(roots: Iterable<Value>): GraphNode[] {
   const seen = new Set<GraphNode>();

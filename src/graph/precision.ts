@@ -1,13 +1,12 @@
 import { sameShape, sizeOf } from "../core/shape.ts";
 import type { GraphNode, OpRecord, Value } from "../ops/op.ts";
 import { f } from "./functions.ts";
-import { applyOp, reachable } from "./node.ts";
+import { applyOp, reachable, valueKey } from "./node.ts";
 import { type Program, programRoots } from "./program.ts";
 
 const halfOf = (op: OpRecord | null) =>
   op?.implementation.kind === "kernel" ? op.implementation.half : undefined;
 const isView = (node: GraphNode) => node.op?.implementation.kind === "view";
-const keyOf = (value: Value) => `${value.node.id}:${value.index}`;
 const resultOf = (node: GraphNode, index: number): Value => ({ node, index, ...node.outputs[index]! });
 
 /** The tensors that a program keeps as f16: what its ops' records mark, and views of it. */
@@ -28,7 +27,7 @@ function halfTensors(nodes: readonly GraphNode[], roots: readonly Value[]): Set<
   };
   const mark = (value: Value): void => {
     if (value.dtype !== "f32" || value.node.op?.name === "constant") return;
-    half.add(keyOf(value));
+    half.add(valueKey(value));
     if (isView(value.node)) mark(value.node.inputs[0]!);
   };
   for (const node of nodes) {
@@ -36,7 +35,7 @@ function halfTensors(nodes: readonly GraphNode[], roots: readonly Value[]): Set<
     for (const i of inputs) mark(node.inputs[i]!);
     for (const i of outputs) mark(stored(resultOf(node, i)));
   }
-  for (const node of nodes) if (isView(node) && half.has(keyOf(node.inputs[0]!))) mark(resultOf(node, 0));
+  for (const node of nodes) if (isView(node) && half.has(valueKey(node.inputs[0]!))) mark(resultOf(node, 0));
   return half;
 }
 
@@ -54,7 +53,7 @@ export function mixedPrecision(program: Program): Program {
   const rebuilt = new Map<string, Value>();
   const rounded = new Map<string, Value>();
   const roundedOf = (value: Value): Value => {
-    const key = keyOf(value);
+    const key = valueKey(value);
     let result = rounded.get(key);
     if (!result) {
       result = isView(value.node)
@@ -66,9 +65,9 @@ export function mixedPrecision(program: Program): Program {
   };
   // A cast for each reader, so that each can take it in. Variables and feeds are rounded for marked inputs only.
   const read = (value: Value, marked: boolean): Value =>
-    half.has(keyOf(value)) && (marked || value.node.op)
+    half.has(valueKey(value)) && (marked || value.node.op)
       ? f.cast!(roundedOf(value), { dtype: "f32" })
-      : rebuilt.get(keyOf(value))!;
+      : rebuilt.get(valueKey(value))!;
   for (const node of nodes) {
     if (!node.op) rebuilt.set(`${node.id}:0`, resultOf(node, 0));
     else if (!isView(node) || !half.has(`${node.id}:0`)) {

@@ -59,9 +59,9 @@ export function convVariants(
   const { flops, bytes } = convCost(g);
   const variants = makers.flatMap(([kind, make]) => {
     // Pixels that no tap reaches only need their zeros.
-    const parts = sums.map((sum) => (sum.sources === 0 ? naive : make)(sum, facts, leave));
+    const parts = sums.map((sum): Part | null => (sum.sources === 0 ? naive : make)(sum, facts, leave));
     if (parts.includes(null)) return [];
-    const slabs = (parts[0] as Part | undefined)?.moments;
+    const slabs = parts[0]?.moments;
     const dispatches = parts.map((part) => ({
       kernel: `${name}/${kind}`,
       source: part!.source,
@@ -81,7 +81,7 @@ type Maker = [kind: string, make: (sum: ConvSum, facts: AdapterFacts, wantMoment
 /** A dispatch's shader and grid, and how many slabs of moments it leaves if it was asked to. */
 type Part = Pick<Dispatch, "source" | "workgroups"> & { readonly moments?: number };
 
-function naive(sum: ConvSum, facts: AdapterFacts) {
+function naive(sum: ConvSum, facts: AdapterFacts): Part {
   const threads = sum.batch * sum.groups * sum.targets * product(sum.output);
   return {
     source: specialize(naiveSource, sumConstants(sum)),

@@ -199,17 +199,3 @@ export function elementwiseOp<A = undefined>(definition: ElementwiseDefinition<A
     errors: [...defaultErrors(definition), ...(definition.errors ?? [])],
   });
 }
-
-/** The single-op expression of an elementwise record, ready for the kernel. */
-export function singleExpression(record: OpRecord, inputs: readonly TensorType[], attrs: unknown) {
-  if (record.implementation.kind !== "elementwise") throw new Error(`${record.name} is not elementwise.`);
-  const { expression, functions = [] } = record.implementation;
-  const args = inputs.map((_, i) => `x${i}`);
-  return {
-    output: record.infer(inputs, attrs)[0]!,
-    inputs,
-    body: `  let result = ${expression(args, attrs, inputs)};`,
-    functions,
-    label: record.name,
-  };
-}

@@ -171,14 +171,17 @@ export function floatLiteral(value: number): string {
   return `${rounded.toExponential()}f`;
 }
 
-const UNROLL = /^([ \t]*)for \(var (\w+) = (\d+)u; \2 < (\w+); \2\+\+\) \{ *\/\/ unroll\n/m;
+const UNROLL = /^([ \t]*)for \(var (\w+) = (\d+)u; \2 < (\w+); \2\+\+\) \{ *\/\/ unroll\n/gm;
 
 /** Expands `for (var i = 0u; i < N; i++) { // unroll` into N copies of its body with i written out, inner loops first. */
 function unrollLoops(source: string): string {
   let text = source;
-  for (;;) {
+  // What comes before an expanded loop holds none any more.
+  for (let from = 0; ; ) {
+    UNROLL.lastIndex = from;
     const match = UNROLL.exec(text);
     if (!match) return text;
+    from = match.index;
     const [head, indent, variable, first, bound] = match as unknown as [
       string,
       string,

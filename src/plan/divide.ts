@@ -1,9 +1,9 @@
 import { sameShape } from "../core/shape.ts";
-import { reachable } from "../graph/node.ts";
+import { reachable, valueKey } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import type { AdapterFacts, KernelVariant } from "../ops/kernel.ts";
 import type { GraphNode, Value } from "../ops/op.ts";
-import { countStores, loadsOf, takesEpilogue } from "./inline.ts";
+import { countStores, kernelOf, takesEpilogue } from "./inline.ts";
 import {
   type Chain,
   chainInputs,
@@ -36,8 +36,6 @@ const STORES = 64;
 /** Inputs of one elementwise kernel, so that every adapter can bind them. */
 const MOST_INPUTS = 7;
 
-const keyOf = (value: Value) => `${value.node.id}:${value.index}`;
-
 /**
  * Divides a program into units. With `fuse`, an elementwise node joins whoever reads its result when that is one unit
  * of the same shape: its result then never goes to memory. Kernels that can evaluate a chain while they load do so; a
@@ -56,6 +54,8 @@ class Division {
   private readonly readers = new Map<string, Reader[]>();
   private readonly groups = new Map<GraphNode, Group>();
   private readonly prologues = new Map<GraphNode, Group[]>();
+  /** Writing a kernel's shaders takes milliseconds, and every chain beside it asks for them. */
+  private readonly kernels = new Map<GraphNode, KernelVariant[]>();
 
   constructor(
     program: Program,
@@ -98,7 +98,7 @@ class Division {
   }
 
   private read(value: Value, reader: Reader): void {
-    const key = keyOf(value);
+    const key = valueKey(value);
     const list = this.readers.get(key) ?? [];
     if (!reader.group || !list.some((other) => other.group === reader.group)) list.push(reader);
     this.readers.set(key, list);
@@ -148,21 +148,21 @@ class Division {
     if (large.length !== 1 || !source || ![...chain].every(isCheap)) return undefined;
     // A kernel that can finish its result with the chain stores that, and its raw result is never needed.
     const others = [...this.consumers.get(source.node)!].filter((user) => !chain.has(user));
-    if (loadsOf(source.node)?.stores && others.length === 0) return undefined;
+    if (kernelOf(source.node)?.stores && others.length === 0) return undefined;
     return { chain: [...chain], source };
   }
 
   /** Whether a reader could evaluate a chain while it loads the chain's result. */
   private couldLoad({ group, kernel, input }: Reader): boolean {
     if (group) return group.into !== undefined;
-    const { loads = [], reloads = [], half } = (kernel && loadsOf(kernel)) ?? {};
+    const { loads = [], reloads = [], half } = (kernel && kernelOf(kernel)) ?? {};
     return [...loads, ...reloads, ...(half?.inputs ?? [])].includes(input!);
   }
 
   private binds(reader: Reader, source: Value): boolean {
     const kernel = reader.kernel ?? reader.group?.into?.kernel;
-    const base = keyOf(resolveView(source));
-    return kernel?.inputs.some((x) => keyOf(resolveView(x)) === base) ?? false;
+    const base = valueKey(resolveView(source));
+    return kernel?.inputs.some((x) => valueKey(resolveView(x)) === base) ?? false;
   }
 
   /** Adds nodes to a group, if it then still fits the adapter. */
@@ -201,7 +201,7 @@ class Division {
     const { kernel, input } = into!;
     const inputs = chainInputs([...nodes]);
     if (!inputs.some((x) => sameShape(x.shape, root.outputs[0]!.shape))) return false;
-    const { loads = [], reloads = [] } = loadsOf(kernel)!;
+    const { loads = [], reloads = [] } = kernelOf(kernel)!;
     if (!loads.includes(input) && ![...nodes].every(isCheap)) return false;
     // Elsewhere a kernel only widens f16.
     if (![...loads, ...reloads].includes(input) && (inputs.length > 1 || inputs[0]!.dtype !== "f16"))
@@ -269,7 +269,7 @@ class Division {
         const bindings = this.mostBindings(producer) + this.appended(producer) + prologue.inputs.length - 1;
         return (
           sameShape(value.shape, root.outputs[0]!.shape) &&
-          this.readers.get(keyOf(value))!.every((reader) => reader.group === group) &&
+          this.readers.get(valueKey(value))!.every((reader) => reader.group === group) &&
           bindings <= this.facts.maxBindings &&
           this.mostStores(producer) <= (this.facts.software ? 1 : STORES)
         );
@@ -280,9 +280,12 @@ class Division {
   }
 
   private variants(node: GraphNode): KernelVariant[] {
-    const implementation = loadsOf(node);
-    const { inputs, outputs, attrs } = node;
-    return implementation?.kernel({ inputs, outputs, attrs, facts: this.facts }) ?? [];
+    let variants = this.kernels.get(node);
+    if (!variants) {
+      variants = kernelOf(node)?.kernel({ ...node, facts: this.facts }) ?? [];
+      this.kernels.set(node, variants);
+    }
+    return variants;
   }
 
   /** How often the default variant of a kernel stores its result, in its text. */

@@ -10,15 +10,15 @@ import type { GraphNode } from "../ops/op.ts";
  * binding becomes the chain's first input, and the chain's other inputs are bound after the kernel's own.
  */
 
-/** What a kernel's record says of its loads and stores; undefined for other nodes. */
-export const loadsOf = (node: GraphNode) => {
+/** How a node's kernel computes, loads and stores; undefined for nodes that have none. */
+export const kernelOf = (node: GraphNode) => {
   const implementation = node.op?.implementation;
   return implementation?.kind === "kernel" ? implementation : undefined;
 };
 
 /** Whether a kernel may run an elementwise chain on its result before it stores it. */
 export function takesEpilogue(producer: GraphNode, chain: FusedExpression): boolean {
-  return loadsOf(producer)?.stores === true && sameShape(producer.outputs[0]!.shape, chain.output.shape);
+  return kernelOf(producer)?.stores === true && sameShape(producer.outputs[0]!.shape, chain.output.shape);
 }
 
 /** A dispatch with a chain inside. */

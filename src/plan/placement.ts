@@ -1,10 +1,10 @@
 import { byteLength, bytesPerElement } from "../core/dtype.ts";
 import { sameShape, sizeOf, type TensorType } from "../core/shape.ts";
-import { reachable } from "../graph/node.ts";
+import { reachable, valueKey } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import { bitsOf } from "../ops/kernel.ts";
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
-import { loadsOf } from "./inline.ts";
+import { kernelOf } from "./inline.ts";
 import { isConstant, packOffsets, resolveView, storedBy, type Unit } from "./units.ts";
 
 /** Which piece of memory a step binds. */
@@ -24,7 +24,6 @@ export interface Range {
   readonly bytes: number;
 }
 
-export const valueKey = (value: Value) => `${value.node.id}:${value.index}`;
 export const bytesOf = (type: TensorType) => byteLength(sizeOf(type.shape), type.dtype);
 const FEED_ALIGNMENT = 256;
 /** Larger constants are computed in every run rather than kept. */
@@ -181,7 +180,7 @@ export class Placement {
   /** An input that nobody reads after this unit and whose place the unit's result of that type can take. */
   private dying(unit: Unit, at: number, type: TensorType): Temporary | undefined {
     if (!this.fuse) return undefined;
-    const overwrites = loadsOf(unit.node)?.overwrites;
+    const overwrites = kernelOf(unit.node)?.overwrites;
     if (unit.kind !== "elementwise" && overwrites === undefined) return undefined;
     if ((unit.epilogue?.inputs.length ?? 1) > 1) return undefined;
     const candidates =

@@ -1,6 +1,7 @@
 import { bytesPerElement } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import { showType, sizeOf, type TensorType } from "../core/shape.ts";
+import { valueKey } from "../graph/node.ts";
 import { checkProgram, type Program } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
@@ -15,9 +16,9 @@ import {
 import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
 import { divide } from "./divide.ts";
 import { refusal, refuseExcluded, variantKey } from "./excluded.ts";
-import { overwriting, withEpilogue, withPrologue } from "./inline.ts";
+import { kernelOf, overwriting, withEpilogue, withPrologue } from "./inline.ts";
 import { assignBuffers } from "./memory.ts";
-import { bytesOf, type Memory, Placement, type Range, valueKey } from "./placement.ts";
+import { bytesOf, type Memory, Placement, type Range } from "./placement.ts";
 import {
   lastNode,
   type Prologue,
@@ -210,8 +211,7 @@ class PlanBuilder {
     });
     const left = fromMoments(node) && this.momentsLeft.get(node.inputs[0]!.node);
     if (left) {
-      const context = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, facts: this.facts };
-      const dispatch = fromMoments(node)!(context, left.slabs);
+      const dispatch = fromMoments(node)!({ ...node, facts: this.facts }, left.slabs);
       const place = ({ kind, index }: Binding) =>
         kind === "moments" ? left.range : this.locate(outputs[index]!);
       this.push(dispatch, node, dispatch.bindings.map(place));
@@ -294,9 +294,8 @@ class PlanBuilder {
   private choose(node: GraphNode, moments: boolean): KernelVariant {
     const op = node.op!;
     if (op.implementation.kind !== "kernel") throw new Error(`${op.name} has no kernel.`);
-    const { inputs, outputs, attrs } = node;
     const variants = op.implementation
-      .kernel({ inputs, outputs, attrs, facts: this.facts, moments })
+      .kernel({ ...node, facts: this.facts, moments })
       .filter((v) => !this.options.excluded?.has(variantKey(op.name, v.name)));
     if (variants.length === 0) throw refusal(op.name);
     const key = kernelKey(node);
@@ -398,8 +397,7 @@ class PlanBuilder {
   }
 }
 
-const fromMoments = ({ op }: GraphNode) =>
-  op?.implementation.kind === "kernel" ? op.implementation.fromMoments : undefined;
+const fromMoments = (node: GraphNode) => kernelOf(node)?.fromMoments;
 
 /** Names a buffer, so that two ranges of one can be told from ranges of two. */
 function memoryKey(memory: Memory): unknown {

@@ -1,4 +1,5 @@
 import type { TensorType } from "../core/shape.ts";
+import { valueKey } from "../graph/node.ts";
 import type { FusedExpression } from "../ops/elementwise-kernel.ts";
 import type { GraphNode, Value, Variable } from "../ops/op.ts";
 
@@ -68,8 +69,7 @@ export function chainInputs(chain: Chain): Value[] {
   const inputs = new Map<string, Value>();
   for (const node of chain)
     for (const input of node.inputs)
-      if (!inside.has(input.node) && !isConstant(input.node))
-        inputs.set(`${input.node.id}:${input.index}`, input);
+      if (!inside.has(input.node) && !isConstant(input.node)) inputs.set(valueKey(input), input);
   return [...inputs.values()];
 }
 
@@ -78,7 +78,7 @@ export function unitExpression(unit: Unit): FusedExpression {
   const chain = unit.chain!;
   const names = new Map<string, string>();
   unit.inputs.forEach((input, i) => {
-    names.set(`${input.node.id}:${input.index}`, `x${i}`);
+    names.set(valueKey(input), `x${i}`);
   });
   const lines: string[] = [];
   const functions: string[] = [];
@@ -86,7 +86,7 @@ export function unitExpression(unit: Unit): FusedExpression {
     const implementation = node.op!.implementation;
     if (implementation.kind !== "elementwise") throw new Error(`${node.op!.name} is not elementwise.`);
     const args = node.inputs.map((input) => {
-      const name = names.get(`${input.node.id}:${input.index}`);
+      const name = names.get(valueKey(input));
       if (name) return name;
       const literal = input.node.op!.implementation;
       if (literal.kind !== "elementwise") throw new Error("Only constants are inlined.");

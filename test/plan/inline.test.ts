@@ -7,7 +7,7 @@ import { f } from "../../src/graph/functions.ts";
 import { feed } from "../../src/graph/node.ts";
 import { records } from "../../src/ops/index.ts";
 import type { OpRecord } from "../../src/ops/op.ts";
-import { compilePlan, kernelKey } from "../../src/plan/plan.ts";
+import { compilePlan, kernelKey, type Plan } from "../../src/plan/plan.ts";
 import { casesOf } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
 
@@ -52,6 +52,19 @@ async function compareFused(
     }
   }
   expect(inlined, "cases that were inlined").toBeGreaterThan(0);
+}
+
+/** The outputs of a plan, in the order of its program's. */
+async function outputsOf(
+  plan: Plan,
+  feeds: Record<string, Float32Array<ArrayBuffer>>,
+): Promise<NumericArray[]> {
+  const executable = await (await gpu()).load(plan);
+  executable.run(feeds);
+  const arrays: NumericArray[] = [];
+  for (const name of plan.outputs.keys()) arrays.push((await executable.fetch(name)).data);
+  executable.dispose();
+  return arrays;
 }
 
 describe("elementwise chains inside kernels give what they give outside", () => {
@@ -161,12 +174,7 @@ describe("elementwise chains inside kernels give what they give outside", () => 
       if (fuse)
         for (const kernel of ["conv2d", "conv2dWeightGrad", "batchNormGrad"])
           expect(kernels).toMatch(new RegExp(`^${kernel}/\\S*\\(batchNormApply\\+relu`, "m"));
-      const executable = await backend.load(plan);
-      executable.run(feeds);
-      const arrays: NumericArray[] = [];
-      for (const name of Object.keys(program.outputs)) arrays.push((await executable.fetch(name)).data);
-      executable.dispose();
-      results.push(arrays);
+      results.push(await outputsOf(plan, feeds));
     }
     results[0]!.forEach((fused, k) => {
       const plain = results[1]![k]!;
@@ -203,12 +211,7 @@ describe("elementwise chains inside kernels give what they give outside", () => 
         const plan = compilePlan(program, facts, { fuse, choices });
         const kernels = plan.steps.map((step) => step.kernel);
         if (fuse) expect(kernels).toEqual(["conv2d/subgroup", "batchNorm/merge"]);
-        const executable = await backend.load(plan);
-        executable.run(feeds);
-        const arrays: NumericArray[] = [];
-        for (const name of Object.keys(program.outputs)) arrays.push((await executable.fetch(name)).data);
-        executable.dispose();
-        results.push(arrays);
+        results.push(await outputsOf(plan, feeds));
       }
       results[0]!.forEach((left, k) => {
         const passed = results[1]![k]!;

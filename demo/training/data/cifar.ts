@@ -120,8 +120,6 @@ export async function keepCifar(files: readonly NamedBytes[]): Promise<void> {
   );
 }
 
-export const hasCifar = async (): Promise<boolean> => (await readJson(`${FOLDER}/files.json`)) !== undefined;
-
 /** The files kept at an earlier visit; nothing when there are none, or not all. */
 export async function keptCifar(): Promise<NamedBytes[] | undefined> {
   const list = await readJson<{ name: string; size: number }[]>(`${FOLDER}/files.json`);
