@@ -12,24 +12,29 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 /** The command of a contender that runs in Node. */
 const node = (module) => [process.execPath, "--expose-gc", here("worker.mjs"), module];
 
-const python = () =>
+/** A Python that has PyTorch, and PyTorch that device. */
+const python = (device) =>
   [process.env.PYTHON, "python3", "/usr/bin/python3"].find(
-    (program) => program && spawnSync(program, ["-c", "import torch"]).status === 0,
+    (program) =>
+      program && spawnSync(program, ["-c", `import torch; torch.zeros(1, device="${device}")`]).status === 0,
   );
 
-/** Descent first: the others are compared with it. `peer`s count for the ratios, others are printed beside them. */
+const torch = (device) => () => {
+  const program = python(device);
+  return program && [program, here("peers/pytorch.py"), device];
+};
+
+/**
+ * Descent first: the others are compared with it. `peer`s count for the ratios, others are printed beside them; a GPU's
+ * `native` library is also measured where Descent has no peer.
+ */
 const all = [
   { name: "descent", gpu: true, command: ({ engine }) => node(engine ? `descent:${engine}` : "descent") },
   { name: "tfjs", gpu: true, peer: true, command: () => node("tfjs") },
   { name: "jax-js", gpu: true, peer: true, command: () => node("jax") },
   { name: "jax-js wasm", command: () => node("jax:wasm") },
-  {
-    name: "PyTorch CPU",
-    command() {
-      const program = python();
-      return program && [program, here("peers/torch_cpu.py")];
-    },
-  },
+  { name: "PyTorch CPU", command: torch("cpu") },
+  { name: "PyTorch CUDA", native: true, command: torch("cuda") },
 ];
 
 export const contenderNames = all.map(({ name }) => name);

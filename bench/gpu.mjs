@@ -15,10 +15,11 @@ Object.defineProperty(globalThis, "navigator", {
 
 export const versions = { "webgpu (Dawn)": manifest.version };
 
-/** The adapter, in words. */
+/** The adapter, in words, and whether the processor does its work. */
 export async function adapterFacts() {
-  const { vendor, architecture, device, description } = (await gpu.requestAdapter()).info;
-  return { vendor, architecture, device, description };
+  const { info } = await gpu.requestAdapter();
+  const { vendor, architecture, device, description, isFallbackAdapter: software } = info;
+  return { vendor, architecture, device, description, software };
 }
 
 const word = new Int32Array(new SharedArrayBuffer(4));

@@ -101,7 +101,7 @@ export function tables(figures, works, contenders) {
     ["loss", "loss at the last verified step", ({ value }) => value.toFixed(5), ({ step }) => step > 1],
   ];
   for (const work of training) {
-    const columns = work.own ? ["descent"] : names;
+    const columns = names.filter((name) => figures.some((f) => f.work === work.name && f.contender === name));
     parts.push(
       table(
         [work.title, ...columns],

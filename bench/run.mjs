@@ -50,8 +50,10 @@ let adapter;
 const [load] = loadavg();
 
 for (const work of works) {
-  const who = work.own ? contenders.filter(({ name }) => name === "descent") : contenders;
-  if (who.length === 0) continue;
+  const who = contenders.filter(
+    ({ name, native }) => !work.own || name === "descent" || (native && work.kind !== "model"),
+  );
+  if (who.length === 0 || (work.large && adapter?.software && !options.only)) continue;
   console.error(`${work.title} …`);
   const report = (figure) => {
     if (figure.metric === "opened") {

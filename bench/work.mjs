@@ -89,7 +89,7 @@ const model = (network, batch) => ({
   own: true,
 });
 
-/** In the order in which they run. `own` work is Descent's alone. */
+/** In the order in which they run. `own` work is no peer's; `large` work is for GPUs, and needs asking for elsewhere. */
 export const works = [
   model("cnn", 128),
   model("mlp", 128),
@@ -104,6 +104,7 @@ export const works = [
   memory("add", "elementwise, add", 2, 3),
   memory("sum", "reduction, sum of all", 1, 1),
   memory("sumColumns", "reduction, sums of columns", 1, 1),
+  { ...matmul(4096), own: true, large: true },
   training("mlpStep", "mlp", 128),
   training("cnnStep", "cnn", 64),
   ...[32, 128, 256, 512].map((batch) => training(`cnnStep${batch}`, "cnn", batch, { own: true })),

@@ -1,4 +1,4 @@
-"""PyTorch on the CPU, for comparison: answers the requests of run.mjs as worker.mjs does."""
+"""PyTorch on the device that the argument names, "cpu" or "cuda": answers the requests of run.mjs as worker.mjs does."""
 
 import json
 import os
@@ -10,6 +10,11 @@ import torch
 import torch.nn.functional as F
 
 torch.set_num_threads(os.cpu_count())
+DEVICE = sys.argv[1]
+# float32 as everybody else computes it, with the fastest kernels that the library has for these shapes.
+torch.backends.cuda.matmul.allow_tf32 = False
+torch.backends.cudnn.allow_tf32 = False
+torch.backends.cudnn.benchmark = True
 BATCHES = 10
 
 
@@ -22,7 +27,7 @@ def read_tensors(file):
         start, end = entry["data_offsets"]
         dtype = {"F32": torch.float32, "I32": torch.int32}[entry["dtype"]]
         data = torch.frombuffer(bytearray(raw[8 + length + start : 8 + length + end]), dtype=dtype)
-        tensors[name] = data.reshape(entry["shape"])
+        tensors[name] = data.reshape(entry["shape"]).to(DEVICE)
     return tensors
 
 
@@ -69,7 +74,7 @@ class Training:
     def __init__(self, work, tensors):
         self.x = tensors.pop("x").split(work["batch"])
         self.y = tensors.pop("y").long().split(work["batch"])
-        self.model = torch.nn.Sequential(*map(layer, work["layers"]))
+        self.model = torch.nn.Sequential(*map(layer, work["layers"])).to(DEVICE)
         counts = {k: v for k, v in self.model.state_dict().items() if "num_batches" in k}
         self.model.load_state_dict({**tensors, **counts})
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=3e-4)
@@ -88,6 +93,11 @@ class Training:
 job = None
 
 
+def wait():
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+
+
 def answer(ask, request):
     global job
     if ask == "open":
@@ -103,9 +113,11 @@ def answer(ask, request):
             result = job()
         return {"result": [x for tensor in result for x in spread(tensor)]}
     if ask == "time":
+        wait()
         begin = time.perf_counter()
         for _ in range(request["repeat"]):
             job()
+        wait()
         return {"ms": 1000 * (time.perf_counter() - begin) / request["repeat"]}
     raise ValueError(f"unknown request {ask}")
 
