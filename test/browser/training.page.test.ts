@@ -1,12 +1,13 @@
 // The training page as a visitor uses it: Chromium on its software adapter, so the networks are small.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { create } from "tar";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { cifar10Folder } from "../support/cifar10.ts";
 import { type DemoPage, inWorker, openDemo } from "./demo.ts";
 
-const SAMPLE = resolve(process.env.DESCENT_CIFAR10 ?? "../shared/cifar10/sample");
+const SAMPLE = cifar10Folder();
 
 /** Counts what is compiled. */
 const COUNT_PIPELINES = `
