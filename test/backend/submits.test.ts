@@ -1,6 +1,6 @@
 // Runs that are split into several submits, as a page asks for.
 import { expect, test } from "vitest";
-import { evenCuts } from "../../src/backend/webgpu/backend.ts";
+import { evenCuts } from "../../src/backend/webgpu/executable.ts";
 import { f } from "../../src/graph/functions.ts";
 import { feed } from "../../src/graph/node.ts";
 import { gpu } from "../support/gpu.ts";

@@ -6,18 +6,17 @@ import {
   toStorage,
   viewBytes,
 } from "../../core/dtype.ts";
-import { DescentError, DeviceError } from "../../core/errors.ts";
-import type { NDArray } from "../../core/ndarray.ts";
-import { showType, sizeOf } from "../../core/shape.ts";
+import { DeviceError } from "../../core/errors.ts";
+import { sizeOf } from "../../core/shape.ts";
 import type { Program } from "../../graph/program.ts";
 import type { AdapterFacts } from "../../ops/kernel.ts";
 import type { Arena, Variable } from "../../ops/op.ts";
 import type { Range } from "../../plan/placement.ts";
 import { compilePlan, type Plan, type PlanOptions, type PlanStep } from "../../plan/plan.ts";
-import type { Backend, CompileProgress, Executable } from "../backend.ts";
+import type { Backend, CompileProgress } from "../backend.ts";
 import { type DeviceRequest, type OpenDevice, openDevice, settle } from "./device.ts";
+import { WebGPUExecutable } from "./executable.ts";
 import { PipelineCache } from "./pipelines.ts";
-import { Profiler } from "./profiler.ts";
 import { adapterKey, machineStore } from "./tuning-store.ts";
 
 // GPUBufferUsage and GPUMapMode, which Node does not define as globals.
@@ -263,201 +262,5 @@ export class WebGPUBackend implements Backend {
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-}
-
-/** How many operations a GPU does, about, in the time in which it moves a byte. */
-const FLOPS_PER_BYTE = 20;
-
-/** Indices that cut a list into at most `parts` runs of about the same weight. */
-export function evenCuts(weights: readonly number[], parts: number): number[] {
-  const total = weights.reduce((a, b) => a + b, 0);
-  const cuts: number[] = [];
-  let sum = 0;
-  weights.forEach((weight, i) => {
-    const before = Math.floor((sum / total) * parts);
-    sum += weight;
-    if (i + 1 < weights.length && Math.floor((sum / total) * parts) > before) cuts.push(i + 1);
-  });
-  return cuts;
-}
-
-/** A plan with its pipelines, bind groups and buffers: everything a run needs exists before the first one. */
-export class WebGPUExecutable implements Executable {
-  private readonly own: GPUBuffer[];
-  private readonly feedBuffer: GPUBuffer | undefined;
-  private readonly feedBytes: Uint8Array<ArrayBuffer>;
-  private readonly steps: {
-    pipeline: GPUComputePipeline;
-    group: GPUBindGroup;
-    grid: readonly [number, number, number];
-  }[];
-
-  constructor(
-    private readonly backend: WebGPUBackend,
-    readonly plan: Plan,
-    pipelines: readonly GPUComputePipeline[],
-  ) {
-    const pool = backend.poolBuffers(plan.pool);
-    this.own = plan.own.map((bytes) => backend.createBuffer(bytes, `${plan.name} result`));
-    for (const { slot, word } of plan.fills)
-      backend.writeBuffer(this.own[slot]!, 0, new Uint32Array(plan.own[slot]! / 4).fill(word));
-    this.feedBytes = new Uint8Array(plan.feedBytes);
-    this.feedBuffer =
-      plan.feedBytes > 0 ? backend.createBuffer(plan.feedBytes, `${plan.name} feeds`) : undefined;
-    const bufferOf = ({ memory }: Range): GPUBuffer => {
-      if (memory.kind === "pool") return pool[memory.slot]!;
-      if (memory.kind === "own") return this.own[memory.slot]!;
-      if (memory.kind === "arena") return backend.arenaBuffer(memory.arena);
-      return this.feedBuffer!;
-    };
-    this.steps = plan.steps.map((step, i) => ({
-      pipeline: pipelines[i]!,
-      group: backend.bindGroup(step, bufferOf),
-      grid: step.workgroups,
-    }));
-    this.bufferOf = bufferOf;
-  }
-
-  private readonly bufferOf: (range: Range) => GPUBuffer;
-  private profiler: Profiler | undefined;
-  private rows = new Uint8Array(0);
-  private rowBuffer: GPUBuffer | undefined;
-
-  run(feeds: Readonly<Record<string, NumericArray>> = {}): void {
-    this.backend.check();
-    this.writeFeeds(feeds);
-    const { device, submitBudget } = this.backend;
-    const start = performance.now();
-    let from = 0;
-    for (const to of [...this.cuts, this.steps.length]) {
-      const encoder = device.createCommandEncoder();
-      this.encode(encoder, from, to);
-      device.queue.submit([encoder.finish()]);
-      from = to;
-    }
-    // The first run may compile; the second one is what a run takes.
-    if (Number.isFinite(submitBudget) && ++this.runs === 2) void this.measure(start, submitBudget);
-  }
-
-  private runs = 0;
-  /** Where a run is split into submits: indices of dispatches. */
-  private cuts: readonly number[] = [];
-
-  private async measure(start: number, budget: number): Promise<void> {
-    try {
-      await settle(this.backend.device.queue.onSubmittedWorkDone());
-    } catch {
-      return; // a lost device reports itself
-    }
-    const parts = Math.ceil((performance.now() - start) / budget);
-    this.cuts = evenCuts(
-      this.plan.steps.map((step) => step.bytes + step.flops / FLOPS_PER_BYTE),
-      parts,
-    );
-  }
-
-  /** The feeds of all runs are written at once; before each, the encoder copies its own to where the plan reads them. */
-  runMany(feeds: readonly Readonly<Record<string, NumericArray>>[]): void {
-    this.backend.check();
-    const { feedBytes } = this.plan;
-    if (feeds.length > 0 && feedBytes > 0 && this.rows.byteLength < feeds.length * feedBytes)
-      this.growRows(feeds.length);
-    feeds.forEach((one, k) => {
-      this.setFeeds(one);
-      this.rows.set(this.feedBytes, k * feedBytes);
-    });
-    if (this.rowBuffer)
-      this.backend.writeBuffer(this.rowBuffer, 0, this.rows.subarray(0, feeds.length * feedBytes));
-    const { device } = this.backend;
-    const encoder = device.createCommandEncoder();
-    for (let k = 0; k < feeds.length; k++) {
-      if (this.rowBuffer)
-        encoder.copyBufferToBuffer(this.rowBuffer, k * feedBytes, this.feedBuffer!, 0, feedBytes);
-      this.encode(encoder);
-    }
-    device.queue.submit([encoder.finish()]);
-  }
-
-  private growRows(count: number): void {
-    if (this.rowBuffer) this.backend.destroyBuffer(this.rowBuffer);
-    this.rows = new Uint8Array(count * this.plan.feedBytes);
-    this.rowBuffer = this.backend.createBuffer(this.rows.byteLength, `${this.plan.name} rows`);
-  }
-
-  private encode(encoder: GPUCommandEncoder, from = 0, to = this.steps.length): void {
-    const pass = encoder.beginComputePass();
-    for (const { pipeline, group, grid } of this.steps.slice(from, to)) {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
-    }
-    pass.end();
-  }
-
-  /** The same run, timed: a pass for each dispatch, which repeats it `times` times. */
-  async profile(
-    feeds: Readonly<Record<string, NumericArray>> = {},
-    times = 1,
-  ): Promise<[begin: number, end: number][]> {
-    if (!this.backend.facts.timestamps)
-      throw new DeviceError("This adapter offers no timestamp queries; profile on one that does.");
-    this.backend.check();
-    this.writeFeeds(feeds);
-    this.profiler ??= new Profiler(this.backend, this.steps.length);
-    return this.profiler.run((pass, i) => {
-      const { pipeline, group, grid } = this.steps[i]!;
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
-      for (let k = 0; k < times; k++) pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
-    });
-  }
-
-  /** Gathers all feeds of a run into one write. */
-  private writeFeeds(feeds: Readonly<Record<string, NumericArray>>): void {
-    const [from, to] = this.setFeeds(feeds);
-    if (to > from && this.feedBuffer)
-      this.backend.writeBuffer(this.feedBuffer, from, this.feedBytes.subarray(from, to));
-  }
-
-  /** Puts feeds into the host's copy of the feed buffer; the range of bytes that changed. */
-  private setFeeds(feeds: Readonly<Record<string, NumericArray>>): [from: number, to: number] {
-    let from = Number.POSITIVE_INFINITY;
-    let to = 0;
-    for (const name in feeds) {
-      const data = feeds[name]!;
-      const range = this.plan.feeds.get(name);
-      if (!range || data.length !== sizeOf(range.type.shape))
-        throw new DescentError(
-          `Feed "${name}": ${data.length} numbers for ${range ? showType(range.type) : "a feed that the graph does not have"}.`,
-        );
-      const { dtype } = range.type;
-      viewBytes(dtype, this.feedBytes.buffer, range.offset, data.length).set(toStorage(dtype, data));
-      from = Math.min(from, range.offset);
-      to = Math.max(to, range.offset + range.bytes);
-    }
-    return [from, to];
-  }
-
-  async fetch(name: string): Promise<NDArray> {
-    const range = this.plan.outputs.get(name);
-    if (!range) throw new DescentError(`The program ${this.plan.name} has no output "${name}".`);
-    const size = sizeOf(range.type.shape);
-    if (size === 0) return { ...range.type, data: viewBytes(range.type.dtype, new ArrayBuffer(0)) };
-    const bytes = await this.backend.readBuffer(
-      this.bufferOf(range),
-      range.offset,
-      byteLength(size, range.type.dtype),
-    );
-    const { dtype } = range.type;
-    return { ...range.type, data: fromStorage(dtype, viewBytes(dtype, bytes, 0, size)) };
-  }
-
-  dispose(): void {
-    for (const buffer of this.own) this.backend.destroyBuffer(buffer);
-    if (this.feedBuffer) this.backend.destroyBuffer(this.feedBuffer);
-    this.own.length = 0;
-    if (this.rowBuffer) this.backend.destroyBuffer(this.rowBuffer);
-    this.profiler?.dispose();
   }
 }

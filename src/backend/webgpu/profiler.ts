@@ -2,9 +2,9 @@ const QUERY_RESOLVE = 0x200;
 const COPY_SRC = 4;
 
 /** What the profiler needs of the backend, which makes the GPU objects. */
-interface Host {
+export interface Host {
   readonly device: GPUDevice;
-  createBuffer(bytes: number, label: string, usage: number): GPUBuffer;
+  createBuffer(bytes: number, label: string, usage?: number): GPUBuffer;
   destroyBuffer(buffer: GPUBuffer): void;
   readBuffer(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer>;
 }

@@ -7,7 +7,8 @@ import { elementBounds } from "../../ops/bounds.ts";
 import type { AdapterFacts, KernelVariant } from "../../ops/kernel.ts";
 import type { GraphNode, Value, Variable } from "../../ops/op.ts";
 import { compilePlan } from "../../plan/plan.ts";
-import type { WebGPUBackend, WebGPUExecutable } from "./backend.ts";
+import type { WebGPUBackend } from "./backend.ts";
+import type { WebGPUExecutable } from "./executable.ts";
 
 /** An op at given shapes that offers several kernels. */
 export interface Tunable {
