@@ -25,17 +25,10 @@ import { Profiling } from "./profile.ts";
 import type { TensorFile } from "./safetensors.ts";
 import { ModelState } from "./state.ts";
 import { evaluationProgram, RING_ROWS, type StepParts, trainingProgram } from "./step.ts";
+import { READ_INTERVAL, StepQueue } from "./step-queue.ts";
 
 export type * from "./options.ts";
 
-/** The host reads metrics about this often, in milliseconds; between readings nothing waits for the GPU. */
-const READ_INTERVAL = 250;
-/**
- * Small steps share a submit up to about this much time, in milliseconds: a page's compositor waits for its GPU no
- * longer than that, and what a submit costs is spread over several steps.
- */
-const SUBMIT_BUDGET = 8;
-const MOST_PER_SUBMIT = 16;
 /** Shuffles draw from streams of their own, one an epoch. */
 const SHUFFLE_STREAM = 0x2000_0000;
 const EVALUATION_BATCH = 250;
@@ -262,84 +255,40 @@ export class Trainer {
     if (first === 0) this.sums = { loss: 0, correct: 0, images: 0, skipped: 0 };
     const { sums } = this;
     let seen = 0;
-    let pending: { step: number; images: number; rate: number }[] = [];
-    let group = 1;
-    let last = performance.now();
-    /** Milliseconds that encoding and submitting took since then. */
-    let host = 0;
-    const began = last;
-    const flush = async () => {
-      if (pending.length === 0) return;
-      const ring = await this.backend.read(this.ring);
-      const now = performance.now();
-      const seconds = (now - last) / 1000;
-      const images = pending.reduce((n, p) => n + p.images, 0);
-      last = now;
-      for (const p of pending) {
-        const at = (p.step % RING_ROWS) * 4;
-        const [loss, correct, norm, status] = [ring[at]!, ring[at + 1]!, ring[at + 2]!, ring[at + 3]!];
-        if (status === STATUS.halted) await this.explain(train, p.step, p.images, batchSize, stepsPerEpoch);
-        sums.loss += loss * p.images;
-        sums.correct += correct;
-        sums.images += p.images;
+    const began = performance.now();
+    const queue = new StepQueue(this.backend, this.ring, async (steps, pace) => {
+      for (const { step, images, metrics } of steps) {
+        const [loss, correct, gradientNorm, status] = metrics;
+        if (status === STATUS.halted) await this.explain(train, step, images, batchSize, stepsPerEpoch);
         const skipped = status === STATUS.skipped;
+        sums.loss += loss * images;
+        sums.correct += correct;
+        sums.images += images;
         if (skipped) sums.skipped++;
-        seen += p.images;
-        this.step = p.step + 1;
+        seen += images;
+        this.step = step + 1;
         options.onStep?.({
           step: this.step,
           epoch: epoch + 1,
           loss,
-          accuracy: correct / p.images,
-          gradientNorm: norm,
+          accuracy: correct / images,
+          gradientNorm,
           skipped,
-          learningRate: p.rate,
-          imagesPerSecond: images / seconds,
-          milliseconds: (1000 * seconds) / pending.length,
-          hostMilliseconds: host / pending.length,
+          learningRate: this.state.optimizer.rate(step, total),
+          ...pace,
         });
       }
-      // As many steps as fit between two readings, growing at most fourfold at a time.
-      const perStep = (seconds * 1000) / pending.length;
-      group = Math.max(1, Math.min(RING_ROWS / 2, group * 4, Math.floor(READ_INTERVAL / perStep)));
-      together = Math.max(1, Math.min(MOST_PER_SUBMIT, Math.floor(SUBMIT_BUDGET / perStep)));
-      pending = [];
-      host = 0;
-      if (options.between) {
-        await options.between();
-        last = performance.now();
-      }
-    };
-    let together = 1;
-    let waiting: { executable: Executable; feeds: ReturnType<Trainer["feeds"]>[] } | undefined;
-    const submit = () => {
-      const start = performance.now();
-      if (waiting && waiting.feeds.length > 1) waiting.executable.runMany(waiting.feeds);
-      else waiting?.executable.run(waiting.feeds[0]);
-      waiting = undefined;
-      host += performance.now() - start;
-    };
-
+      await options.between?.();
+    });
     for (let i = first; i < stepsPerEpoch && !signal?.aborted; i++) {
       const step = epoch * stepsPerEpoch + i;
       const images = Math.min(batchSize, train.count - i * batchSize);
       const executable = await this.trainingStep(train, images);
-      const feeds = this.feeds(step, i * batchSize, total);
-      if (waiting && waiting.executable !== executable) submit();
       // Whole batches only, and not the first steps, which compile: their times belong together.
-      if (this.profiling && images === batchSize && i - first >= 2) {
-        submit();
-        await this.profiling.run(executable, feeds);
-      } else {
-        waiting ??= { executable, feeds: [] };
-        waiting.feeds.push(feeds);
-      }
-      pending.push({ step, images, rate: this.state.optimizer.rate(step, total) });
-      if (waiting && (waiting.feeds.length >= together || pending.length >= group)) submit();
-      if (pending.length >= group) await flush();
+      const profiling = images === batchSize && i - first >= 2 ? this.profiling : undefined;
+      await queue.push({ step, images }, executable, this.feeds(step, i * batchSize, total), profiling);
     }
-    submit();
-    await flush();
+    await queue.finish();
     if (sums.images === 0 || (signal?.aborted && this.step < (epoch + 1) * stepsPerEpoch)) return undefined;
     return {
       step: this.step,

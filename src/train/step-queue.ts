@@ -1,0 +1,100 @@
+import type { Backend, Executable } from "../backend/backend.ts";
+import type { NumericArray } from "../core/dtype.ts";
+import type { Variable } from "../ops/op.ts";
+import type { StepMetrics } from "./options.ts";
+import type { Profiling } from "./profile.ts";
+import { RING_ROWS } from "./step.ts";
+
+/** The host reads metrics about this often, in milliseconds; between readings nothing waits for the GPU. */
+export const READ_INTERVAL = 250;
+/**
+ * Small steps share a submit up to about this much time, in milliseconds: a page's compositor waits for its GPU no
+ * longer than that, and what a submit costs is spread over several steps.
+ */
+const SUBMIT_BUDGET = 8;
+const MOST_PER_SUBMIT = 16;
+
+interface Step {
+  /** Its number, from 0. */
+  readonly step: number;
+  readonly images: number;
+}
+
+export interface FinishedStep extends Step {
+  /** Its row of the metrics ring. */
+  readonly metrics: readonly [loss: number, correct: number, gradientNorm: number, status: number];
+}
+
+/** How fast the steps of a group went, on average. */
+export type Pace = Pick<StepMetrics, "imagesPerSecond" | "milliseconds" | "hostMilliseconds">;
+
+type Feeds = Readonly<Record<string, NumericArray>>;
+
+/** Steps on their way through the device: small ones share a submit, and their metrics are read in groups. */
+export class StepQueue {
+  private started: Step[] = [];
+  private waiting: { readonly executable: Executable; readonly feeds: Feeds[] } | undefined;
+  /** Steps between two readings, and in a submit. */
+  private group = 1;
+  private together = 1;
+  private lastRead = performance.now();
+  /** Milliseconds that encoding and submitting took since then. */
+  private host = 0;
+
+  /** `onFinished` is awaited with no step in flight; what it takes does not count into the pace. */
+  constructor(
+    private readonly backend: Backend,
+    private readonly ring: Variable,
+    private readonly onFinished: (steps: readonly FinishedStep[], pace: Pace) => Promise<void>,
+  ) {}
+
+  /** Starts a step, perhaps together with the next ones; `profiling` runs it alone and times it. */
+  async push(step: Step, executable: Executable, feeds: Feeds, profiling?: Profiling): Promise<void> {
+    if (profiling || this.waiting?.executable !== executable) this.submit();
+    if (profiling) await profiling.run(executable, feeds);
+    else {
+      this.waiting ??= { executable, feeds: [] };
+      this.waiting.feeds.push(feeds);
+    }
+    this.started.push(step);
+    if (this.started.length >= this.group) await this.finish();
+    else if (this.waiting && this.waiting.feeds.length >= this.together) this.submit();
+  }
+
+  /** Submits what waits, and reads the metrics of all steps that were started. */
+  async finish(): Promise<void> {
+    this.submit();
+    if (this.started.length === 0) return;
+    const ring = await this.backend.read(this.ring);
+    const milliseconds = performance.now() - this.lastRead;
+    const steps = this.started;
+    this.started = [];
+    const perStep = milliseconds / steps.length;
+    const images = steps.reduce((n, step) => n + step.images, 0);
+    const pace = {
+      imagesPerSecond: (1000 * images) / milliseconds,
+      milliseconds: perStep,
+      hostMilliseconds: this.host / steps.length,
+    };
+    // As many steps as fit between two readings, growing at most fourfold at a time.
+    this.group = Math.max(1, Math.min(RING_ROWS / 2, this.group * 4, Math.floor(READ_INTERVAL / perStep)));
+    this.together = Math.max(1, Math.min(MOST_PER_SUBMIT, Math.floor(SUBMIT_BUDGET / perStep)));
+    const finished = steps.map((step): FinishedStep => {
+      const at = (step.step % RING_ROWS) * 4;
+      return { ...step, metrics: [ring[at]!, ring[at + 1]!, ring[at + 2]!, ring[at + 3]!] };
+    });
+    await this.onFinished(finished, pace);
+    this.host = 0;
+    this.lastRead = performance.now();
+  }
+
+  private submit(): void {
+    if (!this.waiting) return;
+    const { executable, feeds } = this.waiting;
+    this.waiting = undefined;
+    const start = performance.now();
+    if (feeds.length > 1) executable.runMany(feeds);
+    else executable.run(feeds[0]);
+    this.host += performance.now() - start;
+  }
+}
