@@ -4,8 +4,10 @@ import type { Plugin } from "vite";
 
 const withoutSpace = (source: string) =>
   source
+    .replace(/\/\*[\s\S]*?\*\//g, "")
     .replace(/\/\/(?! unroll\b).*$/gm, "") // the marks of loops that are unrolled stay
     .replace(/[ \t]+$/gm, "")
+    .replace(/^ +/gm, (indent) => " ".repeat(indent.length / 2))
     .replace(/\n{2,}/g, "\n");
 
 /** Leaves the comments and empty lines of shaders out. */
