@@ -78,6 +78,13 @@ const CASES: readonly Case[] = [
     attrs: { stride: [2, 2], padding: pads(1, 1, 1, 1) },
     exact: true,
   },
+  {
+    name: "3×3 in groups",
+    x: [2, 10, 7, 5],
+    w: [70, 5, 3, 3],
+    attrs: { padding: pads(3, 0, 0, 1), groups: 2 },
+    exact: true,
+  },
   { name: "no images", x: [0, 3, 5, 5], w: [2, 3, 3, 3] },
 ];
 
