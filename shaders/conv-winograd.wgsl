@@ -40,6 +40,7 @@ const FIRST_X = 0u;
 const EVERY_Y = 1u;
 const EVERY_X = 1u;
 const CHUNK = 4u; // at least 4: in the end the memory holds 8 channels of SIDE tiles
+const WHOLE_STEPS = true; // loops of a constant length, for the driver to unroll
 const SPAN = 4u; // of a row of d
 const PIXELS = 2u; // of a row of y
 const SLOTS_X = 1u;
@@ -59,6 +60,8 @@ const CHANNEL_BLOCKS = (TARGETS + SIDE - 1u) / SIDE;
 /** Transformed inputs, then taps, as (element, source, quad); at the end sums as (element, channel, quad). */
 var<workgroup> held: array<vec4f, 2u * 16u * CHUNK * QUADS>;
 const TAPS = 16u * CHUNK * QUADS;
+
+var<private> step: u32; // 1, though a driver that should not unroll does not know
 
 // For a chain that is evaluated while x is loaded: see conv-direct.wgsl.
 var<private> slot_x: u32;
@@ -113,7 +116,7 @@ fn inputsAt(group: u32, s: u32, first: u32, lower: bool, lane: u32) -> Half {
   let channel = group * SOURCES + min(s, SOURCES - 1u);
   enter_x(channel, 0u);
   var half: Half;
-  for (var e = 0u; e < 4u; e++) {
+  for (var e = 0u; e < 4u; e += step) {
     let at = placeOf(first + e * QUADS);
     let plane = (at.x * GROUPS * SOURCES + channel) * u32(HEIGHT * WIDTH);
     let top = i32(at.y) - PAD_Y + select(0, 1, lower);
@@ -127,7 +130,7 @@ fn inputsAt(group: u32, s: u32, first: u32, lower: bool, lane: u32) -> Half {
 
 fn tapsOf(group: u32, s: u32, first: u32, lower: bool) -> Half {
   var half: Half;
-  for (var e = 0u; e < 4u; e++) {
+  for (var e = 0u; e < 4u; e += step) {
     let t = first + e * QUADS;
     let real = s < SOURCES && t < TARGETS;
     let start = i32(group * GROUP_STEP + t * TARGET_STEP + s * SOURCE_STEP) + FIRST_TAP;
@@ -170,6 +173,7 @@ fn main(
   let t = id % CHANNEL_BLOCKS * SIDE;
   let group = id / CHANNEL_BLOCKS % GROUPS;
   let tile = id / (CHANNEL_BLOCKS * GROUPS) * SIDE;
+  step = select(grid.z, 1u, WHOLE_STEPS);
   let element = lane / 16u;
   let row = lane / 4u % 4u;
   let column = lane % 4u;
@@ -178,7 +182,8 @@ fn main(
   for (var s = 0u; s < SOURCES; s += CHUNK) {
     hold(group, s, t, tile, lane);
     workgroupBarrier();
-    for (var c = 0u; c < CHUNK; c++) {
+    let steps = select(min(CHUNK, SOURCES - s), CHUNK, WHOLE_STEPS);
+    for (var c = 0u; c < steps; c++) {
       let base = (element * CHUNK + c) * QUADS;
       let left = array(held[TAPS + base + row], held[TAPS + base + 4u + row]);
       let right = array(held[base + column], held[base + 4u + column]);

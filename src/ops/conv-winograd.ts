@@ -38,6 +38,8 @@ export function winograd(sum: ConvSum, facts: AdapterFacts, most: number) {
     source: specialize([winogradSource, stretchSource, storeSource].join("\n"), {
       ...constants,
       CHUNK: chunk,
+      // A software driver compiles for long what it unrolls.
+      WHOLE_STEPS: !facts.software,
     }),
     workgroups: gridOf(Math.ceil(sum.targets / SIDE) * sum.groups * Math.ceil(tiles / SIDE), facts),
     magnified,
