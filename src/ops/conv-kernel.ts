@@ -53,7 +53,7 @@ export function convVariants(
     tile: compilesSlowly(facts) ? [] : [["tile", directThread]],
     workgroup: [
       ...workgroupTiles(facts).map(
-        ([kind, largest]): Maker => [kind, (sum) => implicitProduct(sum, facts, largest)],
+        ([kind, largest]): Maker => [kind, (sum) => implicitProduct(sum, facts, largest, leave)],
       ),
       ...winogradChunks(facts).map(([kind, chunk]): Maker => [kind, (sum) => winograd(sum, facts, chunk)]),
     ],
@@ -93,7 +93,7 @@ function naive(sum: ConvSum, facts: AdapterFacts): Part {
   };
 }
 
-function implicitProduct(sum: ConvSum, facts: AdapterFacts, largest: number) {
+function implicitProduct(sum: ConvSum, facts: AdapterFacts, largest: number, wantMoments: boolean) {
   const { GROUPS, TARGETS, BATCH, ...constants } = sumConstants(sum);
   const operands = {
     products: GROUPS,
@@ -103,11 +103,11 @@ function implicitProduct(sum: ConvSum, facts: AdapterFacts, largest: number) {
     aAlongK: true,
     bAlongK: false,
     slabs: false,
+    moments: wantMoments,
     operands: operandsSource,
     constants,
   };
-  const result = workgroupProduct(operands, facts, largest);
-  return result && { source: result.source, workgroups: result.workgroups };
+  return workgroupProduct(operands, facts, largest);
 }
 
 interface Tile {

@@ -193,33 +193,35 @@ describe("elementwise chains inside kernels give what they give outside", () => 
         [1, 1],
       ],
     };
-    for (const [x, w, attrs] of [
-      [[5, 4, 9, 32], [19, 4, 3, 3], padding],
-      [[3, 3, 7, 5], [4, 3, 3, 3], padding],
-      [[70, 2, 6, 8], [2, 1, 3, 3], { groups: 2, stride: [1, 1] }],
-    ] as const) {
-      const y = f.conv2d!(feed("x", x), feed("w", w), attrs);
-      const [mean, variance, inverse] = f.all.batchNormStatistics!(y, { eps: 1e-5 });
-      const program = {
-        name: "moments",
-        outputs: { y, mean: mean!, variance: variance!, inverse: inverse! },
-      };
-      const feeds = { x: normals(sizeOf(x)).map((v) => v + 3), w: normals(sizeOf(w)) };
-      const choices = new Map([[kernelKey(y.node), "subgroup"]]);
-      const results: NumericArray[][] = [];
-      for (const fuse of [true, false]) {
-        const plan = compilePlan(program, facts, { fuse, choices });
-        const kernels = plan.steps.map((step) => step.kernel);
-        if (fuse) expect(kernels).toEqual(["conv2d/subgroup", "batchNorm/merge"]);
-        results.push(await outputsOf(plan, feeds));
+    for (const [x, w, attrs, tiles = []] of [
+      [[5, 4, 9, 32], [19, 4, 3, 3], padding, ["workgroup", "workgroup-128"]],
+      [[3, 3, 7, 5], [4, 3, 3, 3], padding, ["workgroup"]],
+      [[70, 2, 6, 8], [2, 1, 3, 3], { groups: 2, stride: [1, 1] }, ["workgroup-64"]],
+      [[2, 3, 5, 10], [70, 3, 1, 1], {}, ["workgroup-128", "workgroup-64", "workgroup"]],
+    ] as const)
+      for (const choice of ["subgroup", ...tiles]) {
+        const y = f.conv2d!(feed("x", x), feed("w", w), attrs);
+        const [mean, variance, inverse] = f.all.batchNormStatistics!(y, { eps: 1e-5 });
+        const program = {
+          name: "moments",
+          outputs: { y, mean: mean!, variance: variance!, inverse: inverse! },
+        };
+        const feeds = { x: normals(sizeOf(x)).map((v) => v + 3), w: normals(sizeOf(w)) };
+        const choices = new Map([[kernelKey(y.node), choice]]);
+        const results: NumericArray[][] = [];
+        for (const fuse of [true, false]) {
+          const plan = compilePlan(program, facts, { fuse, choices });
+          const kernels = plan.steps.map((step) => step.kernel);
+          if (fuse) expect(kernels).toEqual([`conv2d/${choice}`, "batchNorm/merge"]);
+          results.push(await outputsOf(plan, feeds));
+        }
+        results[0]!.forEach((left, k) => {
+          const passed = results[1]![k]!;
+          for (let i = 0; i < passed.length; i++)
+            expect(Math.abs(left[i]! - passed[i]!), `${choice} ${x} ${w}`).toBeLessThanOrEqual(
+              1e-5 * Math.max(1, Math.abs(passed[i]!)),
+            );
+        });
       }
-      results[0]!.forEach((left, k) => {
-        const passed = results[1]![k]!;
-        for (let i = 0; i < passed.length; i++)
-          expect(Math.abs(left[i]! - passed[i]!)).toBeLessThanOrEqual(
-            1e-5 * Math.max(1, Math.abs(passed[i]!)),
-          );
-      });
-    }
   });
 });
