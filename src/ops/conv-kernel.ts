@@ -71,7 +71,7 @@ export function convVariants(
       source: part!.source,
       workgroups: part!.workgroups,
       bindings: [input(0), input(1), output(), ...(slabs ? [moments("read_write")] : [])],
-      flops: flops / sums.length,
+      flops: part!.flops ?? flops / sums.length,
       bytes: bytes / sums.length,
     }));
     return [{ name: kind, dispatches, ...(slabs && { moments: slabs }), ...(magnified && { magnified }) }];
@@ -82,8 +82,11 @@ export function convVariants(
 /** A kind of kernel and how it computes a sum; null where the adapter's limits are too low. */
 type Maker = [kind: string, make: (sum: ConvSum, facts: AdapterFacts, wantMoments: boolean) => Part | null];
 
-/** A dispatch's shader and grid, how many slabs of moments it leaves if it was asked to, and what its algorithm adds up. */
-type Part = Pick<Dispatch, "source" | "workgroups"> & Pick<KernelVariant, "moments" | "magnified">;
+/**
+ * A dispatch's shader and grid, its operations if they are not the sum's own, how many slabs of moments it leaves if it was
+ * asked to, and what its algorithm adds up.
+ */
+type Part = Pick<Dispatch, "source" | "workgroups" | "flops"> & Pick<KernelVariant, "moments" | "magnified">;
 
 function naive(sum: ConvSum, facts: AdapterFacts): Part {
   const threads = sum.batch * sum.groups * sum.targets * product(sum.output);

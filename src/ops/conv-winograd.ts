@@ -42,6 +42,7 @@ export function winograd(sum: ConvSum, facts: AdapterFacts, most: number) {
       WHOLE_STEPS: !facts.software,
     }),
     workgroups: gridOf(Math.ceil(sum.targets / SIDE) * sum.groups * Math.ceil(tiles / SIDE), facts),
+    flops: 2 * 16 * sum.groups * sum.sources * sum.targets * tiles,
     magnified,
   };
 }
@@ -52,21 +53,23 @@ export function winograd(sum: ConvSum, facts: AdapterFacts, most: number) {
  *   y₀ = (d₀ − d₂)g₀ + (d₁ + d₂)½(g₀ + g₁ + g₂) + (d₂ − d₁)½(g₀ − g₁ + g₂)
  *
  * has magnitudes (|d₀| + |d₂|)|g₀| + (|d₁| + |d₂|)Σ|g| ≤ 2 Σ|g| (|d₀| + |d₁| + |d₂|), y₁ alike over d₁ to d₃: just the
- * inputs that each output sees. Along both axes that is the convolution of |x| with 4 Σ|g| in place of every tap.
+ * inputs that each output sees. Along both axes that is the convolution of |x| with 4 Σ|g| in place of every tap. (Where a
+ * gradient with a stride takes several sums of 3 × 3, each adds less than the whole kernel's Σ|g|.)
  *
  * A term is rounded at most twice in each of Bᵀ d B's sums, four times in G g Gᵀ and Aᵀ m A, once when multiplied and once
  * for each of C channels: C + 10 roundings. The bound 4·√L·u·S with L = 9C allows 12·√C: enough for the worst case up to
  * C = 120, and beyond that for errors that do not all point the same way, as for every sum.
  */
 function magnified([x, w]: readonly NDArray[]): NDArray[] {
-  const taps = new Float64Array(w!.data.length);
-  for (let first = 0; first < taps.length; first += 9) {
+  const taps = w!.shape[2]! * w!.shape[3]!;
+  const sums = new Float64Array(w!.data.length);
+  for (let first = 0; first < sums.length; first += taps) {
     let sum = 0;
-    for (let tap = 0; tap < 9; tap++) sum += Math.abs(w!.data[first + tap]!);
-    taps.fill(4 * sum, first, first + 9);
+    for (let tap = 0; tap < taps; tap++) sum += Math.abs(w!.data[first + tap]!);
+    sums.fill(4 * sum, first, first + taps);
   }
   return [
     { ...x!, data: Float64Array.from(x!.data, Math.abs) },
-    { ...w!, data: taps },
+    { ...w!, data: sums },
   ];
 }

@@ -80,6 +80,13 @@ const CASES: readonly Case[] = [
     attrs: { stride: [2, 2], padding: pads(1, 1, 1, 1) },
     exact: true,
   },
+  {
+    name: "a stride that parts 6×6 into 3×3",
+    x: [2, 3, 11, 12],
+    w: [4, 3, 6, 6],
+    attrs: { stride: [2, 2], padding: pads(2, 2, 2, 2) },
+    exact: true,
+  },
   { name: "magnitudes apart", x: [2, 2, 6, 9], w: [5, 2, 3, 3], apart: true },
   {
     name: "3×3 in groups",

@@ -12,7 +12,7 @@ import { elementBounds } from "../../src/ops/bounds.ts";
 import { records } from "../../src/ops/index.ts";
 import type { GraphNode, OpRecord } from "../../src/ops/op.ts";
 import { compilePlan, kernelKey, type Plan } from "../../src/plan/plan.ts";
-import { casesOf, type ParityVariant } from "../../src/verify/parity.ts";
+import { casesOf, compareResults, type ParityVariant } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
 
 const random = new Random(17);
@@ -37,7 +37,10 @@ async function algorithmBound(program: Program, node: GraphNode, feeds: any, var
   return elementBounds(node.op!, { inputs, attrs: node.attrs }, expected, 0, variant);
 }
 
-/** Runs a program with and without fusion; chains may contract a product and a sum, which is an ulp or two. */
+/**
+ * Runs a program with and without fusion; chains may contract a product and a sum, which is an ulp or two. A kernel that
+ * gets its inputs as they were fed is compared with its reference too, because parity tests try this adapter's only.
+ */
 async function compareFused(
   op: OpRecord,
   build: (parity: ReturnType<typeof casesOf>[number]) => { program: any; feeds: any; node: any } | undefined,
@@ -51,11 +54,13 @@ async function compareFused(
     const built = build(parity);
     if (!built) continue;
     const { program, feeds, node } = built;
+    const raw: Program["outputs"] = parity.program.outputs!.y0!.node === node ? parity.program.outputs! : {};
     for (const variant of parity.variants(facts)) {
       const choices = new Map([[kernelKey(node), variant.name]]);
       const results = [];
       for (const fuse of [true, false]) {
-        const executable = await backend.load(compilePlan(program, facts, { fuse, choices }));
+        const watched = { ...program, outputs: { ...program.outputs, ...(!fuse && raw) } };
+        const executable = await backend.load(compilePlan(watched, facts, { fuse, choices }));
         if (
           fuse &&
           executable.plan.steps.some(
@@ -65,6 +70,12 @@ async function compareFused(
           inlined++;
         executable.run(feeds);
         results.push((await executable.fetch("y")).data);
+        if (!fuse && raw.y0) {
+          const names = Object.keys(raw);
+          const own = await Promise.all(names.map((name) => executable.fetch(name)));
+          const { message } = compareResults(parity, own, variant.magnified);
+          expect(message, `${parity.label} [${variant.name}]`).toBeUndefined();
+        }
         executable.dispose();
       }
       const [fused, plain] = results as [Float32Array, Float32Array];
