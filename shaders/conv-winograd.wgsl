@@ -97,17 +97,14 @@ fn timesG(g: vec3f) -> vec4f {
   return vec4f(g.x, 0.5 * (even + g.y), 0.5 * (even - g.y), g.z);
 }
 
-/** Half of a transform: its first row (or last) and the one beside it, of four tiles or channels. */
+/** Half of the transforms of four tiles or channels: the first (or last) row of each, and the one beside it. */
 struct Half {
-  rim: array<vec4f, 4>,
-  core: array<vec4f, 4>,
+  rim: mat4x4f,
+  core: mat4x4f,
 }
 
-fn push(half: ptr<function, Half>, rim: vec4f, core: vec4f) {
-  for (var k = 0u; k < 4u; k++) { // unroll
-    (*half).rim[k] = vec4f((*half).rim[k].yzw, rim[k]);
-    (*half).core[k] = vec4f((*half).core[k].yzw, core[k]);
-  }
+fn shift(rows: mat4x4f, next: vec4f) -> mat4x4f {
+  return mat4x4f(rows[1], rows[2], rows[3], next);
 }
 
 /** The upper half of Bᵀ d B takes rows 0 to 2 of d, the lower one rows 1 to 3. */
@@ -123,7 +120,8 @@ fn inputsAt(group: u32, s: u32, first: u32, lower: bool, lane: u32) -> Half {
     let a = rowAt(plane, select(-1, top, real), at.z, lane);
     let b = rowAt(plane, select(-1, top + 1, real), at.z, lane);
     let c = rowAt(plane, select(-1, top + 2, real), at.z, lane);
-    push(&half, timesB(a - c), timesB(b + select(c, -a, lower)));
+    half.rim = shift(half.rim, timesB(a - c));
+    half.core = shift(half.core, timesB(b + select(c, -a, lower)));
   }
   return half;
 }
@@ -137,7 +135,8 @@ fn tapsOf(group: u32, s: u32, first: u32, lower: bool) -> Half {
     let a = tapsAt(start, real);
     let b = tapsAt(start + TAP_Y, real);
     let c = tapsAt(start + 2 * TAP_Y, real);
-    push(&half, timesG(select(a, c, lower)), timesG(0.5 * (a + c + select(b, -b, lower))));
+    half.rim = shift(half.rim, timesG(select(a, c, lower)));
+    half.core = shift(half.core, timesG(0.5 * (a + c + select(b, -b, lower))));
   }
   return half;
 }
@@ -154,10 +153,12 @@ fn hold(group: u32, s: u32, t: u32, tile: u32, lane: u32) {
     } else {
       half = tapsOf(group, s + c, t + quad, lower);
     }
+    let rim = transpose(half.rim);
+    let core = transpose(half.core);
     let base = select(TAPS, 0u, task < HALVES) + c * QUADS + quad;
     for (var k = 0u; k < 4u; k++) { // unroll
-      held[base + (select(0u, 12u, lower) + k) * CHUNK * QUADS] = half.rim[k];
-      held[base + (select(4u, 8u, lower) + k) * CHUNK * QUADS] = half.core[k];
+      held[base + (select(0u, 12u, lower) + k) * CHUNK * QUADS] = rim[k];
+      held[base + (select(4u, 8u, lower) + k) * CHUNK * QUADS] = core[k];
     }
   }
 }
