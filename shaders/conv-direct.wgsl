@@ -118,10 +118,11 @@ fn convolve(tile: u32, place: u32, lane: u32, one: u32) {
   if (place >= PLACES) { return; }
   // Few stores in the text, in a loop that moves the sums down: written out, all stores take a software driver longer to
   // compile than all the rest, and places in an array that it does not know are slow to read.
-  for (var c = 0u; c < min(CHANNELS, TARGETS - t); c += STORED * one) {
+  let channels = min(CHANNELS, TARGETS - t);
+  for (var c = 0u; c < channels; c += STORED * one) {
     for (var q = 0u; q < STORED; q++) { // unroll
       for (var r = 0u; r < ROWS; r++) { // unroll
-        if (t + c + q < TARGETS && i + r < OUT_HEIGHT) {
+        if (c + q < channels && i + r < OUT_HEIGHT) {
           var row: array<f32, PIXELS>;
           for (var p = 0u; p < PIXELS; p++) { // unroll
             row[p] = total[(q * ROWS + r) * PIXELS + p];

@@ -6,7 +6,8 @@
 //
 // The operands are functions, in a file beside this one: `begin` chooses one of PRODUCTS products, `rowsOfA` and
 // `columnsOfB` read four rows (columns) at one k and 0 beyond the edges, `put` writes four columns of c. So a
-// convolution is the same product with other functions, and no matrix of its patches ever lies in memory.
+// convolution is the same product with other functions, and no matrix of its patches ever lies in memory. `leave` is
+// matmul-moments' or matmul-no-moments'.
 
 const PRODUCTS = 1u;
 const M = 1u;
@@ -21,6 +22,7 @@ const THREADS = 64u; // TILE_M · TILE_N / (16 · VECTORS_M · VECTORS_N)
 const A_ALONG_K = true; // whether neighbouring threads read along k, as the operand lies in memory, or along m (n)
 const B_ALONG_K = false;
 const WHOLE_STEPS = true; // run past the end of k through zeros, so that the loop has a constant length to unroll
+const MOMENTS = false; // whether `leave` wants to see the result
 const SLABS = 1u;
 const SLAB = 1u;
 
@@ -95,6 +97,19 @@ fn main(
       }
     }
     workgroupBarrier();
+  }
+  if (MOMENTS) {
+    for (var u = 0u; u < VECTORS_M; u++) { // unroll
+      var values: array<vec4f, VECTORS_N * 4u>;
+      for (var v = 0u; v < VECTORS_N; v++) { // unroll
+        for (var e = 0u; e < 4u; e++) { // unroll
+          const NEXT = VECTORS_N * 4u;
+          let at = u * 4u * NEXT + v * 4u + e;
+          values[v * 4u + e] = vec4f(total[at], total[at + NEXT], total[at + 2u * NEXT], total[at + 3u * NEXT]);
+        }
+      }
+      leave(product, m + (u * THREADS_M + row) * 4u, n, lane, values);
+    }
   }
   for (var u = 0u; u < VECTORS_M; u++) { // unroll
     for (var d = 0u; d < 4u; d++) { // unroll

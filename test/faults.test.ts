@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { WebGPUBackend } from "../src/backend/webgpu/backend.ts";
 import { records } from "../src/ops/index.ts";
+import type { Magnified } from "../src/ops/kernel.ts";
 import type { OpRecord } from "../src/ops/op.ts";
-import { compilePlan, type Plan, type PlanOptions } from "../src/plan/plan.ts";
-import { casesOf, compareResults, type ParityCase } from "../src/verify/parity.ts";
+import { compilePlan, type Plan } from "../src/plan/plan.ts";
+import { casesOf, compareResults, type ParityCase, type ParityVariant } from "../src/verify/parity.ts";
 import { gpu } from "./support/gpu.ts";
 
 /**
@@ -43,13 +44,18 @@ function seedFault(source: string, fault: Fault): string | null {
   return changed ? result : null;
 }
 
-async function caught(backend: WebGPUBackend, parity: ParityCase, plan: Plan): Promise<boolean> {
+async function caught(
+  backend: WebGPUBackend,
+  parity: ParityCase,
+  plan: Plan,
+  magnified?: Magnified,
+): Promise<boolean> {
   const executable = await backend.load(plan);
   try {
     executable.run(parity.feeds);
     const results = [];
     for (const name of Object.keys(parity.program.outputs!)) results.push(await executable.fetch(name));
-    return !compareResults(parity, results).pass;
+    return !compareResults(parity, results, magnified).pass;
   } finally {
     executable.dispose();
   }
@@ -64,17 +70,17 @@ const HOMES = new Map([
 function kernelsOf(
   op: OpRecord,
   backend: WebGPUBackend,
-): Map<string, { parity: ParityCase; options: PlanOptions }[]> {
-  const kernels = new Map<string, { parity: ParityCase; options: PlanOptions }[]>();
+): Map<string, { parity: ParityCase; variant: ParityVariant }[]> {
+  const kernels = new Map<string, { parity: ParityCase; variant: ParityVariant }[]>();
   const cases = casesOf(op).sort((a, b) => size(a) - size(b));
   for (const parity of cases)
-    for (const { options } of parity.variants(backend.facts))
-      for (const step of compilePlan(parity.program, backend.facts, options).steps) {
+    for (const variant of parity.variants(backend.facts))
+      for (const step of compilePlan(parity.program, backend.facts, variant.options).steps) {
         // The planner's own copies and fills appear in many ops; each is tried where all of a result comes from it.
         const home = HOMES.get(step.kernel);
         if (home && home !== op.name) continue;
         const list = kernels.get(step.kernel) ?? [];
-        list.push({ parity, options });
+        list.push({ parity, variant });
         kernels.set(step.kernel, list);
       }
   return kernels;
@@ -100,17 +106,15 @@ describe("a fault seeded into any kernel fails parity", () => {
         // One element alone cannot be told from its neighbour: begin with cases of some size.
         const tried = [...cases.filter(({ parity }) => size(parity) > 8), ...cases].slice(0, CASES_TRIED);
         let possible = false;
-        for (const { parity, options } of tried) {
-          const plan = compilePlan(parity.program, backend.facts, options);
+        for (const { parity, variant } of tried) {
+          const plan = compilePlan(parity.program, backend.facts, variant.options);
           const seeded = plan.steps.map((step) =>
             step.kernel === kernel ? seedFault(step.source, fault) : step.source,
           );
           if (seeded.includes(null)) continue;
           possible = true;
-          noticed = await caught(backend, parity, {
-            ...plan,
-            steps: plan.steps.map((step, i) => ({ ...step, source: seeded[i]! })),
-          });
+          const steps = plan.steps.map((step, i) => ({ ...step, source: seeded[i]! }));
+          noticed = await caught(backend, parity, { ...plan, steps }, variant.magnified);
           if (noticed) break;
         }
         // Every kernel stores something; not every kernel loops.

@@ -8,7 +8,9 @@ import type { NDArray } from "./ndarray.ts";
  * - `exact`: bit for bit (integers, masks, gathers, copies).
  * - `elementwise`: an absolute bound from the WGSL accuracy table (W3C, WGSL §15.7.4), composed per op.
  * - `accumulated`: 4·√L·u·S + 2⁻¹²⁶ for sums and products, L the accumulation length and S the sum of magnitudes
- *   (the reference evaluated on absolute values); never relative to the result, which may cancel.
+ *   (the reference evaluated on absolute values); never relative to the result, which may cancel. A kernel whose algorithm
+ *   adds larger terms than the op's own names the inputs on which the reference gives their magnitudes
+ *   (`KernelVariant.magnified`).
  *
  * A result that is stored as f16 may be off by `halfBound` more.
  */

@@ -1,18 +1,24 @@
 import { isFloat, type NumericArray } from "../core/dtype.ts";
 import { broadcastData, type NDArray } from "../core/ndarray.ts";
 import { accumulationBound, exact, halfBound, SMALLEST_NORMAL, type Tolerance } from "../core/tolerance.ts";
+import type { Magnified } from "./kernel.ts";
 import type { OpRecord, Sample } from "./op.ts";
 
-/**
- * The bound of each element of output `index` under the op's tolerance. `magnitudes` are the op's results on absolute
- * values, where somebody has them already.
- */
+/** What the magnitudes of an accumulated result are known from, where that is not its inputs' absolute values. */
+export interface Magnitudes {
+  /** The magnitudes themselves, where somebody has them already. */
+  readonly known?: readonly NDArray[];
+  /** What the kernel says that its algorithm adds up. */
+  readonly magnified?: Magnified;
+}
+
+/** The bound of each element of output `index` under the op's tolerance. */
 export function elementBounds(
   op: OpRecord,
   sample: Sample<any>,
   expected: readonly NDArray[],
   index: number,
-  magnitudes?: readonly NDArray[],
+  magnitudes: Magnitudes = {},
 ): (i: number) => number {
   const list = Array.isArray(op.tolerance)
     ? (op.tolerance as readonly Tolerance[])
@@ -29,11 +35,14 @@ export function elementBounds(
     const spread = sample.inputs.map((x) => broadcastData(x, result.shape));
     return (i) => tolerance.bound(result.data[i]!, ...spread.map((data) => data[i]!)) + SMALLEST_NORMAL;
   }
-  const absolute = () =>
-    sample.inputs.map((x) => (isFloat(x.dtype) ? { ...x, data: x.data.map(Math.abs) as NumericArray } : x));
-  const scale = tolerance.scale
-    ? tolerance.scale(sample.inputs, sample.attrs)[index]!
-    : (magnitudes ?? op.reference(absolute(), sample.attrs))[index]!.data;
+  const { known, magnified } = magnitudes;
+  const scale =
+    tolerance.scale && !magnified
+      ? tolerance.scale(sample.inputs, sample.attrs)[index]!
+      : (known ?? op.reference((magnified ?? absolute)(sample.inputs), sample.attrs))[index]!.data;
   const length = tolerance.length(sample.inputs, sample.attrs);
   return (i) => accumulationBound(length, Math.abs(scale[i]!), tolerance.factor);
 }
+
+const absolute: Magnified = (inputs) =>
+  inputs.map((x) => (isFloat(x.dtype) ? { ...x, data: x.data.map(Math.abs) as NumericArray } : x));

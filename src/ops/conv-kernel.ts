@@ -11,6 +11,7 @@ import stretchScalarSource from "../../shaders/conv-stretch-scalar.wgsl?raw";
 import stretchVectorSource from "../../shaders/conv-stretch-vector.wgsl?raw";
 import type { Geometry } from "./conv-shape.ts";
 import { type ConvSum, sumConstants } from "./conv-sum.ts";
+import { winograd, winogradChunks } from "./conv-winograd.ts";
 import {
   type AdapterFacts,
   type Dispatch,
@@ -50,10 +51,12 @@ export function convVariants(
   const makers = inOrder<Maker>(facts, {
     subgroup: knownSubgroups(facts) ? [["subgroup", directSubgroup]] : [],
     tile: compilesSlowly(facts) ? [] : [["tile", directThread]],
-    workgroup: workgroupTiles(facts).map(([kind, largest]) => [
-      kind,
-      (sum) => implicitProduct(sum, facts, largest),
-    ]),
+    workgroup: [
+      ...workgroupTiles(facts).map(
+        ([kind, largest]): Maker => [kind, (sum) => implicitProduct(sum, facts, largest, leave)],
+      ),
+      ...winogradChunks(facts).map(([kind, chunk]): Maker => [kind, (sum) => winograd(sum, facts, chunk)]),
+    ],
     naive: [["naive", naive]],
   });
   const { flops, bytes } = convCost(g);
@@ -62,15 +65,16 @@ export function convVariants(
     const parts = sums.map((sum): Part | null => (sum.sources === 0 ? naive : make)(sum, facts, leave));
     if (parts.includes(null)) return [];
     const slabs = parts[0]?.moments;
+    const magnified = parts.find((part) => part?.magnified)?.magnified;
     const dispatches = parts.map((part) => ({
       kernel: `${name}/${kind}`,
       source: part!.source,
       workgroups: part!.workgroups,
       bindings: [input(0), input(1), output(), ...(slabs ? [moments("read_write")] : [])],
-      flops: flops / sums.length,
+      flops: part!.flops ?? flops / sums.length,
       bytes: bytes / sums.length,
     }));
-    return [{ name: kind, dispatches, ...(slabs && { moments: slabs }) }];
+    return [{ name: kind, dispatches, ...(slabs && { moments: slabs }), ...(magnified && { magnified }) }];
   });
   return distinct(variants);
 }
@@ -78,8 +82,11 @@ export function convVariants(
 /** A kind of kernel and how it computes a sum; null where the adapter's limits are too low. */
 type Maker = [kind: string, make: (sum: ConvSum, facts: AdapterFacts, wantMoments: boolean) => Part | null];
 
-/** A dispatch's shader and grid, and how many slabs of moments it leaves if it was asked to. */
-type Part = Pick<Dispatch, "source" | "workgroups"> & { readonly moments?: number };
+/**
+ * A dispatch's shader and grid, its operations if they are not the sum's own, how many slabs of moments it leaves if it was
+ * asked to, and what its algorithm adds up.
+ */
+type Part = Pick<Dispatch, "source" | "workgroups" | "flops"> & Pick<KernelVariant, "moments" | "magnified">;
 
 function naive(sum: ConvSum, facts: AdapterFacts): Part {
   const threads = sum.batch * sum.groups * sum.targets * product(sum.output);
@@ -89,7 +96,7 @@ function naive(sum: ConvSum, facts: AdapterFacts): Part {
   };
 }
 
-function implicitProduct(sum: ConvSum, facts: AdapterFacts, largest: number) {
+function implicitProduct(sum: ConvSum, facts: AdapterFacts, largest: number, wantMoments: boolean) {
   const { GROUPS, TARGETS, BATCH, ...constants } = sumConstants(sum);
   const operands = {
     products: GROUPS,
@@ -99,11 +106,11 @@ function implicitProduct(sum: ConvSum, facts: AdapterFacts, largest: number) {
     aAlongK: true,
     bAlongK: false,
     slabs: false,
+    moments: wantMoments,
     operands: operandsSource,
     constants,
   };
-  const result = workgroupProduct(operands, facts, largest);
-  return result && { source: result.source, workgroups: result.workgroups };
+  return workgroupProduct(operands, facts, largest);
 }
 
 interface Tile {

@@ -46,6 +46,8 @@ interface Case {
   readonly w: readonly number[];
   readonly attrs?: Conv2dAttrs;
   readonly exact?: true;
+  /** Numbers of very different size, so that what an algorithm cancels outweighs what it should add. */
+  readonly apart?: true;
 }
 
 const pads = (top: number, bottom: number, left: number, right: number): Pads => [
@@ -78,18 +80,46 @@ const CASES: readonly Case[] = [
     attrs: { stride: [2, 2], padding: pads(1, 1, 1, 1) },
     exact: true,
   },
+  {
+    name: "a stride that parts 6×6 into 3×3",
+    x: [2, 3, 11, 12],
+    w: [4, 3, 6, 6],
+    attrs: { stride: [2, 2], padding: pads(2, 2, 2, 2) },
+    exact: true,
+  },
+  { name: "magnitudes apart", x: [2, 2, 6, 9], w: [5, 2, 3, 3], apart: true },
+  {
+    name: "3×3 in groups",
+    x: [2, 10, 7, 5],
+    w: [70, 5, 3, 3],
+    attrs: { padding: pads(3, 0, 0, 1), groups: 2 },
+    exact: true,
+  },
   { name: "no images", x: [0, 3, 5, 5], w: [2, 3, 3, 3] },
 ];
+
+/** ±2ᵉ for numbers e. */
+const spread = (exponents: NDArray): NDArray => ({
+  ...exponents,
+  data: Float32Array.from(exponents.data, (e, i) => (i % 3 === 0 ? -1 : 1) * 2 ** e),
+});
 
 /** The samples of one of the three products; `make` gives the shapes of its two inputs. */
 function samplesOf<A>(
   s: Sampler,
   make: (g: Geometry, x: Shape, w: Shape, attrs: Conv2dAttrs) => { shapes: [Shape, Shape]; attrs: A },
 ): Sample<A>[] {
-  return CASES.map(({ x, w, attrs = {}, exact, name }) => {
+  return CASES.map(({ x, w, attrs = {}, exact, apart, name }) => {
     const { shapes, ...rest } = make(geometryOf("conv2d", f32(x), f32(w), attrs), x, w, attrs);
-    const draw = (shape: Shape): NDArray => (exact ? s.integers(-8, 8, shape) : s.randn(...shape));
-    return { inputs: shapes.map(draw), ...rest, ...(exact && { exact }), ...(name && { name }) };
+    const draw = (shape: Shape): NDArray =>
+      exact ? s.integers(-8, 8, shape) : apart ? spread(s.uniform(-6, 4, shape)) : s.randn(...shape);
+    return {
+      inputs: shapes.map(draw),
+      ...rest,
+      ...(exact && { exact }),
+      ...(apart && { gradient: false }),
+      ...(name && { name }),
+    };
   });
 }
 

@@ -1,5 +1,6 @@
 import type { DType } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
+import type { NDArray } from "../core/ndarray.ts";
 import type { TensorType } from "../core/shape.ts";
 
 /** What the engine knows of an adapter; the planner and the kernels get it as data. */
@@ -71,7 +72,14 @@ export interface KernelVariant {
    * each channel of output 0, as vec4s (channels, slabs).
    */
   readonly moments?: number;
+  /**
+   * Where an algorithm adds larger terms than the op's own: inputs whose results are the sums of their magnitudes, given
+   * the kernel's inputs. By default those are the absolute values; see core/tolerance.ts.
+   */
+  readonly magnified?: Magnified;
 }
+
+export type Magnified = (inputs: readonly NDArray[]) => readonly NDArray[];
 
 export interface KernelContext<A> {
   readonly inputs: readonly TensorType[];

@@ -1,3 +1,5 @@
+import momentsSource from "../../shaders/matmul-moments.wgsl?raw";
+import noMomentsSource from "../../shaders/matmul-no-moments.wgsl?raw";
 import source from "../../shaders/matmul-workgroup.wgsl?raw";
 import { type AdapterFacts, gridOf, type KernelVariant, specialize } from "./kernel.ts";
 import { type Product, slabbed, slabsFor, workgroupsWanted } from "./matmul-slabs.ts";
@@ -13,6 +15,8 @@ export interface WorkgroupProduct {
   readonly bAlongK: boolean;
   /** Whether the sum may be shared out to slabs. */
   readonly slabs: boolean;
+  /** Whether somebody wants the moments of each product's rows. */
+  readonly moments?: boolean;
   readonly operands: string;
   readonly constants: Readonly<Record<string, number>>;
 }
@@ -36,7 +40,7 @@ export const distinct = (variants: readonly KernelVariant[]): KernelVariant[] =>
     return variants.findIndex((other) => sources(other) === sources(variant)) === i;
   });
 
-/** The product's shader, its grid and its slabs; null where the adapter's limits are too low. */
+/** The product's shader, its grid, its slabs and how many of moments it leaves for each row; null where the adapter's limits are too low. */
 export function workgroupProduct(p: WorkgroupProduct, facts: AdapterFacts, largest = 0) {
   const { m, n, k, products } = p;
   const tiles = (tileM: number, tileN: number) => products * Math.ceil(m / tileM) * Math.ceil(n / tileN);
@@ -56,7 +60,9 @@ export function workgroupProduct(p: WorkgroupProduct, facts: AdapterFacts, large
   if (threads > facts.maxInvocations || bytes(tileK) > facts.maxWorkgroupBytes) return null;
   const count = tiles(tileM, tileN);
   const { slabs, length } = p.slabs ? slabsFor(k, count, wanted, SHORTEST_SLAB) : { slabs: 1, length: k };
-  const text = specialize(`${source}\n${p.operands}`, {
+  // Threads exchange their part of a row's moments where its elements were.
+  const leave = p.moments === true && slabs === 1 && threads <= tileK * (tileM / 4 + 1);
+  const text = specialize([source, p.operands, leave ? momentsSource : noMomentsSource].join("\n"), {
     PRODUCTS: products,
     M: m,
     N: n,
@@ -71,11 +77,17 @@ export function workgroupProduct(p: WorkgroupProduct, facts: AdapterFacts, large
     B_ALONG_K: p.bAlongK,
     // A software driver compiles for long what it unrolls.
     WHOLE_STEPS: !facts.software,
+    MOMENTS: leave,
     SLABS: slabs,
     SLAB: length,
     ...p.constants,
   });
-  return { source: text, workgroups: gridOf(count * slabs, facts), slabs };
+  return {
+    source: text,
+    workgroups: gridOf(count * slabs, facts),
+    slabs,
+    ...(leave && { moments: Math.ceil(n / tileN) }),
+  };
 }
 
 /** The workgroup variants of a product whose sums may be shared out to slabs. */

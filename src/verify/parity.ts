@@ -11,7 +11,7 @@ import { mixedPrecision } from "../graph/precision.ts";
 import type { Program } from "../graph/program.ts";
 import { elementBounds } from "../ops/bounds.ts";
 import { records } from "../ops/index.ts";
-import type { AdapterFacts } from "../ops/kernel.ts";
+import type { AdapterFacts, KernelVariant, Magnified } from "../ops/kernel.ts";
 import type { GraphNode, OpRecord, Sample } from "../ops/op.ts";
 import { Sampler } from "../ops/samples.ts";
 import { kernelKey, type PlanOptions } from "../plan/plan.ts";
@@ -39,8 +39,13 @@ export interface ParityCase {
   readonly program: Program;
   readonly feeds: Record<string, NumericArray>;
   /** Names of the kernel variants to try; one entry, "", for ops without variants. */
-  readonly variants: (facts: AdapterFacts) => { name: string; options: PlanOptions }[];
+  readonly variants: (facts: AdapterFacts) => ParityVariant[];
   readonly expected: () => NDArray[];
+}
+
+/** A kernel variant to try, and what its algorithm adds up if not the op's own terms. */
+export interface ParityVariant extends Pick<KernelVariant, "name" | "magnified"> {
+  readonly options: PlanOptions;
 }
 
 /** What was found wrong before is tried all the same. */
@@ -78,19 +83,16 @@ export function casesOf(op: OpRecord): ParityCase[] {
   });
 }
 
-function variantsOf(
-  op: OpRecord,
-  node: GraphNode,
-  facts: AdapterFacts,
-): { name: string; options: PlanOptions }[] {
+function variantsOf(op: OpRecord, node: GraphNode, facts: AdapterFacts): ParityVariant[] {
   const { implementation } = op;
   if (implementation.kind !== "kernel")
     return [{ name: implementation.kind, options: { excluded: NOTHING } }];
   const context = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, facts };
   if (node.outputs.every((type) => type.shape.includes(0)) || node.inputs.some((x) => x.shape.includes(0)))
     return [{ name: "empty", options: { excluded: NOTHING } }];
-  return implementation.kernel(context).map(({ name }) => ({
+  return implementation.kernel(context).map(({ name, magnified }) => ({
     name,
+    ...(magnified && { magnified }),
     options: { choices: new Map([[kernelKey(node), name]]), excluded: NOTHING },
   }));
 }
@@ -123,7 +125,7 @@ export function halfCases(op: OpRecord): ParityCase[] {
 export async function runCase(
   backend: Backend,
   parity: ParityCase,
-  variant: { name: string; options: PlanOptions },
+  variant: ParityVariant,
 ): Promise<ParityRow> {
   const row = { op: parity.op.name, case: parity.label, kernel: variant.name, dtype: parity.dtype };
   const executable = await backend.compile(parity.program, variant.options);
@@ -131,7 +133,7 @@ export async function runCase(
     executable.run(parity.feeds);
     const results: NDArray[] = [];
     for (const name of Object.keys(parity.program.outputs!)) results.push(await executable.fetch(name));
-    return { ...row, ...compareResults(parity, results) };
+    return { ...row, ...compareResults(parity, results, variant.magnified) };
   } finally {
     executable.dispose();
   }
@@ -141,6 +143,7 @@ export async function runCase(
 export function compareResults(
   parity: ParityCase,
   results: readonly NDArray[],
+  magnified?: Magnified,
 ): Pick<ParityRow, "worstError" | "tolerance" | "pass" | "message"> {
   const expected = parity.expected();
   let worst: Pick<ParityRow, "worstError" | "tolerance" | "pass" | "message"> = {
@@ -151,7 +154,8 @@ export function compareResults(
   let worstRatio = -1;
   expected.forEach((want, index) => {
     const got = results[index]!;
-    const c = compare(got.data, want.data, elementBounds(parity.op, parity.sample, expected, index));
+    const bound = elementBounds(parity.op, parity.sample, expected, index, { magnified });
+    const c = compare(got.data, want.data, bound);
     const ratio = c.pass ? c.worstError / (c.tolerance || 1) : Number.POSITIVE_INFINITY;
     if (ratio <= worstRatio) return;
     worstRatio = ratio;

@@ -112,6 +112,22 @@ describe("measuring", () => {
     expect(choices.size).toBe(0);
   });
 
+  // 2 · 4 · 32 · 32 · 32 · 144 operations are too many for the reference on the CPU.
+  test.each([
+    [4, "reference"],
+    [32, "naive"],
+  ])(
+    "an algorithm that adds larger terms is judged by those: %i channels",
+    async (channels, comparedWith) => {
+      const y = f.conv2d!(feed("x", [4, 16, 34, 34]), feed("w", [channels, 16, 3, 3]), {});
+      const { kernel } = await tuned({ name: "convolution", outputs: { y } });
+      expect(kernel.comparedWith).toBe(comparedWith);
+      const winograd = kernel.candidates.find(({ name }) => name === "winograd");
+      expect(winograd!.milliseconds).toBeGreaterThan(0);
+      expect(kernel.candidates.map(({ note }) => note).join()).not.toMatch(/wrong|run/);
+    },
+  );
+
   test("ops whose inputs are places of maxima are measured too", async () => {
     const [y, index] = f.all.maxPool2d!(feed("x", [2, 3, 8, 8]), {
       kernel: [2, 2],

@@ -3,7 +3,7 @@ import { Random } from "../../core/rng.ts";
 import { sizeOf, type TensorType } from "../../core/shape.ts";
 import { compare } from "../../core/tolerance.ts";
 import { applyOp, read, standalone } from "../../graph/node.ts";
-import { elementBounds } from "../../ops/bounds.ts";
+import { elementBounds, type Magnitudes } from "../../ops/bounds.ts";
 import type { AdapterFacts, KernelVariant } from "../../ops/kernel.ts";
 import type { GraphNode, Value, Variable } from "../../ops/op.ts";
 import { compilePlan } from "../../plan/plan.ts";
@@ -108,9 +108,28 @@ async function check(
   const sizes = [...inputs, ...node.outputs].map((type: TensorType) => sizeOf(type.shape));
   const flops = Math.max(...sizes, sum(variants[0]!.dispatches.map((dispatch) => dispatch.flops ?? 0)));
   const byReference = flops <= REFERENCE_FLOPS;
+  const write = (tensors: readonly NDArray[]) =>
+    variables.forEach((variable, i) => {
+      backend.write(variable, roundToDType(tensors[i]!).data);
+    });
+  const run = async (executable: WebGPUExecutable) => {
+    executable.run();
+    return Promise.all(results.map((_, i) => executable.fetch(`y${i}`)));
+  };
   let expected = byReference ? op.reference(inputs, node.attrs).map(roundToDType) : undefined;
   let comparedWith = byReference ? "reference" : undefined;
-  for (const candidate of candidates.toReversed()) {
+  /** Whose results are expected, if not the reference's, and what it adds up. */
+  let other: { executable: WebGPUExecutable; magnitudes: Magnitudes } | undefined;
+  const magnitudesOf = async ({ magnified }: KernelVariant, executable: WebGPUExecutable, got: NDArray[]) => {
+    // All inputs are positive.
+    if (!magnified) return { known: expected ?? got };
+    if (byReference) return { magnified };
+    write(magnified(inputs));
+    const known = await run(other?.executable ?? executable);
+    write(inputs);
+    return { known, magnified };
+  };
+  for (const [i, candidate] of [...candidates.entries()].reverse()) {
     if (candidate === candidates.at(-1) && flops > baselineFlops(backend.facts)) {
       candidate.note = "not tried: it would take long";
       continue;
@@ -118,16 +137,15 @@ async function check(
     const options = { fuse: false, choices: new Map([[key, candidate.name]]) };
     let executable: WebGPUExecutable | undefined;
     try {
-      const got = await backend.attempt(async () => {
+      const { got, own } = await backend.attempt(async () => {
         executable = await backend.load(compilePlan(program, backend.facts, options));
-        executable.run();
-        return Promise.all(results.map((_, i) => executable!.fetch(`y${i}`)));
+        const got = await run(executable);
+        return { got, own: await magnitudesOf(variants[i]!, executable, got) };
       });
-      if (!expected) {
-        expected = got;
-        comparedWith = candidate.name;
-      }
-      candidate.note = disagreement(node, inputs, expected, got, byReference ? 1 : 2);
+      expected ??= got;
+      comparedWith ??= candidate.name;
+      if (!byReference) other ??= { executable: executable!, magnitudes: own };
+      candidate.note = disagreement(node, inputs, expected, got, other ? [other.magnitudes, own] : [own]);
     } catch (error) {
       backend.check(); // nothing runs on a device that is lost
       candidate.note = `does not run: ${(error as Error).message.split("\n", 2).join(" ")}`;
@@ -138,17 +156,19 @@ async function check(
   return comparedWith;
 }
 
-/** In what results differ from what is expected by more than the op's tolerance; `sides` of them may be off by it. */
+/** In what results differ from what is expected by more than the op's tolerance; each of `sides` may be off by it. */
 function disagreement(
   node: GraphNode,
   inputs: readonly NDArray[],
   expected: readonly NDArray[],
   got: readonly NDArray[],
-  sides: number,
+  sides: readonly Magnitudes[],
 ): string | undefined {
   for (const [i, { data }] of expected.entries()) {
-    const bound = elementBounds(node.op!, { inputs, attrs: node.attrs }, expected, i, expected);
-    const c = compare(got[i]!.data, data, (at) => sides * bound(at));
+    const bounds = sides.map((magnitudes) =>
+      elementBounds(node.op!, { inputs, attrs: node.attrs }, expected, i, magnitudes),
+    );
+    const c = compare(got[i]!.data, data, (at) => sum(bounds.map((bound) => bound(at))));
     if (!c.pass)
       return `${WRONG}: ${c.mismatches} of ${data.length} elements, worst ${c.got} instead of ${c.expected}`;
   }
