@@ -17,6 +17,8 @@ const ROWS = 8u;
 const WIDTH = 1u;
 const PARTS = 8u; // ROWS / WIDTH
 const VECTORS = 2u;
+const GROUP = 2u; // vectors read before they are used
+const GROUPS = 1u; // VECTORS / GROUP
 const SLABS = 1u;
 const SLAB = 1u; // length of one slab along k
 
@@ -45,15 +47,17 @@ fn main(
     for (var q = 0u; q < PARTS; q++) { // unroll
       rows[q] = rowsAt(aBase + k * A_K, m + q * WIDTH);
     }
-    var columns: array<vec4f, VECTORS>;
-    for (var v = 0u; v < VECTORS; v++) { // unroll
-      columns[v] = columnsAt(bBase + k * B_K, n + v * 4u);
-    }
-    for (var i = 0u; i < ROWS; i++) { // unroll
-      for (var v = 0u; v < VECTORS; v++) { // unroll
-        for (var e = 0u; e < 4u; e++) { // unroll
-          const T = (i * VECTORS + v) * 4u + e;
-          total[T] = fma(rows[i / WIDTH][i % WIDTH], columns[v][e], total[T]);
+    for (var g = 0u; g < GROUPS; g++) { // unroll
+      var columns: array<vec4f, GROUP>;
+      for (var v = 0u; v < GROUP; v++) { // unroll
+        columns[v] = columnsAt(bBase + k * B_K, n + (g * GROUP + v) * 4u);
+      }
+      for (var i = 0u; i < ROWS; i++) { // unroll
+        for (var v = 0u; v < GROUP; v++) { // unroll
+          for (var e = 0u; e < 4u; e++) { // unroll
+            const T = (i * VECTORS + g * GROUP + v) * 4u + e;
+            total[T] = fma(rows[i / WIDTH][i % WIDTH], columns[v][e], total[T]);
+          }
         }
       }
     }

@@ -79,13 +79,18 @@ function matrixFunctions({ batch: { axes, a, b } }: Layout): string {
   return `${matrix("aMatrix", a)}\n${matrix("bMatrix", b)}`;
 }
 
+/** Whether four neighbouring columns of b are a vector in memory. */
+const readsVectors = ({ sizes: { N }, steps: { B_N } }: Layout) => B_N === 1 && N % 4 === 0;
+
 /**
  * Bindings, and functions that read `width` neighbouring rows of a, and read and write four neighbouring columns, as
  * vectors where they are aligned.
  */
-function operandFunctions({ sizes: { M, N }, steps, result: { C_N } }: Layout, width: number): string {
+function operandFunctions(layout: Layout, width: number): string {
+  const { M, N } = layout.sizes;
+  const { C_N } = layout.result;
   const rows = width > 1;
-  const read = steps.B_N === 1 && N % 4 === 0;
+  const read = readsVectors(layout);
   const write = C_N === 1 && N % 4 === 0;
   const each = (make: (e: string) => string) => ["0u", "1u", "2u", "3u"].map(make);
   return [
@@ -147,26 +152,34 @@ function transposed(layout: Layout, facts: AdapterFacts, before?: Preparation) {
   };
 }
 
-/**
- * A layout for lanes that read rows of a and columns of b as vectors. Few columns become rows, of which a tile has as
- * many as there are. An operand that runs along k is transposed first if many tiles read it; else it is read across.
- */
-function sideBySide(layout: Layout, facts: AdapterFacts): { layout: Layout; before?: Preparation } {
-  const { BATCH, K } = layout.sizes;
-  const wide = layout.sizes.M > layout.sizes.N ? exchanged(layout) : layout;
-  const alongK = layout.steps.A_K === 1 && layout.steps.B_K === 1;
-  const often = ({ sizes: { M, N } }: Layout, least: number) =>
-    BATCH === 1 && K % 4 === 0 && N % 4 === 0 && N * K >= TRANSPOSED && M > least;
-  let result: { layout: Layout; before?: Preparation } = {
-    layout: alongK || layout.sizes.N <= TILE_ROWS ? wide : layout,
-  };
-  if (alongK && often(exchanged(wide), 4 * TILE_ROWS)) result = transposed(exchanged(wide), facts);
-  const rows = exchanged(result.layout);
-  if (result.layout.steps.B_N === 1 && rows.steps.B_K === 1 && often(rows, 96) && rows.sizes.N > TILE_ROWS) {
-    const { layout, before } = transposed(rows, facts, result.before);
-    result = { layout: exchanged(layout), before };
-  }
-  return result;
+interface Prepared {
+  readonly layout: Layout;
+  readonly before?: Preparation;
+}
+
+/** A layout for lanes that read rows of a and columns of b as vectors: an operand along k that many tiles read is transposed first. */
+function sideBySide(layout: Layout, facts: AdapterFacts): Prepared {
+  const often = ({ sizes: { BATCH, M, N, K }, steps: { B_K } }: Layout, least: number) =>
+    B_K === 1 && BATCH === 1 && K % 4 === 0 && N % 4 === 0 && N * K >= TRANSPOSED && M > least;
+  // Of two operands that run along k, the one with fewer rows comes first.
+  const { M, N } = layout.sizes;
+  const long = layout.steps.A_K === 1 && layout.steps.B_K === 1 && N > M ? exchanged(layout) : layout;
+  const { layout: half, before }: Prepared = often(long, 4 * TILE_ROWS)
+    ? transposed(long, facts)
+    : { layout };
+  const rows = exchanged(half);
+  if (half.steps.B_K === 1 || rows.sizes.N <= TILE_ROWS || !often(rows, 6 * TILE_ROWS))
+    return before ? { layout: half, before } : { layout: half };
+  const whole = transposed(rows, facts, before);
+  return { ...whole, layout: exchanged(whole.layout) };
+}
+
+/** The same for a subgroup's lanes, which share a tile of many columns: few columns become rows, of which a tile has as many as there are. */
+function byColumns(original: Layout, facts: AdapterFacts): Prepared {
+  const prepared = sideBySide(original, facts);
+  const { sizes, steps } = prepared.layout;
+  const narrow = sizes.N <= TILE_ROWS || (steps.A_K === 1 && steps.B_K === 1);
+  return narrow && sizes.M > sizes.N && !prepared.before ? { layout: exchanged(prepared.layout) } : prepared;
 }
 
 /** All ways to compute a batch of matrix products, the best for this kind of adapter first. */
@@ -199,7 +212,7 @@ function rowWidth({ sizes: { M }, steps: { A_M } }: Layout, rows: number, lanes:
 }
 
 function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
-  const { layout, before } = sideBySide(original, facts);
+  const { layout, before } = byColumns(original, facts);
   const { BATCH, M, N, K } = layout.sizes;
   const lanes = facts.subgroupMinSize;
   const { flops, bytes } = cost(layout);
@@ -280,14 +293,17 @@ function tileVariant(original: Layout, facts: AdapterFacts): KernelVariant {
   const even = evenTile(M, side);
   const width = rowWidth(layout, even, 1);
   const rows = Math.ceil(even / width) * width;
-  const vectors = Math.ceil(Math.min(side, N) / 4);
+  const vectors = Math.ceil(evenTile(N, side) / 4);
   const tiles = tilesOf(rows, 4 * vectors);
-  const { slabs, length } = slabsFor(K, tiles, 1024, 64);
+  const { slabs, length } = slabsFor(K, tiles, facts.software ? 256 : 1024, 64);
   const constants = {
     ROWS: rows,
     WIDTH: width,
     PARTS: rows / width,
     VECTORS: vectors,
+    // Single elements are used as soon as they are there: a driver would have to put them aside for as long as vectors.
+    GROUP: readsVectors(layout) ? vectors : 1,
+    GROUPS: readsVectors(layout) ? 1 : vectors,
     SLABS: slabs,
     SLAB: length,
   };
