@@ -122,11 +122,9 @@ function operandFunctions(layout: Layout, width: number): string {
 
 /** Rows of a tile, at most: they lie k apart in memory, and more of them would share too few places in a cache. */
 const TILE_ROWS = 16;
-/** Where rows are neighbours in memory a higher tile is a fifth faster, but takes a driver twice as long to compile. */
 const HIGH_TILE_ROWS = 32;
+/** Higher tiles, where rows are neighbours in memory, and two k a turn are faster, but take a driver thrice as long to compile. */
 const WORTH_COMPILING = 2 ** 26;
-/** So large that two k a turn, 7 % faster, are worth the time that they take to compile. */
-const WORTH_UNROLLING = 2 ** 28;
 /** Elements that an operand must have to be transposed first. */
 const TRANSPOSED = 2 ** 17;
 /** A tile's least share of a sum, in floating-point operations: a dispatch more costs what this much work does. */
@@ -223,7 +221,7 @@ function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
   const vectors = N > 8 * lanes ? 2 : 1;
   const tiles = BATCH * Math.ceil(M / rows) * Math.ceil(N / (vectors * 4 * lanes));
   const wanted = Math.min(8, Math.max(2, Math.round(flops / LEAST_SHARE)));
-  const depth = K % 2 === 0 && flops >= WORTH_UNROLLING ? 2 : 1;
+  const depth = K % 2 === 0 && flops >= WORTH_COMPILING ? 2 : 1;
   const { slabs, length } = slabsFor(K / depth, tiles, wanted, 128 / depth);
   const constants = {
     SUBGROUP: lanes,

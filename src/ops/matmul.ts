@@ -44,6 +44,7 @@ export const matmul = defineOp<MatmulAttrs>({
     { inputs: [s.randn(12, 40), s.randn(36, 40)], attrs: { transposeB: true } },
     { inputs: [s.randn(29, 131), s.randn(29, 70)], attrs: { transposeA: true } },
     { inputs: [s.randn(2, 1, 5, 7), s.randn(3, 9, 5)], attrs: { transposeA: true, transposeB: true } },
+    { inputs: [s.randn(29, 60), s.randn(29, 70)], attrs: { transposeA: true } },
     { inputs: [s.randn(0, 3), s.randn(3, 2)] },
     { name: "nothing to add up", inputs: [s.randn(2, 0), s.randn(0, 3)], gradient: false },
     {

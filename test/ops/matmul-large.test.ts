@@ -1,0 +1,69 @@
+// Parity of products with enough work for what only large ones do: large tiles, two k a turn, operands transposed first.
+import { expect, test } from "vitest";
+import { matmul } from "../../src/ops/matmul.ts";
+import { matmulVariants } from "../../src/ops/matmul-kernel.ts";
+import { type MatmulAttrs, productOf } from "../../src/ops/matmul-shape.ts";
+import type { OpRecord, Sample } from "../../src/ops/op.ts";
+import { Sampler } from "../../src/ops/samples.ts";
+import { parityCases, runCase } from "../../src/verify/parity.ts";
+import { gpu } from "../support/gpu.ts";
+
+const s = new Sampler("large products");
+
+/** A product, and the text that shows that its subgroup and its tile kernel are the ones meant. */
+const CASES: [
+  name: string,
+  sample: Sample<MatmulAttrs>,
+  dispatches: number,
+  subgroup: RegExp,
+  tile: RegExp,
+][] = [
+  [
+    "one operand along k",
+    { inputs: [s.randn(388, 380), s.randn(380, 356)] },
+    2,
+    /ROWS = 32u;\nconst WIDTH = 4u;[^]*DEPTH = 2u/,
+    /ROWS = 16u;\nconst WIDTH = 4u;[^]*GROUP = 4u/,
+  ],
+  [
+    "both along k",
+    { inputs: [s.randn(388, 380), s.randn(356, 380)], attrs: { transposeB: true } },
+    3,
+    /WIDTH = 4u;[^]*DEPTH = 2u/,
+    /WIDTH = 4u;[^]*GROUP = 4u/,
+  ],
+  [
+    "sizes that are not multiples of four",
+    { inputs: [s.randn(371, 390), s.randn(371, 333)], attrs: { transposeA: true } },
+    1,
+    /WIDTH = 2u;[^]*DEPTH = 1u/,
+    /WIDTH = 2u;[^]*GROUP = 1u/,
+  ],
+  [
+    "long sums",
+    { inputs: [s.randn(32, 16390), s.randn(16390, 64)] },
+    1,
+    /DEPTH = 2u;[^]*SLABS = 2u/,
+    /ROWS = 8u;[^]*SLABS = 8u/,
+  ],
+];
+
+test.each(CASES)("%s", { timeout: 60_000 }, async (_, sample, dispatches, subgroup, tile) => {
+  const backend = await gpu();
+  const [a, b] = sample.inputs;
+  const product = productOf(a!, b!, sample.attrs);
+  for (const { name, dispatches: all } of matmulVariants(product, backend.facts)) {
+    const text = all.find(({ kernel }) => kernel === `matmul/${name}`)!.source;
+    if (name === "subgroup") expect(text).toMatch(subgroup);
+    if (name === "tile" && backend.facts.software) expect(text).toMatch(tile);
+    if (name === "subgroup" || name === "tile")
+      expect(all.filter(({ kernel }) => kernel !== "sum-slabs")).toHaveLength(dispatches);
+  }
+  const failures: string[] = [];
+  for (const parity of parityCases({ ...matmul, samples: () => [sample] } as OpRecord))
+    for (const variant of parity.variants(backend.facts)) {
+      const row = await runCase(backend, parity, variant);
+      if (!row.pass) failures.push(`${row.case} [${row.kernel}]: ${row.message}`);
+    }
+  expect(failures).toEqual([]);
+});
