@@ -180,13 +180,16 @@ function byColumns(original: Layout, facts: AdapterFacts): Prepared {
   return narrow && sizes.M > sizes.N && !prepared.before ? { layout: exchanged(prepared.layout) } : prepared;
 }
 
-/** All ways to compute a batch of matrix products, the best for this kind of adapter first. */
-export function matmulVariants(p: Product, facts: AdapterFacts): KernelVariant[] {
+/**
+ * All ways to compute a batch of matrix products, the best for this kind of adapter first; `half` says that both operands
+ * hold f16 numbers.
+ */
+export function matmulVariants(p: Product, facts: AdapterFacts, half = false): KernelVariant[] {
   const layout = layoutOf(p);
   return inOrder(facts, {
     subgroup: knownSubgroups(facts) ? [subgroupVariant(layout, facts)] : [],
     tile: [tileVariant(layout, facts)],
-    workgroup: [...workgroupVariants(layout, facts), ...matrixVariants(layout, facts)],
+    workgroup: [...workgroupVariants(layout, facts), ...matrixVariants(layout, facts, half)],
     naive: [naiveVariant(layout, facts)],
   });
 }
@@ -267,8 +270,8 @@ function workgroupVariants(layout: Layout, facts: AdapterFacts): KernelVariant[]
   return workgroupVariantsOf(product, "matmul", sizeOfResult(layout), work, facts);
 }
 
-function matrixVariants(layout: Layout, facts: AdapterFacts): KernelVariant[] {
-  const product = matrixProduct(layout.sizes, { ...layout.steps, ...layout.result }, facts);
+function matrixVariants(layout: Layout, facts: AdapterFacts, half: boolean): KernelVariant[] {
+  const product = matrixProduct(layout.sizes, { ...layout.steps, ...layout.result }, facts, half);
   if (!product) return [];
   const { slabs, source, workgroups } = product;
   const dispatch = {

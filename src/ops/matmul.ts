@@ -35,7 +35,8 @@ export const matmul = defineOp<MatmulAttrs>({
     // A result may be logits, or a weight's gradient: what a layer keeps of it is the next one's input.
     half: { inputs: [0, 1], outputs: [] },
     stores: true,
-    kernel: ({ inputs: [a, b], attrs, facts }) => matmulVariants(foldBatch(productOf(a!, b!, attrs)), facts),
+    kernel: ({ inputs: [a, b], attrs, facts, half = [] }) =>
+      matmulVariants(foldBatch(productOf(a!, b!, attrs)), facts, half.length === 2),
   },
   tolerance: accumulated(([a, b], attrs) => productOf(a!, b!, attrs).k),
   samples: (s) => [
