@@ -122,11 +122,12 @@ function operandFunctions(layout: Layout, width: number): string {
 
 /** Rows of a tile, at most: they lie k apart in memory, and more of them would share too few places in a cache. */
 const TILE_ROWS = 16;
+/** Where rows are neighbours in memory and there is enough work. */
 const HIGH_TILE_ROWS = 32;
-/** Higher tiles, where rows are neighbours in memory, and two k a turn are faster, but take a driver thrice as long to compile. */
+/** Large tiles and two k a turn are faster by a third, but take a software driver thrice as long to compile. */
 const WORTH_COMPILING = 2 ** 26;
-/** Elements that an operand must have to be transposed first. */
-const TRANSPOSED = 2 ** 17;
+/** Elements that an operand must have to be transposed first: for threads, and for lanes that share what they read. */
+const TRANSPOSED = { thread: 2 ** 15, subgroup: 2 ** 16 };
 /** A tile's least share of a sum, in floating-point operations: a dispatch more costs what this much work does. */
 const LEAST_SHARE = 2 ** 22;
 
@@ -155,26 +156,34 @@ interface Prepared {
   readonly before?: Preparation;
 }
 
-/** A layout for lanes that read rows of a and columns of b as vectors: an operand along k that many tiles read is transposed first. */
-function sideBySide(layout: Layout, facts: AdapterFacts): Prepared {
-  const often = ({ sizes: { BATCH, M, N, K }, steps: { B_K } }: Layout, least: number) =>
-    B_K === 1 && BATCH === 1 && K % 4 === 0 && N % 4 === 0 && N * K >= TRANSPOSED && M > least;
-  // Of two operands that run along k, the one with fewer rows comes first.
+/**
+ * A layout for lanes that read rows of a and columns of b as vectors: an operand that runs along k is transposed first
+ * where enough tiles read it to make up for that.
+ */
+function sideBySide(layout: Layout, facts: AdapterFacts, readers: keyof typeof TRANSPOSED): Prepared {
+  const turns = ({ sizes: { BATCH, N, K }, steps: { B_K } }: Layout) =>
+    B_K === 1 && BATCH === 1 && K % 4 === 0 && N % 4 === 0;
   const { M, N } = layout.sizes;
+  // Of two operands that run along k, the one with fewer rows comes first.
   const long = layout.steps.A_K === 1 && layout.steps.B_K === 1 && N > M ? exchanged(layout) : layout;
-  const { layout: half, before }: Prepared = often(long, 4 * TILE_ROWS)
-    ? transposed(long, facts)
-    : { layout };
-  const rows = exchanged(half);
-  if (half.steps.B_K === 1 || rows.sizes.N <= TILE_ROWS || !often(rows, 6 * TILE_ROWS))
-    return before ? { layout: half, before } : { layout: half };
-  const whole = transposed(rows, facts, before);
-  return { ...whole, layout: exchanged(whole.layout) };
+  const { sizes } = long;
+  const columns: Prepared =
+    turns(long) && sizes.M > 4 * TILE_ROWS && sizes.N * sizes.K >= TRANSPOSED[readers]
+      ? transposed(long, facts)
+      : { layout };
+  const rows = exchanged(columns.layout);
+  const large = cost(layout).flops >= WORTH_COMPILING && rows.sizes.M > 6 * TILE_ROWS;
+  if (!large || rows.steps.A_K === 1 || rows.sizes.N <= TILE_ROWS || !turns(rows)) return columns;
+  const both = transposed(rows, facts, columns.before);
+  return { ...both, layout: exchanged(both.layout) };
 }
 
-/** The same for a subgroup's lanes, which share a tile of many columns: few columns become rows, of which a tile has as many as there are. */
+/**
+ * The same for a subgroup's lanes, which share a tile of many columns: few columns become rows, of which a tile has as
+ * many as there are.
+ */
 function byColumns(original: Layout, facts: AdapterFacts): Prepared {
-  const prepared = sideBySide(original, facts);
+  const prepared = sideBySide(original, facts, "subgroup");
   const { sizes, steps } = prepared.layout;
   const narrow = sizes.N <= TILE_ROWS || (steps.A_K === 1 && steps.B_K === 1);
   return narrow && sizes.M > sizes.N && !prepared.before ? { layout: exchanged(prepared.layout) } : prepared;
@@ -217,14 +226,15 @@ function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
   const { BATCH, M, N, K } = layout.sizes;
   const lanes = facts.subgroupMinSize;
   const { flops, bytes } = cost(layout);
-  const high = layout.steps.A_M === 1 && flops >= WORTH_COMPILING;
-  const even = evenTile(M, high ? HIGH_TILE_ROWS : TILE_ROWS);
+  const large = flops >= WORTH_COMPILING;
+  const high = large && layout.steps.A_M === 1;
+  const even = evenTile(M, high ? largeTile(facts, TILE_ROWS, HIGH_TILE_ROWS) : TILE_ROWS);
   const width = rowWidth(layout, even, lanes);
   const rows = Math.ceil(even / width) * width;
   const vectors = N > 8 * lanes ? 2 : 1;
   const tiles = BATCH * Math.ceil(M / rows) * Math.ceil(N / (vectors * 4 * lanes));
   const wanted = Math.min(8, Math.max(2, Math.round(flops / LEAST_SHARE)));
-  const depth = K % 2 === 0 && flops >= WORTH_COMPILING ? 2 : 1;
+  const depth = large && K % 2 === 0 ? 2 : 1;
   const { slabs, length } = slabsFor(K / depth, tiles, wanted, 128 / depth);
   const constants = {
     SUBGROUP: lanes,
@@ -285,7 +295,7 @@ function matrixVariants(layout: Layout, facts: AdapterFacts, half: boolean): Ker
 }
 
 function tileVariant(original: Layout, facts: AdapterFacts): KernelVariant {
-  const { layout, before } = sideBySide(original, facts);
+  const { layout, before } = sideBySide(original, facts, "thread");
   const { BATCH, M, N, K } = layout.sizes;
   const { flops, bytes } = cost(layout);
   const tilesOf = (rows: number, columns: number) => BATCH * Math.ceil(M / rows) * Math.ceil(N / columns);
