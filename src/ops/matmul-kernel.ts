@@ -299,7 +299,7 @@ function tileVariant(original: Layout, facts: AdapterFacts): KernelVariant {
   const { BATCH, M, N, K } = layout.sizes;
   const { flops, bytes } = cost(layout);
   const tilesOf = (rows: number, columns: number) => BATCH * Math.ceil(M / rows) * Math.ceil(N / columns);
-  const large = flops >= WORTH_COMPILING && tilesOf(16, 16) >= 512;
+  const large = flops >= WORTH_COMPILING && tilesOf(16, 16) >= 512 && readsVectors(layout);
   const side = large ? largeTile(facts, 8, 16) : 8;
   const even = evenTile(M, side);
   const width = rowWidth(layout, even, 1);
