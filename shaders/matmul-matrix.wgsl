@@ -8,6 +8,7 @@ enable subgroups;
 // where elements are loaded and stored. Operands, steps and slabs as in matmul-tile.wgsl; `aMatrix` and `bMatrix` are
 // generated below this file.
 
+alias Element = f32; // of both operands; results are f32
 const SUBGROUP = 32u;
 const SIZE = 8u;
 const BATCH = 1u;
@@ -41,8 +42,8 @@ const BLOCK = SIZE * SIZE;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
 @group(0) @binding(2) var<storage, read_write> c: array<f32>;
 
-var<workgroup> rows: array<f32, TILE_M * TILE_K>; // (TILE_M, TILE_K)
-var<workgroup> columns: array<f32, TILE_K * TILE_N>; // (TILE_K, TILE_N)
+var<workgroup> rows: array<Element, TILE_M * TILE_K>; // (TILE_M, TILE_K)
+var<workgroup> columns: array<Element, TILE_K * TILE_N>; // (TILE_K, TILE_N)
 var<workgroup> blocks: array<f32, SUBGROUPS_M * SUBGROUPS_N * BLOCK>; // one finished block of each subgroup
 
 // Stores the blocks that lie in workgroup memory: that of the first subgroup belongs at row m and column n.
@@ -81,25 +82,25 @@ fn main(
       let depth = select(i / TILE_M, i % TILE_K, A_K == 1u);
       let inside = m + row < M && k + depth < end;
       let value = a[select(0u, aBase + (m + row) * A_M + (k + depth) * A_K, inside)];
-      rows[row * TILE_K + depth] = select(0.0, value, inside);
+      rows[row * TILE_K + depth] = Element(select(0.0, value, inside));
     }
     for (var i = thread; i < TILE_K * TILE_N; i += THREADS) {
       let depth = select(i / TILE_N, i % TILE_K, B_K == 1u);
       let column = select(i % TILE_N, i / TILE_K, B_K == 1u);
       let inside = n + column < N && k + depth < end;
       let value = b[select(0u, bBase + (k + depth) * B_K + (n + column) * B_N, inside)];
-      columns[depth * TILE_N + column] = select(0.0, value, inside);
+      columns[depth * TILE_N + column] = Element(select(0.0, value, inside));
     }
     workgroupBarrier();
     for (var s = 0u; s < STEPS; s++) { // unroll
-      var right: array<subgroup_matrix_right<f32, SIZE, SIZE>, BLOCKS_N>;
+      var right: array<subgroup_matrix_right<Element, SIZE, SIZE>, BLOCKS_N>;
       for (var j = 0u; j < BLOCKS_N; j++) { // unroll
         let at = s * SIZE * TILE_N + firstColumn + j * SIZE;
-        right[j] = subgroupMatrixLoad<subgroup_matrix_right<f32, SIZE, SIZE>, row_major>(&columns, at, TILE_N);
+        right[j] = subgroupMatrixLoad<subgroup_matrix_right<Element, SIZE, SIZE>, row_major>(&columns, at, TILE_N);
       }
       for (var i = 0u; i < BLOCKS_M; i++) { // unroll
         let at = (firstRow + i * SIZE) * TILE_K + s * SIZE;
-        let left = subgroupMatrixLoad<subgroup_matrix_left<f32, SIZE, SIZE>, row_major>(&rows, at, TILE_K);
+        let left = subgroupMatrixLoad<subgroup_matrix_left<Element, SIZE, SIZE>, row_major>(&rows, at, TILE_K);
         for (var j = 0u; j < BLOCKS_N; j++) { // unroll
           total[i * BLOCKS_N + j] = subgroupMatrixMultiplyAccumulate(left, right[j], total[i * BLOCKS_N + j]);
         }

@@ -3,10 +3,11 @@ enable subgroups;
 // Matrix product through subgroups, without workgroup memory: a workgroup is one subgroup of SUBGROUP lanes, which
 // computes ROWS rows × VECTORS · 4 · SUBGROUP columns of c over one slab of k.
 //
-// For each k a lane loads one element of a for every SUBGROUP rows, which is then broadcast to all lanes, and its own
-// columns of b. Loops run in steps of the grid's depth, which is 1: a software driver that knew their length would write
-// them out and compile for seconds. Steps as in matmul-naive.wgsl; `columnsAt` reads four neighbouring columns of b,
-// `store` writes them to c, and both are generated below this file.
+// For each k a lane loads WIDTH neighbouring elements of a for every WIDTH · SUBGROUP rows, which are then broadcast to
+// all lanes, and its own columns of b. Loops run in steps of the grid's depth, which is 1: a software driver that knew
+// their length would write them out and compile for seconds. Steps as in matmul-naive.wgsl; generated below this file:
+// `Rows` and `rowsAt`, which reads rows of a, `columnsAt`, which reads four neighbouring columns of b, and `store`, which
+// writes them to c.
 
 const SUBGROUP = 8u;
 const BATCH = 1u;
@@ -20,8 +21,10 @@ const B_N = 1u;
 const C_M = 1u;
 const C_N = 1u;
 const ROWS = 16u;
-const PARTS = 2u; // ROWS / SUBGROUP, rounded up
+const WIDTH = 1u;
+const PARTS = 2u; // ROWS / (WIDTH · SUBGROUP), rounded up
 const VECTORS = 2u;
+const DEPTH = 1u; // values of k in one turn of the loop; slabs hold whole turns
 const SLABS = 1u;
 const SLAB = 1u;
 
@@ -45,20 +48,30 @@ fn main(
   let bBase = bMatrix(batch);
   let end = min((slab + 1u) * SLAB, K);
   var total: array<f32, ROWS * VECTORS * 4u>;
-  for (var k = slab * SLAB; k < end; k += grid.z) {
-    var part: array<f32, PARTS>;
-    for (var q = 0u; q < PARTS; q++) { // unroll
-      part[q] = a[aBase + min(m + q * SUBGROUP + lane, M - 1u) * A_M + k * A_K];
-    }
-    var columns: array<vec4f, VECTORS>;
-    for (var v = 0u; v < VECTORS; v++) { // unroll
-      columns[v] = columnsAt(bBase + k * B_K, n + v * 4u * SUBGROUP);
+  for (var k = slab * SLAB; k < end; k += DEPTH * grid.z) {
+    var rows: array<Rows, PARTS * DEPTH>;
+    var columns: array<vec4f, VECTORS * DEPTH>;
+    for (var d = 0u; d < DEPTH; d++) { // unroll
+      for (var q = 0u; q < PARTS; q++) { // unroll
+        rows[d * PARTS + q] = rowsAt(aBase + (k + d) * A_K, m + (q * SUBGROUP + lane) * WIDTH);
+      }
+      for (var v = 0u; v < VECTORS; v++) { // unroll
+        columns[d * VECTORS + v] = columnsAt(bBase + (k + d) * B_K, n + v * 4u * SUBGROUP);
+      }
     }
     for (var i = 0u; i < ROWS; i++) { // unroll
-      let value = subgroupBroadcast(part[i / SUBGROUP], i % SUBGROUP);
+      const PART = i / (WIDTH * SUBGROUP);
+      const LANE = i / WIDTH % SUBGROUP;
+      var value: array<f32, DEPTH>;
+      for (var d = 0u; d < DEPTH; d++) { // unroll
+        value[d] = subgroupBroadcast(rows[d * PARTS + PART][i % WIDTH], LANE);
+      }
       for (var v = 0u; v < VECTORS; v++) { // unroll
         for (var e = 0u; e < 4u; e++) { // unroll
-          total[(i * VECTORS + v) * 4u + e] = fma(value, columns[v][e], total[(i * VECTORS + v) * 4u + e]);
+          const T = (i * VECTORS + v) * 4u + e;
+          for (var d = 0u; d < DEPTH; d++) { // unroll
+            total[T] = fma(value[d], columns[d * VECTORS + v][e], total[T]);
+          }
         }
       }
     }

@@ -1,5 +1,7 @@
-// Matrix product through a register tile: a thread computes ROWS × COLUMNS elements of c over one slab of k, without
-// workgroup memory. Operands and constants as in matmul-naive.wgsl; slabs are added up by matmul-sum-slabs.wgsl.
+// Matrix product through a register tile: a thread computes ROWS × VECTORS · 4 elements of c over one slab of k, without
+// workgroup memory. Steps as in matmul-naive.wgsl; slabs are added up by matmul-sum-slabs.wgsl. Generated below this
+// file: `Rows` and `rowsAt`, which reads WIDTH neighbouring rows of a, `columnsAt`, which reads four neighbouring
+// columns of b, and `store`, which writes them to c.
 
 const BATCH = 1u;
 const M = 1u;
@@ -12,14 +14,15 @@ const B_N = 1u;
 const C_M = 1u;
 const C_N = 1u;
 const ROWS = 8u;
-const COLUMNS = 8u;
+const WIDTH = 1u;
+const PARTS = 8u; // ROWS / WIDTH
+const VECTORS = 2u;
+const GROUP = 2u; // vectors read before they are used
+const GROUPS = 1u; // VECTORS / GROUP
 const SLABS = 1u;
 const SLAB = 1u; // length of one slab along k
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> c: array<f32>;
-
+const COLUMNS = VECTORS * 4u;
 const ROW_TILES = (M + ROWS - 1u) / ROWS;
 const COLUMN_TILES = (N + COLUMNS - 1u) / COLUMNS;
 
@@ -37,25 +40,36 @@ fn main(
   let slab = id / (COLUMN_TILES * ROW_TILES * BATCH);
   let aBase = aMatrix(batch);
   let bBase = bMatrix(batch);
-  var total: array<f32, ROWS * COLUMNS>;
-  for (var k = slab * SLAB; k < min((slab + 1u) * SLAB, K); k++) {
-    var column: array<f32, ROWS>;
-    for (var i = 0u; i < ROWS; i++) { // unroll
-      column[i] = a[aBase + min(m + i, M - 1u) * A_M + k * A_K];
+  let end = min((slab + 1u) * SLAB, K);
+  var total: array<f32, ROWS * VECTORS * 4u>;
+  for (var k = slab * SLAB; k < end; k += grid.z) {
+    var rows: array<Rows, PARTS>;
+    for (var q = 0u; q < PARTS; q++) { // unroll
+      rows[q] = rowsAt(aBase + k * A_K, m + q * WIDTH);
     }
-    for (var j = 0u; j < COLUMNS; j++) { // unroll
-      let value = b[bBase + k * B_K + min(n + j, N - 1u) * B_N];
+    for (var g = 0u; g < GROUPS; g++) { // unroll
+      var columns: array<vec4f, GROUP>;
+      for (var v = 0u; v < GROUP; v++) { // unroll
+        columns[v] = columnsAt(bBase + k * B_K, n + (g * GROUP + v) * 4u);
+      }
       for (var i = 0u; i < ROWS; i++) { // unroll
-        total[i * COLUMNS + j] = fma(column[i], value, total[i * COLUMNS + j]);
+        for (var v = 0u; v < GROUP; v++) { // unroll
+          for (var e = 0u; e < 4u; e++) { // unroll
+            const T = (i * VECTORS + g * GROUP + v) * 4u + e;
+            total[T] = fma(rows[i / WIDTH][i % WIDTH], columns[v][e], total[T]);
+          }
+        }
       }
     }
   }
+  // Stored from a copy in a loop that steps by the grid's depth, which is 1: see matmul-subgroup.wgsl.
+  var result = total;
   let base = (slab * BATCH + batch) * M * N;
-  for (var i = 0u; i < ROWS; i++) { // unroll
-    for (var j = 0u; j < COLUMNS; j++) { // unroll
-      if (m + i < M && n + j < N) {
-        c[base + (m + i) * C_M + (n + j) * C_N] = total[i * COLUMNS + j];
-      }
+  for (var i = 0u; i < min(ROWS, M - m); i += grid.z) {
+    for (var v = 0u; v < VECTORS; v += grid.z) {
+      let t = (i * VECTORS + v) * 4u;
+      let values = vec4f(result[t], result[t + 1u], result[t + 2u], result[t + 3u]);
+      store(base + (m + i) * C_M, n + v * 4u, values, grid.z);
     }
   }
 }

@@ -1,11 +1,12 @@
-// out = xᵀ for x of ROWS × COLUMNS, both multiples of four: a thread turns one block of 4 × 4. It lets a product whose
-// operands both run along k read one of them by columns.
+// out = xᵀ for x of ROWS × COLUMNS, both multiples of four: a thread turns one block of 4 × 4. It lets a product read an
+// operand by vectors that runs along k. The loop steps by the grid's depth, which is 1: written out, it would take a
+// software driver twice as long to compile.
 
 const ROWS = 4u;
 const COLUMNS = 4u;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
 
 const BLOCK_ROWS = ROWS / 4u;
 const BLOCK_COLUMNS = COLUMNS / 4u;
@@ -18,14 +19,12 @@ fn main(
 ) {
   let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (id >= BLOCK_ROWS * BLOCK_COLUMNS) { return; }
-  let row = id % BLOCK_ROWS;
+  let row = id % BLOCK_ROWS * 4u;
   let column = id / BLOCK_ROWS;
-  let start = row * 4u * BLOCK_COLUMNS + column;
-  let block = transpose(
-    mat4x4f(x[start], x[start + BLOCK_COLUMNS], x[start + 2u * BLOCK_COLUMNS], x[start + 3u * BLOCK_COLUMNS]),
-  );
-  let to = column * 4u * BLOCK_ROWS + row;
-  for (var i = 0u; i < 4u; i++) { // unroll
-    out[to + i * BLOCK_ROWS] = block[i];
+  for (var i = row; i < row + 4u; i += grid.z) {
+    let values = x[i * BLOCK_COLUMNS + column];
+    for (var j = 0u; j < 4u; j++) { // unroll
+      out[(column * 4u + j) * ROWS + i] = values[j];
+    }
   }
 }

@@ -1,5 +1,6 @@
 import type { DType } from "../core/dtype.ts";
 import { type Shape, sizeOf, type TensorType } from "../core/shape.ts";
+import type { AdapterFacts, KernelContext } from "../ops/kernel.ts";
 import type { Arena, GraphNode, OpRecord, Segment, Value, Variable } from "../ops/op.ts";
 
 let nextId = 0;
@@ -38,6 +39,26 @@ function leaf(type: TensorType, source: GraphNode["leaf"]): Value {
   };
   return { node, index: 0, shape: type.shape, dtype: type.dtype };
 }
+
+/** Inputs of a node that hold f16 numbers, widened to f32. */
+export const halfInputs = ({ inputs }: GraphNode): number[] =>
+  inputs.flatMap(
+    (
+      {
+        node: {
+          op,
+          inputs: [from],
+        },
+      },
+      i,
+    ) => (op?.name === "cast" && from?.dtype === "f16" && inputs[i]!.dtype === "f32" ? [i] : []),
+  );
+
+/** What a node's kernels are made for. */
+export const kernelContext = (node: GraphNode, facts: AdapterFacts): KernelContext<any> => {
+  const { inputs, outputs, attrs } = node;
+  return { inputs, outputs, attrs, facts, half: halfInputs(node) };
+};
 
 /** A tensor that the host supplies for every run. */
 export function feed(name: string, shape: Shape, dtype: DType = "f32"): Value {

@@ -86,6 +86,8 @@ export interface KernelContext<A> {
   readonly outputs: readonly TensorType[];
   readonly attrs: A;
   readonly facts: AdapterFacts;
+  /** Inputs whose numbers are f16, widened to f32 where they are read; none by default. */
+  readonly half?: readonly number[];
   /** Somebody wants the moments of output 0; a variant that leaves none need not care. */
   readonly moments?: boolean;
 }

@@ -18,6 +18,13 @@ export const tileBudget = (facts: AdapterFacts, sums: number) =>
 export const compilesSlowly = (facts: AdapterFacts) => facts.architecture === "swiftshader";
 
 /**
+ * A side of a register tile where there is enough work for large ones: software drivers keep what has no register in a
+ * cache, which costs them less than loads do; a GPU's threads would crowd each other out.
+ */
+export const largeTile = (facts: AdapterFacts, side: number, large: number) =>
+  facts.software && !compilesSlowly(facts) ? large : side;
+
+/**
  * The kinds of kernel in the order in which an adapter should try them. A barrier costs a software driver more than all
  * the work of a small workgroup; a GPU wants its workgroup memory.
  */

@@ -16,7 +16,7 @@ import {
   scratch,
   specialize,
 } from "./kernel.ts";
-import { evenTile, inOrder, knownSubgroups } from "./matmul-choice.ts";
+import { evenTile, inOrder, knownSubgroups, largeTile } from "./matmul-choice.ts";
 import { matrixProduct } from "./matmul-matrix.ts";
 import type { Product } from "./matmul-shape.ts";
 import { type Preparation, slabbed, slabsFor } from "./matmul-slabs.ts";
@@ -79,15 +79,30 @@ function matrixFunctions({ batch: { axes, a, b } }: Layout): string {
   return `${matrix("aMatrix", a)}\n${matrix("bMatrix", b)}`;
 }
 
-/** Bindings, and functions that read and write four neighbouring columns, as vectors where they are aligned. */
-function columnFunctions({ sizes: { N }, steps: { B_N }, result: { C_N } }: Layout): string {
-  const read = B_N === 1 && N % 4 === 0;
+/** Whether four neighbouring columns of b are a vector in memory. */
+const readsVectors = ({ sizes: { N }, steps: { B_N } }: Layout) => B_N === 1 && N % 4 === 0;
+
+/**
+ * Bindings, and functions that read `width` neighbouring rows of a, and read and write four neighbouring columns, as
+ * vectors where they are aligned.
+ */
+function operandFunctions(layout: Layout, width: number): string {
+  const { M, N } = layout.sizes;
+  const { C_N } = layout.result;
+  const rows = width > 1;
+  const read = readsVectors(layout);
   const write = C_N === 1 && N % 4 === 0;
   const each = (make: (e: string) => string) => ["0u", "1u", "2u", "3u"].map(make);
   return [
-    "@group(0) @binding(0) var<storage, read> a: array<f32>;",
+    `alias Rows = ${rows ? `vec${width}f` : "array<f32, 1>"};`,
+    `@group(0) @binding(0) var<storage, read> a: array<${rows ? `vec${width}f` : "f32"}>;`,
     `@group(0) @binding(1) var<storage, read> b: array<${read ? "vec4f" : "f32"}>;`,
     `@group(0) @binding(2) var<storage, read_write> c: array<${write ? "vec4f" : "f32"}>;`,
+    "fn rowsAt(start: u32, m: u32) -> Rows {",
+    rows
+      ? `  return a[(start + min(m, ${M - width}u)) / ${width}u];`
+      : "  return Rows(a[start + min(m, M - 1u) * A_M]);",
+    "}",
     "fn columnsAt(start: u32, n: u32) -> vec4f {",
     read
       ? "  return b[(start + min(n, N - 4u)) / 4u];"
@@ -107,46 +122,83 @@ function columnFunctions({ sizes: { N }, steps: { B_N }, result: { C_N } }: Layo
 
 /** Rows of a tile, at most: they lie k apart in memory, and more of them would share too few places in a cache. */
 const TILE_ROWS = 16;
-/** Where rows are neighbours in memory a higher tile is a fifth faster, but takes a driver twice as long to compile. */
+/** Where rows are neighbours in memory and there is enough work. */
 const HIGH_TILE_ROWS = 32;
+/** Large tiles and two k a turn are faster by a third, but take a software driver thrice as long to compile. */
 const WORTH_COMPILING = 2 ** 26;
-/** Elements that an operand must have to be transposed first. */
-const TRANSPOSED = 2 ** 17;
+/** Elements that an operand must have to be transposed first: for threads, and for lanes that share what they read. */
+const TRANSPOSED = { thread: 2 ** 15, subgroup: 2 ** 16 };
 /** A tile's least share of a sum, in floating-point operations: a dispatch more costs what this much work does. */
 const LEAST_SHARE = 2 ** 22;
 
-/**
- * A layout for lanes that read b by columns. Few columns become rows, of which a tile has as many as there are. Where
- * both operands run along k, the one with fewer rows is transposed first if many tiles read it; else it is read across.
- */
-function byColumns(layout: Layout, facts: AdapterFacts): { layout: Layout; before?: Preparation } {
-  const { BATCH, M, N, K } = layout.sizes;
-  const wide = M > N ? exchanged(layout) : layout;
-  if (layout.steps.A_K !== 1 || layout.steps.B_K !== 1) return { layout: N <= TILE_ROWS ? wide : layout };
-  const [long, short] = [Math.max(M, N), Math.min(M, N)];
-  const often = long > 4 * TILE_ROWS && short * K >= TRANSPOSED;
-  if (BATCH !== 1 || K % 4 !== 0 || short % 4 !== 0 || !often) return { layout: wide };
-  const turned = exchanged(wide);
+/** The product with b, which runs along k, transposed into the scratch buffer after those of `before`. */
+function transposed(layout: Layout, facts: AdapterFacts, before?: Preparation) {
+  const { N, K } = layout.sizes;
+  const index = before?.scratch.length ?? 0;
   const dispatch: Dispatch = {
     kernel: "matmul/transpose",
-    source: specialize(transposeSource, { ROWS: short, COLUMNS: K }),
-    bindings: [turned.b, scratch(0)],
-    workgroups: gridOf(Math.ceil((short * K) / 16 / 64), facts),
-    bytes: 8 * short * K,
+    source: specialize(transposeSource, { ROWS: N, COLUMNS: K }),
+    bindings: [layout.b, scratch(index)],
+    workgroups: gridOf(Math.ceil((N * K) / 16 / 64), facts),
+    bytes: 8 * N * K,
   };
   return {
-    layout: { ...turned, b: scratch(0, "read"), steps: { A_M: K, A_K: 1, B_K: short, B_N: 1 } },
-    before: { dispatches: [dispatch], scratch: [4 * short * K] },
+    layout: { ...layout, b: scratch(index, "read"), steps: { ...layout.steps, B_K: N, B_N: 1 } },
+    before: {
+      dispatches: [...(before?.dispatches ?? []), dispatch],
+      scratch: [...(before?.scratch ?? []), 4 * N * K],
+    },
   };
 }
 
-/** All ways to compute a batch of matrix products, the best for this kind of adapter first. */
-export function matmulVariants(p: Product, facts: AdapterFacts): KernelVariant[] {
+interface Prepared {
+  readonly layout: Layout;
+  readonly before?: Preparation;
+}
+
+/**
+ * A layout for lanes that read rows of a and columns of b as vectors: an operand that runs along k is transposed first
+ * where enough tiles read it to make up for that.
+ */
+function sideBySide(layout: Layout, facts: AdapterFacts, readers: keyof typeof TRANSPOSED): Prepared {
+  const turns = ({ sizes: { BATCH, N, K }, steps: { B_K } }: Layout) =>
+    B_K === 1 && BATCH === 1 && K % 4 === 0 && N % 4 === 0;
+  const { M, N } = layout.sizes;
+  // Of two operands that run along k, the one with fewer rows comes first.
+  const long = layout.steps.A_K === 1 && layout.steps.B_K === 1 && N > M ? exchanged(layout) : layout;
+  const { sizes } = long;
+  const columns: Prepared =
+    turns(long) && sizes.M > 4 * TILE_ROWS && sizes.N * sizes.K >= TRANSPOSED[readers]
+      ? transposed(long, facts)
+      : { layout };
+  const rows = exchanged(columns.layout);
+  const large = cost(layout).flops >= WORTH_COMPILING && rows.sizes.M > 6 * TILE_ROWS;
+  if (!large || rows.steps.A_K === 1 || rows.sizes.N <= TILE_ROWS || !turns(rows)) return columns;
+  const both = transposed(rows, facts, columns.before);
+  return { ...both, layout: exchanged(both.layout) };
+}
+
+/**
+ * The same for a subgroup's lanes, which share a tile of many columns: few columns become rows, of which a tile has as
+ * many as there are.
+ */
+function byColumns(original: Layout, facts: AdapterFacts): Prepared {
+  const prepared = sideBySide(original, facts, "subgroup");
+  const { sizes, steps } = prepared.layout;
+  const narrow = sizes.N <= TILE_ROWS || (steps.A_K === 1 && steps.B_K === 1);
+  return narrow && sizes.M > sizes.N && !prepared.before ? { layout: exchanged(prepared.layout) } : prepared;
+}
+
+/**
+ * All ways to compute a batch of matrix products, the best for this kind of adapter first; `half` says that both operands
+ * hold f16 numbers.
+ */
+export function matmulVariants(p: Product, facts: AdapterFacts, half = false): KernelVariant[] {
   const layout = layoutOf(p);
   return inOrder(facts, {
     subgroup: knownSubgroups(facts) ? [subgroupVariant(layout, facts)] : [],
     tile: [tileVariant(layout, facts)],
-    workgroup: [...workgroupVariants(layout, facts), ...matrixVariants(layout, facts)],
+    workgroup: [...workgroupVariants(layout, facts), ...matrixVariants(layout, facts, half)],
     naive: [naiveVariant(layout, facts)],
   });
 }
@@ -163,24 +215,36 @@ function specialized(text: string, layout: Layout, more: Record<string, number> 
   return `${specialize(text, { ...sizes, ...steps, ...result, ...more })}\n${matrixFunctions(layout)}\n`;
 }
 
+/** How many neighbouring rows a lane reads at once, where `lanes` of them read a tile of `rows`. */
+function rowWidth({ sizes: { M }, steps: { A_M } }: Layout, rows: number, lanes: number): number {
+  const fits = (width: number) => A_M === 1 && M % width === 0 && rows > (width / 2) * lanes;
+  return fits(4) ? 4 : fits(2) ? 2 : 1;
+}
+
 function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
   const { layout, before } = byColumns(original, facts);
   const { BATCH, M, N, K } = layout.sizes;
   const lanes = facts.subgroupMinSize;
   const { flops, bytes } = cost(layout);
-  const high = layout.steps.A_M === 1 && flops >= WORTH_COMPILING;
-  const rows = evenTile(M, high ? HIGH_TILE_ROWS : TILE_ROWS);
+  const large = flops >= WORTH_COMPILING;
+  const high = large && layout.steps.A_M === 1;
+  const even = evenTile(M, high ? largeTile(facts, TILE_ROWS, HIGH_TILE_ROWS) : TILE_ROWS);
+  const width = rowWidth(layout, even, lanes);
+  const rows = Math.ceil(even / width) * width;
   const vectors = N > 8 * lanes ? 2 : 1;
   const tiles = BATCH * Math.ceil(M / rows) * Math.ceil(N / (vectors * 4 * lanes));
   const wanted = Math.min(8, Math.max(2, Math.round(flops / LEAST_SHARE)));
-  const { slabs, length } = slabsFor(K, tiles, wanted, 128);
+  const depth = large && K % 2 === 0 ? 2 : 1;
+  const { slabs, length } = slabsFor(K / depth, tiles, wanted, 128 / depth);
   const constants = {
     SUBGROUP: lanes,
     ROWS: rows,
-    PARTS: Math.ceil(rows / lanes),
+    WIDTH: width,
+    PARTS: Math.ceil(rows / (width * lanes)),
     VECTORS: vectors,
+    DEPTH: depth,
     SLABS: slabs,
-    SLAB: length,
+    SLAB: length * depth,
   };
   return slabbed(
     "subgroup",
@@ -188,7 +252,7 @@ function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
     slabs,
     {
       kernel: "matmul/subgroup",
-      source: `${specialized(subgroupSource, layout, constants)}${columnFunctions(layout)}\n`,
+      source: `${specialized(subgroupSource, layout, constants)}${operandFunctions(layout, width)}\n`,
       inputs: [layout.a, layout.b],
       workgroups: gridOf(tiles * slabs, facts),
       flops,
@@ -216,8 +280,8 @@ function workgroupVariants(layout: Layout, facts: AdapterFacts): KernelVariant[]
   return workgroupVariantsOf(product, "matmul", sizeOfResult(layout), work, facts);
 }
 
-function matrixVariants(layout: Layout, facts: AdapterFacts): KernelVariant[] {
-  const product = matrixProduct(layout.sizes, { ...layout.steps, ...layout.result }, facts);
+function matrixVariants(layout: Layout, facts: AdapterFacts, half: boolean): KernelVariant[] {
+  const product = matrixProduct(layout.sizes, { ...layout.steps, ...layout.result }, facts, half);
   if (!product) return [];
   const { slabs, source, workgroups } = product;
   const dispatch = {
@@ -230,25 +294,44 @@ function matrixVariants(layout: Layout, facts: AdapterFacts): KernelVariant[] {
   return [slabbed("matrix", sizeOfResult(layout), slabs, dispatch, facts)];
 }
 
-function tileVariant(layout: Layout, facts: AdapterFacts): KernelVariant {
+function tileVariant(original: Layout, facts: AdapterFacts): KernelVariant {
+  const { layout, before } = sideBySide(original, facts, "thread");
   const { BATCH, M, N, K } = layout.sizes;
-  const rows = Math.min(8, M);
-  const columns = Math.min(8, N);
-  const tiles = BATCH * Math.ceil(M / rows) * Math.ceil(N / columns);
-  const { slabs, length } = slabsFor(K, tiles, 1024, 64);
-  const constants = { ROWS: rows, COLUMNS: columns, SLABS: slabs, SLAB: length };
+  const { flops, bytes } = cost(layout);
+  const tilesOf = (rows: number, columns: number) => BATCH * Math.ceil(M / rows) * Math.ceil(N / columns);
+  const large = flops >= WORTH_COMPILING && tilesOf(16, 16) >= 512 && readsVectors(layout);
+  const side = large ? largeTile(facts, 8, 16) : 8;
+  const even = evenTile(M, side);
+  const width = rowWidth(layout, even, 1);
+  const rows = Math.ceil(even / width) * width;
+  const vectors = Math.ceil(evenTile(N, side) / 4);
+  const tiles = tilesOf(rows, 4 * vectors);
+  const { slabs, length } = slabsFor(K, tiles, facts.software ? 256 : 1024, 64);
+  const constants = {
+    ROWS: rows,
+    WIDTH: width,
+    PARTS: rows / width,
+    VECTORS: vectors,
+    // Single elements are used as soon as they are there: a driver would have to put them aside for as long as vectors.
+    GROUP: readsVectors(layout) ? vectors : 1,
+    GROUPS: readsVectors(layout) ? 1 : vectors,
+    SLABS: slabs,
+    SLAB: length,
+  };
   return slabbed(
     "tile",
     sizeOfResult(layout),
     slabs,
     {
       kernel: "matmul/tile",
-      source: specialized(tileSource, layout, constants),
+      source: `${specialized(tileSource, layout, constants)}${operandFunctions(layout, width)}\n`,
       inputs: [layout.a, layout.b],
       workgroups: gridOf(Math.ceil((tiles * slabs) / 64), facts),
-      ...cost(layout),
+      flops,
+      bytes,
     },
     facts,
+    before,
   );
 }
 

@@ -15,31 +15,40 @@ const SHORTEST_SLAB = 256;
 
 /**
  * The product's shader through subgroup matrices, its grid and its slabs; null where the adapter multiplies no square
- * f32 matrices or the product is smaller than one. Others (f16 ones, on many GPUs) would need operands that are f16 in
- * the shader, and the engine's are widened where they are loaded.
+ * matrices of these numbers or the product is smaller than one. Operands that hold f16 numbers are multiplied as such
+ * where the adapter adds such products in f32, as many GPUs do: each is exact there, so nothing is lost.
  */
-export function matrixProduct(sizes: MatrixProduct, steps: Record<string, number>, facts: AdapterFacts) {
+export function matrixProduct(
+  sizes: MatrixProduct,
+  steps: Record<string, number>,
+  facts: AdapterFacts,
+  half: boolean,
+) {
   const { BATCH, M, N, K } = sizes;
-  const config = facts.subgroupMatrices.find(
-    ({ input, result, m, n, k }) => input === "f32" && result === "f32" && m === n && n === k,
-  );
+  const configOf = (element: string) =>
+    facts.subgroupMatrices.find(
+      ({ input, result, m, n, k }) => input === element && result === "f32" && m === n && n === k,
+    );
+  const config = (half && facts.f16 && configOf("f16")) || configOf("f32");
   if (!config || !knownSubgroups(facts) || Math.min(M, N, K) < config.m) return null;
   const size = config.m;
   const subgroup = facts.subgroupMinSize;
   const wanted = workgroupsWanted(facts);
+  const depth = 2 * size;
+  const bytes = (blocks: number) =>
+    (config.input === "f16" ? 2 : 4) * 2 * (2 * blocks * size) * depth + 4 * 4 * size * size;
   const tilesOf = (blocks: number) =>
     BATCH * Math.ceil(M / (2 * blocks * size)) * Math.ceil(N / (2 * blocks * size));
   const slabsAt = (blocks: number) => slabsFor(K, tilesOf(blocks), wanted, SHORTEST_SLAB);
   // Smaller tiles rather than idle multiprocessors, where slabs cannot make up for it.
-  const blocks = tilesOf(4) * slabsAt(4).slabs >= wanted ? 4 : 2;
+  const busy = tilesOf(4) * slabsAt(4).slabs >= wanted;
+  const blocks = busy && bytes(4) <= facts.maxWorkgroupBytes ? 4 : 2;
   const { slabs, length } = slabsAt(blocks);
-  const tile = 2 * blocks * size;
-  const depth = 2 * size;
-  const bytes = 4 * (2 * tile * depth + 4 * size * size);
-  if (4 * subgroup > facts.maxInvocations || bytes > facts.maxWorkgroupBytes) return null;
+  if (4 * subgroup > facts.maxInvocations || bytes(blocks) > facts.maxWorkgroupBytes) return null;
   const text = specialize(source, {
     ...sizes,
     ...steps,
+    Element: config.input,
     SUBGROUP: subgroup,
     SIZE: size,
     BLOCKS_M: blocks,

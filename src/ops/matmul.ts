@@ -35,7 +35,8 @@ export const matmul = defineOp<MatmulAttrs>({
     // A result may be logits, or a weight's gradient: what a layer keeps of it is the next one's input.
     half: { inputs: [0, 1], outputs: [] },
     stores: true,
-    kernel: ({ inputs: [a, b], attrs, facts }) => matmulVariants(foldBatch(productOf(a!, b!, attrs)), facts),
+    kernel: ({ inputs: [a, b], attrs, facts, half = [] }) =>
+      matmulVariants(foldBatch(productOf(a!, b!, attrs)), facts, half.length === 2),
   },
   tolerance: accumulated(([a, b], attrs) => productOf(a!, b!, attrs).k),
   samples: (s) => [
@@ -44,6 +45,7 @@ export const matmul = defineOp<MatmulAttrs>({
     { inputs: [s.randn(12, 40), s.randn(36, 40)], attrs: { transposeB: true } },
     { inputs: [s.randn(29, 131), s.randn(29, 70)], attrs: { transposeA: true } },
     { inputs: [s.randn(2, 1, 5, 7), s.randn(3, 9, 5)], attrs: { transposeA: true, transposeB: true } },
+    { inputs: [s.randn(29, 60), s.randn(29, 70)], attrs: { transposeA: true } },
     { inputs: [s.randn(0, 3), s.randn(3, 2)] },
     { name: "nothing to add up", inputs: [s.randn(2, 0), s.randn(0, 3)], gradient: false },
     {

@@ -1,5 +1,5 @@
 import { sameShape } from "../core/shape.ts";
-import { reachable, valueKey } from "../graph/node.ts";
+import { kernelContext, reachable, valueKey } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import type { AdapterFacts, KernelVariant } from "../ops/kernel.ts";
 import type { GraphNode, Value } from "../ops/op.ts";
@@ -282,7 +282,7 @@ class Division {
   private variants(node: GraphNode): KernelVariant[] {
     let variants = this.kernels.get(node);
     if (!variants) {
-      variants = kernelOf(node)?.kernel({ ...node, facts: this.facts }) ?? [];
+      variants = kernelOf(node)?.kernel(kernelContext(node, this.facts)) ?? [];
       this.kernels.set(node, variants);
     }
     return variants;

@@ -1,7 +1,7 @@
 import { bytesPerElement } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import { showType, sizeOf, type TensorType } from "../core/shape.ts";
-import { valueKey } from "../graph/node.ts";
+import { halfInputs, kernelContext, valueKey } from "../graph/node.ts";
 import { checkProgram, type Program } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
@@ -67,10 +67,12 @@ export interface PlanOptions {
   readonly excluded?: ReadonlyMap<string, string>;
 }
 
-/** Names an op at given shapes: what the choice of a kernel variant depends on. */
+/** Names an op at given shapes, and inputs that are kept as f16: what the choice of a kernel variant depends on. */
 export function kernelKey(node: GraphNode): string {
   const attrs = node.attrs === undefined ? "" : JSON.stringify(node.attrs);
-  return `${node.op!.name}(${node.inputs.map(showType).join(", ")})${attrs}`;
+  const half = halfInputs(node);
+  const inputs = node.inputs.map((x, i) => showType(half.includes(i) ? { ...x, dtype: "f16" } : x));
+  return `${node.op!.name}(${inputs.join(", ")})${attrs}`;
 }
 
 const mebibytes = (bytes: number) => Number((bytes / 2 ** 20).toPrecision(3));
@@ -295,7 +297,7 @@ class PlanBuilder {
     const op = node.op!;
     if (op.implementation.kind !== "kernel") throw new Error(`${op.name} has no kernel.`);
     const variants = op.implementation
-      .kernel({ ...node, facts: this.facts, moments })
+      .kernel({ ...kernelContext(node, this.facts), moments })
       .filter((v) => !this.options.excluded?.has(variantKey(op.name, v.name)));
     if (variants.length === 0) throw refusal(op.name);
     const key = kernelKey(node);

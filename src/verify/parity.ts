@@ -6,9 +6,9 @@ import { type NDArray, roundToDType } from "../core/ndarray.ts";
 import { showType } from "../core/shape.ts";
 import { compare } from "../core/tolerance.ts";
 import { f } from "../graph/functions.ts";
-import { feed } from "../graph/node.ts";
+import { feed, kernelContext, reachable } from "../graph/node.ts";
 import { mixedPrecision } from "../graph/precision.ts";
-import type { Program } from "../graph/program.ts";
+import { type Program, programRoots } from "../graph/program.ts";
 import { elementBounds } from "../ops/bounds.ts";
 import { records } from "../ops/index.ts";
 import type { AdapterFacts, KernelVariant, Magnified } from "../ops/kernel.ts";
@@ -87,10 +87,9 @@ function variantsOf(op: OpRecord, node: GraphNode, facts: AdapterFacts): ParityV
   const { implementation } = op;
   if (implementation.kind !== "kernel")
     return [{ name: implementation.kind, options: { excluded: NOTHING } }];
-  const context = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, facts };
   if (node.outputs.every((type) => type.shape.includes(0)) || node.inputs.some((x) => x.shape.includes(0)))
     return [{ name: "empty", options: { excluded: NOTHING } }];
-  return implementation.kernel(context).map(({ name, magnified }) => ({
+  return implementation.kernel(kernelContext(node, facts)).map(({ name, magnified }) => ({
     name,
     ...(magnified && { magnified }),
     options: { choices: new Map([[kernelKey(node), name]]), excluded: NOTHING },
@@ -105,14 +104,16 @@ export function halfCases(op: OpRecord): ParityCase[] {
     const inputs = parity.sample.inputs.map((x, i) =>
       half.inputs.includes(i) ? { ...x, data: Float32Array.from(x.data, roundToHalf) } : x,
     );
+    const program = mixedPrecision(parity.program);
+    const node = reachable(programRoots(program)).find((other) => other.op?.name === op.name)!;
     return {
       ...parity,
       label: `${parity.label} in f16`,
       dtype: "f16",
       sample: { ...parity.sample, inputs },
-      program: mixedPrecision(parity.program),
+      program,
       feeds: Object.fromEntries(inputs.map((x, i) => [`x${i}`, x.data])),
-      variants: (facts) => (facts.f16 ? parity.variants(facts) : []),
+      variants: (facts) => (facts.f16 ? variantsOf(op, node, facts) : []),
       expected: () =>
         op
           .reference(inputs, parity.sample.attrs)

@@ -39,7 +39,7 @@ async function faulty(name: string, hits: (kernel: string) => boolean) {
 /** The first store of a result is off by one. */
 function spoiled(source: string): string {
   const array = /var<storage, read_write> (\w+)/.exec(source)![1]!;
-  return source.replace(new RegExp(`^(\\s*${array}\\[[^;]*\\] = )([^;]+);`, "m"), "$1$2 + 1;");
+  return source.replace(new RegExp(`((?:^|[;{}])\\s*${array}\\[[^;]*?\\] = )([^;]+);`, "m"), "$1$2 + 1;");
 }
 
 const small = (op: OpRecord): OpRecord => ({ ...op, samples: (s) => op.samples(s).slice(0, 3) });

@@ -47,10 +47,10 @@ async function errorsOf(device: GPUDevice, code: string): Promise<string[]> {
 }
 
 /** The program's products through subgroup matrices. */
-function productsOf(program: Program): string[] {
+function productsOf(program: Program, facts = FACTS): string[] {
   const keys = reachable(programRoots(program)).filter((node) => node.op?.name === "matmul");
   const choices = new Map(keys.map((node) => [kernelKey(node), "matrix"]));
-  const { steps } = compilePlan(program, FACTS, { choices });
+  const { steps } = compilePlan(program, facts, { choices });
   return steps.filter((s) => s.kernel.startsWith("matmul/matrix")).map((s) => s.source);
 }
 
@@ -66,13 +66,18 @@ describe("matmul/matrix", () => {
     ["a batch", [3, 16, 24], [24, 40]],
     ["slabs", [64, 16384], [16384, 64]],
   ];
-  test.each(cases)("%s", async (_, a, b, attrs = {}) => {
-    const shaders = productsOf({
-      name: "product",
-      outputs: { y: f.matmul!(matrix("a", ...a), matrix("b", ...b), attrs) },
+  const programs: [element: string, make: (program: Program) => Program][] = [
+    ["f32", (program) => program],
+    ["f16", mixedPrecision],
+  ];
+  describe.each(programs)("of %s", (element, make) => {
+    test.each(cases)("%s", async (_, a, b, attrs = {}) => {
+      const y = f.matmul!(matrix("a", ...a), matrix("b", ...b), attrs);
+      const shaders = productsOf(make({ name: "product", outputs: { y } }));
+      expect(shaders).toHaveLength(1);
+      expect(shaders[0]).toContain(`alias Element = ${element};`);
+      expect(await errorsOf(await nullDevice(), shaders[0]!)).toEqual([]);
     });
-    expect(shaders).toHaveLength(1);
-    expect(await errorsOf(await nullDevice(), shaders[0]!)).toEqual([]);
   });
 
   test("with chains where it loads and stores, f16 included", async () => {
@@ -96,6 +101,19 @@ describe("matmul/matrix", () => {
     });
     const wrong = shader!.replace("subgroupMatrixStore<row_major>", "subgroupMatrixStore<f32>");
     expect(await errorsOf(await nullDevice(), wrong)).not.toEqual([]);
+  });
+
+  test("f16 operands are multiplied as f32 where the adapter adds up nothing else, and fit the default limits", () => {
+    const y = f.matmul!(matrix("a", 512, 512), matrix("b", 512, 512));
+    const program = mixedPrecision({ name: "p", outputs: { y } });
+    const [f16, f32] = FACTS.subgroupMatrices;
+    const elements = (facts: Partial<AdapterFacts>) =>
+      productsOf(program, { ...FACTS, ...facts }).map((shader) => /alias Element = (\w+)/.exec(shader)![1]);
+    expect(elements({ subgroupMatrices: [{ ...f16!, result: "f16" }, f32!] })).toEqual(["f32"]);
+    expect(elements({ subgroupMatrices: [f16!] })).toEqual(["f16"]);
+    expect(elements({ subgroupMatrices: [{ ...f16!, m: 8, n: 8, k: 8 }] })).toEqual(["f16"]);
+    expect(elements({ subgroupMatrices: [f16!], maxWorkgroupBytes: 16384 })).toEqual(["f16"]);
+    expect(elements({ subgroupMatrices: [{ ...f16!, n: 8 }] })).toEqual([]);
   });
 
   test("is offered only where the adapter has fitting matrices, and operands fill one", () => {

@@ -10,6 +10,7 @@ import { adapterKey } from "../../src/backend/webgpu/tuning-store.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import { f } from "../../src/graph/functions.ts";
 import { applyOp, feed } from "../../src/graph/node.ts";
+import { mixedPrecision } from "../../src/graph/precision.ts";
 import type { Program } from "../../src/graph/program.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { imageModel } from "../../src/nn/models.ts";
@@ -81,6 +82,14 @@ describe("measuring", () => {
     const { facts } = await gpu();
     expect(compilePlan(program, facts).steps).toHaveLength(12);
     expect(compilePlan(program, facts, { choices }).steps).toHaveLength(1);
+  });
+
+  test("operands that are kept as f16 are tried as f16, under a key of their own", async () => {
+    const y = f.matmul!(feed("a", [48, 64]), feed("b", [64, 40]));
+    const { choices, kernel } = await tuned(mixedPrecision({ name: "half", outputs: { y } }));
+    expect(kernel.key).toBe("matmul(f16[48, 64], f16[64, 40])");
+    for (const { milliseconds } of kernel.candidates) expect(milliseconds).toBeGreaterThan(0);
+    expect(choices).toEqual(new Map([[kernel.key, kernel.choice]]));
   });
 
   // 2 · 256³ operations are too many for the reference on the CPU.

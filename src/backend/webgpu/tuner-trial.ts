@@ -1,8 +1,10 @@
+import { roundToHalf } from "../../core/half.ts";
 import { type NDArray, roundToDType } from "../../core/ndarray.ts";
 import { Random } from "../../core/rng.ts";
 import { sizeOf, type TensorType } from "../../core/shape.ts";
 import { compare } from "../../core/tolerance.ts";
-import { applyOp, read, standalone } from "../../graph/node.ts";
+import { f } from "../../graph/functions.ts";
+import { applyOp, halfInputs, read, standalone } from "../../graph/node.ts";
 import { elementBounds, type Magnitudes } from "../../ops/bounds.ts";
 import type { AdapterFacts, KernelVariant } from "../../ops/kernel.ts";
 import type { GraphNode, Value, Variable } from "../../ops/op.ts";
@@ -56,10 +58,16 @@ const WRONG = "wrong";
 export async function measure(backend: WebGPUBackend, tunable: Tunable): Promise<TunedKernel> {
   const { key, node, variants } = tunable;
   const candidates = variants.map(({ name }): Candidate => ({ name }));
-  const inputs = node.inputs.map(sampleInput);
+  const half = halfInputs(node);
+  const inputs = node.inputs.map((value, i) => {
+    const x = sampleInput(value, i);
+    return x && half.includes(i) ? { ...x, data: Float32Array.from(x.data, roundToHalf) } : x;
+  });
   if (!inputs.every((x) => x !== undefined))
     return { key, candidates: candidates.map((c) => ({ ...c, note: "not tried: no inputs to try it on" })) };
-  const variables = inputs.map((x, i) => standalone(`input ${i}`, x.shape, x.dtype));
+  const variables = inputs.map((x, i) =>
+    standalone(`input ${i}`, x.shape, half.includes(i) ? "f16" : x.dtype),
+  );
   const right = new Map<Candidate, WebGPUExecutable>();
   try {
     for (const [i, variable] of variables.entries()) backend.write(variable, inputs[i]!.data);
@@ -103,7 +111,11 @@ async function check(
   right: Map<Candidate, WebGPUExecutable>,
 ): Promise<string | undefined> {
   const op = node.op!;
-  const results = applyOp(op, variables.map(read), node.attrs);
+  const values = variables.map((variable, i) => {
+    const { dtype } = node.inputs[i]!;
+    return variable.dtype === dtype ? read(variable) : f.cast!(read(variable), { dtype });
+  });
+  const results = applyOp(op, values, node.attrs);
   const program = { name: key, outputs: Object.fromEntries(results.map((value, i) => [`y${i}`, value])) };
   const sizes = [...inputs, ...node.outputs].map((type: TensorType) => sizeOf(type.shape));
   const flops = Math.max(...sizes, sum(variants[0]!.dispatches.map((dispatch) => dispatch.flops ?? 0)));
@@ -134,7 +146,7 @@ async function check(
       candidate.note = "not tried: it would take long";
       continue;
     }
-    const options = { fuse: false, choices: new Map([[key, candidate.name]]) };
+    const options = { choices: new Map([[key, candidate.name]]) };
     let executable: WebGPUExecutable | undefined;
     try {
       const { got, own } = await backend.attempt(async () => {

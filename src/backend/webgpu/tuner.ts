@@ -1,5 +1,5 @@
 import { sizeOf } from "../../core/shape.ts";
-import { reachable } from "../../graph/node.ts";
+import { kernelContext, reachable } from "../../graph/node.ts";
 import type { Program } from "../../graph/program.ts";
 import { programRoots } from "../../graph/program.ts";
 import type { AdapterFacts } from "../../ops/kernel.ts";
@@ -27,13 +27,13 @@ function tunables(
   const found = new Map<string, Tunable>();
   for (const program of programs)
     for (const node of reachable(programRoots(program))) {
-      const { op, inputs, outputs, attrs } = node;
+      const { op, inputs, outputs } = node;
       if (op?.implementation.kind !== "kernel" || [...inputs, ...outputs].some((x) => sizeOf(x.shape) === 0))
         continue;
       const key = kernelKey(node);
       if (found.has(key)) continue;
       const variants = op.implementation
-        .kernel({ inputs, outputs, attrs, facts })
+        .kernel(kernelContext(node, facts))
         .filter(({ name }) => !excluded.has(variantKey(op.name, name)));
       if (variants.length > 1) found.set(key, { key, node, variants });
     }

@@ -1,0 +1,71 @@
+// Parity of products with enough work for what only large ones do: large tiles, two k a turn, operands transposed first.
+import { expect, test } from "vitest";
+import { matmul } from "../../src/ops/matmul.ts";
+import { largeTile } from "../../src/ops/matmul-choice.ts";
+import { matmulVariants } from "../../src/ops/matmul-kernel.ts";
+import { type MatmulAttrs, productOf } from "../../src/ops/matmul-shape.ts";
+import type { OpRecord, Sample } from "../../src/ops/op.ts";
+import { Sampler } from "../../src/ops/samples.ts";
+import { parityCases, runCase } from "../../src/verify/parity.ts";
+import { gpu } from "../support/gpu.ts";
+
+const s = new Sampler("large products");
+
+/** A product, and the text that shows that its subgroup and its tile kernel are the ones meant. */
+const CASES: [
+  name: string,
+  sample: Sample<MatmulAttrs>,
+  dispatches: number,
+  subgroup: RegExp,
+  tile: RegExp,
+][] = [
+  [
+    "one operand along k",
+    { inputs: [s.randn(388, 380), s.randn(380, 356)] },
+    2,
+    /ROWS = 32u;\nconst WIDTH = 4u;[\s\S]*DEPTH = 2u/,
+    /ROWS = 16u;\nconst WIDTH = 4u;[\s\S]*GROUP = 4u/,
+  ],
+  [
+    "both along k",
+    { inputs: [s.randn(388, 380), s.randn(356, 380)], attrs: { transposeB: true } },
+    3,
+    /WIDTH = 4u;[\s\S]*DEPTH = 2u/,
+    /WIDTH = 4u;[\s\S]*GROUP = 4u/,
+  ],
+  [
+    "sizes that are not multiples of four",
+    { inputs: [s.randn(371, 390), s.randn(371, 333)], attrs: { transposeA: true } },
+    1,
+    /WIDTH = 2u;[\s\S]*DEPTH = 1u/,
+    /WIDTH = 2u;[\s\S]*GROUP = 1u/,
+  ],
+  [
+    "long sums",
+    { inputs: [s.randn(32, 16390), s.randn(16390, 64)] },
+    1,
+    /DEPTH = 2u;[\s\S]*SLABS = 2u/,
+    /ROWS = 8u;[\s\S]*SLABS = 8u/,
+  ],
+];
+
+test.each(CASES)("%s", { timeout: 60_000 }, async (_, sample, dispatches, subgroup, tile) => {
+  const backend = await gpu();
+  const [a, b] = sample.inputs;
+  const product = productOf(a!, b!, sample.attrs);
+  // Adapters differ in their tiles; llvmpipe is the one whose are known.
+  const llvmpipe = backend.facts.subgroupMinSize === 8 && largeTile(backend.facts, 8, 16) === 16;
+  for (const { name, dispatches: all } of llvmpipe ? matmulVariants(product, backend.facts) : []) {
+    if (name !== "subgroup" && name !== "tile") continue;
+    const kernels = all.filter(({ kernel }) => kernel !== "sum-slabs");
+    expect(kernels).toHaveLength(dispatches);
+    expect(kernels.at(-1)!.source).toMatch(name === "tile" ? tile : subgroup);
+  }
+  const failures: string[] = [];
+  for (const parity of parityCases({ ...matmul, samples: () => [sample] } as OpRecord))
+    for (const variant of parity.variants(backend.facts)) {
+      const row = await runCase(backend, parity, variant);
+      if (!row.pass) failures.push(`${row.case} [${row.kernel}]: ${row.message}`);
+    }
+  expect(failures).toEqual([]);
+});
