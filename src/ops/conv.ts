@@ -2,6 +2,7 @@ import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { type Shape, sameShape, showShape, type TensorType } from "../core/shape.ts";
 import { accumulated } from "../core/tolerance.ts";
+import { depthwiseVariants } from "./conv-depthwise.ts";
 import { convVariants } from "./conv-kernel.ts";
 import { convInputGradReference, convReference, convWeightGradReference } from "./conv-reference.ts";
 import { type Conv2dAttrs, type Geometry, geometryOf, outputShape, type Pads } from "./conv-shape.ts";
@@ -70,6 +71,26 @@ const CASES: readonly Case[] = [
     attrs: { padding: pads(1, 1, 2, 2), groups: 5 },
     exact: true,
   },
+  {
+    name: "depthwise",
+    x: [3, 6, 17, 24],
+    w: [6, 1, 3, 3],
+    attrs: { padding: pads(1, 1, 1, 1), groups: 6 },
+  },
+  {
+    name: "depthwise",
+    x: [2, 7, 10, 16],
+    w: [14, 1, 5, 5],
+    attrs: { stride: [2, 2], padding: pads(2, 2, 2, 2), groups: 7 },
+    exact: true,
+  },
+  {
+    name: "depthwise",
+    x: [2, 3, 12, 11],
+    w: [6, 1, 3, 2],
+    attrs: { stride: [3, 2], dilation: [2, 1], padding: pads(2, 0, 0, 1), groups: 3 },
+    exact: true,
+  },
   { name: "1×1", x: [11, 10, 7, 9], w: [3, 10, 1, 1], attrs: { stride: [2, 2] }, exact: true },
   {
     name: "strided",
@@ -116,7 +137,10 @@ export const conv2d = defineOp<Conv2dAttrs>({
     stores: true,
     kernel: ({ inputs, attrs, facts, moments }) => {
       const g = forwardGeometry(inputs, attrs);
-      return convVariants("conv2d", g, [forwardSum(g)], facts, moments);
+      return [
+        ...depthwiseVariants("conv2d", g, facts),
+        ...convVariants("conv2d", g, [forwardSum(g)], facts, moments),
+      ];
     },
   },
   tolerance: accumulated(([, w]) => w!.shape.slice(1).reduce((a, b) => a * b, 1)),
@@ -174,7 +198,10 @@ export const conv2dInputGrad = defineOp<InputGradAttrs>({
     stores: true,
     kernel: ({ inputs, attrs, facts }) => {
       const g = inputGradGeometry(inputs, attrs);
-      return convVariants("conv2dInputGrad", g, inputGradSums(g), facts);
+      return [
+        ...depthwiseVariants("conv2dInputGrad", g, facts),
+        ...convVariants("conv2dInputGrad", g, inputGradSums(g), facts),
+      ];
     },
   },
   tolerance: accumulated(([, w], { groups = 1 }: InputGradAttrs) => {
