@@ -2,11 +2,11 @@
 // of OUTS × INS channel pairs. The sum and its constants are those of conv-weight-naive.wgsl.
 //
 // A lane walks down strips of PIXELS columns: for each row it reads the strip's gradients and, for each of its inputs,
-// the stretches of KERNEL_HEIGHT rows that they met. With SLIDE the stretches of the next row are those of this one, one
-// further, so only one is read. The strips of all images are shared out to slabs, which matmul-sum-slabs.wgsl adds up.
+// the stretches of KERNEL_HEIGHT rows that they met. The last KEPT of them are the first of the next row, which reads the
+// others only. The strips of all images are shared out to slabs, which matmul-sum-slabs.wgsl adds up.
 //
-// Beside this file belong: an entry point with `gathered` and `writes` (conv-weight-thread, -strips or -channels),
-// `stretchAt` (conv-stretch-scalar, -vector or -shared) and `gradientAt` (conv-gradient-scalar or -vector).
+// Beside this file belong: an entry point with `gathered` and `writes` (conv-weight-thread, -strips, -channels or
+// -gathered), `stretchAt` (conv-stretch-scalar, -vector, -halo or -shared) and `gradientAt` (conv-gradient-scalar or -vector).
 
 const LANES = 64u; // of one workgroup
 const BATCH = 1u;
@@ -29,7 +29,7 @@ const OUTS = 4u;
 const INS = 2u;
 const PIXELS = 4u;
 const SPAN = 6u;
-const SLIDE = false;
+const KEPT = 0u; // rows of stretches that the next row of gradients meets too
 const READS = 1u; // SPAN / LANES, rounded up: what a lane reads of a stretch where all lanes need the same
 const MOVED = 7u; // sums of all pairs of channels but one
 const SHARES = 1u; // of the strips: workgroups, or threads, that work on the same channels; each writes a slab
@@ -77,12 +77,13 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
     let sources = (n * GROUPS + group) * INPUTS;
     let targets = (n * GROUPS + group) * OUTPUTS;
     var stretches: array<array<f32, SPAN>, INS * KERNEL_HEIGHT>;
-    if (SLIDE) {
+    if (KEPT > 0u) {
       for (var b = 0u; b < INS; b++) { // unroll
         let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
         slot_x = b;
-        for (var kh = 1u; kh < KERNEL_HEIGHT; kh++) { // unroll
-          stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, select(-1, i32(kh) - 1 - PAD_Y, real), j, lane);
+        for (var kh = 0u; kh < KEPT; kh++) { // unroll
+          let row = select(-1, i32(kh) - PAD_Y, real);
+          stretches[(b + 1u) * KERNEL_HEIGHT - KEPT + kh] = stretchAt(plane, row, j, lane);
         }
       }
     }
@@ -92,8 +93,8 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
         let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
         slot_x = b;
         for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) { // unroll
-          if (SLIDE && kh + 1u < KERNEL_HEIGHT) {
-            stretches[b * KERNEL_HEIGHT + kh] = stretches[b * KERNEL_HEIGHT + min(kh + 1u, KERNEL_HEIGHT - 1u)];
+          if (kh < KEPT) {
+            stretches[b * KERNEL_HEIGHT + kh] = stretches[(b + 1u) * KERNEL_HEIGHT - max(1u, KEPT - min(kh, KEPT))];
           } else {
             let row = select(-1, top + i32(kh) * DILATION_Y, real);
             stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, row, j, lane);
@@ -124,9 +125,13 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
     let a = k / INS;
     let b = k % INS;
     let weight = base + ((group * OUTPUTS + o + a) * INPUTS + c + b) * TAPS;
+    var own: array<f32, TAPS>;
     for (var tap = 0u; tap < TAPS; tap++) { // unroll
-      let sum = gathered(total[tap]);
-      if (o + a < OUTPUTS && c + b < INPUTS && writes(tap, lane)) { dw[weight + tap] = sum; }
+      own[tap] = total[tap];
+    }
+    let sums = gathered(own, lane, one);
+    for (var tap = 0u; tap < TAPS; tap++) { // unroll
+      if (o + a < OUTPUTS && c + b < INPUTS && writes(tap, lane)) { dw[weight + tap] = sums[tap]; }
     }
     for (var sum = 0u; sum < MOVED; sum++) { // unroll
       total[sum] = total[sum + TAPS];

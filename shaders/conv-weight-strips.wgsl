@@ -15,13 +15,15 @@ fn main(
   accumulate(tileAt(id % TILES), share, share * WALKS * LANES + lane, LANES, lane, grid.z);
 }
 
-/** The sum over all lanes, added in pairs, then pairs of pairs: every lane gets the same bits. */
-fn gathered(value: f32) -> f32 {
-  var sum = value;
-  for (var distance = 1u; distance < LANES; distance *= 2u) {
-    sum += subgroupShuffleXor(sum, distance);
+/** The sums over all lanes, added in pairs, then pairs of pairs: every lane gets the same bits. */
+fn gathered(own: array<f32, TAPS>, lane: u32, one: u32) -> array<f32, TAPS> {
+  var sums = own;
+  for (var tap = 0u; tap < TAPS; tap++) { // unroll
+    for (var distance = 1u; distance < LANES; distance *= 2u) {
+      sums[tap] += subgroupShuffleXor(sums[tap], distance);
+    }
   }
-  return sum;
+  return sums;
 }
 
 /** Whether this lane is to write sum number `k`: the lanes take turns. */

@@ -10,9 +10,9 @@ import { compilesSlowly, evenTile } from "./matmul-choice.ts";
 
 /** Output channels of one input channel; with more of them, kernels that share what they load are better. */
 const MOST_TARGETS = 4;
-/** Multiplications of a turn, and rows of input that a lane holds: what a driver compiles, and registers. */
-const MOST_PRODUCTS = 400;
-const MOST_HELD = 256;
+/** Multiplications of a row of a strip, and elements of input that a lane holds: what compiles soon and fits registers. */
+const MOST_PRODUCTS = 200;
+const MOST_HELD = 128;
 const LANES = 64;
 /** Fewer turns in a walk would mostly read what the walk above has read too. */
 const LEAST_TURNS = 4;
@@ -36,6 +36,30 @@ function axisOf(g: Geometry, axis: 0 | 1, gradient: boolean) {
   return { stride, every, pad, shift, seen };
 }
 
+/**
+ * How many columns of the result a lane works on, and of how many vectors of input they are made, if strips are made of
+ * whole vectors and those tile the rows. Two vectors are worth their halo; on a GPU, with one, neighbouring lanes read
+ * neighbouring vectors.
+ */
+export function stripOf(
+  g: Geometry,
+  gradient: boolean,
+  facts: AdapterFacts,
+): { pixels: number; quads?: number } {
+  const { stride, every } = axisOf(g, 1, gradient);
+  const [from, to] = gradient ? [g.output[1], g.input[1]] : [g.input[1], g.output[1]];
+  const widest = facts.software && g.kernel[0] * g.kernel[1] * 8 <= MOST_PRODUCTS ? 8 : 4;
+  const least = 4 * every;
+  for (const pixels of [widest / stride, least]) {
+    const quads = (pixels * stride) / least;
+    const tiles = pixels >= least && to % pixels === 0 && Number.isInteger(quads);
+    if (tiles && from * every === to * stride) return { pixels, quads };
+  }
+  return {
+    pixels: every * evenTile(Math.ceil(to / every), Math.max(1, Math.floor(widest / stride / every))),
+  };
+}
+
 /** Kernels for the forward pass or the gradient in the input of a depthwise convolution; none for other convolutions. */
 export function depthwiseVariants(
   name: "conv2d" | "conv2dInputGrad",
@@ -49,20 +73,11 @@ export function depthwiseVariants(
   const [from, to] = gradient ? [g.output, g.input] : [g.input, g.output];
   const [down, along] = [axisOf(g, 0, gradient), axisOf(g, 1, gradient)];
   const taps = g.kernel[0] * g.kernel[1];
-  const products = (pixels: number) => (sources * taps * pixels) / along.every;
-  // On a GPU neighbouring lanes then read and store neighbouring vectors.
-  const widest = facts.software && products(8) <= MOST_PRODUCTS / 2 ? 8 : 4;
-  const tiles = (pixels: number) =>
-    to[1] % pixels === 0 &&
-    (pixels * along.stride) % (4 * along.every) === 0 &&
-    from[1] * along.every === to[1] * along.stride;
-  const whole = [8, 4].find((pixels) => pixels <= widest * along.every && tiles(pixels));
-  const pixels =
-    whole ?? along.every * evenTile(Math.ceil(to[1] / along.every), Math.ceil(widest / along.every));
+  const { pixels, quads } = stripOf(g, gradient, facts);
   const depth = down.seen(down.every);
   const span = along.seen(pixels);
-  if (products(pixels) > MOST_PRODUCTS || sources * depth * span > MOST_HELD || compilesSlowly(facts))
-    return [];
+  const products = (sources * taps * pixels) / along.every;
+  if (products > MOST_PRODUCTS || sources * depth * span > MOST_HELD || compilesSlowly(facts)) return [];
   const strips = g.batch * g.groups * targets * Math.ceil(to[1] / pixels);
   const allTurns = Math.ceil(to[0] / down.every);
   const turns = evenTile(
@@ -71,7 +86,7 @@ export function depthwiseVariants(
   );
   const text = [
     depthwiseSource,
-    ...(whole ? [stretchHaloSource, rowVectorSource] : [stretchScalarSource, rowScalarSource]),
+    ...(quads ? [stretchHaloSource, rowVectorSource] : [stretchScalarSource, rowScalarSource]),
   ].join("\n");
   const source = specialize(text, {
     LANES,
@@ -102,7 +117,7 @@ export function depthwiseVariants(
     DEPTH: depth,
     KEPT: Math.max(0, depth - down.stride),
     TURNS: turns,
-    ...(whole && { QUADS: (pixels * along.stride) / along.every / 4 }),
+    ...(quads && { QUADS: quads }),
   });
   const dispatch = {
     kernel: `${name}/depthwise`,
