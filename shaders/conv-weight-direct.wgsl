@@ -87,7 +87,7 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
         }
       }
     }
-    for (var i = 0u; i < OUT_HEIGHT; i++) {
+    for (var i = 0u; i < OUT_HEIGHT; i += one) {
       let top = i32(i) * STRIDE_Y - PAD_Y;
       for (var b = 0u; b < INS; b++) { // unroll
         let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);

@@ -186,16 +186,19 @@ function subgroupForm(g: Geometry, facts: AdapterFacts): Form {
   const strips = g.batch * Math.ceil(g.output[1] / pixels);
   const fours = g.output[1] % 4 === 0;
   if (outputs >= 2 * lanes && inputs >= 4) {
-    const most = Math.floor(80 / (2 * g.kernel[0] * g.kernel[1]));
-    const ins = evenTile(inputs, Math.max(1, Math.min(16, most)));
+    const taps = g.kernel[0] * g.kernel[1];
+    const ins = evenTile(inputs, Math.max(1, Math.min(16, Math.floor(80 / (2 * taps)))));
+    // Planes of so many elements share few places in a cache, where more channels would displace each other.
+    const crowded = (g.output[0] * g.output[1]) % 512 === 0;
+    const outs = evenTile(Math.ceil(outputs / lanes), taps === 1 && !crowded ? 4 : 2);
     return {
       entry: channelsSource,
       stretch: stretchSharedSource,
       gradient: fours ? gradientVectorSource : gradientScalarSource,
       lanes,
-      tile: [2, ins],
+      tile: [outs, ins],
       pixels,
-      tiles: g.groups * Math.ceil(outputs / (2 * lanes)) * Math.ceil(inputs / ins),
+      tiles: g.groups * Math.ceil(outputs / (outs * lanes)) * Math.ceil(inputs / ins),
       wanted,
       strips,
       threads: false,

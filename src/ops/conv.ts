@@ -5,7 +5,14 @@ import { accumulated } from "../core/tolerance.ts";
 import { depthwiseVariants } from "./conv-depthwise.ts";
 import { convVariants } from "./conv-kernel.ts";
 import { convInputGradReference, convReference, convWeightGradReference } from "./conv-reference.ts";
-import { type Conv2dAttrs, type Geometry, geometryOf, outputShape, type Pads } from "./conv-shape.ts";
+import {
+  type Conv2dAttrs,
+  foldPlane,
+  type Geometry,
+  geometryOf,
+  outputShape,
+  type Pads,
+} from "./conv-shape.ts";
 import { forwardSum, inputGradSums } from "./conv-sum.ts";
 import { weightGradVariants } from "./conv-weight-kernel.ts";
 import { defineOp, type ErrorCase, type Sample } from "./op.ts";
@@ -92,6 +99,7 @@ const CASES: readonly Case[] = [
     exact: true,
   },
   { name: "1×1", x: [11, 10, 7, 9], w: [3, 10, 1, 1], attrs: { stride: [2, 2] }, exact: true },
+  { name: "1×1", x: [3, 9, 6, 14], w: [35, 9, 1, 1], exact: true },
   {
     name: "strided",
     x: [2, 5, 9, 11],
@@ -136,7 +144,7 @@ export const conv2d = defineOp<Conv2dAttrs>({
     half: { inputs: [0, 1], outputs: [0] },
     stores: true,
     kernel: ({ inputs, attrs, facts, moments }) => {
-      const g = forwardGeometry(inputs, attrs);
+      const g = foldPlane(forwardGeometry(inputs, attrs));
       return [
         ...depthwiseVariants("conv2d", g, facts),
         ...convVariants("conv2d", g, [forwardSum(g)], facts, moments),
@@ -197,7 +205,7 @@ export const conv2dInputGrad = defineOp<InputGradAttrs>({
     half: { inputs: [0, 1], outputs: [0] },
     stores: true,
     kernel: ({ inputs, attrs, facts }) => {
-      const g = inputGradGeometry(inputs, attrs);
+      const g = foldPlane(inputGradGeometry(inputs, attrs));
       return [
         ...depthwiseVariants("conv2dInputGrad", g, facts),
         ...convVariants("conv2dInputGrad", g, inputGradSums(g), facts),
@@ -239,7 +247,8 @@ export const conv2dWeightGrad = defineOp<WeightGradAttrs>({
     reloads: [0],
     // The sum goes to the optimizer as it is.
     half: { inputs: [0, 1], outputs: [] },
-    kernel: ({ inputs, attrs, facts }) => weightGradVariants(weightGradGeometry(inputs, attrs), facts),
+    kernel: ({ inputs, attrs, facts }) =>
+      weightGradVariants(foldPlane(weightGradGeometry(inputs, attrs)), facts),
   },
   tolerance: accumulated(([, dy]) => dy!.data.length / Math.max(1, dy!.shape[1]!)),
   samples: (s) =>
