@@ -188,9 +188,7 @@ function subgroupForm(g: Geometry, facts: AdapterFacts): Form {
   if (outputs >= 2 * lanes && inputs >= 4) {
     const taps = g.kernel[0] * g.kernel[1];
     const ins = evenTile(inputs, Math.max(1, Math.min(16, Math.floor(80 / (2 * taps)))));
-    // Planes of so many elements share few places in a cache, where more channels would displace each other.
-    const crowded = (g.output[0] * g.output[1]) % 512 === 0;
-    const outs = evenTile(Math.ceil(outputs / lanes), taps === 1 && !crowded ? 4 : 2);
+    const outs = evenTile(Math.ceil(outputs / lanes), taps === 1 ? 4 : 2);
     return {
       entry: channelsSource,
       stretch: stretchSharedSource,

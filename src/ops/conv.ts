@@ -144,7 +144,7 @@ export const conv2d = defineOp<Conv2dAttrs>({
     half: { inputs: [0, 1], outputs: [0] },
     stores: true,
     kernel: ({ inputs, attrs, facts, moments }) => {
-      const g = foldPlane(forwardGeometry(inputs, attrs));
+      const g = foldPlane(forwardGeometry(inputs, attrs), 32);
       return [
         ...depthwiseVariants("conv2d", g, facts),
         ...convVariants("conv2d", g, [forwardSum(g)], facts, moments),
@@ -205,7 +205,7 @@ export const conv2dInputGrad = defineOp<InputGradAttrs>({
     half: { inputs: [0, 1], outputs: [0] },
     stores: true,
     kernel: ({ inputs, attrs, facts }) => {
-      const g = foldPlane(inputGradGeometry(inputs, attrs));
+      const g = foldPlane(inputGradGeometry(inputs, attrs), 32);
       return [
         ...depthwiseVariants("conv2dInputGrad", g, facts),
         ...convVariants("conv2dInputGrad", g, inputGradSums(g), facts),
@@ -247,8 +247,9 @@ export const conv2dWeightGrad = defineOp<WeightGradAttrs>({
     reloads: [0],
     // The sum goes to the optimizer as it is.
     half: { inputs: [0, 1], outputs: [] },
+    // A lane that walks down rows of one vector uses up each cache line before it goes on.
     kernel: ({ inputs, attrs, facts }) =>
-      weightGradVariants(foldPlane(weightGradGeometry(inputs, attrs)), facts),
+      weightGradVariants(foldPlane(weightGradGeometry(inputs, attrs), 4), facts),
   },
   tolerance: accumulated(([, dy]) => dy!.data.length / Math.max(1, dy!.shape[1]!)),
   samples: (s) =>
