@@ -5,8 +5,8 @@
 // the stretches of KERNEL_HEIGHT rows that they met. The last KEPT of them are the first of the next row, which reads the
 // others only. The strips of all images are shared out to slabs, which matmul-sum-slabs.wgsl adds up.
 //
-// Beside this file belong: an entry point with `gathered` and `writes` (conv-weight-thread, -strips, -channels or
-// -gathered), `stretchAt` (conv-stretch-scalar, -vector, -halo or -shared) and `gradientAt` (conv-gradient-scalar or -vector).
+// Beside this file belong: an entry point (conv-weight-thread, -strips, -channels or -gathered), `deliver`
+// (conv-weight-pairs, or conv-weight-strips itself), `stretchAt` (conv-stretch-scalar, -vector, -halo or -shared) and `gradientAt` (conv-gradient-scalar or -vector).
 
 const LANES = 64u; // of one workgroup
 const BATCH = 1u;
@@ -31,12 +31,12 @@ const PIXELS = 4u;
 const SPAN = 6u;
 const KEPT = 0u; // rows of stretches that the next row of gradients meets too
 const READS = 1u; // SPAN / LANES, rounded up: what a lane reads of a stretch where all lanes need the same
-const MOVED = 7u; // sums of all pairs of channels but one
 const SHARES = 1u; // of the strips: workgroups, or threads, that work on the same channels; each writes a slab
 const WALKS = 1u; // strips that a lane walks down
 
 const SLOTS_X = INS;
 const TAPS = 1u; // KERNEL_HEIGHT × KERNEL_WIDTH
+const SUMS = OUTS * INS * TAPS;
 const IN_TILES = (INPUTS + INS - 1u) / INS;
 const OUT_TILES = (OUTPUTS + OUTS - 1u) / OUTS;
 const TILES = GROUPS * OUT_TILES * IN_TILES;
@@ -68,7 +68,7 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
   for (var b = 0u; b < INS; b++) { // unroll
     enter_x(group * INPUTS + min(c + b, INPUTS - 1u), b);
   }
-  var total: array<f32, OUTS * INS * TAPS>;
+  var total: array<f32, SUMS>;
   for (var walk = 0u; walk < WALKS; walk++) {
     let strip = first + walk * step;
     let real = strip < STRIPS;
@@ -119,22 +119,5 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
       }
     }
   }
-  // The taps of one pair of channels at a time, for the reasons given in conv-direct.wgsl.
-  let base = slab * GROUPS * OUTPUTS * INPUTS * TAPS;
-  for (var k = 0u; k < OUTS * INS; k += one) {
-    let a = k / INS;
-    let b = k % INS;
-    let weight = base + ((group * OUTPUTS + o + a) * INPUTS + c + b) * TAPS;
-    var own: array<f32, TAPS>;
-    for (var tap = 0u; tap < TAPS; tap++) { // unroll
-      own[tap] = total[tap];
-    }
-    let sums = gathered(own, lane, one);
-    for (var tap = 0u; tap < TAPS; tap++) { // unroll
-      if (o + a < OUTPUTS && c + b < INPUTS && writes(tap, lane)) { dw[weight + tap] = sums[tap]; }
-    }
-    for (var sum = 0u; sum < MOVED; sum++) { // unroll
-      total[sum] = total[sum + TAPS];
-    }
-  }
+  deliver(tile, slab, total, lane, one);
 }

@@ -9,6 +9,7 @@ import directSource from "../../shaders/conv-weight-direct.wgsl?raw";
 import gatheredSource from "../../shaders/conv-weight-gathered.wgsl?raw";
 import naiveSource from "../../shaders/conv-weight-naive.wgsl?raw";
 import operandsSource from "../../shaders/conv-weight-operands.wgsl?raw";
+import pairsSource from "../../shaders/conv-weight-pairs.wgsl?raw";
 import stripsSource from "../../shaders/conv-weight-strips.wgsl?raw";
 import threadSource from "../../shaders/conv-weight-thread.wgsl?raw";
 import { isDepthwise, stripOf } from "./conv-depthwise.ts";
@@ -124,14 +125,15 @@ function direct(
   const taps = g.kernel[0] * g.kernel[1];
   const span = (pixels - 1) * g.stride[1] + (g.kernel[1] - 1) * g.dilation[1] + 1;
   const { slabs, length } = slabsFor(form.strips, tiles, form.wanted, form.least ?? 4);
-  const text = [form.entry, directSource, form.stretch, form.gradient].join("\n");
+  const strips = form.entry === stripsSource;
+  const parts = [form.entry, directSource, form.stretch, form.gradient, ...(strips ? [] : [pairsSource])];
   return slabbed(
     name,
     (g.outChannels * g.inChannels * taps) / g.groups,
     slabs,
     {
       kernel: `conv2dWeightGrad/${name}`,
-      source: specialize(text, {
+      source: specialize(parts.join("\n"), {
         ...constantsOf(g),
         LANES: lanes,
         TAPS: taps,
@@ -141,7 +143,9 @@ function direct(
         SPAN: span,
         READS: Math.ceil(span / lanes),
         KEPT: g.dilation[0] === 1 ? Math.max(0, g.kernel[0] - g.stride[0]) : 0,
-        MOVED: (outs * ins - 1) * taps,
+        ...(strips
+          ? { CHUNKS: Math.ceil((outs * ins * taps) / lanes), LEVELS: Math.log2(lanes) }
+          : { MOVED: (outs * ins - 1) * taps }),
         ...(form.gradient === gradientVectorSource && { VECTORS: pixels / 4 }),
         ...(form.stretch === stretchHaloSource && { QUADS: (pixels * g.stride[1]) / 4 }),
         SHARES: slabs,
