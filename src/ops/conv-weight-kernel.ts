@@ -143,9 +143,7 @@ function direct(
         SPAN: span,
         READS: Math.ceil(span / lanes),
         KEPT: g.dilation[0] === 1 ? Math.max(0, g.kernel[0] - g.stride[0]) : 0,
-        ...(strips
-          ? { CHUNKS: Math.ceil((outs * ins * taps) / lanes), LEVELS: Math.log2(lanes) }
-          : { MOVED: (outs * ins - 1) * taps }),
+        ...(strips ? { CHUNKS: Math.ceil((outs * ins * taps) / lanes) } : { MOVED: (outs * ins - 1) * taps }),
         ...(form.gradient === gradientVectorSource && { VECTORS: pixels / 4 }),
         ...(form.stretch === stretchHaloSource && { QUADS: (pixels * g.stride[1]) / 4 }),
         SHARES: slabs,
