@@ -6,7 +6,8 @@
 // others only. The strips of all images are shared out to slabs, which matmul-sum-slabs.wgsl adds up.
 //
 // Beside this file belong: an entry point (conv-weight-thread, -strips, -channels or -gathered), `deliver`
-// (conv-weight-pairs, or conv-weight-strips itself), `stretchAt` (conv-stretch-scalar, -vector, -halo or -shared) and `gradientAt` (conv-gradient-scalar or -vector).
+// (conv-weight-pairs, or conv-weight-strips itself), `enterAll` and `stretchesAt` (conv-weight-own with `stretchAt` from
+// conv-stretch-scalar, -vector or -halo; or conv-weight-shared) and `gradientAt` (conv-gradient-scalar or -vector).
 
 const LANES = 64u; // of one workgroup
 const BATCH = 1u;
@@ -30,11 +31,9 @@ const INS = 2u;
 const PIXELS = 4u;
 const SPAN = 6u;
 const KEPT = 0u; // rows of stretches that the next row of gradients meets too
-const READS = 1u; // SPAN / LANES, rounded up: what a lane reads of a stretch where all lanes need the same
 const SHARES = 1u; // of the strips: workgroups, or threads, that work on the same channels; each writes a slab
 const WALKS = 1u; // strips that a lane walks down
 
-const SLOTS_X = INS;
 const TAPS = 1u; // KERNEL_HEIGHT × KERNEL_WIDTH
 const SUMS = OUTS * INS * TAPS;
 const IN_TILES = (INPUTS + INS - 1u) / INS;
@@ -65,40 +64,34 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
   let c = tile.c;
   let o = tile.o;
   let group = tile.group;
-  for (var b = 0u; b < INS; b++) { // unroll
-    enter_x(group * INPUTS + min(c + b, INPUTS - 1u), b);
-  }
+  enterAll(group * INPUTS + c, group * INPUTS + INPUTS - 1u, lane);
   var total: array<f32, SUMS>;
   for (var walk = 0u; walk < WALKS; walk++) {
     let strip = first + walk * step;
     let real = strip < STRIPS;
     let j = strip % COLUMN_TILES * PIXELS;
     let n = min(strip, STRIPS - 1u) / COLUMN_TILES;
-    let sources = (n * GROUPS + group) * INPUTS;
+    let source = (n * GROUPS + group) * INPUTS + c;
+    let last = (n * GROUPS + group) * INPUTS + INPUTS - 1u;
     let targets = (n * GROUPS + group) * OUTPUTS;
     var stretches: array<array<f32, SPAN>, INS * KERNEL_HEIGHT>;
-    if (KEPT > 0u) {
+    for (var kh = 0u; kh < KEPT; kh++) { // unroll
+      let read = stretchesAt(source, last, select(-1, i32(kh) - PAD_Y, real), j, lane);
       for (var b = 0u; b < INS; b++) { // unroll
-        let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
-        slot_x = b;
-        for (var kh = 0u; kh < KEPT; kh++) { // unroll
-          let row = select(-1, i32(kh) - PAD_Y, real);
-          stretches[(b + 1u) * KERNEL_HEIGHT - KEPT + kh] = stretchAt(plane, row, j, lane);
-        }
+        stretches[(b + 1u) * KERNEL_HEIGHT - KEPT + kh] = read[b];
       }
     }
-    // A driver that knew the length of a short loop would write it out.
     for (var i = 0u; i < OUT_HEIGHT; i++) {
       let top = i32(i) * STRIDE_Y - PAD_Y;
-      for (var b = 0u; b < INS; b++) { // unroll
-        let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
-        slot_x = b;
-        for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) { // unroll
-          if (kh < KEPT) {
+      for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) { // unroll
+        if (kh < KEPT) {
+          for (var b = 0u; b < INS; b++) { // unroll
             stretches[b * KERNEL_HEIGHT + kh] = stretches[(b + 1u) * KERNEL_HEIGHT - max(1u, KEPT - min(kh, KEPT))];
-          } else {
-            let row = select(-1, top + i32(kh) * DILATION_Y, real);
-            stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, row, j, lane);
+          }
+        } else {
+          let read = stretchesAt(source, last, select(-1, top + i32(kh) * DILATION_Y, real), j, lane);
+          for (var b = 0u; b < INS; b++) { // unroll
+            stretches[b * KERNEL_HEIGHT + kh] = read[b];
           }
         }
       }

@@ -2,14 +2,15 @@ import gradientScalarSource from "../../shaders/conv-gradient-scalar.wgsl?raw";
 import gradientVectorSource from "../../shaders/conv-gradient-vector.wgsl?raw";
 import stretchHaloSource from "../../shaders/conv-stretch-halo.wgsl?raw";
 import stretchScalarSource from "../../shaders/conv-stretch-scalar.wgsl?raw";
-import stretchSharedSource from "../../shaders/conv-stretch-shared.wgsl?raw";
 import stretchVectorSource from "../../shaders/conv-stretch-vector.wgsl?raw";
 import channelsSource from "../../shaders/conv-weight-channels.wgsl?raw";
 import directSource from "../../shaders/conv-weight-direct.wgsl?raw";
 import gatheredSource from "../../shaders/conv-weight-gathered.wgsl?raw";
 import naiveSource from "../../shaders/conv-weight-naive.wgsl?raw";
 import operandsSource from "../../shaders/conv-weight-operands.wgsl?raw";
+import ownSource from "../../shaders/conv-weight-own.wgsl?raw";
 import pairsSource from "../../shaders/conv-weight-pairs.wgsl?raw";
+import sharedSource from "../../shaders/conv-weight-shared.wgsl?raw";
 import stripsSource from "../../shaders/conv-weight-strips.wgsl?raw";
 import threadSource from "../../shaders/conv-weight-thread.wgsl?raw";
 import { isDepthwise, stripOf } from "./conv-depthwise.ts";
@@ -126,7 +127,15 @@ function direct(
   const span = (pixels - 1) * g.stride[1] + (g.kernel[1] - 1) * g.dilation[1] + 1;
   const { slabs, length } = slabsFor(form.strips, tiles, form.wanted, form.least ?? 4);
   const strips = form.entry === stripsSource;
-  const parts = [form.entry, directSource, form.stretch, form.gradient, ...(strips ? [] : [pairsSource])];
+  const shared = form.stretch === sharedSource;
+  const parts = [
+    form.entry,
+    directSource,
+    ...(shared ? [] : [ownSource]),
+    form.stretch,
+    form.gradient,
+    ...(strips ? [] : [pairsSource]),
+  ];
   return slabbed(
     name,
     (g.outChannels * g.inChannels * taps) / g.groups,
@@ -141,9 +150,9 @@ function direct(
         INS: ins,
         PIXELS: pixels,
         SPAN: span,
-        READS: Math.ceil(span / lanes),
         KEPT: g.dilation[0] === 1 ? Math.max(0, g.kernel[0] - g.stride[0]) : 0,
         ...(strips ? { CHUNKS: Math.ceil((outs * ins * taps) / lanes) } : { MOVED: (outs * ins - 1) * taps }),
+        ...(shared && { READS: Math.ceil((ins * span) / lanes) }),
         ...(form.gradient === gradientVectorSource && { VECTORS: pixels / 4 }),
         ...(form.stretch === stretchHaloSource && { QUADS: (pixels * g.stride[1]) / 4 }),
         SHARES: slabs,
@@ -193,7 +202,7 @@ function subgroupForm(g: Geometry, facts: AdapterFacts): Form {
     const outs = evenTile(Math.ceil(outputs / lanes), taps === 1 ? 4 : 2);
     return {
       entry: channelsSource,
-      stretch: stretchSharedSource,
+      stretch: sharedSource,
       gradient: fours ? gradientVectorSource : gradientScalarSource,
       lanes,
       tile: [outs, ins],
