@@ -82,7 +82,7 @@ const CASES: readonly Case[] = [
     name: "depthwise",
     x: [23, 9, 7, 24],
     w: [9, 1, 3, 3],
-    attrs: { padding: pads(1, 1, 1, 1), groups: 9 },
+    attrs: { dilation: [1, 2], padding: pads(1, 1, 2, 2), groups: 9 },
   },
   {
     name: "depthwise",
