@@ -62,21 +62,21 @@ fn main(
   if (id >= BATCH * GROUPS * TARGETS * WALKS * STRIPS) { return; }
   let j = id % STRIPS * PIXELS;
   let first = id / STRIPS % WALKS * TURNS;
-  let image = id / (STRIPS * WALKS * TARGETS); // of one group
-  let targetted = image * TARGETS + id / (STRIPS * WALKS) % TARGETS;
-  let channel = targetted % (GROUPS * TARGETS);
+  // Groups and planes of the result, of all images.
+  let group = id / (STRIPS * WALKS * TARGETS);
+  let plane = group * TARGETS + id / (STRIPS * WALKS) % TARGETS;
   var weights: array<f32, SOURCES * TAPS>;
   var rows: array<array<f32, SPAN>, SOURCES * DEPTH>;
   for (var s = 0u; s < SOURCES; s++) { // unroll
-    let kernel = (channel * SOURCES + s) * TAPS;
+    let kernel = (plane % (GROUPS * TARGETS) * SOURCES + s) * TAPS;
     for (var k = 0u; k < TAPS; k++) { // unroll
       weights[s * TAPS + k] = w[kernel + select(k, TAPS - 1u - k, FLIPPED)];
     }
-    enter_x(image % GROUPS * SOURCES + s, s);
+    enter_x(group % GROUPS * SOURCES + s, s);
     slot_x = s;
     for (var d = 0u; d < KEPT; d++) { // unroll
       let row = i32(first) * STRIDE_Y + i32(d) - PAD_Y;
-      rows[s * DEPTH + DEPTH - KEPT + d] = stretchAt(planeOf(image, s), row, j / EVERY_X, lane);
+      rows[s * DEPTH + DEPTH - KEPT + d] = stretchAt(sourceOf(group, s), row, j / EVERY_X, lane);
     }
   }
   for (var turn = first; turn < min(first + TURNS, ALL_TURNS); turn++) {
@@ -87,12 +87,12 @@ fn main(
           rows[s * DEPTH + d] = rows[s * DEPTH + min(d + DEPTH - KEPT, DEPTH - 1u)];
         } else {
           let row = i32(turn) * STRIDE_Y + i32(d) - PAD_Y;
-          rows[s * DEPTH + d] = stretchAt(planeOf(image, s), row, j / EVERY_X, lane);
+          rows[s * DEPTH + d] = stretchAt(sourceOf(group, s), row, j / EVERY_X, lane);
         }
       }
     }
     for (var r = 0u; r < EVERY_Y; r++) { // unroll
-      // Without the initialiser Dawn 0.6.2 keeps what the turn before left.
+      // Without the initialiser, Dawn 0.6.2 on llvmpipe kept what the turn before had left.
       var total = array<f32, PIXELS>();
       for (var s = 0u; s < SOURCES; s++) { // unroll
         for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) { // unroll
@@ -109,11 +109,11 @@ fn main(
         }
       }
       let i = turn * EVERY_Y + r;
-      if (i < OUT_HEIGHT) { store((targetted * OUT_HEIGHT + i) * OUT_WIDTH, j, total, grid.z); }
+      if (i < OUT_HEIGHT) { store((plane * OUT_HEIGHT + i) * OUT_WIDTH, j, total, grid.z); }
     }
   }
 }
 
-fn planeOf(image: u32, s: u32) -> u32 {
-  return (image * SOURCES + s) * u32(HEIGHT * WIDTH);
+fn sourceOf(group: u32, s: u32) -> u32 {
+  return (group * SOURCES + s) * u32(HEIGHT * WIDTH);
 }
