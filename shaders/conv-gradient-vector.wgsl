@@ -1,9 +1,17 @@
-// Reads of conv-weight-direct where pixels come in fours.
+// Reads of conv-weight-direct where strips are made of whole vectors.
+
+const VECTORS = 1u; // PIXELS / 4
 
 @group(0) @binding(1) var<storage, read> dy: array<vec4f>;
 
 /** The gradients of a line's pixels from j on. */
-fn gradientAt(start: u32, j: u32, real: bool) -> array<f32, 4> {
-  let four = select(vec4f(), dy[(start + j) / 4u], real);
-  return array(four.x, four.y, four.z, four.w);
+fn gradientAt(start: u32, j: u32, real: bool) -> array<f32, PIXELS> {
+  var gradient: array<f32, PIXELS>;
+  for (var v = 0u; v < VECTORS; v++) { // unroll
+    let four = select(vec4f(), dy[(start + j) / 4u + v], real);
+    for (var e = 0u; e < 4u; e++) { // unroll
+      gradient[v * 4u + e] = four[e];
+    }
+  }
+  return gradient;
 }

@@ -20,8 +20,8 @@ fn main(
   accumulate(Tile(group, o, id % IN_TILES * INS), share, share * WALKS, 1u, lane, grid.z);
 }
 
-fn gathered(value: f32) -> f32 {
-  return value;
+fn gathered(own: array<f32, TAPS>, lane: u32, one: u32) -> array<f32, TAPS> {
+  return own;
 }
 
 fn writes(k: u32, lane: u32) -> bool {

@@ -2,11 +2,12 @@
 // of OUTS × INS channel pairs. The sum and its constants are those of conv-weight-naive.wgsl.
 //
 // A lane walks down strips of PIXELS columns: for each row it reads the strip's gradients and, for each of its inputs,
-// the stretches of KERNEL_HEIGHT rows that they met. With SLIDE the stretches of the next row are those of this one, one
-// further, so only one is read. The strips of all images are shared out to slabs, which matmul-sum-slabs.wgsl adds up.
+// the stretches of KERNEL_HEIGHT rows that they met. The last KEPT of them are the first of the next row, which reads the
+// others only. The strips of all images are shared out to slabs, which matmul-sum-slabs.wgsl adds up.
 //
-// Beside this file belong: an entry point with `gathered` and `writes` (conv-weight-thread, -strips or -channels),
-// `stretchAt` (conv-stretch-scalar, -vector or -shared) and `gradientAt` (conv-gradient-scalar or -vector).
+// Beside this file belong: an entry point (conv-weight-thread, -strips, -channels or -gathered), `deliver`
+// (conv-weight-pairs, or conv-weight-strips itself), `enterAll` and `stretchesAt` (conv-weight-own with `stretchAt` from
+// conv-stretch-scalar, -vector or -halo; or conv-weight-shared) and `gradientAt` (conv-gradient-scalar or -vector).
 
 const LANES = 64u; // of one workgroup
 const BATCH = 1u;
@@ -29,14 +30,12 @@ const OUTS = 4u;
 const INS = 2u;
 const PIXELS = 4u;
 const SPAN = 6u;
-const SLIDE = false;
-const READS = 1u; // SPAN / LANES, rounded up: what a lane reads of a stretch where all lanes need the same
-const MOVED = 7u; // sums of all pairs of channels but one
+const KEPT = 0u; // rows of stretches that the next row of gradients meets too
 const SHARES = 1u; // of the strips: workgroups, or threads, that work on the same channels; each writes a slab
 const WALKS = 1u; // strips that a lane walks down
 
-const SLOTS_X = INS;
 const TAPS = 1u; // KERNEL_HEIGHT × KERNEL_WIDTH
+const SUMS = OUTS * INS * TAPS;
 const IN_TILES = (INPUTS + INS - 1u) / INS;
 const OUT_TILES = (OUTPUTS + OUTS - 1u) / OUTS;
 const TILES = GROUPS * OUT_TILES * IN_TILES;
@@ -65,38 +64,34 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
   let c = tile.c;
   let o = tile.o;
   let group = tile.group;
-  for (var b = 0u; b < INS; b++) { // unroll
-    enter_x(group * INPUTS + min(c + b, INPUTS - 1u), b);
-  }
-  var total: array<f32, OUTS * INS * TAPS>;
+  enterAll(group * INPUTS + c, group * INPUTS + INPUTS - 1u, lane);
+  var total: array<f32, SUMS>;
   for (var walk = 0u; walk < WALKS; walk++) {
     let strip = first + walk * step;
     let real = strip < STRIPS;
     let j = strip % COLUMN_TILES * PIXELS;
     let n = min(strip, STRIPS - 1u) / COLUMN_TILES;
-    let sources = (n * GROUPS + group) * INPUTS;
+    let source = (n * GROUPS + group) * INPUTS + c;
+    let last = (n * GROUPS + group) * INPUTS + INPUTS - 1u;
     let targets = (n * GROUPS + group) * OUTPUTS;
     var stretches: array<array<f32, SPAN>, INS * KERNEL_HEIGHT>;
-    if (SLIDE) {
+    for (var kh = 0u; kh < KEPT; kh++) { // unroll
+      let read = stretchesAt(source, last, select(-1, i32(kh) - PAD_Y, real), j, lane);
       for (var b = 0u; b < INS; b++) { // unroll
-        let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
-        slot_x = b;
-        for (var kh = 1u; kh < KERNEL_HEIGHT; kh++) { // unroll
-          stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, select(-1, i32(kh) - 1 - PAD_Y, real), j, lane);
-        }
+        stretches[(b + 1u) * KERNEL_HEIGHT - KEPT + kh] = read[b];
       }
     }
     for (var i = 0u; i < OUT_HEIGHT; i++) {
       let top = i32(i) * STRIDE_Y - PAD_Y;
-      for (var b = 0u; b < INS; b++) { // unroll
-        let plane = (sources + min(c + b, INPUTS - 1u)) * u32(HEIGHT * WIDTH);
-        slot_x = b;
-        for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) { // unroll
-          if (SLIDE && kh + 1u < KERNEL_HEIGHT) {
-            stretches[b * KERNEL_HEIGHT + kh] = stretches[b * KERNEL_HEIGHT + min(kh + 1u, KERNEL_HEIGHT - 1u)];
-          } else {
-            let row = select(-1, top + i32(kh) * DILATION_Y, real);
-            stretches[b * KERNEL_HEIGHT + kh] = stretchAt(plane, row, j, lane);
+      for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) { // unroll
+        if (kh < KEPT) {
+          for (var b = 0u; b < INS; b++) { // unroll
+            stretches[b * KERNEL_HEIGHT + kh] = stretches[(b + 1u) * KERNEL_HEIGHT - max(1u, KEPT - min(kh, KEPT))];
+          }
+        } else {
+          let read = stretchesAt(source, last, select(-1, top + i32(kh) * DILATION_Y, real), j, lane);
+          for (var b = 0u; b < INS; b++) { // unroll
+            stretches[b * KERNEL_HEIGHT + kh] = read[b];
           }
         }
       }
@@ -118,18 +113,5 @@ fn accumulate(tile: Tile, slab: u32, first: u32, step: u32, lane: u32, one: u32)
       }
     }
   }
-  // The taps of one pair of channels at a time, for the reasons given in conv-direct.wgsl.
-  let base = slab * GROUPS * OUTPUTS * INPUTS * TAPS;
-  for (var k = 0u; k < OUTS * INS; k += one) {
-    let a = k / INS;
-    let b = k % INS;
-    let weight = base + ((group * OUTPUTS + o + a) * INPUTS + c + b) * TAPS;
-    for (var tap = 0u; tap < TAPS; tap++) { // unroll
-      let sum = gathered(total[tap]);
-      if (o + a < OUTPUTS && c + b < INPUTS && writes(tap, lane)) { dw[weight + tap] = sum; }
-    }
-    for (var sum = 0u; sum < MOVED; sum++) { // unroll
-      total[sum] = total[sum + TAPS];
-    }
-  }
+  deliver(tile, slab, total, lane, one);
 }

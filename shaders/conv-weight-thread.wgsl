@@ -11,8 +11,8 @@ fn main(
   accumulate(tileAt(id % TILES), id / TILES, id / TILES * WALKS, 1u, lane, grid.z);
 }
 
-fn gathered(value: f32) -> f32 {
-  return value;
+fn gathered(own: array<f32, TAPS>, lane: u32, one: u32) -> array<f32, TAPS> {
+  return own;
 }
 
 fn writes(k: u32, lane: u32) -> bool {

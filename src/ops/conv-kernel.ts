@@ -163,14 +163,18 @@ function directThread(sum: ConvSum, facts: AdapterFacts) {
   };
 }
 
+/** Channels of a lane: as many as share a load, as long as a driver compiles the body soon. */
+function mostChannels({ kernel: [height, width] }: ConvSum, facts: AdapterFacts) {
+  // A GPU has too few registers for 32.
+  const most = height * width === 1 && facts.software ? 32 : 16;
+  return Math.max(1, Math.min(most, Math.floor(48 / width)));
+}
+
 function directSubgroup(sum: ConvSum, facts: AdapterFacts, wantMoments: boolean): Part {
   const lanes = facts.subgroupMinSize;
   const vector = sum.every[1] === 1 && vectorStretches(sum, lanes);
   const tile = {
-    channels: evenTile(
-      sum.targets,
-      tileBudget(facts, Math.max(1, Math.min(16, Math.floor(48 / sum.kernel[1])))),
-    ),
+    channels: evenTile(sum.targets, tileBudget(facts, mostChannels(sum, facts))),
     rows: Math.min(tileBudget(facts, 2), sum.output[0]),
     pixels: vector ? 4 : evenTile(sum.output[1], 4),
   };

@@ -115,6 +115,19 @@ export function geometryOf(op: string, x: TensorType, weight: TensorType, attrs:
   return { batch, inChannels, outChannels, groups, input, kernel, output, stride, padding, dilation };
 }
 
+/**
+ * The same convolution over shorter rows: where every output sees one input, at its own place, a plane is a list of pixels
+ * and may have rows of any length that divides it. Rows stay as they are where they cannot come in vectors.
+ */
+export function foldPlane(g: Geometry, longest: number): Geometry {
+  const alone = [...g.kernel, ...g.stride].every((n) => n === 1) && g.padding.flat().every((n) => n === 0);
+  const size = g.input[0] * g.input[1];
+  const width = [32, 16, 8, 4].find((n) => n <= longest && size % n === 0);
+  if (!alone || size === 0 || !width) return g;
+  const plane: Pair = [size / width, width];
+  return { ...g, input: plane, output: plane };
+}
+
 export const outputShape = (g: Geometry): Shape => [g.batch, g.outChannels, ...g.output];
 
 /** First and end of the outputs along one axis whose tap `k` lies inside the input. */

@@ -1,14 +1,19 @@
 import gradientScalarSource from "../../shaders/conv-gradient-scalar.wgsl?raw";
 import gradientVectorSource from "../../shaders/conv-gradient-vector.wgsl?raw";
+import stretchHaloSource from "../../shaders/conv-stretch-halo.wgsl?raw";
 import stretchScalarSource from "../../shaders/conv-stretch-scalar.wgsl?raw";
-import stretchSharedSource from "../../shaders/conv-stretch-shared.wgsl?raw";
 import stretchVectorSource from "../../shaders/conv-stretch-vector.wgsl?raw";
 import channelsSource from "../../shaders/conv-weight-channels.wgsl?raw";
 import directSource from "../../shaders/conv-weight-direct.wgsl?raw";
+import gatheredSource from "../../shaders/conv-weight-gathered.wgsl?raw";
 import naiveSource from "../../shaders/conv-weight-naive.wgsl?raw";
 import operandsSource from "../../shaders/conv-weight-operands.wgsl?raw";
+import ownSource from "../../shaders/conv-weight-own.wgsl?raw";
+import pairsSource from "../../shaders/conv-weight-pairs.wgsl?raw";
+import sharedSource from "../../shaders/conv-weight-shared.wgsl?raw";
 import stripsSource from "../../shaders/conv-weight-strips.wgsl?raw";
 import threadSource from "../../shaders/conv-weight-thread.wgsl?raw";
+import { isDepthwise, stripOf } from "./conv-depthwise.ts";
 import { convCost, vectorStretches } from "./conv-kernel.ts";
 import type { Geometry, Pair } from "./conv-shape.ts";
 import { type AdapterFacts, gridOf, input, type KernelVariant, output, specialize } from "./kernel.ts";
@@ -21,16 +26,22 @@ export function weightGradVariants(g: Geometry, facts: AdapterFacts): KernelVari
   const taps = g.kernel[0] * g.kernel[1];
   // The register tile of a weight gradient is one body of a thousand lines, whatever its size.
   const few = taps <= MOST_SUMS && !compilesSlowly(facts);
+  const fits = isDepthwise(g) && 4 * GATHERED * taps <= facts.maxWorkgroupBytes;
   return inOrder(facts, {
     subgroup: few && knownSubgroups(facts) ? [direct("subgroup", g, facts, subgroupForm(g, facts))] : [],
     tile: few ? [direct("tile", g, facts, threadForm(g))] : [],
-    workgroup: workgroupVariants(g, facts),
+    workgroup: [
+      ...(few && fits ? [direct("depthwise", g, facts, gatheredForm(g, facts))] : []),
+      ...workgroupVariants(g, facts),
+    ],
     naive: [naiveVariant(g, facts)],
   });
 }
 
 /** Sums that a lane holds in registers. */
 const MOST_SUMS = 128;
+/** Lanes that add up their sums through workgroup memory. */
+const GATHERED = 64;
 /** Workgroups that keep an adapter busy: few for a processor's cores, where another slab would cost a second pass. */
 const workgroupsWanted = (facts: AdapterFacts) => (facts.software ? 8 : 264);
 
@@ -99,23 +110,39 @@ interface Form {
   readonly wanted: number;
   /** Strips that are walked down at a time, and how many there are. */
   readonly strips: number;
+  /** The fewest strips that are worth a slab, 4 by default. */
+  readonly least?: number;
   readonly threads: boolean;
 }
 
-function direct(name: "subgroup" | "tile", g: Geometry, facts: AdapterFacts, form: Form): KernelVariant {
+function direct(
+  name: "subgroup" | "tile" | "depthwise",
+  g: Geometry,
+  facts: AdapterFacts,
+  form: Form,
+): KernelVariant {
   const { lanes, pixels, tiles } = form;
   const [outs, ins] = form.tile;
   const taps = g.kernel[0] * g.kernel[1];
   const span = (pixels - 1) * g.stride[1] + (g.kernel[1] - 1) * g.dilation[1] + 1;
-  const { slabs, length } = slabsFor(form.strips, tiles, form.wanted, 4);
-  const text = [form.entry, directSource, form.stretch, form.gradient].join("\n");
+  const { slabs, length } = slabsFor(form.strips, tiles, form.wanted, form.least ?? 4);
+  const strips = form.entry === stripsSource;
+  const shared = form.stretch === sharedSource;
+  const parts = [
+    form.entry,
+    directSource,
+    ...(shared ? [] : [ownSource]),
+    form.stretch,
+    form.gradient,
+    ...(strips ? [] : [pairsSource]),
+  ];
   return slabbed(
     name,
     (g.outChannels * g.inChannels * taps) / g.groups,
     slabs,
     {
       kernel: `conv2dWeightGrad/${name}`,
-      source: specialize(text, {
+      source: specialize(parts.join("\n"), {
         ...constantsOf(g),
         LANES: lanes,
         TAPS: taps,
@@ -123,9 +150,11 @@ function direct(name: "subgroup" | "tile", g: Geometry, facts: AdapterFacts, for
         INS: ins,
         PIXELS: pixels,
         SPAN: span,
-        READS: Math.ceil(span / lanes),
-        SLIDE: g.stride[0] === 1 && g.dilation[0] === 1,
-        MOVED: (outs * ins - 1) * taps,
+        KEPT: g.dilation[0] === 1 ? Math.max(0, g.kernel[0] - g.stride[0]) : 0,
+        ...(strips ? { CHUNKS: Math.ceil((outs * ins * taps) / lanes) } : { MOVED: (outs * ins - 1) * taps }),
+        ...(shared && { READS: Math.ceil((ins * span) / lanes) }),
+        ...(form.gradient === gradientVectorSource && { VECTORS: pixels / 4 }),
+        ...(form.stretch === stretchHaloSource && { QUADS: (pixels * g.stride[1]) / 4 }),
         SHARES: slabs,
         WALKS: length,
       }),
@@ -162,21 +191,23 @@ function threadForm(g: Geometry): Form {
 function subgroupForm(g: Geometry, facts: AdapterFacts): Form {
   const lanes = facts.subgroupMinSize;
   const wanted = workgroupsWanted(facts);
+  if (isDepthwise(g)) return { ...depthwiseForm(g, facts, lanes), entry: stripsSource };
   const [inputs, outputs] = [g.inChannels / g.groups, g.outChannels / g.groups];
   const pixels = evenTile(g.output[1], 4);
   const strips = g.batch * Math.ceil(g.output[1] / pixels);
   const fours = g.output[1] % 4 === 0;
   if (outputs >= 2 * lanes && inputs >= 4) {
-    const most = Math.floor(80 / (2 * g.kernel[0] * g.kernel[1]));
-    const ins = evenTile(inputs, Math.max(1, Math.min(16, most)));
+    const taps = g.kernel[0] * g.kernel[1];
+    const ins = evenTile(inputs, Math.max(1, Math.min(16, Math.floor(80 / (2 * taps)))));
+    const outs = evenTile(Math.ceil(outputs / lanes), taps === 1 ? 4 : 2);
     return {
       entry: channelsSource,
-      stretch: stretchSharedSource,
+      stretch: sharedSource,
       gradient: fours ? gradientVectorSource : gradientScalarSource,
       lanes,
-      tile: [2, ins],
+      tile: [outs, ins],
       pixels,
-      tiles: g.groups * Math.ceil(outputs / (2 * lanes)) * Math.ceil(inputs / ins),
+      tiles: g.groups * Math.ceil(outputs / (outs * lanes)) * Math.ceil(inputs / ins),
       wanted,
       strips,
       threads: false,
@@ -198,6 +229,29 @@ function subgroupForm(g: Geometry, facts: AdapterFacts): Form {
     threads: false,
   };
 }
+
+/** Lanes whose inputs and outputs are of one channel each have little to share but the halo of a strip. */
+function depthwiseForm(g: Geometry, facts: AdapterFacts, lanes: number): Omit<Form, "entry"> {
+  const { pixels, quads } = stripOf(g, false, facts);
+  const tile = channelTile(g, true, 100);
+  return {
+    stretch: quads ? stretchHaloSource : stretchScalarSource,
+    gradient: quads ? gradientVectorSource : gradientScalarSource,
+    lanes,
+    tile,
+    pixels,
+    tiles: tilesOf(g, tile),
+    wanted: workgroupsWanted(facts),
+    strips: Math.ceil((g.batch * Math.ceil(g.output[1] / pixels)) / lanes),
+    threads: false,
+  };
+}
+
+const gatheredForm = (g: Geometry, facts: AdapterFacts): Form => ({
+  ...depthwiseForm(g, facts, GATHERED),
+  entry: gatheredSource,
+  least: 1,
+});
 
 const tilesOf = (g: Geometry, [outs, ins]: readonly [number, number]) =>
   g.groups * Math.ceil(g.outChannels / g.groups / outs) * Math.ceil(g.inChannels / g.groups / ins);

@@ -2,9 +2,17 @@ import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { type Shape, sameShape, showShape, type TensorType } from "../core/shape.ts";
 import { accumulated } from "../core/tolerance.ts";
+import { depthwiseVariants } from "./conv-depthwise.ts";
 import { convVariants } from "./conv-kernel.ts";
 import { convInputGradReference, convReference, convWeightGradReference } from "./conv-reference.ts";
-import { type Conv2dAttrs, type Geometry, geometryOf, outputShape, type Pads } from "./conv-shape.ts";
+import {
+  type Conv2dAttrs,
+  foldPlane,
+  type Geometry,
+  geometryOf,
+  outputShape,
+  type Pads,
+} from "./conv-shape.ts";
 import { forwardSum, inputGradSums } from "./conv-sum.ts";
 import { weightGradVariants } from "./conv-weight-kernel.ts";
 import { defineOp, type ErrorCase, type Sample } from "./op.ts";
@@ -72,7 +80,28 @@ const CASES: readonly Case[] = [
     attrs: { padding: pads(1, 1, 2, 2), groups: 5 },
     exact: true,
   },
+  {
+    name: "depthwise",
+    x: [23, 9, 7, 24],
+    w: [9, 1, 3, 3],
+    attrs: { dilation: [1, 2], padding: pads(1, 1, 2, 2), groups: 9 },
+  },
+  {
+    name: "depthwise",
+    x: [2, 7, 10, 16],
+    w: [14, 1, 5, 5],
+    attrs: { stride: [2, 2], padding: pads(2, 2, 2, 2), groups: 7 },
+    exact: true,
+  },
+  {
+    name: "depthwise",
+    x: [2, 3, 12, 11],
+    w: [6, 1, 3, 2],
+    attrs: { stride: [3, 2], dilation: [2, 1], padding: pads(2, 0, 0, 1), groups: 3 },
+    exact: true,
+  },
   { name: "1×1", x: [11, 10, 7, 9], w: [3, 10, 1, 1], attrs: { stride: [2, 2] }, exact: true },
+  { name: "1×1", x: [3, 9, 6, 14], w: [35, 9, 1, 1], exact: true },
   {
     name: "strided",
     x: [2, 5, 9, 11],
@@ -145,8 +174,11 @@ export const conv2d = defineOp<Conv2dAttrs>({
     half: { inputs: [0, 1], outputs: [0] },
     stores: true,
     kernel: ({ inputs, attrs, facts, moments }) => {
-      const g = forwardGeometry(inputs, attrs);
-      return convVariants("conv2d", g, [forwardSum(g)], facts, moments);
+      const g = foldPlane(forwardGeometry(inputs, attrs), 32);
+      return [
+        ...depthwiseVariants("conv2d", g, facts),
+        ...convVariants("conv2d", g, [forwardSum(g)], facts, moments),
+      ];
     },
   },
   tolerance: accumulated(([, w]) => w!.shape.slice(1).reduce((a, b) => a * b, 1)),
@@ -203,8 +235,11 @@ export const conv2dInputGrad = defineOp<InputGradAttrs>({
     half: { inputs: [0, 1], outputs: [0] },
     stores: true,
     kernel: ({ inputs, attrs, facts }) => {
-      const g = inputGradGeometry(inputs, attrs);
-      return convVariants("conv2dInputGrad", g, inputGradSums(g), facts);
+      const g = foldPlane(inputGradGeometry(inputs, attrs), 32);
+      return [
+        ...depthwiseVariants("conv2dInputGrad", g, facts),
+        ...convVariants("conv2dInputGrad", g, inputGradSums(g), facts),
+      ];
     },
   },
   tolerance: accumulated(([, w], { groups = 1 }: InputGradAttrs) => {
@@ -242,7 +277,9 @@ export const conv2dWeightGrad = defineOp<WeightGradAttrs>({
     reloads: [0],
     // The sum goes to the optimizer as it is.
     half: { inputs: [0, 1], outputs: [] },
-    kernel: ({ inputs, attrs, facts }) => weightGradVariants(weightGradGeometry(inputs, attrs), facts),
+    // A lane that walks down rows of one vector uses up each cache line before it goes on.
+    kernel: ({ inputs, attrs, facts }) =>
+      weightGradVariants(foldPlane(weightGradGeometry(inputs, attrs), 4), facts),
   },
   tolerance: accumulated(([, dy]) => dy!.data.length / Math.max(1, dy!.shape[1]!)),
   samples: (s) =>
