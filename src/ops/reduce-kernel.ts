@@ -1,5 +1,6 @@
 import reduceSource from "../../shaders/reduce.wgsl?raw";
 import storeSource from "../../shaders/reduce-store.wgsl?raw";
+import subgroupSource from "../../shaders/reduce-subgroup.wgsl?raw";
 import threadsSource from "../../shaders/reduce-threads.wgsl?raw";
 import workgroupSource from "../../shaders/reduce-workgroup.wgsl?raw";
 import { wgslType } from "../core/dtype.ts";
@@ -15,6 +16,7 @@ import {
   scratch,
   specialize,
 } from "./kernel.ts";
+import { knownSubgroups } from "./matmul-choice.ts";
 
 /** A reduction as reduce-threads.wgsl sees it: each output reduces `count` vectors. */
 export interface Reduction {
@@ -31,7 +33,7 @@ export interface Reduction {
 
 /** A way to share the work of a reduction out. */
 export interface Sharing {
-  readonly name: "threads" | "workgroup";
+  readonly name: "threads" | "subgroup" | "workgroup";
   /** Of each output: what the pass leaves. */
   readonly slabs: number;
   readonly workgroups: readonly [number, number, number];
@@ -41,7 +43,9 @@ export interface Sharing {
 
 export const threadsGrid = (threads: number, facts: AdapterFacts) => gridOf(Math.ceil(threads / 64), facts);
 
-/** Cuts the vectors of each output into at most `slabs` slabs, one for each thread or for each workgroup. */
+const HARNESSES = { threads: threadsSource, subgroup: subgroupSource, workgroup: workgroupSource };
+
+/** Cuts the vectors of each output into at most `slabs` slabs, one for each thread, subgroup or workgroup. */
 export function share(
   name: Sharing["name"],
   { outputs, count, vector, partial, across, functions }: Reduction,
@@ -58,15 +62,15 @@ export function share(
     SLABS: used,
     SLAB: slab,
     ...(name === "threads" ? { ACROSS: across } : {}),
+    ...(name === "subgroup" ? { LANES: facts.subgroupMinSize } : {}),
   };
-  const harness = name === "threads" ? threadsSource : workgroupSource;
   return {
     name,
     slabs: used,
     workgroups: name === "threads" ? threadsGrid(outputs * used, facts) : gridOf(outputs * used, facts),
     source: (part, constants) =>
       [
-        specialize([harness, part, ...(/^fn store\(/m.test(part) ? [] : [storeSource])].join("\n"), {
+        specialize([HARNESSES[name], part, ...(/^fn store\(/m.test(part) ? [] : [storeSource])].join("\n"), {
           ...sizes,
           ...constants,
         }),
@@ -77,7 +81,7 @@ export function share(
 
 /** How many slabs of an output keep the adapter busy; a thread or workgroup gets at least `least` vectors. */
 export function slabsFor(
-  name: Sharing["name"],
+  name: "threads" | "workgroup",
   { outputs, count }: Reduction,
   facts: AdapterFacts,
   least: number,
@@ -89,6 +93,10 @@ export function slabsFor(
 /** Whether workgroups can share an output: there must be work for all of their threads, and outputs far apart. */
 export const suitsWorkgroups = ({ count, across }: Reduction, facts: AdapterFacts) =>
   !across && count >= 512 && facts.maxInvocations >= 256;
+
+/** On a processor a few outputs keep its cores busy; lanes that share one need neither a barrier nor a second pass. */
+export const suitsSubgroups = ({ outputs, count, across }: Reduction, facts: AdapterFacts) =>
+  facts.software && knownSubgroups(facts) && !across && outputs >= 8 && count >= 64;
 
 type Axes = [dim: number, stride: number][];
 
@@ -231,7 +239,7 @@ export function reduceVariants(
   const slabs = slabsFor("threads", reduction, facts, 16);
   const shared =
     reduction.outputs < few && reduction.outputs * reduction.count >= 8192 && slabs > 1
-      ? [variant("threads", slabs)]
+      ? [...(suitsSubgroups(reduction, facts) ? [variant("subgroup", 1)] : []), variant("threads", slabs)]
       : [];
   // Without slabs there are outputs enough for a processor, or too little work for any sharing.
   if (!suitsWorkgroups(reduction, facts) || (facts.software && shared.length === 0))
