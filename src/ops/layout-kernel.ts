@@ -12,6 +12,7 @@ import {
   input,
   type KernelVariant,
   output,
+  perThread,
   specialize,
 } from "./kernel.ts";
 
@@ -55,13 +56,6 @@ function inVectors(axes: readonly Axis[]): Axis[] | undefined {
     ...rows.map((axis) => ({ ...axis, stride: axis.stride / 4 })),
     { dim: dim / 4, start: start / 4, step, hole, limit: limit / 4, stride },
   ];
-}
-
-/** How many vectors of a row of `length` a thread takes: a processor likes 32 numbers. */
-function perThread(length: number, all: number, width: number, facts: AdapterFacts): number {
-  for (let per = facts.software ? 32 / width : 4; per > 1; per--)
-    if (length % per === 0 && all / per >= 2048) return per;
-  return 1;
 }
 
 /** The kernels of ops that rearrange one input; axes are the output's, the outermost first. */
