@@ -12,7 +12,7 @@ import { showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { accumulated, exact } from "../core/tolerance.ts";
 import { input, output } from "./kernel.ts";
 import { defineOp } from "./op.ts";
-import { pairsVariant, poolDispatch } from "./pool-kernel.ts";
+import { columnsUnder, pairsVariant, poolDispatch, windowsOver } from "./pool-kernel.ts";
 import {
   type AveragePoolAttrs,
   type AveragePoolGradAttrs,
@@ -118,7 +118,16 @@ export const maxPool2d = defineOp<PoolAttrs>({
         bindings: [input(0), output(0), output(1)],
         bytes: 4 * (sizeOf(x!.shape) + 2 * count),
       };
-      const window = poolDispatch("maxPool2d/window", maxSource, count, x!.shape, attrs, facts, rest);
+      const window = poolDispatch(
+        "maxPool2d/window",
+        maxSource,
+        out!.shape,
+        x!.shape,
+        attrs,
+        columnsUnder(attrs),
+        facts,
+        rest,
+      );
       return [
         ...pairsVariant("maxPool2d", maxPairsSource, 4, x!.shape, attrs, facts, {
           ...rest,
@@ -189,9 +198,10 @@ export const maxPool2dGrad = defineOp<PoolGradAttrs>({
       const gather = poolDispatch(
         "maxPool2dGrad/gather",
         maxGradSource,
-        count,
+        dx!.shape,
         dx!.shape,
         attrs,
+        windowsOver(attrs),
         facts,
         rest,
       );
@@ -262,10 +272,19 @@ export const avgPool2d = defineOp<AveragePoolAttrs>({
     kernel: ({ inputs: [x], outputs: [out], attrs, facts }) => {
       const count = sizeOf(out!.shape);
       const rest = { bindings: [input(0), output()], bytes: 4 * (sizeOf(x!.shape) + count) };
-      const window = poolDispatch("avgPool2d/window", averageSource, count, x!.shape, attrs, facts, {
-        ...rest,
-        constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
-      });
+      const window = poolDispatch(
+        "avgPool2d/window",
+        averageSource,
+        out!.shape,
+        x!.shape,
+        attrs,
+        columnsUnder(attrs),
+        facts,
+        {
+          ...rest,
+          constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
+        },
+      );
       return [
         ...pairsVariant("avgPool2d", averagePairsSource, 4, x!.shape, attrs, facts, rest),
         { name: "window", dispatches: [window] },
@@ -317,10 +336,19 @@ export const avgPool2dGrad = defineOp<AveragePoolGradAttrs>({
     kernel: ({ inputs: [dy], outputs: [dx], attrs, facts }) => {
       const count = sizeOf(dx!.shape);
       const rest = { bindings: [input(0), output()], bytes: 4 * (count + sizeOf(dy!.shape)) };
-      const gather = poolDispatch("avgPool2dGrad/gather", averageGradSource, count, dx!.shape, attrs, facts, {
-        ...rest,
-        constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
-      });
+      const gather = poolDispatch(
+        "avgPool2dGrad/gather",
+        averageGradSource,
+        dx!.shape,
+        dx!.shape,
+        attrs,
+        windowsOver(attrs),
+        facts,
+        {
+          ...rest,
+          constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
+        },
+      );
       return [
         ...pairsVariant("avgPool2dGrad", averageGradPairsSource, 2, dx!.shape, attrs, facts, rest),
         { name: "gather", dispatches: [gather] },
