@@ -89,8 +89,7 @@ export async function adapterPeaks(backend: WebGPUBackend, store?: TuningStore):
   const stored = await store?.load(adapter);
   const kept = (key: string) => {
     const entry = stored?.get(key);
-    const value = entry?.sources === sources ? Number(entry.choice) : 0;
-    return value > 0 ? value : 0;
+    return entry?.sources === sources ? Number(entry.choice) || 0 : 0;
   };
   const measured = await measurePeaks(backend);
   const peaks = {
