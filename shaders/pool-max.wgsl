@@ -8,6 +8,7 @@
 const THREADS = 1u;
 const RUN = 1u; // divides OW
 const SPAN = 1u; // columns under a run
+const CHANNELS = 1u;
 const H = 1;
 const W = 1;
 const OH = 1u;
@@ -27,6 +28,9 @@ fn not_a_number(v: f32) -> bool {
   return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
 
+// For a chain that is evaluated while x is loaded.
+fn enter_x(channel: u32) {}
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -36,7 +40,9 @@ fn main(
   let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (id >= THREADS) { return; }
   let first = id * RUN;
-  let base = i32(first / (OH * OW)) * (H * W);
+  let plane = first / (OH * OW);
+  enter_x(plane % CHANNELS);
+  let base = i32(plane) * (H * W);
   let top = i32(first / OW % OH) * STRIDE_H - PAD_H;
   let left = i32(first % OW * STRIDE_W) - PAD_W;
   var best: array<f32, RUN>;

@@ -31,7 +31,7 @@ export function poolDispatch(
   attrs: PoolAttrs,
   span: (run: number) => number,
   facts: AdapterFacts,
-  rest: Pick<Dispatch, "bindings" | "bytes"> & { constants?: Record<string, boolean> },
+  rest: Pick<Dispatch, "bindings" | "bytes"> & { constants?: Record<string, number | boolean> },
 ): Dispatch {
   const size: Pair = [image[2]!, image[3]!];
   const [oh, ow] = pooledSize("", size, attrs);

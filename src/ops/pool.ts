@@ -126,12 +126,12 @@ export const maxPool2d = defineOp<PoolAttrs>({
         attrs,
         columnsUnder(attrs),
         facts,
-        rest,
+        { ...rest, constants: { CHANNELS: x!.shape[1]! } },
       );
       return [
         ...pairsVariant("maxPool2d", maxPairsSource, 4, x!.shape, attrs, facts, {
           ...rest,
-          constants: { OH: out!.shape[2]! },
+          constants: { CHANNELS: x!.shape[1]!, OH: out!.shape[2]! },
         }),
         { name: "window", dispatches: [window] },
       ];
@@ -282,11 +282,14 @@ export const avgPool2d = defineOp<AveragePoolAttrs>({
         facts,
         {
           ...rest,
-          constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
+          constants: { CHANNELS: x!.shape[1]!, COUNT_PADDING: attrs.countIncludePad ?? true },
         },
       );
       return [
-        ...pairsVariant("avgPool2d", averagePairsSource, 4, x!.shape, attrs, facts, rest),
+        ...pairsVariant("avgPool2d", averagePairsSource, 4, x!.shape, attrs, facts, {
+          ...rest,
+          constants: { CHANNELS: x!.shape[1]!, OH: out!.shape[2]! },
+        }),
         { name: "window", dispatches: [window] },
       ];
     },
