@@ -52,9 +52,10 @@ function maxPoolReference(x: NDArray, attrs: PoolAttrs): NDArray[] {
   ];
 }
 
-/** Geometries on which the pools are tried: the usual ones, overlap, padding, strides past the kernel, one element. */
+/** Geometries on which the pools are tried: the usual ones, vectors of several channels, overlap, padding, strides past the kernel, one element. */
 const GEOMETRIES: readonly { shape: readonly number[]; attrs: PoolAttrs }[] = [
   { shape: [2, 3, 8, 8], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
+  { shape: [2, 4, 2, 4], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
   { shape: [2, 3, 7, 5], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
   { shape: [2, 3, 9, 11], attrs: { kernel: [3, 3], stride: [2, 2], padding: [1, 1] } },
   { shape: [1, 2, 13, 7], attrs: { kernel: [3, 2], stride: [1, 3], padding: [0, 1] } },
@@ -220,7 +221,7 @@ export const maxPool2dGrad = defineOp<PoolGradAttrs>({
   samples: (s) => [
     ...GEOMETRIES.map((geometry) => maxGradSample(s, geometry, (shape) => s.randn(...shape))),
     {
-      ...maxGradSample(s, GEOMETRIES[2]!, (shape) => s.integers(-8, 8, shape)),
+      ...maxGradSample(s, GEOMETRIES[3]!, (shape) => s.integers(-8, 8, shape)),
       name: "integers",
       exact: true,
     },
