@@ -235,10 +235,14 @@ export function reduceVariants(
   };
 
   const single = variant("threads", 1);
-  const few = facts.software ? 128 : 16384;
+  const { outputs, count } = reduction;
   const slabs = slabsFor("threads", reduction, facts, 16);
+  // On a processor a second dispatch costs what one of its cores does of this, with lanes that have no output idle.
+  const worthSharing = facts.software
+    ? outputs < 128 && Math.max(8, outputs) * count >= 32768
+    : outputs < 16384 && outputs * count >= 8192;
   const shared =
-    reduction.outputs < few && reduction.outputs * reduction.count >= 8192 && slabs > 1
+    worthSharing && slabs > 1
       ? [...(suitsSubgroups(reduction, facts) ? [variant("subgroup", 1)] : []), variant("threads", slabs)]
       : [];
   // Without slabs there are outputs enough for a processor, or too little work for any sharing.

@@ -81,8 +81,8 @@ const LAYOUTS: readonly { shape: readonly number[]; attrs: ReduceAttrs }[] = [
   { shape: [70000, 1], attrs: { axes: [1] } },
   { shape: [2, 65536], attrs: { axes: [-1] } },
   { shape: [65537], attrs: {} },
-  { shape: [9, 1031], attrs: { axes: [1] } },
-  { shape: [4, 12, 256], attrs: { axes: [0, 2] } },
+  { shape: [9, 4001], attrs: { axes: [1] } },
+  { shape: [4, 12, 4096], attrs: { axes: [0, 2] } },
 ];
 
 function reduceSamples(
@@ -235,7 +235,7 @@ export const max = defineOp<ReduceAttrs>({
     { name: "negative", inputs: [s.uniform(-9, -1, [5, 7])], attrs: { axes: [0] } },
     { name: "maximum first", inputs: [ramp(s, -1)], attrs: { axes: [1] } },
     { name: "maximum last", inputs: [ramp(s, 1)], attrs: { axes: [1] } },
-    { name: "maximum last, more rows", inputs: [ramp(s, 1, 9, 1031)], attrs: { axes: [1] } },
+    { name: "maximum last, more rows", inputs: [ramp(s, 1, 9, 4001)], attrs: { axes: [1] } },
     { name: "ties", inputs: [s.integers(-2, 2, [9, 11])], attrs: { axes: [1] }, gradient: false },
   ],
   errors: [

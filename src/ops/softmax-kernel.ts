@@ -107,5 +107,7 @@ export function walkVariants(
   if (vectors < FEW || facts.maxInvocations < MANY) return [thread];
   const lanes = vectors <= (FEW * HELD) / 4 ? FEW : MANY;
   const workgroup = variant("workgroup", workgroupSource, lanes, rows);
-  return facts.software && rows >= 16 ? [thread, workgroup] : [workgroup, thread];
+  // A processor needs a few rows; on a GPU threads of neighbouring rows read neighbours, if there are enough of them.
+  const enough = facts.software ? rows >= 16 : across > 1 && rows >= 4096;
+  return enough ? [thread, workgroup] : [workgroup, thread];
 }
