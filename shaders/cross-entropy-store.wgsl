@@ -17,7 +17,8 @@ fn store(id: u32, base: u32, lane: u32, row: Row) {
   let even = SMOOTHING / f32(CLASSES);
   if (lane == 0u) {
     let t = element(id * CLASSES + u32(select(0, label, valid))) - row.shift;
-    losses[id] = scale * (log(row.sum) - (1.0 - SMOOTHING) * t - even * row.linear);
+    let spread = select(0.0, even * row.linear, SMOOTHING > 0.0); // linear may be infinite
+    losses[id] = scale * (log(row.sum) - (1.0 - SMOOTHING) * t - spread);
   }
   let factor = scale / row.sum;
   for (var first = lane; first < LENGTH; first += TILE * LANES) {

@@ -129,7 +129,7 @@ export const softmaxCrossEntropy = defineOp<CrossEntropyAttrs | undefined>({
     const losses = new Float64Array(labels!.data.length);
     forEachRow(logits!, (row, t, sum) => {
       const picked = t[labels!.data[row]!] ?? Number.NaN;
-      const mean = t.reduce((a, b) => a + b, 0) / t.length;
+      const mean = smoothing > 0 ? t.reduce((a, b) => a + b, 0) / t.length : 0;
       losses[row] = scale * (Math.log(sum) - (1 - smoothing) * picked - smoothing * mean);
     });
     const dlogits = new Float64Array(logits!.data.length);
@@ -190,7 +190,7 @@ export const softmaxCrossEntropy = defineOp<CrossEntropyAttrs | undefined>({
       const factor = Math.abs(scaleOf(attrs));
       const losses = new Float64Array(labels!.data.length);
       forEachRow(logits!, (row, t, sum) => {
-        const mean = t.reduce((a, b) => a - b, 0) / t.length;
+        const mean = smoothing > 0 ? t.reduce((a, b) => a - b, 0) / t.length : 0;
         const picked = t[labels!.data[row]!] ?? 0;
         losses[row] = factor * (1 + Math.log(sum) - (1 - smoothing) * picked + smoothing * mean);
       });
