@@ -151,6 +151,28 @@ function offsetFunction(name: string, list: Axes): string {
   return `fn ${name}(e: u32) -> u32 { return ${code}; }`;
 }
 
+/** What each output of a reduction of x over `axes` reduces, and which axis its vectors run along; `place` is defined. */
+export function reductionOf(
+  x: TensorType,
+  axes: readonly number[],
+): Omit<Reduction, "partial"> & { wide: "kept" | "reduced" | null } {
+  const split = splitAxes(x, axes);
+  const { kept, reduced, wide } = inVectors(split.kept, split.reduced);
+  const element = wgslType(x.dtype);
+  return {
+    outputs: product(kept),
+    count: product(reduced),
+    vector: wide ? `vec4<${element}>` : element,
+    across: kept.at(-1)?.[1] === 1,
+    functions: [
+      offsetFunction("output_base", kept),
+      offsetFunction("reduced_offset", reduced),
+      "fn place(output: u32, i: u32) -> u32 { return output_base(output) + reduced_offset(i); }",
+    ].join("\n"),
+    wide,
+  };
+}
+
 /** The kernels of sum, mean and max over `axes`. */
 export function reduceVariants(
   kind: "sum" | "mean" | "max",
@@ -158,21 +180,15 @@ export function reduceVariants(
   axes: readonly number[],
   facts: AdapterFacts,
 ): KernelVariant[] {
-  const split = splitAxes(x, axes);
-  const { kept, reduced, wide } = inVectors(split.kept, split.reduced);
+  const { wide, vector, ...walk } = reductionOf(x, axes);
   const element = wgslType(x.dtype);
-  const vector = wide ? `vec4<${element}>` : element;
   const partial = wide === "kept" ? vector : element;
   const reduction: Reduction = {
-    outputs: product(kept),
-    count: product(reduced),
+    ...walk,
     vector,
     partial,
-    across: kept.at(-1)?.[1] === 1,
     functions: [
-      offsetFunction("output_base", kept),
-      offsetFunction("reduced_offset", reduced),
-      "fn place(output: u32, i: u32) -> u32 { return output_base(output) + reduced_offset(i); }",
+      walk.functions,
       joinCode("join", vector, kind),
       joinCode("combine", partial, kind),
       vector === partial
@@ -183,7 +199,8 @@ export function reduceVariants(
   const partialBytes = wide === "kept" ? 16 : 4;
   const size = sizeOf(x.shape);
   const constants = { Element: element, MAXIMUM: kind === "max" };
-  const divisor = kind === "mean" ? size / sizeOf(split.kept.map(([dim]) => dim)) : 1;
+  const outputs = reduction.outputs * (wide === "kept" ? 4 : 1);
+  const divisor = kind === "mean" ? size / outputs : 1;
   const last = { ...constants, DIVISOR: divisor };
 
   const variant = (name: Sharing["name"], slabs: number): KernelVariant => {
@@ -234,6 +251,16 @@ export function reduceVariants(
     };
   };
 
+  return waysToShare(reduction, facts, ["threads", "subgroup", "workgroup"], variant);
+}
+
+/** The variants of a reduction that make sense on an adapter, of those that share the work in the given ways. */
+export function waysToShare(
+  reduction: Reduction,
+  facts: AdapterFacts,
+  ways: readonly Sharing["name"][],
+  variant: (name: Sharing["name"], slabs: number) => KernelVariant,
+): KernelVariant[] {
   const single = variant("threads", 1);
   const { outputs, count } = reduction;
   const slabs = slabsFor("threads", reduction, facts, 16);
@@ -241,9 +268,10 @@ export function reduceVariants(
   const worthSharing = facts.software
     ? outputs < 128 && Math.max(8, outputs) * count >= 32768
     : outputs < 16384 && outputs * count >= 8192;
+  const subgroups = ways.includes("subgroup") && suitsSubgroups(reduction, facts);
   const shared =
     worthSharing && slabs > 1
-      ? [...(suitsSubgroups(reduction, facts) ? [variant("subgroup", 1)] : []), variant("threads", slabs)]
+      ? [...(subgroups ? [variant("subgroup", 1)] : []), variant("threads", slabs)]
       : [];
   // Without slabs there are outputs enough for a processor, or too little work for any sharing.
   if (!suitsWorkgroups(reduction, facts) || (facts.software && shared.length === 0))
