@@ -52,6 +52,7 @@ const withoutSubgroups = (work) => ({
 });
 
 const image = [64, 32, 32, 32];
+const halved = [64, 32, 16, 16];
 const kernel = [32, 32, 3, 3];
 const convolution = (part, title, passes) => ({
   name: `conv${part}`,
@@ -68,6 +69,10 @@ const memory = (name, title, count, streams) => ({
   bytes: 4 * streams * 8192 * 1024,
   tensors: Object.fromEntries(["x", "y"].slice(0, count).map((key) => [key, [8192, 1024]])),
 });
+
+/** Work at memory's speed on other shapes: `bytes` are what it must at least read and write. */
+const moving = (name, title, bytes, tensors) => ({ name, title, kind: name, bytes, tensors });
+const LOGITS = [4096, 1000];
 
 /** Forward, backward and Adam on a network given by its layers. */
 const training = (name, network, batch, more = {}) => ({
@@ -105,6 +110,22 @@ export const works = [
   memory("sum", "reduction, sum of all", 1, 1),
   memory("sumColumns", "reduction, sums of columns", 1, 1),
   { ...matmul(4096), own: true, large: true },
+  moving("softmax", `softmax [${LOGITS}]`, 8 * size(LOGITS), { x: LOGITS }),
+  moving("crossEntropy", `softmax–cross-entropy [${LOGITS}] and gradient`, 8 * size(LOGITS), {
+    x: LOGITS,
+    labels: LOGITS.slice(0, 1),
+  }),
+  moving("maxPool", `max pool 2×2 [${image}]`, 5 * size(image), { x: image }),
+  moving("maxPoolTraining", `max pool 2×2 [${image}] and gradient`, 10 * size(image), {
+    x: image,
+    dy: halved,
+  }),
+  moving("batchNorm", `batch norm (training) [${image}] and gradient`, 32 * size(image), {
+    x: image,
+    dy: image,
+    gamma: image.slice(1, 2),
+    beta: image.slice(1, 2),
+  }),
   training("mlpStep", "mlp", 128),
   training("cnnStep", "cnn", 64),
   ...[32, 128, 256, 512].map((batch) => training(`cnnStep${batch}`, "cnn", batch, { own: true })),
@@ -117,7 +138,12 @@ export function tensorsOf(work) {
   if (work.kind === "model") return {};
   if (work.kind !== "train")
     return Object.fromEntries(
-      Object.entries(work.tensors).map(([name, shape]) => [name, fill(shape, () => 2 * random() - 1)]),
+      Object.entries(work.tensors).map(([name, shape]) => [
+        name,
+        name === "labels"
+          ? { shape, data: Int32Array.from({ length: size(shape) }, () => Math.floor(random() * LOGITS[1])) }
+          : fill(shape, () => 2 * random() - 1),
+      ]),
     );
   const images = BATCHES * work.batch;
   const tensors = {
@@ -143,7 +169,18 @@ export function tensorsOf(work) {
   return tensors;
 }
 
-export const size = (shape) => shape.reduce((n, dim) => n * dim, 1);
+export function size(shape) {
+  return shape.reduce((n, dim) => n * dim, 1);
+}
+
+/** Rows of 0 with a 1 at the label. */
+export function oneHot(labels, classes) {
+  const data = new Float32Array(labels.length * classes);
+  labels.forEach((label, row) => {
+    data[row * classes + label] = 1;
+  });
+  return data;
+}
 
 /** At most 4,096 elements spread over a result, for comparing contenders. */
 export function spread(data) {

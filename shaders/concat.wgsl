@@ -1,21 +1,27 @@
 // Copies one input of a concatenation to its place: x is (OUTER, LENGTH), out is (OUTER, TOTAL) at column FROM.
+// A thread copies PER consecutive vectors of one row.
 
-alias Element = f32;
-const OUTER = 1u;
+alias Vector = f32;
+const THREADS = 1u;
+const PER = 1u; // divides LENGTH
 const LENGTH = 1u;
 const TOTAL = 1u;
 const FROM = 0u;
 
-@group(0) @binding(0) var<storage, read> x: array<Element>;
-@group(0) @binding(1) var<storage, read_write> out: array<Element>;
+@group(0) @binding(0) var<storage, read> x: array<Vector>;
+@group(0) @binding(1) var<storage, read_write> out: array<Vector>;
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let i = (workgroup.x + workgroup.y * grid.x) * 256u + lane;
-  if (i >= OUTER * LENGTH) { return; }
-  out[(i / LENGTH) * TOTAL + FROM + i % LENGTH] = x[i];
+  let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
+  if (id >= THREADS) { return; }
+  let first = id * PER;
+  let to = first / LENGTH * TOTAL + FROM + first % LENGTH;
+  for (var k = 0u; k < PER; k++) {
+    out[to + k] = x[first + k];
+  }
 }

@@ -39,7 +39,8 @@ fn main(
   let t = logits[base + u32(select(0, label, valid))] - largest;
   let nan = 0x7fc00000u;
   let scale = select(bitcast<f32>(nan), SCALE, valid);
-  let loss = log(sum) - (1.0 - SMOOTHING) * t - SMOOTHING / f32(CLASSES) * linear;
+  let spread = select(0.0, SMOOTHING / f32(CLASSES) * linear, SMOOTHING > 0.0); // linear may be infinite
+  let loss = log(sum) - (1.0 - SMOOTHING) * t - spread;
   losses[row] = scale * loss;
   for (var i = base; i < end; i++) {
     let wanted = SMOOTHING / f32(CLASSES) + select(0.0, 1.0 - SMOOTHING, i == base + u32(label));

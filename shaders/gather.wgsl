@@ -7,6 +7,7 @@ const ROWS = 1u;
 const ROW = 1u; // vectors of a row
 const COUNT = 1u; // indices
 const PER = 1u;
+const SAME_ROW = PER <= ROW && ROW % PER == 0u; // a thread's vectors lie in one row
 const MISSING = 0x7fc00000u;
 
 @group(0) @binding(0) var<storage, read> table: array<Vector>;
@@ -20,8 +21,9 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let first = ((workgroup.x + workgroup.y * grid.x) * 64u + lane) * PER;
+  var row = u32(indices[min(first / ROW, COUNT - 1u)]); // a negative index becomes a large one
   for (var i = first; i < min(first + PER, COUNT * ROW); i++) {
-    let row = u32(indices[i / ROW]); // a negative index becomes a large one
+    if (!SAME_ROW) { row = u32(indices[i / ROW]); }
     out[i] = select(missing(), table[min(row, ROWS - 1u) * ROW + i % ROW], row < ROWS);
   }
 }

@@ -1,8 +1,10 @@
 // Gradient of average pooling: each pixel adds up dy/size of the windows that hold it, in the windows' order.
-// dy is (PLANES, OH, OW), dx is (PLANES, H, W). A thread makes PER consecutive pixels.
+// dy is (PLANES, OH, OW), dx is (PLANES, H, W). A thread makes RUN consecutive pixels of a row; the generated part
+// defines Vector, RUN numbers, and `vector`, which makes it.
 
-const COUNT = 1u; // pixels
-const PER = 1u;
+const THREADS = 1u;
+const RUN = 1u; // divides W
+const SPAN = 1u; // columns of windows that a run of pixels can lie in
 const H = 1u;
 const W = 1u;
 const OH = 1u;
@@ -16,7 +18,7 @@ const PAD_W = 0u;
 const COUNT_PADDING = true; // divide by the whole window, not by its part within the image
 
 @group(0) @binding(0) var<storage, read> dy: array<f32>;
-@group(0) @binding(1) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dx: array<Vector>;
 
 // The first window that reaches `position`, a coordinate within the padded image.
 fn first_window(position: u32, kernel: u32, stride: u32) -> u32 {
@@ -35,20 +37,26 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let first = ((workgroup.x + workgroup.y * grid.x) * 64u + lane) * PER;
-  for (var i = first; i < min(first + PER, COUNT); i++) {
-    let base = i / (H * W) * (OH * OW);
-    let row = i / W % H + PAD_H;
-    let column = i % W + PAD_W;
-    let row_end = min(row / STRIDE_H + 1u, OH);
-    let column_end = min(column / STRIDE_W + 1u, OW);
-    var sum = 0.0;
-    for (var r = first_window(row, KERNEL_H, STRIDE_H); r < row_end; r++) {
-      for (var c = first_window(column, KERNEL_W, STRIDE_W); c < column_end; c++) {
-        let size = inside(r, KERNEL_H, STRIDE_H, PAD_H, H) * inside(c, KERNEL_W, STRIDE_W, PAD_W, W);
-        sum += dy[base + r * OW + c] / f32(select(size, KERNEL_H * KERNEL_W, COUNT_PADDING));
+  let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
+  if (id >= THREADS) { return; }
+  let first = id * RUN;
+  let base = first / (H * W) * (OH * OW);
+  let row = first / W % H + PAD_H;
+  let row_end = min(row / STRIDE_H + 1u, OH);
+  let column = first % W + PAD_W;
+  let window = first_window(column, KERNEL_W, STRIDE_W);
+  var sum: array<f32, RUN>;
+  for (var r = first_window(row, KERNEL_H, STRIDE_H); r < row_end; r++) {
+    for (var j = 0u; j < SPAN; j++) { // unroll
+      let c = min(window + j, OW - 1u);
+      let size = inside(r, KERNEL_H, STRIDE_H, PAD_H, H) * inside(c, KERNEL_W, STRIDE_W, PAD_W, W);
+      let share = dy[base + r * OW + c] / f32(select(size, KERNEL_H * KERNEL_W, COUNT_PADDING));
+      let start = select(c * STRIDE_W, W + 2u * PAD_W, window + j >= OW);
+      for (var o = 0u; o < RUN; o++) { // unroll
+        // Unsigned: a pixel before the window is far behind it.
+        sum[o] += select(0.0, share, column + o - start < KERNEL_W);
       }
     }
-    dx[i] = sum;
   }
+  dx[id] = vector(sum);
 }

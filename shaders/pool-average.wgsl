@@ -1,21 +1,32 @@
-// The mean of each window: x is (PLANES, H, W), out is (PLANES, OH, OW). A thread makes PER consecutive outputs.
+// The mean of each window: x is (PLANES, H, W), out is (PLANES, OH, OW). A thread makes RUN consecutive outputs of a row,
+// whose windows share what it reads. The generated part defines Vector, RUN numbers, and `vector`, which makes it.
 
-const COUNT = 1u; // outputs
-const PER = 1u;
-const H = 1u;
-const W = 1u;
+const THREADS = 1u;
+const RUN = 1u; // divides OW
+const SPAN = 1u; // columns under a run
+const CHANNELS = 1u;
+const H = 1;
+const W = 1;
 const OH = 1u;
 const OW = 1u;
 const KERNEL_H = 1;
-const KERNEL_W = 1;
+const KERNEL_W = 1u;
 const STRIDE_H = 1;
-const STRIDE_W = 1;
+const STRIDE_W = 1u;
 const PAD_H = 0;
 const PAD_W = 0;
 const COUNT_PADDING = true; // divide by the whole window, not by its part within the image
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read_write> out: array<Vector>;
+
+// How much of a window that begins at `start` lies within the image, along one axis.
+fn inside(start: i32, kernel: i32, length: i32) -> i32 {
+  return min(start + kernel, length) - max(start, 0);
+}
+
+// For a chain that is evaluated while x is loaded.
+fn enter_x(channel: u32) {}
 
 @compute @workgroup_size(64)
 fn main(
@@ -23,22 +34,31 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let first = ((workgroup.x + workgroup.y * grid.x) * 64u + lane) * PER;
-  for (var o = first; o < min(first + PER, COUNT); o++) {
-    let base = o / (OH * OW) * (H * W);
-    let top = i32(o / OW % OH) * STRIDE_H - PAD_H;
-    let left = i32(o % OW) * STRIDE_W - PAD_W;
-    let row_start = u32(max(top, 0));
-    let column_start = u32(max(left, 0));
-    let row_end = u32(min(top + KERNEL_H, i32(H)));
-    let column_end = u32(min(left + KERNEL_W, i32(W)));
-    var sum = 0.0;
-    for (var row = row_start; row < row_end; row++) {
-      for (var column = column_start; column < column_end; column++) {
-        sum += x[base + row * W + column];
+  let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
+  if (id >= THREADS) { return; }
+  let first = id * RUN;
+  let plane = first / (OH * OW);
+  enter_x(plane % CHANNELS);
+  let base = i32(plane) * (H * W);
+  let top = i32(first / OW % OH) * STRIDE_H - PAD_H;
+  let left = i32(first % OW * STRIDE_W) - PAD_W;
+  var sum: array<f32, RUN>;
+  for (var row = max(top, 0); row < min(top + KERNEL_H, H); row++) {
+    var v: array<f32, SPAN>;
+    for (var j = 0u; j < SPAN; j++) { // unroll
+      let column = left + i32(j);
+      let value = x[base + row * W + clamp(column, 0, W - 1)];
+      v[j] = select(0.0, value, column >= 0 && column < W);
+    }
+    for (var o = 0u; o < RUN; o++) { // unroll
+      for (var k = 0u; k < KERNEL_W; k++) { // unroll
+        sum[o] += v[o * STRIDE_W + k];
       }
     }
-    let inside = f32((row_end - row_start) * (column_end - column_start));
-    out[o] = sum / select(inside, f32(KERNEL_H * KERNEL_W), COUNT_PADDING);
   }
+  for (var o = 0u; o < RUN; o++) { // unroll
+    let size = inside(top, KERNEL_H, H) * inside(left + i32(o * STRIDE_W), i32(KERNEL_W), W);
+    sum[o] /= f32(select(size, KERNEL_H * i32(KERNEL_W), COUNT_PADDING));
+  }
+  out[id] = vector(sum);
 }

@@ -4,8 +4,10 @@
 
 const COUNT = 1u; // vec4s of the result
 const PER = 1u;
+const CHANNELS = 1u;
 const OH = 1u;
 const PAIRS = 1u; // pairs in a row of the result
+const SAME_CHANNEL = OH * PAIRS % (2u * PER) == 0u; // of all that a thread makes
 const KERNEL_H = 1u;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
@@ -21,6 +23,13 @@ fn better(best: Best, v: vec2f, at: vec2i) -> Best {
   let nan = (bitcast<vec2u>(v) & vec2u(0x7fffffffu)) > vec2u(0x7f800000u);
   let wins = (v > best.value) | nan;
   return Best(select(best.value, v, wins), select(best.at, at, wins));
+}
+
+// For a chain that is evaluated while x is loaded.
+fn enter_x(channel: u32) {}
+
+fn channel_of(q: u32) -> u32 {
+  return q / (OH * PAIRS) % CHANNELS;
 }
 
 fn pair(q: u32) -> Best {
@@ -44,8 +53,11 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let first = ((workgroup.x + workgroup.y * grid.x) * 64u + lane) * PER;
+  enter_x(channel_of(2u * first));
   for (var i = first; i < min(first + PER, COUNT); i++) {
+    if (!SAME_CHANNEL) { enter_x(channel_of(2u * i)); }
     let a = pair(2u * i);
+    if (!SAME_CHANNEL) { enter_x(channel_of(2u * i + 1u)); }
     let b = pair(2u * i + 1u);
     out[i] = vec4f(a.value, b.value);
     index[i] = vec4i(a.at, b.at);

@@ -1,28 +1,35 @@
 // The maximum of each window and where it lies: x is (PLANES, H, W), out and index are (PLANES, OH, OW).
 //
 // index counts within the plane, row by row, as torch.max_pool2d's. The first of equal elements wins; NaN beats all.
-// A thread makes PER consecutive outputs.
+// A thread makes RUN consecutive outputs of a row, whose windows share what it reads. What a window has in the padding
+// stands for the image's element next to it, which the window holds too. The generated part defines Vector, RUN numbers,
+// IndexVector, and `vector`, which makes them.
 
-const COUNT = 1u; // outputs
-const PER = 1u;
-const H = 1u;
-const W = 1u;
+const THREADS = 1u;
+const RUN = 1u; // divides OW
+const SPAN = 1u; // columns under a run
+const CHANNELS = 1u;
+const H = 1;
+const W = 1;
 const OH = 1u;
 const OW = 1u;
 const KERNEL_H = 1;
-const KERNEL_W = 1;
+const KERNEL_W = 1u;
 const STRIDE_H = 1;
-const STRIDE_W = 1;
+const STRIDE_W = 1u;
 const PAD_H = 0;
 const PAD_W = 0;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read_write> index: array<i32>;
+@group(0) @binding(1) var<storage, read_write> out: array<Vector>;
+@group(0) @binding(2) var<storage, read_write> index: array<IndexVector>;
 
 fn not_a_number(v: f32) -> bool {
   return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
+
+// For a chain that is evaluated while x is loaded.
+fn enter_x(channel: u32) {}
 
 @compute @workgroup_size(64)
 fn main(
@@ -30,25 +37,33 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let first = ((workgroup.x + workgroup.y * grid.x) * 64u + lane) * PER;
-  for (var o = first; o < min(first + PER, COUNT); o++) {
-    let base = o / (OH * OW) * (H * W);
-    let top = i32(o / OW % OH) * STRIDE_H - PAD_H;
-    let left = i32(o % OW) * STRIDE_W - PAD_W;
-    let row_end = u32(min(top + KERNEL_H, i32(H)));
-    let column_end = u32(min(left + KERNEL_W, i32(W)));
-    var at = u32(max(top, 0)) * W + u32(max(left, 0));
-    var best = x[base + at];
-    for (var row = u32(max(top, 0)); row < row_end; row++) {
-      for (var column = u32(max(left, 0)); column < column_end; column++) {
-        let v = x[base + row * W + column];
-        if (v > best || not_a_number(v)) {
-          best = v;
-          at = row * W + column;
-        }
+  let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
+  if (id >= THREADS) { return; }
+  let first = id * RUN;
+  let plane = first / (OH * OW);
+  enter_x(plane % CHANNELS);
+  let base = i32(plane) * (H * W);
+  let top = i32(first / OW % OH) * STRIDE_H - PAD_H;
+  let left = i32(first % OW * STRIDE_W) - PAD_W;
+  var best: array<f32, RUN>;
+  var at: array<i32, RUN>;
+  for (var r = 0; r < KERNEL_H; r++) {
+    let row = clamp(top + r, 0, H - 1) * W;
+    var v: array<f32, SPAN>;
+    var place: array<i32, SPAN>;
+    for (var j = 0u; j < SPAN; j++) { // unroll
+      place[j] = row + clamp(left + i32(j), 0, W - 1);
+      v[j] = x[base + place[j]];
+    }
+    for (var o = 0u; o < RUN; o++) { // unroll
+      for (var k = 0u; k < KERNEL_W; k++) { // unroll
+        let j = o * STRIDE_W + k;
+        let wins = (r == 0 && k == 0u) || v[j] > best[o] || not_a_number(v[j]);
+        best[o] = select(best[o], v[j], wins);
+        at[o] = select(at[o], place[j], wins);
       }
     }
-    out[o] = best;
-    index[o] = i32(at);
   }
+  out[id] = vector(best);
+  index[id] = index_vector(at);
 }

@@ -27,11 +27,13 @@ export async function open({ settle, load, option }) {
   };
 }
 
+const PAIRS = { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
+
 /** A program of one op, its inputs in variables. */
 function operation({ f, read, standalone }, backend, work, tensors) {
   const x = {};
   for (const [name, { shape, data }] of Object.entries(tensors)) {
-    const variable = standalone(name, shape);
+    const variable = standalone(name, shape, data instanceof Int32Array ? "i32" : "f32");
     backend.write(variable, data);
     x[name] = read(variable);
   }
@@ -52,6 +54,21 @@ function operation({ f, read, standalone }, backend, work, tensors) {
     add: () => [f.add(x.x, x.y)],
     sum: () => [f.sum(x.x)],
     sumColumns: () => [f.sum(x.x, { axes: [0] })],
+    softmax: () => [f.softmax(x.x, { axis: 1 })],
+    crossEntropy: () => f.all.softmaxCrossEntropy(x.x, x.labels),
+    maxPool: () => [f.maxPool2d(x.x, PAIRS)],
+    maxPoolTraining: () => {
+      const [y, index] = f.all.maxPool2d(x.x, PAIRS);
+      return [y, f.maxPool2dGrad(index, x.dy, { ...PAIRS, size: tensors.x.shape.slice(2) })];
+    },
+    batchNorm: () => {
+      const [mean, , inverse] = f.all.batchNormStatistics(x.x, { eps: BATCH_NORM.epsilon });
+      const [gamma, beta, m, i] = [x.gamma, x.beta, mean, inverse].map((v) =>
+        f.reshape(v, { shape: [1, -1, 1, 1] }),
+      );
+      const y = f.batchNormApply(x.x, gamma, beta, m, i);
+      return [y, f.batchNormGrad(x.x, x.gamma, mean, inverse, x.dy)];
+    },
   };
   let executable;
   const outputs = Object.fromEntries(operations[work.kind]().entries());

@@ -1,6 +1,6 @@
 // jax-js on WebGPU, or on its wasm backend. Layouts are NCHW and OIHW. Arrays are owned: a call consumes its arguments,
 // `.ref` keeps one.
-import { ADAM, BATCH_NORM, BATCHES, size, spread } from "../work.mjs";
+import { ADAM, BATCH_NORM, BATCHES, oneHot, size, spread } from "../work.mjs";
 
 export async function open({ settle, load, option = "webgpu" }) {
   const { module: jax, version } = await load("@jax-js/jax");
@@ -34,7 +34,13 @@ function waiting(jax, settle) {
 }
 
 function operation({ numpy: np, lax, nn, jit, vjp, ...jax }, settle, upload, work, tensors) {
-  const x = Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, upload(tensor)]));
+  const { labels, ...floats } = tensors;
+  const x = Object.fromEntries(Object.entries(floats).map(([name, tensor]) => [name, upload(tensor)]));
+  if (labels) {
+    const [rows, classes] = tensors.x.shape;
+    x.labels = upload({ shape: [rows, classes], data: oneHot(labels.data, classes) });
+    x.ones = np.ones([rows]);
+  }
   const conv = (image, kernel) => lax.convGeneralDilated(image, kernel, [1, 1], "SAME");
   const pull = (f, at, dy) => {
     const [y, back] = vjp(f, [at]);
@@ -42,6 +48,24 @@ function operation({ numpy: np, lax, nn, jit, vjp, ...jax }, settle, upload, wor
     const [gradient] = back(dy);
     back.dispose();
     return gradient;
+  };
+  const both = (f, at, dy) => {
+    const [y, back] = vjp(f, [at]);
+    const [gradient] = back(dy);
+    back.dispose();
+    return [y, gradient];
+  };
+  const halve = (h) => {
+    const [n, c, height, width] = h.shape;
+    return np.max(h.reshape([n, c, height / 2, 2, width / 2, 2]), [3, 5]);
+  };
+  const normalized = (h, gamma, beta) => {
+    const shape = [1, h.shape[1], 1, 1];
+    const mean = np.mean(h.ref, [0, 2, 3], { keepdims: true });
+    const centred = h.sub(mean);
+    const variance = np.mean(np.square(centred.ref), [0, 2, 3], { keepdims: true });
+    const scale = gamma.reshape(shape).div(np.sqrt(variance.add(BATCH_NORM.epsilon)));
+    return centred.mul(scale).add(beta.reshape(shape));
   };
   const operations = {
     matmul: [(a, b) => [np.matmul(a, b)], "a", "b"],
@@ -81,6 +105,32 @@ function operation({ numpy: np, lax, nn, jit, vjp, ...jax }, settle, upload, wor
     add: [(a, b) => [a.add(b)], "x", "y"],
     sum: [(a) => [np.sum(a)], "x"],
     sumColumns: [(a) => [np.sum(a, 0)], "x"],
+    softmax: [(a) => [nn.softmax(a)], "x"],
+    crossEntropy: [
+      (logits, targets, dy) => {
+        const loss = (at) => np.sum(targets.ref.mul(nn.logSoftmax(at)), -1).neg();
+        const results = both(loss, logits, dy);
+        targets.dispose();
+        return results;
+      },
+      "x",
+      "labels",
+      "ones",
+    ],
+    maxPool: [(a) => [halve(a)], "x"],
+    maxPoolTraining: [(a, dy) => both(halve, a, dy), "x", "dy"],
+    batchNorm: [
+      (image, gamma, beta, dy) => {
+        const results = both((at) => normalized(at, gamma.ref, beta.ref), image, dy);
+        gamma.dispose();
+        beta.dispose();
+        return results;
+      },
+      "x",
+      "gamma",
+      "beta",
+      "dy",
+    ],
   };
   const [compute, ...names] = operations[work.kind];
   const compiled = jit(compute);

@@ -45,6 +45,17 @@ def operation(work, t):
             t["dy"], t["x"], t["w"], None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [*wanted, False]
         )
 
+    def both(f, dy):
+        at = t["x"].detach().requires_grad_()
+        y = f(at)
+        return [y, torch.autograd.grad(y, at, dy)[0]]
+
+    def cross_entropy(logits):
+        return F.cross_entropy(logits, t["labels"].long(), reduction="none")
+
+    def batch_norm(image):
+        return F.batch_norm(image, None, None, t["gamma"], t["beta"], training=True)
+
     return {
         "matmul": lambda: [t["a"] @ t["b"]],
         "convForward": lambda: [forward()],
@@ -55,6 +66,11 @@ def operation(work, t):
         "add": lambda: [t["x"] + t["y"]],
         "sum": lambda: [t["x"].sum()],
         "sumColumns": lambda: [t["x"].sum(0)],
+        "softmax": lambda: [F.softmax(t["x"], 1)],
+        "crossEntropy": lambda: both(cross_entropy, torch.ones(len(t["x"]))),
+        "maxPool": lambda: [F.max_pool2d(t["x"], 2)],
+        "maxPoolTraining": lambda: both(lambda x: F.max_pool2d(x, 2), t["dy"]),
+        "batchNorm": lambda: both(batch_norm, t["dy"]),
     }[work["kind"]]
 
 

@@ -1,5 +1,5 @@
 // TensorFlow.js on its WebGPU backend. Its layouts are NHWC, HWIO and [in, out].
-import { ADAM, BATCH_NORM, BATCHES, permute, size, spread } from "../work.mjs";
+import { ADAM, BATCH_NORM, BATCHES, oneHot, permute, size, spread } from "../work.mjs";
 
 const NCHW_TO_NHWC = [0, 2, 3, 1];
 const NHWC_TO_NCHW = [0, 3, 1, 2];
@@ -50,6 +50,19 @@ function operation(tf, settle, work, tensors) {
   const weightGrad = () =>
     tf.engine().runKernel("Conv2DBackpropFilter", { x: x.x, dy: x.dy }, { ...attrs, filterShape: x.w.shape });
   const forward = () => tf.conv2d(x.x, x.w, 1, "same");
+  const valueAndGradient = (f, at, dy) => {
+    const { value, grad } = tf.valueAndGrad(f)(at, dy);
+    return [value, grad];
+  };
+  const normalized = (image) => {
+    const { mean, variance } = tf.moments(image, [0, 1, 2]);
+    return tf.batchNorm(image, mean, variance, x.beta, x.gamma, BATCH_NORM.epsilon);
+  };
+  if (work.kind === "crossEntropy") {
+    const [rows, classes] = tensors.x.shape;
+    x.labels = tf.tensor(oneHot(tensors.labels.data, classes), [rows, classes]);
+    x.ones = tf.ones([rows]);
+  }
   const operations = {
     matmul: () => [tf.matMul(x.a, x.b)],
     convForward: () => [forward()],
@@ -60,6 +73,16 @@ function operation(tf, settle, work, tensors) {
     add: () => [tf.add(x.x, x.y)],
     sum: () => [tf.sum(x.x)],
     sumColumns: () => [tf.sum(x.x, 0)],
+    softmax: () => [tf.softmax(x.x)],
+    crossEntropy: () =>
+      valueAndGradient(
+        (logits) => tf.losses.softmaxCrossEntropy(x.labels, logits, undefined, 0, tf.Reduction.NONE),
+        x.x,
+        x.ones,
+      ),
+    maxPool: () => [tf.maxPool(x.x, 2, 2, "valid")],
+    maxPoolTraining: () => valueAndGradient((image) => tf.maxPool(image, 2, 2, "valid"), x.x, x.dy),
+    batchNorm: () => valueAndGradient(normalized, x.x, x.dy),
   };
   let last = [];
   return {

@@ -59,8 +59,8 @@ function stepProgram(
     read(ring),
     feed("counters", [4], "u32"),
     part(next!, 0, 1),
-    part(next!, 1, 2),
     reached,
+    part(next!, 1, 2),
   );
   return {
     name: `${key} on ${landscape}`,

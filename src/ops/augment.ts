@@ -4,7 +4,7 @@ import { ShapeError } from "../core/errors.ts";
 import { threefry2x32 } from "../core/rng.ts";
 import { sameShape, showType, sizeOf } from "../core/shape.ts";
 import { exact } from "../core/tolerance.ts";
-import { gridOf, input, output, specialize } from "./kernel.ts";
+import { gridOf, input, output, perThread, specialize } from "./kernel.ts";
 import { defineOp } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
 
@@ -67,8 +67,10 @@ export const augmentImages = defineOp<AugmentAttrs>({
     kernel: ({ inputs: [images], attrs: { flip, shift, layer }, facts }) => {
       const [, channels = 1, height = 1, width = 1] = images!.shape;
       const count = sizeOf(images!.shape);
+      const per = perThread(width, count, 1, facts);
       const constants = {
-        COUNT: count,
+        THREADS: count / per,
+        PER: per,
         CHANNELS: channels,
         HEIGHT: height,
         WIDTH: width,
@@ -80,10 +82,10 @@ export const augmentImages = defineOp<AugmentAttrs>({
         kernel: "augmentImages",
         source: [threefry, specialize(augmentSource, constants)].join("\n"),
         bindings: [input(0), input(1), output()],
-        workgroups: gridOf(Math.ceil(count / 256), facts),
+        workgroups: gridOf(Math.ceil(count / per / 64), facts),
         bytes: 8 * count,
       };
-      return [{ name: "elements", dispatches: [dispatch] }];
+      return [{ name: "runs", dispatches: [dispatch] }];
     },
   },
   tolerance: exact,
@@ -94,6 +96,7 @@ export const augmentImages = defineOp<AugmentAttrs>({
       inputs: [s.randn(33, 3, 11, 13), counters(s, 4e9, 4294967295)],
       attrs: { flip: true, shift: 4, layer: 7 },
     },
+    { inputs: [s.randn(9, 3, 32, 32), counters(s, 7, 5)], attrs: { flip: true, shift: 4, layer: 2 } },
     {
       name: "shifts beyond the image",
       inputs: [s.randn(9, 1, 2, 3), counters(s, 1, 2)],

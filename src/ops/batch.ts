@@ -3,7 +3,7 @@ import windowSource from "../../shaders/window.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
 import { type Shape, showType, sizeOf } from "../core/shape.ts";
 import { exact, UNIT_ROUNDOFF, within } from "../core/tolerance.ts";
-import { gridOf, input, output, specialize } from "./kernel.ts";
+import { gridOf, input, output, perThread, specialize } from "./kernel.ts";
 import { defineOp } from "./op.ts";
 import { type } from "./samples.ts";
 
@@ -124,6 +124,9 @@ export const gatherImages = defineOp<GatherImagesAttrs>({
       const count = sizeOf(out!.shape);
       const chunks = inputs.length - 3;
       const last = chunks - 1;
+      const plane = size / shape[0]!;
+      const width = plane % 4 === 0 ? 4 : 1;
+      const per = perThread(plane / width, count / width, width, facts);
       const declarations = [
         "@group(0) @binding(0) var<storage, read> indices: array<u32>;",
         "@group(0) @binding(1) var<storage, read> mean: array<f32>;",
@@ -132,7 +135,7 @@ export const gatherImages = defineOp<GatherImagesAttrs>({
           { length: chunks },
           (_, k) => `@group(0) @binding(${3 + k}) var<storage, read> chunk${k}: array<u32>;`,
         ),
-        `@group(0) @binding(${3 + chunks}) var<storage, read_write> out: array<f32>;`,
+        `@group(0) @binding(${3 + chunks}) var<storage, read_write> out: array<Vector>;`,
         `fn chunkOf(image: u32) -> u32 { return min(image / ${perChunk}u, ${last}u); }`,
         `fn offsetOf(image: u32) -> u32 { return (image - chunkOf(image) * ${perChunk}u) * IMAGE; }`,
         "fn word(image: u32, position: u32) -> u32 {",
@@ -141,8 +144,23 @@ export const gatherImages = defineOp<GatherImagesAttrs>({
         `    default: { return chunk${last}[position]; }`,
         "  }",
         "}",
+        "fn pixels(image: u32, element: u32) -> Vector {",
+        "  let position = offsetOf(image) + element;",
+        "  let bytes = word(image, position / 4u);",
+        width === 4
+          ? "  return Vector((vec4u(bytes) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u));"
+          : "  return Vector((bytes >> (8u * (position % 4u))) & 255u);",
+        "}",
       ];
-      const constants = { COUNT: count, IMAGE: size, PLANE: size / shape[0]!, CHANNELS: shape[0]! };
+      const threads = count / (width * per);
+      const constants = {
+        Vector: width === 4 ? "vec4<f32>" : "f32",
+        WIDTH: width,
+        THREADS: threads,
+        PER: per,
+        IMAGE: size,
+        PLANE: plane,
+      };
       return [
         {
           name: "bytes",
@@ -151,7 +169,7 @@ export const gatherImages = defineOp<GatherImagesAttrs>({
               kernel: "gatherImages",
               source: [specialize(gatherSource, constants), ...declarations].join("\n"),
               bindings: [...inputs.map((_, i) => input(i)), output()],
-              workgroups: gridOf(Math.ceil(count / 1024), facts),
+              workgroups: gridOf(Math.ceil(threads / 64), facts),
               bytes: 5 * count,
             },
           ],

@@ -24,6 +24,7 @@ import {
   type Sharing,
   share,
   slabsFor,
+  suitsSubgroups,
   suitsWorkgroups,
   threadsGrid,
 } from "./reduce-kernel.ts";
@@ -61,21 +62,19 @@ function sharings(x: TensorType, facts: AdapterFacts): Sharing[] {
   const make = (name: Sharing["name"], slabs: number) =>
     share(name, reduction, Math.min(MOST_SLABS, slabs), facts);
   const threads = make("threads", slabsFor("threads", reduction, facts, 16));
-  if (!suitsWorkgroups(reduction, facts)) return [threads];
+  const subgroup = suitsSubgroups(reduction, facts) ? [make("subgroup", 1)] : [];
+  if (!suitsWorkgroups(reduction, facts)) return [...subgroup, threads];
   const workgroup = make("workgroup", slabsFor("workgroup", reduction, facts, 2048));
   const whole = make("workgroup", 1);
   const shared = workgroup.slabs > 1 ? [workgroup] : [];
-  // A few channels keep a processor's cores busy, and one dispatch is better than two.
-  const few = facts.software && layout.channels < 8;
-  return facts.software && !few
-    ? [whole, threads, ...shared]
-    : few
-      ? [threads, ...shared, whole]
-      : [...shared, whole, threads];
+  return facts.software ? [...subgroup, threads, ...shared, whole] : [...shared, whole, threads];
 }
 
-/** A workgroup that sees a whole channel finishes it: no second pass. */
-const isWhole = ({ name, slabs }: Sharing) => name === "workgroup" && slabs === 1;
+/** A subgroup or workgroup that sees a whole channel finishes it: no second pass. */
+function wholeName({ name, slabs }: Sharing): string | undefined {
+  if (name === "threads" || slabs > 1) return undefined;
+  return name === "subgroup" ? "subgroup" : "whole";
+}
 
 const DIVISORS = Array.from({ length: 15 }, (_, i) => i + 2);
 
@@ -112,13 +111,14 @@ export function statisticsVariants(x: TensorType, eps: number, facts: AdapterFac
   const bytes = 4 * sizeOf(x.shape);
   return sharings(x, facts).map((sharing) => {
     const { name, slabs, workgroups, source } = sharing;
-    const whole = isWhole(sharing);
+    const whole = wholeName(sharing);
     const text = [statisticsSource, ...(whole ? [statisticsStoreSource] : [])].join("\n");
     const constants = { WIDTH: widthOf(layout), ...(whole && { EPS: eps }) };
     const first = { source: [source(text, constants), momentsFunctions].join("\n"), workgroups };
     if (whole) {
       const bindings = [output(0), input(0), output(1), output(2)];
-      return { name: "whole", dispatches: [{ kernel: "batchNorm/statistics", ...first, bindings, bytes }] };
+      const kernel = `batchNorm/statistics-${whole}`;
+      return { name: whole, dispatches: [{ kernel, ...first, bindings, bytes }] };
     }
     return {
       name,
@@ -154,16 +154,17 @@ export function gradVariants(x: TensorType, facts: AdapterFacts): KernelVariant[
   };
   return sharings(x, facts).map((sharing) => {
     const { name, slabs, workgroups, source } = sharing;
-    if (isWhole(sharing)) {
+    const whole = wholeName(sharing);
+    if (whole) {
       const text = [gradSumsSource, gradStoreSource].join("\n");
       const sums: Dispatch = {
-        kernel: "batchNormGrad/sums",
+        kernel: `batchNormGrad/sums-${whole}`,
         source: [source(text, { ELEMENTS: count }), gradFunctions].join("\n"),
         bindings: [scratch(0), input(0), input(4), input(2), input(1), input(3), output(1), output(2)],
         workgroups,
         bytes: 8 * size,
       };
-      return { name: "whole", scratch: [16 * channels], dispatches: [sums, last] };
+      return { name: whole, scratch: [16 * channels], dispatches: [sums, last] };
     }
     return {
       name,

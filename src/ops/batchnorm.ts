@@ -79,7 +79,7 @@ export const batchNormStatistics = defineOp<BatchNormAttrs>({
   ],
 });
 
-/** Linear layers and images, vectors of four and not, one slab and many, one channel. */
+/** Linear layers and images, vectors of four and not, one slab and many, one channel and enough for a subgroup each. */
 const SHAPES: readonly Shape[] = [
   [5, 3],
   [4, 3, 2],
@@ -88,6 +88,8 @@ const SHAPES: readonly Shape[] = [
   [8, 6, 4, 4],
   [33, 70],
   [16, 5, 16, 16],
+  [17, 9, 4, 8],
+  [16, 10, 5, 7],
 ];
 
 const GRAD_NAMES = ["gamma", "mean", "inverse"];

@@ -1,8 +1,7 @@
-import vectorHarness from "../../shaders/elementwise.wgsl?raw";
-import scalarHarness from "../../shaders/elementwise-scalar.wgsl?raw";
+import harnessSource from "../../shaders/elementwise.wgsl?raw";
 import { byteLength, wgslType } from "../core/dtype.ts";
 import { broadcastStrides, type Shape, sizeOf, type TensorType } from "../core/shape.ts";
-import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "./kernel.ts";
+import { type AdapterFacts, type Dispatch, gridOf, input, output, perThread, specialize } from "./kernel.ts";
 
 /** A chain of elementwise ops over inputs that broadcast to one shape. */
 export interface FusedExpression {
@@ -97,61 +96,59 @@ export function elementwiseDispatch(expression: FusedExpression, facts: AdapterF
     "}",
     "",
   );
-  if (vector) {
-    // Along a row a broadcast input stays the same, and the others' offsets run with the output's.
-    const members: string[] = [];
-    const values: string[] = [];
-    const reads: string[] = [];
-    inputs.forEach((x, i) => {
-      const code = offsetCode(shape, strides[i]!);
-      if (strides[i]!.at(-1) === 0) {
-        members.push(`  v${i}: ${wgslType(x.dtype)},`);
-        values.push(`in${i}[${code}]`);
-      } else if (shape.length === 1) reads.push(`  let v${i} = in${i}[i];`);
-      else {
-        members.push(`  base${i}: u32,`);
-        values.push(`(${code}) / 4u - i`);
-        reads.push(`  let v${i} = in${i}[shared_row.base${i} + i];`);
-      }
-    });
-    if (members.length === 0) {
-      members.push("  nothing: u32,");
-      values.push("0u");
+  // Along a row a broadcast input stays the same, and the others' offsets run with the output's.
+  const width = vector ? 4 : 1;
+  const members: string[] = [];
+  const values: string[] = [];
+  const reads: string[] = [];
+  inputs.forEach((x, i) => {
+    const code = offsetCode(shape, strides[i]!);
+    if (strides[i]!.at(-1) === 0) {
+      members.push(`  v${i}: ${wgslType(x.dtype)},`);
+      values.push(`in${i}[${code}]`);
+    } else if (shape.length === 1) reads.push(`  let v${i} = in${i}[i];`);
+    else {
+      members.push(`  base${i}: u32,`);
+      values.push(`(${code}) / ${width}u - i`);
+      reads.push(`  let v${i} = in${i}[shared_row.base${i} + i];`);
     }
-    const calls = ["x", "y", "z", "w"].map(
-      (lane) =>
-        `apply(${inputs.map((_, i) => (strides[i]!.at(-1) === 0 ? `shared_row.v${i}` : `v${i}.${lane}`)).join(", ")})`,
-    );
-    lines.push(
-      "struct Row {",
-      ...members,
-      "}",
-      "",
-      "fn row(i: u32) -> Row {",
-      "  let e = i * 4u;",
-      `  return Row(${values.join(", ")});`,
-      "}",
-      "",
-      `fn fused(i: u32, shared_row: Row) -> vec4<${outType}> {`,
-      ...reads,
-      `  return vec4<${outType}>(${calls.join(", ")});`,
-      "}",
-    );
-  } else {
-    lines.push(`fn fused(e: u32) -> ${outType} {`);
-    lines.push(
-      `  return apply(${inputs.map((_, i) => `in${i}[${offsetCode(shape, strides[i]!)}]`).join(", ")});`,
-      "}",
-    );
+  });
+  if (members.length === 0) {
+    members.push("  nothing: u32,");
+    values.push("0u");
   }
+  const calls = (vector ? [".x", ".y", ".z", ".w"] : [""]).map(
+    (lane) =>
+      `apply(${inputs.map((_, i) => (strides[i]!.at(-1) === 0 ? `shared_row.v${i}` : `v${i}${lane}`)).join(", ")})`,
+  );
+  const result = vector ? `vec4<${outType}>` : outType;
+  lines.push(
+    "struct Row {",
+    ...members,
+    "}",
+    "",
+    "fn row(i: u32) -> Row {",
+    `  let e = i * ${width}u;`,
+    `  return Row(${values.join(", ")});`,
+    "}",
+    "",
+    `fn fused(i: u32, shared_row: Row) -> ${result} {`,
+    ...reads,
+    `  return ${result}(${calls.join(", ")});`,
+    "}",
+  );
 
-  const count = vector ? size / 4 : size;
-  const groups = count >= 65536 ? 4 : 1;
+  const count = size / width;
+  const length = inner / width;
+  const run = vector || shape.length === 1 ? 1 : perThread(length, count, width, facts);
+  const groups = run > 1 ? run : count >= 65536 ? 4 : 1;
   const workgroup = count >= 256 ? 256 : 64;
-  const sizes = { COUNT: count, GROUPS: groups, WORKGROUP: workgroup };
-  const harness = vector
-    ? specialize(vectorHarness, { ...sizes, SAME_ROW: shape.length === 1 || (inner / 4) % groups === 0 })
-    : specialize(scalarHarness, sizes);
+  const harness = specialize(harnessSource, {
+    COUNT: count,
+    GROUPS: groups,
+    WORKGROUP: workgroup,
+    SAME_ROW: shape.length === 1 || length % groups === 0,
+  });
   return {
     kernel: `elementwise/${expression.label}`,
     source: [harness, ...calledFiles(expression), lines.join("\n")].join("\n"),

@@ -5,7 +5,7 @@ import { ShapeError } from "../core/errors.ts";
 import { type NDArray, referenceArray } from "../core/ndarray.ts";
 import { showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { accumulated, exact } from "../core/tolerance.ts";
-import { gridOf, input, output, specialize } from "./kernel.ts";
+import { gridOf, input, output, perThread, specialize } from "./kernel.ts";
 import { defineOp } from "./op.ts";
 import { type } from "./samples.ts";
 
@@ -57,7 +57,8 @@ export const gather = defineOp({
     kernel: ({ inputs: [table, indices], outputs: [out], facts }) => {
       const count = sizeOf(indices!.shape);
       const { Vector, ROW } = vectors(table!.dtype, sizeOf(table!.shape.slice(1)));
-      const per = count * ROW >= 65536 ? 4 : 1;
+      const width = Vector.startsWith("vec4") ? 4 : 1;
+      const per = ROW > 1 ? perThread(ROW, count * ROW, width, facts) : count >= 65536 ? 4 : 1;
       const source = specialize(gatherSource, {
         Vector,
         Index: wgslType(indices!.dtype),

@@ -116,6 +116,16 @@ export function gridOf(workgroups: number, facts: AdapterFacts): [number, number
   return [Math.ceil(workgroups / rows), rows, 1];
 }
 
+/**
+ * How many neighbouring vectors of `width` numbers a thread takes of a row of `length` vectors, where there are `all`: a
+ * processor likes 32 numbers.
+ */
+export function perThread(length: number, all: number, width: number, facts: AdapterFacts): number {
+  for (let per = facts.software ? 32 / width : 4; per > 1; per--)
+    if (length % per === 0 && all / per >= 2048) return per;
+  return 1;
+}
+
 type ConstantValue = number | string | boolean;
 
 /**

@@ -1,23 +1,12 @@
-import concatSource from "../../shaders/concat.wgsl?raw";
-import stridedSource from "../../shaders/strided.wgsl?raw";
-import { type DType, wgslType } from "../core/dtype.ts";
+import type { DType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { type NDArray, referenceArray } from "../core/ndarray.ts";
 import { normalizeAxis, type Shape, showShape, sizeOf, stridesOf, type TensorType } from "../core/shape.ts";
 import { exact } from "../core/tolerance.ts";
-import { bitsOf, type Dispatch, gridOf, input, type Kernel, output, specialize } from "./kernel.ts";
+import type { Dispatch, Kernel } from "./kernel.ts";
+import { type Axis, concatDispatch, stridedVariants } from "./layout-kernel.ts";
 import { defineOp } from "./op.ts";
 import { type } from "./samples.ts";
-
-/** How one output axis walks through the input; see strided.wgsl. */
-interface Axis {
-  readonly dim: number;
-  readonly start: number;
-  readonly step: number;
-  readonly hole: number;
-  readonly limit: number;
-  readonly stride: number;
-}
 
 function stridedReference(x: NDArray, shape: Shape, axes: readonly Axis[], fill: number): NDArray {
   const size = sizeOf(shape);
@@ -39,39 +28,10 @@ function stridedReference(x: NDArray, shape: Shape, axes: readonly Axis[], fill:
 }
 
 /** The kernel of ops that rearrange one input. */
-function stridedKernel<A>(
-  axesOf: (x: TensorType, out: TensorType, attrs: A) => Axis[],
-  fillOf: (attrs: A) => number,
-): Kernel<A> {
-  return ({ inputs: [x], outputs: [out], attrs, facts }) => {
-    // The shader walks from the innermost axis outwards.
-    const axes = axesOf(x!, out!, attrs).reverse();
-    if (axes.length === 0) axes.push({ dim: 1, start: 0, step: 1, hole: 1, limit: 1, stride: 1 });
-    const list = (pick: (axis: Axis) => number) => `array<i32, ${axes.length}>(${axes.map(pick).join(", ")})`;
-    const size = sizeOf(out!.shape);
-    const source = specialize(stridedSource, {
-      Element: wgslType(x!.dtype),
-      SIZE: size,
-      RANK: axes.length,
-      FILL: bitsOf(fillOf(attrs), x!.dtype),
-      DIM: list((a) => a.dim),
-      START: list((a) => a.start),
-      STEP: list((a) => a.step),
-      HOLE: list((a) => a.hole),
-      LIMIT: list((a) => a.limit),
-      STRIDE: list((a) => a.stride),
-    });
-    const workgroups = gridOf(Math.ceil(size / 256), facts);
-    const dispatch: Dispatch = {
-      kernel: "strided",
-      source,
-      bindings: [input(0), output()],
-      workgroups,
-      bytes: 8 * size,
-    };
-    return [{ name: "strided", dispatches: [dispatch] }];
-  };
-}
+const stridedKernel =
+  <A>(axesOf: (x: TensorType, attrs: A) => Axis[], fillOf: (attrs: A) => number): Kernel<A> =>
+  ({ inputs: [x], attrs, facts }) =>
+    stridedVariants(x!.dtype, axesOf(x!, attrs), fillOf(attrs), facts);
 
 function movable(op: string, x: TensorType): void {
   if (x.dtype === "u8")
@@ -136,7 +96,7 @@ export const transpose = defineOp<{ perm: readonly number[] }>({
   implementation: {
     kind: "kernel",
     kernel: stridedKernel(
-      (x, _, { perm }) => permuted(x, perm),
+      (x, { perm }) => permuted(x, perm),
       () => 0,
     ),
   },
@@ -149,6 +109,10 @@ export const transpose = defineOp<{ perm: readonly number[] }>({
     { inputs: [s.randn(0, 2)], attrs: { perm: [1, 0] } },
     { inputs: [s.integers(0, 99, [13, 17], "i32")], attrs: { perm: [1, 0] } },
     { inputs: [s.randn(127, 131)], attrs: { perm: [1, 0] } },
+    { inputs: [s.randn(128, 100)], attrs: { perm: [1, 0] } },
+    { inputs: [s.randn(3, 8, 2, 4)], attrs: { perm: [0, 2, 3, 1] } },
+    { inputs: [s.randn(4, 3, 5, 8)], attrs: { perm: [3, 2, 1, 0] } },
+    { inputs: [s.randn(7, 5, 16, 64)], attrs: { perm: [1, 0, 2, 3] } },
   ],
   errors: [
     {
@@ -233,7 +197,7 @@ export const slice = defineOp<SliceAttrs>({
   implementation: {
     kind: "kernel",
     kernel: stridedKernel(
-      (x, _, attrs) => sliceAxes(x, attrs),
+      (x, attrs) => sliceAxes(x, attrs),
       () => 0,
     ),
   },
@@ -244,6 +208,7 @@ export const slice = defineOp<SliceAttrs>({
     { inputs: [s.randn(3, 4)], attrs: { starts: [1, 0], ends: [1, 4] } },
     { inputs: [s.randn(2, 3, 5, 7)], attrs: { starts: [1, 0, 2, 3], ends: [2, 3, 5, 4] } },
     { inputs: [s.integers(0, 9, [1031], "i32")], attrs: { starts: [7], ends: [1030], steps: [5] } },
+    { inputs: [s.randn(70, 9, 64)], attrs: { starts: [1, 3, 16], ends: [70, 8, 48] } },
   ],
   errors: [
     {
@@ -321,7 +286,7 @@ export const pad = defineOp<PadAttrs>({
   implementation: {
     kind: "kernel",
     kernel: stridedKernel(
-      (x, _, attrs) => padAxes(x, attrs),
+      (x, attrs) => padAxes(x, attrs),
       ({ value }) => value,
     ),
   },
@@ -332,6 +297,7 @@ export const pad = defineOp<PadAttrs>({
     { inputs: [s.randn(3, 4)], attrs: { low: [0, 1], high: [0, 2], interior: [2, 1], value: -1.5 } },
     { inputs: [s.randn(0, 2)], attrs: { low: [2, 0], high: [1, 0], value: 7 } },
     { inputs: [s.randn(2, 3, 5, 7)], attrs: { low: [0, 0, 1, 1], high: [0, 0, 1, 1], value: 0 } },
+    { inputs: [s.randn(63, 9, 32)], attrs: { low: [1, 0, 4], high: [0, 1, 8], value: 3 } },
     { inputs: [s.integers(-9, 9, [257], "i32")], attrs: { low: [3], high: [5], value: 2 } },
     { inputs: [s.integers(-9, 9, [5], "i32")], attrs: { low: [1], high: [0], value: -2147483647 } },
     {
@@ -408,21 +374,7 @@ export const concat = defineOp<{ axis: number }>({
       let from = 0;
       inputs.forEach((x, i) => {
         const length = sizeOf(x.shape.slice(at));
-        const constants = {
-          Element: wgslType(x.dtype),
-          OUTER: outer,
-          LENGTH: length,
-          TOTAL: total,
-          FROM: from,
-        };
-        if (length > 0)
-          dispatches.push({
-            kernel: "concat",
-            source: specialize(concatSource, constants),
-            bindings: [input(i), output()],
-            workgroups: gridOf(Math.ceil((outer * length) / 256), facts),
-            bytes: 8 * outer * length,
-          });
+        if (length > 0) dispatches.push(concatDispatch(i, x.dtype, { outer, length, total, from }, facts));
         from += length;
       });
       return [{ name: "concat", dispatches }];
@@ -433,6 +385,7 @@ export const concat = defineOp<{ axis: number }>({
     { inputs: [s.randn(2, 3), s.randn(4, 3)], attrs: { axis: 0 } },
     { inputs: [s.randn(2, 3), s.randn(2, 0), s.randn(2, 5)], attrs: { axis: 1 } },
     { inputs: [s.randn(2, 3, 5), s.randn(2, 1, 5), s.randn(2, 2, 5)], attrs: { axis: -2 } },
+    { inputs: [s.randn(130, 64), s.randn(130, 4)], attrs: { axis: 1 } },
     { inputs: [s.integers(0, 9, [129], "i32"), s.integers(0, 9, [1], "i32")], attrs: { axis: 0 } },
     { inputs: [s.randn(3)], attrs: { axis: 0 } },
   ],

@@ -1,11 +1,13 @@
 import lossSource from "../../shaders/cross-entropy.wgsl?raw";
+import storeSource from "../../shaders/cross-entropy-store.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { sameShape, showType, type TensorType } from "../core/shape.ts";
 import { accumulated } from "../core/tolerance.ts";
-import { gridOf, input, output, specialize } from "./kernel.ts";
+import { type Dispatch, gridOf, input, output, specialize } from "./kernel.ts";
 import { defineOp, type Value } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
+import { walkVariants } from "./softmax-kernel.ts";
 
 export interface CrossEntropyAttrs {
   /** How much of each target is spread evenly over all classes; 0 by default. */
@@ -57,6 +59,14 @@ function rowSamples(s: Sampler) {
     { inputs: [s.randn(67, 10), labels(67, 10)], attrs: { labelSmoothing: 0.1, scale: 1 / 67 } },
     { inputs: [s.randn(1, 1), labels(1, 1)], attrs: { labelSmoothing: 0.5 } },
     { inputs: [s.uniform(-30, 30, [3, 1031]), labels(3, 1031)], attrs: { labelSmoothing: 0.1 } },
+    { inputs: [s.randn(5, 68), labels(5, 68)], attrs: { labelSmoothing: 0.1 } },
+    { inputs: [s.randn(3, 1000), labels(3, 1000)], attrs: { labelSmoothing: 0.2 } },
+    {
+      name: "rising",
+      inputs: [s.rising(19, 1031), labels(19, 1031)],
+      attrs: { labelSmoothing: 0.1 },
+      gradient: false,
+    },
     { inputs: [s.randn(0, 3), labels(0, 3)], attrs: {} },
     {
       name: "extremes",
@@ -119,7 +129,7 @@ export const softmaxCrossEntropy = defineOp<CrossEntropyAttrs | undefined>({
     const losses = new Float64Array(labels!.data.length);
     forEachRow(logits!, (row, t, sum) => {
       const picked = t[labels!.data[row]!] ?? Number.NaN;
-      const mean = t.reduce((a, b) => a + b, 0) / t.length;
+      const mean = smoothing > 0 ? t.reduce((a, b) => a + b, 0) / t.length : 0;
       losses[row] = scale * (Math.log(sum) - (1 - smoothing) * picked - smoothing * mean);
     });
     const dlogits = new Float64Array(logits!.data.length);
@@ -147,20 +157,28 @@ export const softmaxCrossEntropy = defineOp<CrossEntropyAttrs | undefined>({
     kind: "kernel",
     kernel: ({ inputs: [logits], attrs, facts }) => {
       const [rows, classes] = logits!.shape as [number, number];
-      const constants = {
-        ROWS: rows,
-        CLASSES: classes,
-        SMOOTHING: smoothingOf(attrs),
-        SCALE: scaleOf(attrs),
-      };
-      const dispatch = {
-        kernel: "softmaxCrossEntropy/row",
-        source: specialize(lossSource, constants),
+      const constants = { CLASSES: classes, SMOOTHING: smoothingOf(attrs), SCALE: scaleOf(attrs) };
+      const rest = {
         bindings: [input(0), input(1), output(0), output(1)],
-        workgroups: gridOf(Math.ceil(rows / 64), facts),
         bytes: 8 * rows * (classes + 1),
       };
-      return [{ name: "row", dispatches: [dispatch] }];
+      const plain: Dispatch = {
+        ...rest,
+        kernel: "softmaxCrossEntropy/row",
+        source: specialize(lossSource, { ROWS: rows, ...constants }),
+        workgroups: gridOf(Math.ceil(rows / 64), facts),
+      };
+      return [
+        ...walkVariants(
+          "softmaxCrossEntropy",
+          { outer: rows, length: classes, inner: 1 },
+          storeSource,
+          constants,
+          rest,
+          facts,
+        ),
+        { name: "row", dispatches: [plain] },
+      ];
     },
   },
   // Losses: as logSoftmax, and a product and a subtraction for each of the two terms. Gradients: as softmax, and two
@@ -172,7 +190,7 @@ export const softmaxCrossEntropy = defineOp<CrossEntropyAttrs | undefined>({
       const factor = Math.abs(scaleOf(attrs));
       const losses = new Float64Array(labels!.data.length);
       forEachRow(logits!, (row, t, sum) => {
-        const mean = t.reduce((a, b) => a - b, 0) / t.length;
+        const mean = smoothing > 0 ? t.reduce((a, b) => a - b, 0) / t.length : 0;
         const picked = t[labels!.data[row]!] ?? 0;
         losses[row] = factor * (1 + Math.log(sum) - (1 - smoothing) * picked + smoothing * mean);
       });

@@ -1,6 +1,6 @@
 import type { AdapterFacts } from "./kernel.ts";
 
-// What the kernels of products and convolutions choose by.
+// What the kernels of products, convolutions and reductions choose by.
 
 /** Evenly filled tiles of at most `limit`: 10 rows in tiles of at most 8 are two of 5. */
 export const evenTile = (size: number, limit: number) => Math.ceil(size / Math.ceil(size / limit));

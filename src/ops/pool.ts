@@ -12,7 +12,7 @@ import { showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { accumulated, exact } from "../core/tolerance.ts";
 import { input, output } from "./kernel.ts";
 import { defineOp } from "./op.ts";
-import { pairsVariant, poolDispatch } from "./pool-kernel.ts";
+import { columnsUnder, pairsVariant, poolDispatch, windowsOver } from "./pool-kernel.ts";
 import {
   type AveragePoolAttrs,
   type AveragePoolGradAttrs,
@@ -52,9 +52,10 @@ function maxPoolReference(x: NDArray, attrs: PoolAttrs): NDArray[] {
   ];
 }
 
-/** Geometries on which the pools are tried: the usual ones, overlap, padding, strides past the kernel, one element. */
+/** Geometries on which the pools are tried: the usual ones, vectors of several channels, overlap, padding, strides past the kernel, one element. */
 const GEOMETRIES: readonly { shape: readonly number[]; attrs: PoolAttrs }[] = [
   { shape: [2, 3, 8, 8], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
+  { shape: [2, 4, 2, 4], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
   { shape: [2, 3, 7, 5], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
   { shape: [2, 3, 9, 11], attrs: { kernel: [3, 3], stride: [2, 2], padding: [1, 1] } },
   { shape: [1, 2, 13, 7], attrs: { kernel: [3, 2], stride: [1, 3], padding: [0, 1] } },
@@ -118,11 +119,20 @@ export const maxPool2d = defineOp<PoolAttrs>({
         bindings: [input(0), output(0), output(1)],
         bytes: 4 * (sizeOf(x!.shape) + 2 * count),
       };
-      const window = poolDispatch("maxPool2d/window", maxSource, count, x!.shape, attrs, facts, rest);
+      const window = poolDispatch(
+        "maxPool2d/window",
+        maxSource,
+        out!.shape,
+        x!.shape,
+        attrs,
+        columnsUnder(attrs),
+        facts,
+        { ...rest, constants: { CHANNELS: x!.shape[1]! } },
+      );
       return [
         ...pairsVariant("maxPool2d", maxPairsSource, 4, x!.shape, attrs, facts, {
           ...rest,
-          constants: { OH: out!.shape[2]! },
+          constants: { CHANNELS: x!.shape[1]!, OH: out!.shape[2]! },
         }),
         { name: "window", dispatches: [window] },
       ];
@@ -189,9 +199,10 @@ export const maxPool2dGrad = defineOp<PoolGradAttrs>({
       const gather = poolDispatch(
         "maxPool2dGrad/gather",
         maxGradSource,
-        count,
+        dx!.shape,
         dx!.shape,
         attrs,
+        windowsOver(attrs),
         facts,
         rest,
       );
@@ -210,7 +221,7 @@ export const maxPool2dGrad = defineOp<PoolGradAttrs>({
   samples: (s) => [
     ...GEOMETRIES.map((geometry) => maxGradSample(s, geometry, (shape) => s.randn(...shape))),
     {
-      ...maxGradSample(s, GEOMETRIES[2]!, (shape) => s.integers(-8, 8, shape)),
+      ...maxGradSample(s, GEOMETRIES[3]!, (shape) => s.integers(-8, 8, shape)),
       name: "integers",
       exact: true,
     },
@@ -262,12 +273,24 @@ export const avgPool2d = defineOp<AveragePoolAttrs>({
     kernel: ({ inputs: [x], outputs: [out], attrs, facts }) => {
       const count = sizeOf(out!.shape);
       const rest = { bindings: [input(0), output()], bytes: 4 * (sizeOf(x!.shape) + count) };
-      const window = poolDispatch("avgPool2d/window", averageSource, count, x!.shape, attrs, facts, {
-        ...rest,
-        constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
-      });
+      const window = poolDispatch(
+        "avgPool2d/window",
+        averageSource,
+        out!.shape,
+        x!.shape,
+        attrs,
+        columnsUnder(attrs),
+        facts,
+        {
+          ...rest,
+          constants: { CHANNELS: x!.shape[1]!, COUNT_PADDING: attrs.countIncludePad ?? true },
+        },
+      );
       return [
-        ...pairsVariant("avgPool2d", averagePairsSource, 4, x!.shape, attrs, facts, rest),
+        ...pairsVariant("avgPool2d", averagePairsSource, 4, x!.shape, attrs, facts, {
+          ...rest,
+          constants: { CHANNELS: x!.shape[1]!, OH: out!.shape[2]! },
+        }),
         { name: "window", dispatches: [window] },
       ];
     },
@@ -317,10 +340,19 @@ export const avgPool2dGrad = defineOp<AveragePoolGradAttrs>({
     kernel: ({ inputs: [dy], outputs: [dx], attrs, facts }) => {
       const count = sizeOf(dx!.shape);
       const rest = { bindings: [input(0), output()], bytes: 4 * (count + sizeOf(dy!.shape)) };
-      const gather = poolDispatch("avgPool2dGrad/gather", averageGradSource, count, dx!.shape, attrs, facts, {
-        ...rest,
-        constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
-      });
+      const gather = poolDispatch(
+        "avgPool2dGrad/gather",
+        averageGradSource,
+        dx!.shape,
+        dx!.shape,
+        attrs,
+        windowsOver(attrs),
+        facts,
+        {
+          ...rest,
+          constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
+        },
+      );
       return [
         ...pairsVariant("avgPool2dGrad", averageGradPairsSource, 2, dx!.shape, attrs, facts, rest),
         { name: "gather", dispatches: [gather] },

@@ -6,7 +6,7 @@ import type { NDArray } from "../core/ndarray.ts";
 import { threefry2x32 } from "../core/rng.ts";
 import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { exact, ulps } from "../core/tolerance.ts";
-import { gridOf, input, output, specialize } from "./kernel.ts";
+import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "./kernel.ts";
 import { defineOp } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
 
@@ -39,6 +39,40 @@ function checkCounters(op: string, counters: TensorType, layer: number): void {
     throw new ShapeError(`${op}: layer is ${layer}; use a whole number from 0 to 2^32 - 1.`);
 }
 
+/** WGSL: the 24 random bits of the elements of vector i, four or two at a time where they come out even. */
+const BITS = {
+  4: `alias Bits = vec4u;
+fn bits(i: u32, key: vec2u, step: u32) -> Bits {
+  let first = threefry2x32(key, vec2u(2u * i, step));
+  return vec4u(first, threefry2x32(key, vec2u(2u * i + 1u, step))) >> vec4u(8u);
+}`,
+  2: `alias Bits = vec2u;
+fn bits(i: u32, key: vec2u, step: u32) -> Bits { return threefry2x32(key, vec2u(i, step)) >> vec2u(8u); }`,
+  1: `alias Bits = u32;
+fn bits(i: u32, key: vec2u, step: u32) -> Bits { return threefry2x32(key, vec2u(i / 2u, step))[i % 2u] >> 8u; }`,
+} as const;
+
+/** The dispatch of a shader that makes `count` elements from random bits. */
+function randomDispatch(
+  kernel: string,
+  shader: string,
+  count: number,
+  constants: Readonly<Record<string, number>>,
+  rest: Pick<Dispatch, "bindings" | "bytes">,
+  facts: AdapterFacts,
+): Dispatch {
+  const width = count % 4 === 0 ? 4 : count % 2 === 0 ? 2 : 1;
+  const vectors = count / width;
+  const per = vectors >= 16384 ? 4 : 1;
+  const sizes = { Vector: width > 1 ? `vec${width}<f32>` : "f32", COUNT: vectors, PER: per };
+  return {
+    ...rest,
+    kernel,
+    source: [threefry, specialize(shader, { ...sizes, ...constants }), BITS[width]].join("\n"),
+    workgroups: gridOf(Math.ceil(vectors / (64 * per)), facts),
+  };
+}
+
 const thresholdOf = (p: number) => Math.round(p * 2 ** 24);
 
 /**
@@ -67,23 +101,10 @@ export const dropout = defineOp<DropoutAttrs>({
     half: { inputs: [0], outputs: [0] },
     kernel: ({ inputs: [x], attrs: { p, layer }, facts }) => {
       const count = sizeOf(x!.shape);
-      const pairs = Math.ceil(count / 2);
-      const per = pairs >= 65536 ? 4 : 1;
-      const constants = {
-        COUNT: count,
-        PER: per,
-        LAYER: layer,
-        THRESHOLD: thresholdOf(p),
-        SCALE: 1 / (1 - p),
-      };
-      const dispatch = {
-        kernel: "dropout",
-        source: [threefry, specialize(dropoutSource, constants)].join("\n"),
-        bindings: [input(0), input(1), output()],
-        workgroups: gridOf(Math.ceil(pairs / (64 * per)), facts),
-        bytes: 8 * count,
-      };
-      return [{ name: "pairs", dispatches: [dispatch] }];
+      const constants = { LAYER: layer, THRESHOLD: thresholdOf(p), SCALE: 1 / (1 - p) };
+      const rest = { bindings: [input(0), input(1), output()], bytes: 8 * count };
+      const dispatch = randomDispatch("dropout", dropoutSource, count, constants, rest, facts);
+      return [{ name: "vectors", dispatches: [dispatch] }];
     },
   },
   tolerance: ulps(2), // the rounded 1/(1 − p), and the product
@@ -92,6 +113,7 @@ export const dropout = defineOp<DropoutAttrs>({
     { inputs: [s.randn(1031), counters(s, 1, 2)], attrs: { p: 0.5, layer: 3 } },
     { inputs: [s.randn(1), counters(s, 3, 0)], attrs: { p: 0.1, layer: 1 } },
     { inputs: [s.randn(0, 3), counters(s, 3, 0)], attrs: { p: 0.1, layer: 1 } },
+    { inputs: [s.randn(3, 7, 2), counters(s, 1, 2)], attrs: { p: 0.5, layer: 3 } },
     { inputs: [s.randn(67, 1021), counters(s, 4e9, 4294967295)], attrs: { p: 0.25, layer: 4294967295 } },
     { inputs: [s.randn(128, 1024), counters(s, 7, 42)], attrs: { p: 0.9, layer: 2 } },
   ],
@@ -140,14 +162,9 @@ export const randomUniform = defineOp<RandomAttrs>({
     kind: "kernel",
     kernel: ({ outputs: [out], attrs: { layer }, facts }) => {
       const count = sizeOf(out!.shape);
-      const dispatch = {
-        kernel: "randomUniform",
-        source: [threefry, specialize(uniformSource, { COUNT: count, LAYER: layer })].join("\n"),
-        bindings: [input(0), output()],
-        workgroups: gridOf(Math.ceil(count / 128), facts),
-        bytes: 4 * count,
-      };
-      return [{ name: "pairs", dispatches: [dispatch] }];
+      const rest = { bindings: [input(0), output()], bytes: 4 * count };
+      const dispatch = randomDispatch("randomUniform", uniformSource, count, { LAYER: layer }, rest, facts);
+      return [{ name: "vectors", dispatches: [dispatch] }];
     },
   },
   tolerance: exact,
@@ -155,6 +172,8 @@ export const randomUniform = defineOp<RandomAttrs>({
     { inputs: [counters(s, 0, 0)], attrs: { shape: [2], layer: 0 } },
     { inputs: [counters(s, 1, 2)], attrs: { shape: [1031], layer: 3 } },
     { inputs: [counters(s, 4e9, 4294967295)], attrs: { shape: [67, 21], layer: 4294967295 } },
+    { inputs: [counters(s, 1, 2)], attrs: { shape: [3, 7, 2], layer: 3 } },
+    { inputs: [counters(s, 1, 2)], attrs: { shape: [260, 256], layer: 3 } },
     { inputs: [counters(s, 5, 0)], attrs: { shape: [], layer: 1 } },
     { inputs: [counters(s, 5, 0)], attrs: { shape: [0, 2], layer: 1 } },
   ],

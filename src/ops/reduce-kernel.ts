@@ -1,5 +1,6 @@
 import reduceSource from "../../shaders/reduce.wgsl?raw";
 import storeSource from "../../shaders/reduce-store.wgsl?raw";
+import subgroupSource from "../../shaders/reduce-subgroup.wgsl?raw";
 import threadsSource from "../../shaders/reduce-threads.wgsl?raw";
 import workgroupSource from "../../shaders/reduce-workgroup.wgsl?raw";
 import { wgslType } from "../core/dtype.ts";
@@ -15,6 +16,7 @@ import {
   scratch,
   specialize,
 } from "./kernel.ts";
+import { knownSubgroups } from "./matmul-choice.ts";
 
 /** A reduction as reduce-threads.wgsl sees it: each output reduces `count` vectors. */
 export interface Reduction {
@@ -31,7 +33,7 @@ export interface Reduction {
 
 /** A way to share the work of a reduction out. */
 export interface Sharing {
-  readonly name: "threads" | "workgroup";
+  readonly name: "threads" | "subgroup" | "workgroup";
   /** Of each output: what the pass leaves. */
   readonly slabs: number;
   readonly workgroups: readonly [number, number, number];
@@ -41,7 +43,9 @@ export interface Sharing {
 
 export const threadsGrid = (threads: number, facts: AdapterFacts) => gridOf(Math.ceil(threads / 64), facts);
 
-/** Cuts the vectors of each output into at most `slabs` slabs, one for each thread or for each workgroup. */
+const HARNESSES = { threads: threadsSource, subgroup: subgroupSource, workgroup: workgroupSource };
+
+/** Cuts the vectors of each output into at most `slabs` slabs, one for each thread, subgroup or workgroup. */
 export function share(
   name: Sharing["name"],
   { outputs, count, vector, partial, across, functions }: Reduction,
@@ -58,15 +62,15 @@ export function share(
     SLABS: used,
     SLAB: slab,
     ...(name === "threads" ? { ACROSS: across } : {}),
+    ...(name === "subgroup" ? { LANES: facts.subgroupMinSize } : {}),
   };
-  const harness = name === "threads" ? threadsSource : workgroupSource;
   return {
     name,
     slabs: used,
     workgroups: name === "threads" ? threadsGrid(outputs * used, facts) : gridOf(outputs * used, facts),
     source: (part, constants) =>
       [
-        specialize([harness, part, ...(/^fn store\(/m.test(part) ? [] : [storeSource])].join("\n"), {
+        specialize([HARNESSES[name], part, ...(/^fn store\(/m.test(part) ? [] : [storeSource])].join("\n"), {
           ...sizes,
           ...constants,
         }),
@@ -77,7 +81,7 @@ export function share(
 
 /** How many slabs of an output keep the adapter busy; a thread or workgroup gets at least `least` vectors. */
 export function slabsFor(
-  name: Sharing["name"],
+  name: "threads" | "workgroup",
   { outputs, count }: Reduction,
   facts: AdapterFacts,
   least: number,
@@ -89,6 +93,10 @@ export function slabsFor(
 /** Whether workgroups can share an output: there must be work for all of their threads, and outputs far apart. */
 export const suitsWorkgroups = ({ count, across }: Reduction, facts: AdapterFacts) =>
   !across && count >= 512 && facts.maxInvocations >= 256;
+
+/** On a processor a few outputs keep its cores busy; lanes that share one need neither a barrier nor a second pass. */
+export const suitsSubgroups = ({ outputs, count, across }: Reduction, facts: AdapterFacts) =>
+  facts.software && knownSubgroups(facts) && !across && outputs >= 8 && count >= 64;
 
 type Axes = [dim: number, stride: number][];
 
@@ -143,6 +151,28 @@ function offsetFunction(name: string, list: Axes): string {
   return `fn ${name}(e: u32) -> u32 { return ${code}; }`;
 }
 
+/** What each output of a reduction of x over `axes` reduces, and which axis its vectors run along; `place` is defined. */
+export function reductionOf(
+  x: TensorType,
+  axes: readonly number[],
+): Omit<Reduction, "partial"> & { wide: "kept" | "reduced" | null } {
+  const split = splitAxes(x, axes);
+  const { kept, reduced, wide } = inVectors(split.kept, split.reduced);
+  const element = wgslType(x.dtype);
+  return {
+    outputs: product(kept),
+    count: product(reduced),
+    vector: wide ? `vec4<${element}>` : element,
+    across: kept.at(-1)?.[1] === 1,
+    functions: [
+      offsetFunction("output_base", kept),
+      offsetFunction("reduced_offset", reduced),
+      "fn place(output: u32, i: u32) -> u32 { return output_base(output) + reduced_offset(i); }",
+    ].join("\n"),
+    wide,
+  };
+}
+
 /** The kernels of sum, mean and max over `axes`. */
 export function reduceVariants(
   kind: "sum" | "mean" | "max",
@@ -150,21 +180,15 @@ export function reduceVariants(
   axes: readonly number[],
   facts: AdapterFacts,
 ): KernelVariant[] {
-  const split = splitAxes(x, axes);
-  const { kept, reduced, wide } = inVectors(split.kept, split.reduced);
+  const { wide, vector, ...walk } = reductionOf(x, axes);
   const element = wgslType(x.dtype);
-  const vector = wide ? `vec4<${element}>` : element;
   const partial = wide === "kept" ? vector : element;
   const reduction: Reduction = {
-    outputs: product(kept),
-    count: product(reduced),
+    ...walk,
     vector,
     partial,
-    across: kept.at(-1)?.[1] === 1,
     functions: [
-      offsetFunction("output_base", kept),
-      offsetFunction("reduced_offset", reduced),
-      "fn place(output: u32, i: u32) -> u32 { return output_base(output) + reduced_offset(i); }",
+      walk.functions,
       joinCode("join", vector, kind),
       joinCode("combine", partial, kind),
       vector === partial
@@ -175,7 +199,8 @@ export function reduceVariants(
   const partialBytes = wide === "kept" ? 16 : 4;
   const size = sizeOf(x.shape);
   const constants = { Element: element, MAXIMUM: kind === "max" };
-  const divisor = kind === "mean" ? size / sizeOf(split.kept.map(([dim]) => dim)) : 1;
+  const outputs = reduction.outputs * (wide === "kept" ? 4 : 1);
+  const divisor = kind === "mean" ? size / outputs : 1;
   const last = { ...constants, DIVISOR: divisor };
 
   const variant = (name: Sharing["name"], slabs: number): KernelVariant => {
@@ -226,12 +251,27 @@ export function reduceVariants(
     };
   };
 
+  return waysToShare(reduction, facts, ["threads", "subgroup", "workgroup"], variant);
+}
+
+/** The variants of a reduction that make sense on an adapter, of those that share the work in the given ways. */
+export function waysToShare(
+  reduction: Reduction,
+  facts: AdapterFacts,
+  ways: readonly Sharing["name"][],
+  variant: (name: Sharing["name"], slabs: number) => KernelVariant,
+): KernelVariant[] {
   const single = variant("threads", 1);
-  const few = facts.software ? 128 : 16384;
+  const { outputs, count } = reduction;
   const slabs = slabsFor("threads", reduction, facts, 16);
+  // On a processor a second dispatch costs what one of its cores does of this, with lanes that have no output idle.
+  const worthSharing = facts.software
+    ? outputs < 128 && Math.max(8, outputs) * count >= 32768
+    : outputs < 16384 && outputs * count >= 8192;
+  const subgroups = ways.includes("subgroup") && suitsSubgroups(reduction, facts);
   const shared =
-    reduction.outputs < few && reduction.outputs * reduction.count >= 8192 && slabs > 1
-      ? [variant("threads", slabs)]
+    worthSharing && slabs > 1
+      ? [...(subgroups ? [variant("subgroup", 1)] : []), variant("threads", slabs)]
       : [];
   // Without slabs there are outputs enough for a processor, or too little work for any sharing.
   if (!suitsWorkgroups(reduction, facts) || (facts.software && shared.length === 0))

@@ -1,11 +1,10 @@
-import argmaxSource from "../../shaders/argmax.wgsl?raw";
-import argmaxMergeSource from "../../shaders/argmax-merge.wgsl?raw";
-import { type DType, wgslType } from "../core/dtype.ts";
+import type { DType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { type NDArray, referenceArray } from "../core/ndarray.ts";
 import { normalizeAxes, normalizeAxis, showShape, sizeOf, type TensorType } from "../core/shape.ts";
 import { accumulated, exact } from "../core/tolerance.ts";
-import { gridOf, input, type Kernel, output, scratch, specialize } from "./kernel.ts";
+import { argmaxVariants } from "./argmax-kernel.ts";
+import type { Kernel } from "./kernel.ts";
 import { defineOp, type OpTable, type Sample, type Value } from "./op.ts";
 import { reduceVariants, splitAxes } from "./reduce-kernel.ts";
 import { type Sampler, type } from "./samples.ts";
@@ -59,8 +58,6 @@ function reduceReference(x: NDArray, axes: readonly number[], kind: Kind): NDArr
   return data;
 }
 
-const THREADS_WANTED = 4096;
-
 function reduceKernel(kind: Kind): Kernel<ReduceAttrs> {
   return ({ inputs: [x], attrs, facts }) =>
     reduceVariants(kind, x!, normalizeAxes(kind, attrs?.axes, x!.shape.length), facts);
@@ -81,6 +78,8 @@ const LAYOUTS: readonly { shape: readonly number[]; attrs: ReduceAttrs }[] = [
   { shape: [70000, 1], attrs: { axes: [1] } },
   { shape: [2, 65536], attrs: { axes: [-1] } },
   { shape: [65537], attrs: {} },
+  { shape: [9, 4001], attrs: { axes: [1] } },
+  { shape: [4, 12, 4096], attrs: { axes: [0, 2] } },
 ];
 
 function reduceSamples(
@@ -192,10 +191,10 @@ export const mean = defineOp<ReduceAttrs>({
 });
 
 /** Rows that rise or fall, so that the maximum lies at an end, where a slab that was lost would be missed. */
-function ramp(s: Sampler, slope: number): NDArray {
+function ramp(s: Sampler, slope: number, rows = 2, length = 5003): NDArray {
   return s.values(
-    Array.from({ length: 2 * 5003 }, (_, i) => slope * (i % 5003)),
-    [2, 5003],
+    Array.from({ length: rows * length }, (_, i) => slope * (i % length)),
+    [rows, length],
   );
 }
 
@@ -233,6 +232,7 @@ export const max = defineOp<ReduceAttrs>({
     { name: "negative", inputs: [s.uniform(-9, -1, [5, 7])], attrs: { axes: [0] } },
     { name: "maximum first", inputs: [ramp(s, -1)], attrs: { axes: [1] } },
     { name: "maximum last", inputs: [ramp(s, 1)], attrs: { axes: [1] } },
+    { name: "maximum last, more rows", inputs: [ramp(s, 1, 9, 4001)], attrs: { axes: [1] } },
     { name: "ties", inputs: [s.integers(-2, 2, [9, 11])], attrs: { axes: [1] }, gradient: false },
   ],
   errors: [
@@ -245,7 +245,7 @@ export const max = defineOp<ReduceAttrs>({
   ],
 });
 
-/** The index (i32) of the first maximum along one axis; not differentiable. */
+/** The index (i32) of the first maximum along one axis, or of the first NaN; not differentiable. */
 export const argmax = defineOp<{ axis: number }>({
   name: "argmax",
   infer: ([x], { axis }) => {
@@ -267,66 +267,35 @@ export const argmax = defineOp<{ axis: number }>({
     for (let o = 0; o < data.length; o++) {
       const base = Math.floor(o / inner) * length * inner + (o % inner);
       let best = 0;
-      for (let k = 1; k < length; k++)
-        if (x!.data[base + k * inner]! > x!.data[base + best * inner]!) best = k;
+      for (let k = 1; k < length; k++) {
+        const [value, most] = [x!.data[base + k * inner]!, x!.data[base + best * inner]!];
+        if (value > most || (Number.isNaN(value) && !Number.isNaN(most))) best = k;
+      }
       data[o] = best;
     }
     return [{ shape, dtype: "i32", data }];
   },
   implementation: {
     kind: "kernel",
-    kernel: ({ inputs: [x], attrs, facts }) => {
-      const at = normalizeAxis("argmax", attrs.axis, x!.shape.length);
-      const length = x!.shape[at]!;
-      const inner = sizeOf(x!.shape.slice(at + 1));
-      const outer = sizeOf(x!.shape.slice(0, at));
-      const sizes = { Element: wgslType(x!.dtype), OUTER: outer, LENGTH: length, INNER: inner };
-      const grid = (threads: number) => gridOf(Math.ceil(threads / 64), facts);
-      const single = {
-        name: "single",
-        dispatches: [
-          {
-            kernel: "argmax/single",
-            source: specialize(argmaxSource, { ...sizes, SLABS: 1, SLAB: length }),
-            bindings: [input(0), output()],
-            workgroups: grid(outer * inner),
-            bytes: 4 * outer * inner * (length + 1),
-          },
-        ],
-      };
-      if (outer * inner >= THREADS_WANTED || length < 1024) return [single];
-      const slab = Math.max(256, Math.ceil(length / Math.ceil(THREADS_WANTED / (outer * inner))));
-      const slabs = Math.ceil(length / slab);
-      const two = {
-        name: "slabs",
-        scratch: [4 * outer * inner * slabs],
-        dispatches: [
-          {
-            kernel: "argmax/slabs",
-            source: specialize(argmaxSource, { ...sizes, SLABS: slabs, SLAB: slab }),
-            bindings: [input(0), scratch(0)],
-            workgroups: grid(outer * inner * slabs),
-            bytes: 4 * outer * inner * (length + slabs),
-          },
-          {
-            kernel: "argmax/merge",
-            source: specialize(argmaxMergeSource, { ...sizes, SLABS: slabs }),
-            bindings: [input(0), scratch(0, "read"), output()],
-            workgroups: grid(outer * inner),
-            bytes: 8 * outer * inner * slabs,
-          },
-        ],
-      };
-      return [two, single];
-    },
+    kernel: ({ inputs: [x], attrs: { axis }, facts }) =>
+      argmaxVariants(x!, normalizeAxis("argmax", axis, x!.shape.length), facts),
   },
   tolerance: exact,
   samples: (s) => [
     { inputs: [s.randn(5, 10)], attrs: { axis: 1 } },
     { inputs: [s.randn(3, 4, 5)], attrs: { axis: 0 } },
     { inputs: [s.integers(0, 3, [17, 9])], attrs: { axis: -1 }, name: "ties" },
+    { inputs: [s.integers(0, 3, [7, 64])], attrs: { axis: 1 }, name: "ties" },
+    { inputs: [s.integers(0, 3, [64, 12])], attrs: { axis: 0 }, name: "ties" },
+    {
+      name: "NaN",
+      inputs: [s.values([1, Number.NaN, 3, 2, 5, 4, Number.NaN, Number.NaN, 9, 8, 7, 9], [3, 4])],
+      attrs: { axis: 1 },
+    },
     { name: "maximum first", inputs: [ramp(s, -1)], attrs: { axis: 1 } },
     { name: "maximum last", inputs: [ramp(s, 1)], attrs: { axis: 1 } },
+    { name: "maximum last", inputs: [ramp(s, 1, 2, 20000)], attrs: { axis: 1 } },
+    { name: "ties", inputs: [s.integers(0, 9, [5000, 8])], attrs: { axis: 0 } },
     { inputs: [s.integers(-99, 99, [2, 5003], "i32")], attrs: { axis: 1 } },
     { inputs: [s.randn(3, 70001)], attrs: { axis: 1 } },
     { inputs: [s.randn(1)], attrs: { axis: 0 } },

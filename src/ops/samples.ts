@@ -37,6 +37,15 @@ export class Sampler {
     );
   }
 
+  /** Rows that rise to the end, each twice as steeply as the one before. */
+  rising(rows: number, length: number): NDArray {
+    const value = (i: number) => 2 ** Math.floor(i / length) * 1e-3 * (i % length);
+    return ndarray(
+      [rows, length],
+      Array.from({ length: rows * length }, (_, i) => value(i)),
+    );
+  }
+
   /** Given values. */
   values(values: readonly number[], shape: Shape = [values.length], dtype: DType = "f32"): NDArray {
     return ndarray(shape, values, dtype);

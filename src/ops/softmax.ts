@@ -1,11 +1,13 @@
 import source from "../../shaders/softmax.wgsl?raw";
+import storeSource from "../../shaders/softmax-store.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { normalizeAxis, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { accumulated } from "../core/tolerance.ts";
-import { gridOf, input, type Kernel, output, specialize } from "./kernel.ts";
+import { type Dispatch, gridOf, input, type Kernel, output, specialize } from "./kernel.ts";
 import { defineOp, type Sample } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
+import { walkVariants } from "./softmax-kernel.ts";
 
 export interface SoftmaxAttrs {
   readonly axis: number;
@@ -58,15 +60,21 @@ function mapElements(x: NDArray, axis: number, f: (t: number, sum: number) => nu
 
 function kernel(logarithm: boolean): Kernel<SoftmaxAttrs> {
   return ({ inputs: [x], attrs, facts }) => {
-    const { outer, length, inner } = split(x!, attrs.axis);
-    const dispatch = {
-      kernel: logarithm ? "logSoftmax/row" : "softmax/row",
-      source: specialize(source, { OUTER: outer, LENGTH: length, INNER: inner, LOGARITHM: logarithm }),
-      bindings: [input(0), output()],
+    const rows = split(x!, attrs.axis);
+    const { outer, length, inner } = rows;
+    const name = logarithm ? "logSoftmax" : "softmax";
+    const rest = { bindings: [input(0), output()], bytes: 8 * sizeOf(x!.shape) };
+    const constants = { LOGARITHM: logarithm };
+    const plain: Dispatch = {
+      ...rest,
+      kernel: `${name}/row`,
+      source: specialize(source, { OUTER: outer, LENGTH: length, INNER: inner, ...constants }),
       workgroups: gridOf(Math.ceil((outer * inner) / 64), facts),
-      bytes: 8 * sizeOf(x!.shape),
     };
-    return [{ name: "row", dispatches: [dispatch] }];
+    return [
+      ...walkVariants(name, rows, storeSource, constants, rest, facts),
+      { name: "row", dispatches: [plain] },
+    ];
   };
 }
 
@@ -80,6 +88,13 @@ function samples(s: Sampler): Sample<SoftmaxAttrs>[] {
     { inputs: [s.randn(1)], attrs: { axis: -1 } },
     { inputs: [s.randn(0, 3)], attrs: { axis: 1 } },
     { inputs: [s.uniform(-30, 30, [9, 1031])], attrs: { axis: -1 } },
+    { inputs: [s.randn(3, 17)], attrs: { axis: 1 } },
+    { inputs: [s.randn(7, 18)], attrs: { axis: 1 } },
+    { inputs: [s.randn(5, 68)], attrs: { axis: 1 } },
+    { inputs: [s.randn(3, 5, 8)], attrs: { axis: 1 } },
+    { inputs: [s.randn(3, 1000)], attrs: { axis: 1 } },
+    { name: "few rows", inputs: [s.randn(2, 4100)], attrs: { axis: 1 }, gradient: false },
+    { name: "rising", inputs: [s.rising(19, 1031)], attrs: { axis: 1 }, gradient: false },
     {
       name: "extremes",
       inputs: [s.values([1e4, -1e4, 0, 0, 0, 0, 1e4, 1e4, 1e4, -1e4, -1e4, -1e4, 100, 99, -100], [5, 3])],
@@ -108,7 +123,9 @@ export const softmax = defineOp<SoftmaxAttrs>({
   },
   implementation: { kind: "kernel", kernel: kernel(false) },
   // Relative: t's rounding and exp's 3 + 2|t| ulp, the same again weighted in the sum (Σ y|t| ≤ log L) beside its own
-  // additions, the quotient's 2.5: (3 + 3|t|) + (3 + 3 log L + √L) + 2.5 ≤ 12·√L·(1 + |t|).
+  // additions, the quotient's 3: (3 + 3|t|) + (3 + 3 log L + √L) + 3 ≤ 12·√L·(1 + |t|). A row of more than 16 may be
+  // shifted by up to 1 less than its maximum, 6 more, and its sum was multiplied by exp(−Δ), Δ > 1, whenever the shift
+  // moved: at most every 16 elements, and no more than log L + 2 times matter, 5 + 2Δ ≤ 7 each: still below.
   tolerance: accumulated(lengthOf, {
     factor: 3,
     scale: ([x], { axis }) => [mapElements(x!, axis, (t, sum) => (Math.exp(t) / sum) * (1 - t))],

@@ -4,6 +4,7 @@ import gradientStatsSource from "../../shaders/gradient-stats.wgsl?raw";
 import recordSource from "../../shaders/record-metrics.wgsl?raw";
 import statisticsSource from "../../shaders/update-statistics.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
+import type { NDArray } from "../core/ndarray.ts";
 import { sameShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { accumulated, exact } from "../core/tolerance.ts";
 import { type Dispatch, gridOf, input, output, scratch, specialize } from "./kernel.ts";
@@ -229,121 +230,127 @@ export const updateStatistics = defineOp<undefined>({
   ],
 });
 
-/** Writes (loss, correct, norm, status) into row counters[3] of a ring f32[rows, 4] that the host reads now and then. */
+/** The count that is given, or how many rows of logits have their first maximum at their label. */
+function correctOf([logits, labels]: readonly NDArray[]): number {
+  if (!labels) return logits?.data[0] ?? 0;
+  const [rows, classes] = logits.shape as [number, number];
+  let count = 0;
+  for (let row = 0; row < rows; row++) {
+    let best = 0;
+    for (let k = 1; k < classes; k++)
+      if (logits.data[row * classes + k]! > logits.data[row * classes + best]!) best = k;
+    if (best === labels!.data[row]) count++;
+  }
+  return count;
+}
+
+/** WGSL of `count_correct`: each of 64 lanes' part of the count. */
+function countCode(logits: TensorType | undefined, labels: TensorType | undefined): string {
+  if (!logits || sizeOf(logits.shape) === 0) return "fn count_correct(lane: u32) -> f32 { return 0.0; }";
+  const [images, classes] = logits.shape as [number, number];
+  if (labels) return specialize(countSource, { IMAGES: images, CLASSES: classes });
+  return [
+    "@group(0) @binding(4) var<storage, read> correct: array<f32>;",
+    "fn count_correct(lane: u32) -> f32 { return select(0.0, correct[0], lane == 0u); }",
+  ].join("\n");
+}
+
+function checkPredictions([logits, labels]: readonly TensorType[]): void {
+  if (!logits || (!labels && sizeOf(logits.shape) === 1)) return;
+  if (logits.dtype !== "f32" || logits.shape.length !== 2 || logits.shape[1] === 0)
+    throw new ShapeError(
+      `recordMetrics: logits are ${showType(logits)}; use f32[N, C] with at least one class.`,
+    );
+  if (labels?.dtype !== "i32" || !sameShape(labels.shape, [logits.shape[0]!]))
+    throw new ShapeError(
+      `recordMetrics: labels are ${labels ? showType(labels) : "missing"}; use i32[${logits.shape[0]}].`,
+    );
+}
+
+/**
+ * Writes (loss, correct, norm, status) into row counters[3] of a ring f32[rows, 4] that the host reads now and then.
+ * Correct is how many rows of logits f32[N, C] have their first maximum at the label i32[N], exact below 2²⁴ rows; or a
+ * scalar in place of both; or 0.
+ */
 export const recordMetrics = defineOp<undefined>({
   name: "recordMetrics",
   infer: (inputs) => {
-    const [ring, counters, , , stats] = inputs;
-    if (inputs.length !== 5 || ring!.shape[1] !== 4 || counters!.dtype !== "u32" || !isStats(stats))
+    const [ring, counters, loss, stats, ...predictions] = inputs;
+    if (!loss || ring!.shape[1] !== 4 || counters!.dtype !== "u32" || !isStats(stats))
       throw new ShapeError(
-        `recordMetrics: takes a ring f32[rows, 4], counters u32[4], loss, correct and statistics f32[${STATS_SIZE}], got ${inputs.map(showType).join(" and ")}.`,
+        `recordMetrics: takes a ring f32[rows, 4], counters u32[4], loss and statistics f32[${STATS_SIZE}], got ${inputs.map(showType).join(" and ")}.`,
       );
+    checkPredictions(predictions);
     return [ring!];
   },
-  reference: ([ring, counters, loss, correct, stats]) => {
+  reference: ([ring, counters, loss, stats, ...predictions]) => {
     const data = Float64Array.from(ring!.data);
     const row = counters!.data[3]! % ring!.shape[0]!;
     const [norm, status] = [stats!.data[STATS.norm]!, stats!.data[STATS.status]!];
-    data.set([loss!.data[0]!, correct!.data[0]!, norm, status], row * 4);
+    data.set([loss!.data[0]!, correctOf(predictions), norm, status], row * 4);
     return [{ shape: ring!.shape, dtype: "f32", data }];
   },
   implementation: {
     kind: "kernel",
-    kernel: ({ inputs: [ring] }) => [
-      {
-        name: "row",
-        dispatches: [
-          {
-            kernel: "recordMetrics",
-            source: specialize(recordSource, { ROWS: ring!.shape[0]! }),
-            bindings: [output(), input(1), input(2), input(3), input(4)],
-            workgroups: [1, 1, 1],
-            bytes: 32,
-          },
-        ],
-      },
-    ],
+    kernel: ({ inputs: [ring, ...given] }) => {
+      const [logits, labels] = given.slice(3);
+      const [images = 0, classes = 1] = logits?.shape ?? [];
+      const dispatch: Dispatch = {
+        kernel: "recordMetrics",
+        source: [specialize(recordSource, { ROWS: ring!.shape[0]! }), countCode(logits, labels)].join("\n"),
+        bindings: [output(), ...given.filter((x) => sizeOf(x.shape) > 0).map((_, i) => input(1 + i))],
+        workgroups: [1, 1, 1],
+        bytes: 32 + 4 * images * (classes + 1),
+      };
+      return [{ name: "row", dispatches: [dispatch] }];
+    },
   },
   inPlace: [0],
   tolerance: exact,
-  samples: (s) => [
-    {
-      inputs: [s.randn(8, 4), s.values([1, 2, 3, 5], [4], "u32"), s.randn(), s.randn(), s.randn(STATS_SIZE)],
-    },
-    {
-      inputs: [s.randn(7, 4), s.values([1, 2, 3, 20], [4], "u32"), s.randn(), s.randn(), s.randn(STATS_SIZE)],
-    },
-  ],
+  samples: (s) => {
+    const base = (row: number) => [
+      s.randn(8, 4),
+      s.values([1, 2, 3, row], [4], "u32"),
+      s.randn(),
+      s.randn(STATS_SIZE),
+    ];
+    const right = Array.from({ length: 131 }, (_, i) => i % 3);
+    return [
+      { inputs: base(5) },
+      { inputs: base(15) },
+      { inputs: [...base(3), s.randn()] },
+      { inputs: [...base(7), s.randn(67, 10), s.integers(0, 9, [67], "i32")] },
+      {
+        inputs: [...base(0), s.integers(0, 2, [131, 3]), s.integers(0, 2, [131], "i32")],
+        name: "ties",
+      },
+      {
+        name: "every row right",
+        inputs: [
+          ...base(1),
+          s.values(
+            right.flatMap((label) => [0, 1, 2].map((k) => (k === label ? 1 : 0))),
+            [131, 3],
+          ),
+          s.values(right, [131], "i32"),
+        ],
+      },
+      { inputs: [...base(2), s.randn(1, 1), s.values([0], [1], "i32")] },
+      { inputs: [...base(2), s.randn(0, 3), s.values([], [0], "i32")] },
+    ];
+  },
   errors: [
     {
-      inputs: [type([8, 3]), type([4], "u32"), type([]), type([]), type([STATS_SIZE])],
+      inputs: [type([8, 3]), type([4], "u32"), type([]), type([STATS_SIZE])],
       message: /recordMetrics: takes a ring f32\[rows, 4\]/,
     },
-  ],
-});
-
-/** How many rows of logits f32[N, C] have their first maximum at the label i32[N], as one f32: exact below 2²⁴ rows. */
-export const countCorrect = defineOp<undefined>({
-  name: "countCorrect",
-  infer: ([logits, labels]) => {
-    if (logits?.dtype !== "f32" || logits.shape.length !== 2 || logits.shape[1] === 0)
-      throw new ShapeError(
-        `countCorrect: logits are ${logits ? showType(logits) : "missing"}; use f32[N, C] with at least one class.`,
-      );
-    if (labels?.dtype !== "i32" || !sameShape(labels.shape, [logits.shape[0]!]))
-      throw new ShapeError(
-        `countCorrect: labels are ${labels ? showType(labels) : "missing"}; use i32[${logits.shape[0]}].`,
-      );
-    return [{ shape: [], dtype: "f32" }];
-  },
-  reference: ([logits, labels]) => {
-    const [rows, classes] = logits!.shape as [number, number];
-    let count = 0;
-    for (let row = 0; row < rows; row++) {
-      let best = 0;
-      for (let k = 1; k < classes; k++)
-        if (logits!.data[row * classes + k]! > logits!.data[row * classes + best]!) best = k;
-      if (best === labels!.data[row]) count++;
-    }
-    return [{ shape: [], dtype: "f32", data: Float64Array.of(count) }];
-  },
-  implementation: {
-    kind: "kernel",
-    kernel: ({ inputs: [logits] }) => {
-      const [rows, classes] = logits!.shape as [number, number];
-      const dispatch: Dispatch = {
-        kernel: "countCorrect",
-        source: specialize(countSource, { ROWS: rows, CLASSES: classes }),
-        bindings: [input(0), input(1), output()],
-        workgroups: [1, 1, 1],
-        bytes: 4 * rows * (classes + 1),
-      };
-      return [{ name: "workgroup", dispatches: [dispatch] }];
-    },
-  },
-  tolerance: exact,
-  samples: (s) => [
-    { inputs: [s.randn(67, 10), s.integers(0, 9, [67], "i32")] },
-    { inputs: [s.integers(0, 2, [131, 3]), s.integers(0, 2, [131], "i32")], name: "ties" },
     {
-      name: "every row right",
-      inputs: [
-        s.values(
-          Array.from({ length: 131 * 3 }, (_, i) => (i % 3 === Math.floor(i / 3) % 3 ? 1 : 0)),
-          [131, 3],
-        ),
-        s.values(
-          Array.from({ length: 131 }, (_, i) => i % 3),
-          [131],
-          "i32",
-        ),
-      ],
+      inputs: [type([8, 4]), type([4], "u32"), type([]), type([STATS_SIZE]), type([4]), type([4], "i32")],
+      message: /recordMetrics: logits are f32\[4\]; use f32\[N, C\]/,
     },
-    { inputs: [s.randn(1, 1), s.values([0], [1], "i32")] },
-    { inputs: [s.randn(0, 3), s.values([], [0], "i32")] },
-  ],
-  errors: [
-    { inputs: [type([4]), type([4], "i32")], message: /countCorrect: logits are f32\[4\]; use f32\[N, C\]/ },
-    { inputs: [type([4, 3]), type([4])], message: /countCorrect: labels are f32\[4\]; use i32\[4\]/ },
+    {
+      inputs: [type([8, 4]), type([4], "u32"), type([]), type([STATS_SIZE]), type([4, 3]), type([4])],
+      message: /recordMetrics: labels are f32\[4\]; use i32\[4\]/,
+    },
   ],
 });

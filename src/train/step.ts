@@ -24,8 +24,8 @@ export interface Forward {
   readonly output: Value;
   readonly target: Value;
   readonly loss: Value;
-  /** How many predictions are right, f32; 0 where targets are not labels. */
-  readonly correct: Value;
+  /** Logits and labels, of which the metrics count the right ones; nothing where targets are not labels. */
+  readonly predictions: readonly Value[];
   readonly counters: Value;
 }
 
@@ -64,14 +64,14 @@ export function forward(
   const output = trace.run(state.model, x);
   const loss = lossOf(output, y);
   const labelled = y.dtype === "i32" && output.shape.length === 2;
-  const correct = labelled ? f.countCorrect!(output, y) : f.constant!({ value: 0, shape: [], dtype: "f32" });
-  return { layers: trace.layers, trace, output, target: y, loss, correct, counters: counts };
+  const predictions = labelled ? [output, y] : [];
+  return { layers: trace.layers, trace, output, target: y, loss, predictions, counters: counts };
 }
 
 /** One training step: forward, backward, clip, update, running statistics, one row of metrics. */
 export function trainingProgram(parts: StepParts, ring: Variable, constants: ConstantTable): Program {
   const { state } = parts;
-  const { trace, loss, correct, counters: counts } = forward(parts, true);
+  const { trace, loss, predictions, counters: counts } = forward(parts, true);
   const targets = state.parameterVariables.map(read);
   const scaling = parts.precision === "mixed";
   const grads = gradients(scaling ? f.mul!(loss, lossScale(state)) : loss, targets);
@@ -93,7 +93,8 @@ export function trainingProgram(parts: StepParts, ring: Variable, constants: Con
     });
   });
   updates.push(...statisticUpdates(state, trace, constants, stats));
-  updates.push({ variable: ring, value: f.recordMetrics!(read(ring), counts, loss, correct, stats) });
+  const row = f.recordMetrics!(read(ring), counts, loss, stats, ...predictions);
+  updates.push({ variable: ring, value: row });
   return inPrecision(parts.precision, { name: `training step, batch ${parts.batchSize}`, updates });
 }
 
@@ -138,11 +139,12 @@ function statisticUpdates(state: ModelState, trace: Trace, constants: ConstantTa
 
 /** One evaluation batch: inference form, one row of metrics. */
 export function evaluationProgram(parts: StepParts, ring: Variable): Program {
-  const { loss, correct, counters: counts } = forward(parts, false);
+  const { loss, predictions, counters: counts } = forward(parts, false);
   const none = f.constant!({ value: 0, shape: [STATS_SIZE], dtype: "f32" });
+  const row = f.recordMetrics!(read(ring), counts, loss, none, ...predictions);
   return inPrecision(parts.precision, {
     name: `evaluation, batch ${parts.batchSize}`,
-    updates: [{ variable: ring, value: f.recordMetrics!(read(ring), counts, loss, correct, none) }],
+    updates: [{ variable: ring, value: row }],
   });
 }
 
