@@ -67,7 +67,7 @@ def operation(work, t):
         "sum": lambda: [t["x"].sum()],
         "sumColumns": lambda: [t["x"].sum(0)],
         "softmax": lambda: [F.softmax(t["x"], 1)],
-        "crossEntropy": lambda: both(cross_entropy, torch.ones(len(t["x"]))),
+        "crossEntropy": lambda: both(cross_entropy, torch.ones(len(t["x"]), device=DEVICE)),
         "maxPool": lambda: [F.max_pool2d(t["x"], 2)],
         "maxPoolTraining": lambda: both(lambda x: F.max_pool2d(x, 2), t["dy"]),
         "batchNorm": lambda: both(batch_norm, t["dy"]),
