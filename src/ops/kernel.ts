@@ -80,6 +80,8 @@ export interface KernelContext<A> {
   readonly facts: AdapterFacts;
   /** Somebody wants the moments of output 0; a variant that leaves none need not care. */
   readonly moments?: boolean;
+  /** Results that nobody reads; a variant need not store them. */
+  readonly unread?: ReadonlySet<number>;
 }
 
 /** All ways to compute an op on this adapter, the default choice first, the readable baseline last. */
