@@ -12,7 +12,8 @@ const KERNEL_H = 1u;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> index: array<vec4i>;
+
+alias IndexVector = vec4<i32>;
 
 struct Best {
   value: vec2f,
@@ -60,6 +61,6 @@ fn main(
     if (!SAME_CHANNEL) { enter_x(channel_of(2u * i + 1u)); }
     let b = pair(2u * i + 1u);
     out[i] = vec4f(a.value, b.value);
-    index[i] = vec4i(a.at, b.at);
+    keep_index(i, IndexVector(a.at, b.at));
   }
 }

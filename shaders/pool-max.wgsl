@@ -3,7 +3,7 @@
 // index counts within the plane, row by row, as torch.max_pool2d's. The first of equal elements wins; NaN beats all.
 // A thread makes RUN consecutive outputs of a row, whose windows share what it reads. What a window has in the padding
 // stands for the image's element next to it, which the window holds too. The generated part defines Vector, RUN numbers,
-// IndexVector, and `vector`, which makes them.
+// IndexVector, and `vector`, which makes them; and `keep_index`, perhaps as pool-max-index.wgsl does.
 
 const THREADS = 1u;
 const RUN = 1u; // divides OW
@@ -22,7 +22,6 @@ const PAD_W = 0;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<Vector>;
-@group(0) @binding(2) var<storage, read_write> index: array<IndexVector>;
 
 fn not_a_number(v: f32) -> bool {
   return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
@@ -65,5 +64,5 @@ fn main(
     }
   }
   out[id] = vector(best);
-  index[id] = index_vector(at);
+  keep_index(id, index_vector(at));
 }

@@ -90,6 +90,8 @@ export interface KernelContext<A> {
   readonly half?: readonly number[];
   /** Somebody wants the moments of output 0; a variant that leaves none need not care. */
   readonly moments?: boolean;
+  /** Results that nobody reads; a variant need not store them. */
+  readonly unread?: ReadonlySet<number>;
 }
 
 /** All ways to compute an op on this adapter, the default choice first, the readable baseline last. */

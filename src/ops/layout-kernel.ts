@@ -26,6 +26,16 @@ export interface Axis {
   readonly stride: number;
 }
 
+/** An axis that is taken as it is. */
+export const wholeAxis = (dim: number, stride: number): Axis => ({
+  dim,
+  start: 0,
+  step: 1,
+  hole: 1,
+  limit: dim,
+  stride,
+});
+
 const product = (numbers: readonly number[]) => numbers.reduce((a, b) => a * b, 1);
 
 const isWhole = ({ dim, start, step, hole, limit }: Axis) =>
@@ -38,11 +48,10 @@ function merged(axes: readonly Axis[]): Axis[] {
     if (isWhole(axis) && axis.dim === 1) continue;
     const outer = result.at(-1);
     if (outer && isWhole(outer) && isWhole(axis) && outer.stride === axis.dim * axis.stride) {
-      const dim = outer.dim * axis.dim;
-      result[result.length - 1] = { ...axis, dim, limit: dim };
+      result[result.length - 1] = wholeAxis(outer.dim * axis.dim, axis.stride);
     } else result.push(axis);
   }
-  return result.length > 0 ? result : [{ dim: 1, start: 0, step: 1, hole: 1, limit: 1, stride: 1 }];
+  return result.length > 0 ? result : [wholeAxis(1, 1)];
 }
 
 /** The same axes in vectors of four; undefined where a vector would be torn. */
@@ -68,7 +77,7 @@ export function stridedVariants(
   const axes = merged(all);
   const element = wgslType(dtype);
   const vectors = inVectors(axes);
-  const blocks = blocksDispatch("transpose/blocks", axes, element, facts);
+  const blocks = blocksDispatch(axes, element, facts);
   // The shader walks from the innermost axis outwards.
   const used = [...(vectors ?? axes)].reverse();
   const list = (type: string, pick: (axis: Axis) => number) =>
@@ -103,12 +112,7 @@ export function stridedVariants(
 }
 
 /** The dispatch that permutes axes by blocks of 4 × 4; undefined where it cannot. See transpose-blocks.wgsl. */
-export function blocksDispatch(
-  kernel: string,
-  axes: readonly Axis[],
-  element: string,
-  facts: AdapterFacts,
-): Dispatch | undefined {
+function blocksDispatch(axes: readonly Axis[], element: string, facts: AdapterFacts): Dispatch | undefined {
   const dims = axes.map((axis) => axis.dim);
   const inner = axes.findIndex((axis) => axis.stride === 1);
   const last = axes.length - 1;
@@ -126,7 +130,7 @@ export function blocksDispatch(
     OUT_ROW: outStrides[inner]! / 4,
   };
   return {
-    kernel,
+    kernel: "transpose/blocks",
     source: [
       specialize(blocksSource, sizes),
       `fn source_of(e: u32) -> u32 { return ${offsetCode(counts, from)}; }`,

@@ -4,7 +4,7 @@ import { type NDArray, referenceArray } from "../core/ndarray.ts";
 import { normalizeAxis, type Shape, showShape, sizeOf, stridesOf, type TensorType } from "../core/shape.ts";
 import { exact } from "../core/tolerance.ts";
 import type { Dispatch, Kernel } from "./kernel.ts";
-import { type Axis, concatDispatch, stridedVariants } from "./layout-kernel.ts";
+import { type Axis, concatDispatch, stridedVariants, wholeAxis } from "./layout-kernel.ts";
 import { defineOp } from "./op.ts";
 import { type } from "./samples.ts";
 
@@ -125,14 +125,7 @@ export const transpose = defineOp<{ perm: readonly number[] }>({
 
 function permuted(x: TensorType, perm: readonly number[]): Axis[] {
   const strides = stridesOf(x.shape);
-  return perm.map((axis) => ({
-    dim: x.shape[axis]!,
-    start: 0,
-    step: 1,
-    hole: 1,
-    limit: x.shape[axis]!,
-    stride: strides[axis]!,
-  }));
+  return perm.map((axis) => wholeAxis(x.shape[axis]!, strides[axis]!));
 }
 
 interface SliceAttrs {

@@ -5,6 +5,7 @@ import averagePairsSource from "../../shaders/pool-average-pairs.wgsl?raw";
 import maxSource from "../../shaders/pool-max.wgsl?raw";
 import maxGradSource from "../../shaders/pool-max-grad.wgsl?raw";
 import maxGradPairsSource from "../../shaders/pool-max-grad-pairs.wgsl?raw";
+import maxIndexSource from "../../shaders/pool-max-index.wgsl?raw";
 import maxPairsSource from "../../shaders/pool-max-pairs.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
@@ -113,28 +114,28 @@ export const maxPool2d = defineOp<PoolAttrs>({
     loads: [0],
     half: { inputs: [0], outputs: [0] },
     stores: true,
-    kernel: ({ inputs: [x], outputs: [out], attrs, facts }) => {
-      const count = sizeOf(out!.shape);
+    kernel: ({ inputs: [x], outputs: [out], attrs, facts, unread }) => {
+      const kept = unread?.has(1) ? 1 : 2;
+      const index = kept === 2 ? maxIndexSource : "fn keep_index(i: u32, at: IndexVector) {}";
       const rest = {
-        bindings: [input(0), output(0), output(1)],
-        bytes: 4 * (sizeOf(x!.shape) + 2 * count),
+        bindings: [input(0), output(0), output(1)].slice(0, 1 + kept),
+        bytes: 4 * (sizeOf(x!.shape) + kept * sizeOf(out!.shape)),
+        constants: { CHANNELS: x!.shape[1]! },
       };
-      const window = poolDispatch(
-        "maxPool2d/window",
-        maxSource,
-        out!.shape,
-        x!.shape,
-        attrs,
-        columnsUnder(attrs),
-        facts,
-        { ...rest, constants: { CHANNELS: x!.shape[1]! } },
-      );
+      const [window, pairs] = [maxSource, maxPairsSource].map((source) => [source, index].join("\n"));
+      const name = "maxPool2d";
+      const span = columnsUnder(attrs);
       return [
-        ...pairsVariant("maxPool2d", maxPairsSource, 4, x!.shape, attrs, facts, {
+        ...pairsVariant(name, pairs!, 4, x!.shape, attrs, facts, {
           ...rest,
-          constants: { CHANNELS: x!.shape[1]!, OH: out!.shape[2]! },
+          constants: { ...rest.constants, OH: out!.shape[2]! },
         }),
-        { name: "window", dispatches: [window] },
+        {
+          name: "window",
+          dispatches: [
+            poolDispatch(`${name}/window`, window!, out!.shape, x!.shape, attrs, span, facts, rest),
+          ],
+        },
       ];
     },
   },

@@ -9,62 +9,28 @@ const HELD = 16;
 const FEW = 64;
 const MANY = 256;
 
-/** How a vector lies in x, which has the shape (outer, length, inner). */
-const FORMS = {
-  /** Four neighbours of a row. */
-  fours: {
-    vector: "vec4<f32>",
-    state: "f32",
-    along: 4,
-    across: 1,
-    code: [
-      "fn most(v: vec4f) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }",
-      "fn total(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }",
-      "fn places(k: u32) -> vec4i { return vec4i(i32(4u * k)) + vec4i(0, 1, 2, 3); }",
-      "fn element(i: u32) -> f32 { return x[i / 4u][i % 4u]; }",
-      "alias Places = vec4i;",
-    ],
-  },
-  twos: {
-    vector: "vec2<f32>",
-    state: "f32",
-    along: 2,
-    across: 1,
-    code: [
-      "fn most(v: vec2f) -> f32 { return max(v.x, v.y); }",
-      "fn total(v: vec2f) -> f32 { return v.x + v.y; }",
-      "fn places(k: u32) -> vec2i { return vec2i(i32(2u * k)) + vec2i(0, 1); }",
-      "fn element(i: u32) -> f32 { return x[i / 2u][i % 2u]; }",
-      "alias Places = vec2i;",
-    ],
-  },
-  ones: {
-    vector: "f32",
-    state: "f32",
-    along: 1,
-    across: 1,
-    code: [
-      "fn most(v: f32) -> f32 { return v; }",
-      "fn total(v: f32) -> f32 { return v; }",
-      "fn places(k: u32) -> i32 { return i32(k); }",
-      "fn element(i: u32) -> f32 { return x[i]; }",
-      "alias Places = i32;",
-    ],
-  },
-  /** An element of each of four rows. */
-  rows: {
-    vector: "vec4<f32>",
-    state: "vec4<f32>",
-    along: 1,
-    across: 4,
-    code: ["fn most(v: vec4f) -> vec4f { return v; }", "fn total(v: vec4f) -> vec4f { return v; }"],
-  },
-} as const;
+const COMPONENTS = ["x", "y", "z", "w"];
 
+/** How vectors lie in x (outer, length, inner): `along` neighbours of a row, or an element of each of `across` rows. */
 function formOf(length: number, inner: number) {
-  if (inner % 4 === 0) return FORMS.rows;
-  if (inner > 1 || length % 2 !== 0) return FORMS.ones;
-  return length % 4 === 0 ? FORMS.fours : FORMS.twos;
+  const across = inner % 4 === 0 ? 4 : 1;
+  const along = inner > 1 ? 1 : ([4, 2].find((n) => length % n === 0) ?? 1);
+  const type = (scalar: string, width: number) => (width > 1 ? `vec${width}<${scalar}>` : scalar);
+  const vector = type("f32", along * across);
+  const state = type("f32", across);
+  const parts = along > 1 ? COMPONENTS.slice(0, along).map((name) => `v.${name}`) : ["v"];
+  const join = (call: (a: string, b: string) => string) => parts.reduce(call);
+  const places = parts.map((_, k) => `i32(${along}u * k) + ${k}`).join(", ");
+  const code = [
+    `fn most(v: ${vector}) -> ${state} { return ${join((a, b) => `max(${a}, ${b})`)}; }`,
+    `fn total(v: ${vector}) -> ${state} { return ${join((a, b) => `${a} + ${b}`)}; }`,
+    `alias Places = ${type("i32", along)};`,
+    `fn places(k: u32) -> Places { return Places(${places}); }`,
+    ...(across > 1
+      ? []
+      : [`fn element(i: u32) -> f32 { return x[i / ${along}u]${along > 1 ? `[i % ${along}u]` : ""}; }`]),
+  ];
+  return { vector, state, along, across, code };
 }
 
 /** The kernels that walk rows of x (outer, length, inner) as softmax-walk.wgsl does, completed by one that stores. */

@@ -2,7 +2,7 @@ import { bytesPerElement } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import { showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { halfInputs, kernelContext, valueKey } from "../graph/node.ts";
-import { checkProgram, type Program } from "../graph/program.ts";
+import { checkProgram, type Program, programRoots } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
 import {
@@ -113,6 +113,8 @@ class PlanBuilder {
   /** Kernels whose result's moments a later unit wants, and where that unit is. */
   private readonly momentsWanted = new Map<GraphNode, number>();
   private readonly momentsLeft = new Map<GraphNode, { range: Range; slabs: number }>();
+  /** Values that a unit or somebody outside reads. */
+  private read: ReadonlySet<string> | undefined;
 
   constructor(
     private readonly program: Program,
@@ -293,11 +295,21 @@ class PlanBuilder {
     return [result, all];
   }
 
+  private unread(node: GraphNode): Set<number> {
+    const read = (this.read ??= new Set(
+      [...programRoots(this.program), ...this.units.flatMap((unit) => unit.inputs)].map((value) =>
+        valueKey(resolveView(value)),
+      ),
+    ));
+    const values = node.outputs.map((type, index) => ({ ...type, node, index }));
+    return new Set(values.filter((value) => !read.has(valueKey(value))).map(({ index }) => index));
+  }
+
   private choose(node: GraphNode, moments: boolean): KernelVariant {
     const op = node.op!;
     if (op.implementation.kind !== "kernel") throw new Error(`${op.name} has no kernel.`);
     const variants = op.implementation
-      .kernel({ ...kernelContext(node, this.facts), moments })
+      .kernel({ ...kernelContext(node, this.facts), moments, unread: this.unread(node) })
       .filter((v) => !this.options.excluded?.has(variantKey(op.name, v.name)));
     if (variants.length === 0) throw refusal(op.name);
     const key = kernelKey(node);

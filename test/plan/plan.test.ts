@@ -215,3 +215,26 @@ test("a plan prints its dispatches, kernels, shapes, buffers and peak bytes", as
   expect(text).toMatch(/2 {2}softmax\/\w+ +\[4, 8\] +grid 1 +t0 → own0/);
   executable.dispose();
 });
+
+test("a result that nobody reads is not stored where a kernel can leave it out", async () => {
+  const backend = await gpu();
+  const attrs = { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
+  for (const shape of [
+    [2, 3, 8, 8],
+    [2, 3, 7, 5],
+  ]) {
+    const [y, index] = f.all.maxPool2d!(feed("x", shape), attrs);
+    const x = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => (i * 37) % 101);
+    const results = [];
+    const both: Record<string, Value> = { y: y!, index: index! };
+    for (const outputs of [{ y: y! }, both]) {
+      const plan = compilePlan({ name: "pool", outputs }, backend.facts);
+      expect(plan.steps[0]!.bindings.length).toBe(1 + Object.keys(outputs).length);
+      const executable = await backend.load(plan);
+      executable.run({ x });
+      results.push((await executable.fetch("y")).data);
+      executable.dispose();
+    }
+    expect(results[0]).toEqual(results[1]);
+  }
+});

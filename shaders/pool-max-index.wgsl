@@ -1,0 +1,7 @@
+// Where the maxima lie is kept, too, for the gradient. Follows pool-max.wgsl or pool-max-pairs.wgsl.
+
+@group(0) @binding(2) var<storage, read_write> index: array<IndexVector>;
+
+fn keep_index(i: u32, at: IndexVector) {
+  index[i] = at;
+}
