@@ -7,7 +7,7 @@ const withoutSpace = (source: string) =>
     .replace(/\/\*[\s\S]*?\*\//g, "")
     .replace(/\/\/(?! unroll\b).*$/gm, "") // the marks of loops that are unrolled stay
     .replace(/[ \t]+$/gm, "")
-    .replace(/^ +/gm, (indent) => " ".repeat(indent.length / 2))
+    .replace(/^ +/gm, (indent) => indent.slice(indent.length / 2)) // depth still tells where such a loop ends
     .replace(/\n{2,}/g, "\n");
 
 /** Leaves the comments and empty lines of shaders out. */

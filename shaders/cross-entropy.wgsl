@@ -1,37 +1,49 @@
-// Cross-entropy of each row of logits against its label, with label smoothing:
-// SCALE · (log(sum(exp t)) - (1 - SMOOTHING)·t[label] - SMOOTHING·mean(t)), where t = logit - shift; and its gradient in the
-// logits, SCALE · (softmax - (1 - SMOOTHING)·[k = label] - SMOOTHING / CLASSES), from the same sum. A label that is no class
-// gives NaN. Follows softmax-walk.wgsl; the generated part defines `places`, the classes of a vector, and `element`, one logit.
+// Cross-entropy of each row of logits (ROWS, CLASSES) against its label, with label smoothing:
+// SCALE · (log(sum(exp t)) - (1 - SMOOTHING)·t[label] - SMOOTHING·mean(t)), where t = logit - largest logit; and its
+// gradient in the logits, SCALE · (softmax - (1 - SMOOTHING)·[k = label] - SMOOTHING / CLASSES), from the same sum.
+// A thread walks one row. A label that is no class gives NaN.
 
+const ROWS = 1u;
 const CLASSES = 1u;
 const SMOOTHING = 0.0;
 const SCALE = 1.0;
 
+@group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<i32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dlogits: array<Vector>;
+@group(0) @binding(3) var<storage, read_write> dlogits: array<f32>;
 
-fn store(id: u32, base: u32, lane: u32, row: Row) {
-  let label = labels[id];
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
+  if (row >= ROWS) { return; }
+  let base = row * CLASSES;
+  let end = base + CLASSES;
+  var largest = logits[base];
+  for (var i = base + 1u; i < end; i++) {
+    largest = max(largest, logits[i]);
+  }
+  var sum = 0.0;
+  var linear = 0.0;
+  for (var i = base; i < end; i++) {
+    let t = logits[i] - largest;
+    sum += exp(t);
+    linear += t;
+  }
+  let label = labels[row];
   let valid = label >= 0 && label < i32(CLASSES);
+  let t = logits[base + u32(select(0, label, valid))] - largest;
   let nan = 0x7fc00000u;
   let scale = select(bitcast<f32>(nan), SCALE, valid);
-  let even = SMOOTHING / f32(CLASSES);
-  if (lane == 0u) {
-    let t = element(id * CLASSES + u32(select(0, label, valid))) - row.shift;
-    let spread = select(0.0, even * row.linear, SMOOTHING > 0.0); // linear may be infinite
-    losses[id] = scale * (log(row.sum) - (1.0 - SMOOTHING) * t - spread);
-  }
-  let factor = scale / row.sum;
-  for (var first = lane; first < LENGTH; first += TILE * LANES) {
-    for (var j = 0u; j < TILE; j++) { // unroll
-      let k = first + j * LANES;
-      if (k < LENGTH) {
-        var value = held[j];
-        if (!WHOLE) { value = x[base + k]; }
-        let wanted = select(Vector(even), Vector(even + (1.0 - SMOOTHING)), places(k) == Places(label));
-        dlogits[base + k] = exp(value - row.shift) * factor - scale * wanted;
-      }
-    }
+  let spread = select(0.0, SMOOTHING / f32(CLASSES) * linear, SMOOTHING > 0.0); // linear may be infinite
+  let loss = log(sum) - (1.0 - SMOOTHING) * t - spread;
+  losses[row] = scale * loss;
+  for (var i = base; i < end; i++) {
+    let wanted = SMOOTHING / f32(CLASSES) + select(0.0, 1.0 - SMOOTHING, i == base + u32(label));
+    dlogits[i] = scale * (exp(logits[i] - largest) / sum - wanted);
   }
 }

@@ -1,21 +1,38 @@
-// Softmax, or its logarithm, of each element of a row. Follows softmax-walk.wgsl.
+// Softmax or its logarithm along one axis: x and out are (OUTER, LENGTH, INNER). A thread walks one row of LENGTH.
 
+const OUTER = 1u;
+const LENGTH = 1u;
+const INNER = 1u;
 const LOGARITHM = false;
 
-@group(0) @binding(1) var<storage, read_write> out: array<Vector>;
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
 
-fn store(id: u32, base: u32, lane: u32, row: Row) {
-  let shift = Vector(row.shift);
-  let log_sum = Vector(log(row.sum));
-  let inverse = Vector(1.0 / row.sum);
-  for (var first = lane; first < LENGTH; first += TILE * LANES) {
-    for (var j = 0u; j < TILE; j++) { // unroll
-      let i = base + (first + j * LANES) * INNER;
-      if (first + j * LANES < LENGTH) {
-        var value = held[j];
-        if (!WHOLE) { value = x[i]; }
-        out[i] = select(exp(value - shift) * inverse, value - shift - log_sum, LOGARITHM);
-      }
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
+  if (id >= OUTER * INNER) { return; }
+  let base = id / INNER * (LENGTH * INNER) + id % INNER;
+  let end = base + LENGTH * INNER;
+  var largest = x[base];
+  for (var i = base + INNER; i < end; i += INNER) {
+    largest = max(largest, x[i]);
+  }
+  var sum = 0.0;
+  for (var i = base; i < end; i += INNER) {
+    sum += exp(x[i] - largest);
+  }
+  let log_sum = log(sum);
+  for (var i = base; i < end; i += INNER) {
+    let t = x[i] - largest;
+    if (LOGARITHM) {
+      out[i] = t - log_sum;
+    } else {
+      out[i] = exp(t) / sum;
     }
   }
 }

@@ -1,9 +1,10 @@
-import storeSource from "../../shaders/cross-entropy.wgsl?raw";
+import lossSource from "../../shaders/cross-entropy.wgsl?raw";
+import storeSource from "../../shaders/cross-entropy-store.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { sameShape, showType, type TensorType } from "../core/shape.ts";
 import { accumulated } from "../core/tolerance.ts";
-import { input, output } from "./kernel.ts";
+import { type Dispatch, gridOf, input, output, specialize } from "./kernel.ts";
 import { defineOp, type Value } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
 import { walkVariants } from "./softmax-kernel.ts";
@@ -161,8 +162,23 @@ export const softmaxCrossEntropy = defineOp<CrossEntropyAttrs | undefined>({
         bindings: [input(0), input(1), output(0), output(1)],
         bytes: 8 * rows * (classes + 1),
       };
-      const form = { outer: rows, length: classes, inner: 1 };
-      return walkVariants("softmaxCrossEntropy", form, storeSource, constants, rest, facts);
+      const plain: Dispatch = {
+        ...rest,
+        kernel: "softmaxCrossEntropy/row",
+        source: specialize(lossSource, { ROWS: rows, ...constants }),
+        workgroups: gridOf(Math.ceil(rows / 64), facts),
+      };
+      return [
+        ...walkVariants(
+          "softmaxCrossEntropy",
+          { outer: rows, length: classes, inner: 1 },
+          storeSource,
+          constants,
+          rest,
+          facts,
+        ),
+        { name: "row", dispatches: [plain] },
+      ];
     },
   },
   // Losses: as logSoftmax, and a product and a subtraction for each of the two terms. Gradients: as softmax, and two

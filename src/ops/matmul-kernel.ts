@@ -312,7 +312,7 @@ function tileVariant(original: Layout, facts: AdapterFacts): KernelVariant {
     WIDTH: width,
     PARTS: rows / width,
     VECTORS: vectors,
-    // Single elements are used as soon as they are there: a driver would have to put them aside for as long as vectors.
+    // Columns read one element at a time are used at once: llvmpipe has no registers to keep them all in.
     GROUP: readsVectors(layout) ? vectors : 1,
     GROUPS: readsVectors(layout) ? 1 : vectors,
     SLABS: slabs,

@@ -1,9 +1,10 @@
-import storeSource from "../../shaders/softmax.wgsl?raw";
+import source from "../../shaders/softmax.wgsl?raw";
+import storeSource from "../../shaders/softmax-store.wgsl?raw";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { normalizeAxis, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { accumulated } from "../core/tolerance.ts";
-import { input, type Kernel, output } from "./kernel.ts";
+import { type Dispatch, gridOf, input, type Kernel, output, specialize } from "./kernel.ts";
 import { defineOp, type Sample } from "./op.ts";
 import { type Sampler, type } from "./samples.ts";
 import { walkVariants } from "./softmax-kernel.ts";
@@ -57,17 +58,25 @@ function mapElements(x: NDArray, axis: number, f: (t: number, sum: number) => nu
   return data;
 }
 
-const kernel =
-  (logarithm: boolean): Kernel<SoftmaxAttrs> =>
-  ({ inputs: [x], attrs, facts }) =>
-    walkVariants(
-      logarithm ? "logSoftmax" : "softmax",
-      split(x!, attrs.axis),
-      storeSource,
-      { LOGARITHM: logarithm },
-      { bindings: [input(0), output()], bytes: 8 * sizeOf(x!.shape) },
-      facts,
-    );
+function kernel(logarithm: boolean): Kernel<SoftmaxAttrs> {
+  return ({ inputs: [x], attrs, facts }) => {
+    const rows = split(x!, attrs.axis);
+    const { outer, length, inner } = rows;
+    const name = logarithm ? "logSoftmax" : "softmax";
+    const rest = { bindings: [input(0), output()], bytes: 8 * sizeOf(x!.shape) };
+    const constants = { LOGARITHM: logarithm };
+    const plain: Dispatch = {
+      ...rest,
+      kernel: `${name}/row`,
+      source: specialize(source, { OUTER: outer, LENGTH: length, INNER: inner, ...constants }),
+      workgroups: gridOf(Math.ceil((outer * inner) / 64), facts),
+    };
+    return [
+      ...walkVariants(name, rows, storeSource, constants, rest, facts),
+      { name: "row", dispatches: [plain] },
+    ];
+  };
+}
 
 const lengthOf = ([x]: readonly NDArray[], { axis }: SoftmaxAttrs) => split(x!, axis).length;
 

@@ -61,10 +61,8 @@ export async function measure(backend: WebGPUBackend, tunable: Tunable): Promise
   const half = halfInputs(node);
   const inputs = node.inputs.map((value, i) => {
     const x = sampleInput(value, i);
-    return x && half.includes(i) ? { ...x, data: Float32Array.from(x.data, roundToHalf) } : x;
+    return half.includes(i) ? { ...x, data: Float32Array.from(x.data, roundToHalf) } : x;
   });
-  if (!inputs.every((x) => x !== undefined))
-    return { key, candidates: candidates.map((c) => ({ ...c, note: "not tried: no inputs to try it on" })) };
   const variables = inputs.map((x, i) =>
     standalone(`input ${i}`, x.shape, half.includes(i) ? "f16" : x.dtype),
   );
@@ -86,9 +84,10 @@ const PERIOD = 65521;
 
 /**
  * Something an op can take: numbers from 0.5 to 1.5, whose sums are their own magnitudes and which can be variances.
- * Integers, such as the place of a maximum, come from the op that makes them.
+ * Integers, such as the place of a maximum, come from the op that makes them; those that nobody makes, labels for instance,
+ * are 0.
  */
-function sampleInput(value: Value, seed: number): NDArray | undefined {
+function sampleInput(value: Value, seed: number): NDArray {
   const { shape, dtype, node } = value;
   if (dtype === "f32") {
     const random = new Random(1);
@@ -96,8 +95,8 @@ function sampleInput(value: Value, seed: number): NDArray | undefined {
     const data = new Float32Array(sizeOf(shape)).map((_, i) => some[(i + 9973 * seed) % PERIOD]!);
     return { shape, dtype, data };
   }
-  const inputs = node.op ? node.inputs.map(sampleInput) : [];
-  if (!node.op || !inputs.every((x) => x !== undefined)) return undefined;
+  if (!node.op) return { shape, dtype, data: new Float64Array(sizeOf(shape)) };
+  const inputs = node.inputs.map(sampleInput);
   return roundToDType(node.op.reference(inputs, node.attrs)[value.index]!);
 }
 
