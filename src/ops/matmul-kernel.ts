@@ -1,7 +1,8 @@
 import naiveSource from "../../shaders/matmul-naive.wgsl?raw";
 import operandsSource from "../../shaders/matmul-operands.wgsl?raw";
-import subgroupSource from "../../shaders/matmul-subgroup.wgsl?raw";
 import tileSource from "../../shaders/matmul-tile.wgsl?raw";
+import subgroupSource from "../../shaders/matmul-tile-subgroup.wgsl?raw";
+import threadSource from "../../shaders/matmul-tile-thread.wgsl?raw";
 import transposeSource from "../../shaders/matmul-transpose.wgsl?raw";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import { offsetCode } from "./elementwise-kernel.ts";
@@ -221,46 +222,97 @@ function rowWidth({ sizes: { M }, steps: { A_M } }: Layout, rows: number, lanes:
   return fits(4) ? 4 : fits(2) ? 2 : 1;
 }
 
-function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
-  const { layout, before } = byColumns(original, facts);
+/** How lanes of a register tile work: see shaders/matmul-tile.wgsl. */
+interface Tile {
+  readonly source: string;
+  /** Lanes that share a tile, and tiles of a workgroup. */
+  readonly lanes: number;
+  readonly tiles: number;
+  readonly rows: number;
+  readonly vectors: number;
+  readonly group: number;
+  readonly depth: number;
+  /** How many tiles × slabs there should be, and the shortest slab. */
+  readonly wanted: number;
+  readonly least: number;
+}
+
+function registerTile(
+  name: string,
+  { layout, before }: Prepared,
+  { source, lanes, rows: even, vectors, group, depth, ...tile }: Tile,
+  facts: AdapterFacts,
+): KernelVariant {
   const { BATCH, M, N, K } = layout.sizes;
-  const lanes = facts.subgroupMinSize;
-  const { flops, bytes } = cost(layout);
-  const large = flops >= WORTH_COMPILING;
-  const high = large && layout.steps.A_M === 1;
-  const even = evenTile(M, high ? largeTile(facts, TILE_ROWS, HIGH_TILE_ROWS) : TILE_ROWS);
   const width = rowWidth(layout, even, lanes);
   const rows = Math.ceil(even / width) * width;
-  const vectors = N > 8 * lanes ? 2 : 1;
-  const tiles = BATCH * Math.ceil(M / rows) * Math.ceil(N / (vectors * 4 * lanes));
-  const wanted = Math.min(8, Math.max(2, Math.round(flops / LEAST_SHARE)));
-  const depth = large && K % 2 === 0 ? 2 : 1;
-  const { slabs, length } = slabsFor(K / depth, tiles, wanted, 128 / depth);
+  const tiles = BATCH * Math.ceil(M / rows) * Math.ceil(N / (4 * vectors * lanes));
+  const { slabs, length } = slabsFor(K / depth, tiles, tile.wanted, tile.least / depth);
   const constants = {
-    SUBGROUP: lanes,
+    SHARED: lanes,
     ROWS: rows,
     WIDTH: width,
     PARTS: Math.ceil(rows / (width * lanes)),
     VECTORS: vectors,
+    GROUP: group,
+    GROUPS: vectors / group,
     DEPTH: depth,
     SLABS: slabs,
     SLAB: length * depth,
   };
-  return slabbed(
-    "subgroup",
-    sizeOfResult(layout),
-    slabs,
-    {
-      kernel: "matmul/subgroup",
-      source: `${specialized(subgroupSource, layout, constants)}${operandFunctions(layout, width)}\n`,
-      inputs: [layout.a, layout.b],
-      workgroups: gridOf(tiles * slabs, facts),
-      flops,
-      bytes,
-    },
-    facts,
-    before,
-  );
+  const dispatch = {
+    kernel: `matmul/${name}`,
+    source: `${specialized(source, layout, constants)}${operandFunctions(layout, width)}\n`,
+    inputs: [layout.a, layout.b],
+    workgroups: gridOf(Math.ceil((tiles * slabs) / tile.tiles), facts),
+    ...cost(layout),
+  };
+  return slabbed(name, sizeOfResult(layout), slabs, dispatch, facts, before);
+}
+
+function subgroupVariant(original: Layout, facts: AdapterFacts): KernelVariant {
+  const prepared = byColumns(original, facts);
+  const { sizes, steps } = prepared.layout;
+  const { flops } = cost(original);
+  const lanes = facts.subgroupMinSize;
+  const large = flops >= WORTH_COMPILING;
+  const high = large && steps.A_M === 1;
+  const vectors = sizes.N > 8 * lanes ? 2 : 1;
+  const tile = {
+    source: `${subgroupSource}${tileSource.replace("rowOf(", "subgroupBroadcast(")}`,
+    lanes,
+    tiles: 1,
+    rows: evenTile(sizes.M, high ? largeTile(facts, TILE_ROWS, HIGH_TILE_ROWS) : TILE_ROWS),
+    vectors,
+    group: vectors,
+    depth: large && sizes.K % 2 === 0 ? 2 : 1,
+    wanted: Math.min(8, Math.max(2, Math.round(flops / LEAST_SHARE))),
+    least: 128,
+  };
+  return registerTile("subgroup", prepared, tile, facts);
+}
+
+function tileVariant(original: Layout, facts: AdapterFacts): KernelVariant {
+  const prepared = sideBySide(original, facts, "thread");
+  const { layout } = prepared;
+  const { BATCH, M, N } = layout.sizes;
+  const most = BATCH * Math.ceil(M / 16) * Math.ceil(N / 16);
+  const large = cost(layout).flops >= WORTH_COMPILING && most >= 512 && readsVectors(layout);
+  const side = large ? largeTile(facts, 8, 16) : 8;
+  const vectors = Math.ceil(evenTile(N, side) / 4);
+  const tile = {
+    source: `${tileSource}${threadSource}`,
+    lanes: 1,
+    tiles: 64,
+    rows: evenTile(M, side),
+    vectors,
+    // Columns read one element at a time are used at once: llvmpipe has no registers to keep them all in.
+    group: readsVectors(layout) ? vectors : 1,
+    depth: 1,
+    wanted: facts.software ? 256 : 1024,
+    least: 64,
+  };
+  return registerTile("tile", prepared, tile, facts);
 }
 
 function workgroupVariants(layout: Layout, facts: AdapterFacts): KernelVariant[] {
@@ -292,47 +344,6 @@ function matrixVariants(layout: Layout, facts: AdapterFacts, half: boolean): Ker
     ...cost(layout),
   };
   return [slabbed("matrix", sizeOfResult(layout), slabs, dispatch, facts)];
-}
-
-function tileVariant(original: Layout, facts: AdapterFacts): KernelVariant {
-  const { layout, before } = sideBySide(original, facts, "thread");
-  const { BATCH, M, N, K } = layout.sizes;
-  const { flops, bytes } = cost(layout);
-  const tilesOf = (rows: number, columns: number) => BATCH * Math.ceil(M / rows) * Math.ceil(N / columns);
-  const large = flops >= WORTH_COMPILING && tilesOf(16, 16) >= 512 && readsVectors(layout);
-  const side = large ? largeTile(facts, 8, 16) : 8;
-  const even = evenTile(M, side);
-  const width = rowWidth(layout, even, 1);
-  const rows = Math.ceil(even / width) * width;
-  const vectors = Math.ceil(evenTile(N, side) / 4);
-  const tiles = tilesOf(rows, 4 * vectors);
-  const { slabs, length } = slabsFor(K, tiles, facts.software ? 256 : 1024, 64);
-  const constants = {
-    ROWS: rows,
-    WIDTH: width,
-    PARTS: rows / width,
-    VECTORS: vectors,
-    // Columns read one element at a time are used at once: llvmpipe has no registers to keep them all in.
-    GROUP: readsVectors(layout) ? vectors : 1,
-    GROUPS: readsVectors(layout) ? 1 : vectors,
-    SLABS: slabs,
-    SLAB: length,
-  };
-  return slabbed(
-    "tile",
-    sizeOfResult(layout),
-    slabs,
-    {
-      kernel: "matmul/tile",
-      source: `${specialized(tileSource, layout, constants)}${operandFunctions(layout, width)}\n`,
-      inputs: [layout.a, layout.b],
-      workgroups: gridOf(Math.ceil((tiles * slabs) / 64), facts),
-      flops,
-      bytes,
-    },
-    facts,
-    before,
-  );
 }
 
 function naiveVariant(layout: Layout, facts: AdapterFacts): KernelVariant {
