@@ -15,20 +15,26 @@ export function threefry2x32(
   counter0: number,
   counter1: number,
 ): [number, number] {
-  const keys = [key0 >>> 0, key1 >>> 0, (KEY_PARITY ^ key0 ^ key1) >>> 0];
-  let x = (counter0 + keys[0]!) >>> 0;
-  let y = (counter1 + keys[1]!) >>> 0;
-  for (let round = 0; round < 20; round++) {
-    const rotation = ROTATIONS[round & 7]!;
-    x = (x + y) >>> 0;
-    y = (((y << rotation) | (y >>> (32 - rotation))) ^ x) >>> 0;
-    if ((round & 3) === 3) {
-      const injection = (round + 1) >> 2;
-      x = (x + keys[injection % 3]!) >>> 0;
-      y = (y + keys[(injection + 1) % 3]! + injection) >>> 0;
+  // Signed numbers throughout: engines keep those in registers.
+  let next = key1 | 0;
+  let afterNext = KEY_PARITY ^ key0 ^ key1;
+  let last = key0 | 0;
+  let x = (counter0 + last) | 0;
+  let y = (counter1 + next) | 0;
+  for (let injection = 1; injection <= 5; injection++) {
+    for (let round = 0; round < 4; round++) {
+      const rotation = ROTATIONS[(injection & 1 ? 0 : 4) + round]!;
+      x = (x + y) | 0;
+      y = ((y << rotation) | (y >>> (32 - rotation))) ^ x;
     }
+    x = (x + next) | 0;
+    y = (y + afterNext + injection) | 0;
+    const first = next;
+    next = afterNext;
+    afterNext = last;
+    last = first;
   }
-  return [x, y];
+  return [x >>> 0, y >>> 0];
 }
 
 /** A number in [0, 1) from the top 24 bits of a word: exact in float32. */

@@ -10,7 +10,11 @@ export function fans(shape: Shape): { fanIn: number; fanOut: number } {
   return { fanIn: (shape[1] ?? shape[0] ?? 1) * field, fanOut: (shape[0] ?? 1) * field };
 }
 
-const fill = (shape: Shape, next: () => number) => Float32Array.from({ length: sizeOf(shape) }, next);
+function fill(shape: Shape, next: () => number): Float32Array<ArrayBuffer> {
+  const data = new Float32Array(sizeOf(shape));
+  for (let i = 0; i < data.length; i++) data[i] = next();
+  return data;
+}
 
 export const constant =
   (value: number): Initializer =>

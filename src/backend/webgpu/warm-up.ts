@@ -28,8 +28,9 @@ interface Task {
   readonly done: (error?: unknown) => void;
 }
 
-/** With fewer to compile another device is not worth opening. */
+/** With fewer to compile another device is not worth opening, nor where they come from the driver's cache, in this time. */
 const WORTH_A_HELPER = 4;
+const FROM_CACHE_MS = 15;
 /** Dawn crashes when a device is collected before what was made from it. */
 const kept = new Set<GPUDevice>();
 
@@ -61,12 +62,6 @@ export class WarmUp {
       const done = (error?: unknown) => (error ? reject(error) : resolve());
       this.tasks.push({ shader, pipeline, cached: false, done });
       if (!this.working) void this.work();
-      if (this.mayHelp && this.tasks.length >= WORTH_A_HELPER)
-        this.helping ??= this.help()
-          .catch(() => {}) // nothing depends on help
-          .finally(() => {
-            this.helping = undefined;
-          });
     });
   }
 
@@ -87,8 +82,17 @@ export class WarmUp {
     const scratch = new Scratch(this.own);
     for (;;) {
       const task = this.take(false);
-      if (task) await scratch.run(task.shader, task.pipeline).then(() => task.done(), task.done);
-      else if (this.helping)
+      if (task) {
+        const began = performance.now();
+        await scratch.run(task.shader, task.pipeline).then(() => task.done(), task.done);
+        const compiled = performance.now() - began > FROM_CACHE_MS;
+        if (compiled && this.mayHelp && this.tasks.length >= WORTH_A_HELPER)
+          this.helping ??= this.help()
+            .catch(() => {}) // nothing depends on help
+            .finally(() => {
+              this.helping = undefined;
+            });
+      } else if (this.helping)
         await Promise.race([this.helping, new Promise((resolve) => setTimeout(resolve, 2))]);
       else break;
     }
