@@ -18,6 +18,12 @@ fn minimum(a: f32, b: f32) -> f32 {
   return keep_nan(a, keep_nan(b, min(a, b)));
 }
 
+// log(x); the builtin leaves it open below 0.
+fn logarithm(x: f32) -> f32 {
+  let nan = 0x7fc00000u;
+  return keep_nan(x, select(log(x), bitcast<f32>(nan), x < 0.0));
+}
+
 // x^y as in C: builtin pow leaves a negative base undefined.
 fn power(x: f32, y: f32) -> f32 {
   if (is_nan(y)) { return y; }

@@ -29,7 +29,8 @@ export const exp = elementwiseOp({
   arity: 1,
   domain: [[-10, 10]],
   reference: Math.exp,
-  expression: ([x]) => `exp(${x})`,
+  functions: math,
+  expression: ([x]) => `keep_nan(${x}, exp(${x}))`,
   grad: ({ dy, outputs: [y] }, f) => [f.mul!(dy, y)],
   tolerance: ulps((x) => 3 + 2 * Math.abs(x!)),
   points: NOT_FINITE,
@@ -40,10 +41,11 @@ export const log = elementwiseOp({
   arity: 1,
   domain: [[0.01, 10]],
   reference: Math.log,
-  expression: ([x]) => `log(${x})`,
+  functions: math,
+  expression: ([x]) => `logarithm(${x})`,
   grad: ({ dy, inputs: [x] }, f) => [f.div!(dy, x)],
   tolerance: within((y, x) => (x! >= 0.5 && x! <= 2 ? 2 ** -21 : 3 * ulp(y))),
-  points: [[Number.NaN], [Number.POSITIVE_INFINITY]],
+  points: [[Number.NaN], [Number.POSITIVE_INFINITY], [-1]],
 });
 
 /** √x: 1/inverseSqrt in the accuracy table, 2 + 2.5 ulp. */
