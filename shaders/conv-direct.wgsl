@@ -1,5 +1,5 @@
 // Direct convolution through a register tile, without workgroup memory: a lane computes CHANNELS output channels of
-// ROWS × PIXELS neighbouring pixels. The sum and its constants are those of conv-naive.wgsl.
+// ROWS × PIXELS neighbouring pixels. The sum is that of conv-sum.wgsl.
 //
 // For each source channel and each row of the kernel, a lane holds the stretch of input that its pixels see (SPAN
 // elements of each of ROWS rows) and the row's weights for its channels. With SLIDE the stretches of the next kernel row
@@ -9,34 +9,6 @@
 // `stretchAt` (conv-stretch-scalar or conv-stretch-vector), `store`, and `leave` (conv-moments or conv-no-moments).
 
 const LANES = 64u; // of one workgroup
-const BATCH = 1u;
-const GROUPS = 1u;
-const SOURCES = 1u;
-const TARGETS = 1u;
-const HEIGHT = 1;
-const WIDTH = 1;
-const OUT_HEIGHT = 1u;
-const OUT_WIDTH = 1u;
-const KERNEL_HEIGHT = 1u;
-const KERNEL_WIDTH = 1u;
-const STRIDE_Y = 1;
-const STRIDE_X = 1;
-const PAD_Y = 0;
-const PAD_X = 0;
-const DILATION_Y = 1;
-const DILATION_X = 1;
-const GROUP_STEP = 1u;
-const TARGET_STEP = 1u;
-const SOURCE_STEP = 1u;
-const FIRST_TAP = 0;
-const TAP_Y = 1;
-const TAP_X = 1;
-const FULL_HEIGHT = 1u;
-const FULL_WIDTH = 1u;
-const FIRST_Y = 0u;
-const FIRST_X = 0u;
-const EVERY_Y = 1u;
-const EVERY_X = 1u;
 const CHANNELS = 8u;
 const ROWS = 2u;
 const PIXELS = 4u;

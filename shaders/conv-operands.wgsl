@@ -1,31 +1,5 @@
-// The sum of conv-naive.wgsl as a matrix product for matmul-workgroup: for each group, c = a · b with the targets as
+// The sum of conv-sum.wgsl as a matrix product for matmul-workgroup: for each group, c = a · b with the targets as
 // rows, the pixels of all images as columns and (source channel, tap) as k.
-
-const SOURCES = 1u;
-const HEIGHT = 1;
-const WIDTH = 1;
-const OUT_HEIGHT = 1u;
-const OUT_WIDTH = 1u;
-const KERNEL_HEIGHT = 1u;
-const KERNEL_WIDTH = 1u;
-const STRIDE_Y = 1;
-const STRIDE_X = 1;
-const PAD_Y = 0;
-const PAD_X = 0;
-const DILATION_Y = 1;
-const DILATION_X = 1;
-const GROUP_STEP = 1u;
-const TARGET_STEP = 1u;
-const SOURCE_STEP = 1u;
-const FIRST_TAP = 0;
-const TAP_Y = 1;
-const TAP_X = 1;
-const FULL_HEIGHT = 1u;
-const FULL_WIDTH = 1u;
-const FIRST_Y = 0u;
-const FIRST_X = 0u;
-const EVERY_Y = 1u;
-const EVERY_X = 1u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> w: array<f32>;

@@ -1,5 +1,5 @@
 // The gradient of a convolution in its weights through a register tile, without workgroup memory: a lane adds up all taps
-// of OUTS × INS channel pairs. The sum and its constants are those of conv-weight-naive.wgsl.
+// of OUTS × INS channel pairs. The sum is that of conv-weight-sum.wgsl.
 //
 // A lane walks down strips of PIXELS columns: for each row it reads the strip's gradients and, for each of its inputs,
 // the stretches of KERNEL_HEIGHT rows that they met. The last KEPT of them are the first of the next row, which reads the
@@ -10,22 +10,6 @@
 // conv-stretch-scalar, -vector or -halo; or conv-weight-shared) and `gradientAt` (conv-gradient-scalar or -vector).
 
 const LANES = 64u; // of one workgroup
-const BATCH = 1u;
-const GROUPS = 1u;
-const INPUTS = 1u;
-const OUTPUTS = 1u;
-const HEIGHT = 1;
-const WIDTH = 1;
-const OUT_HEIGHT = 1u;
-const OUT_WIDTH = 1u;
-const KERNEL_HEIGHT = 1u;
-const KERNEL_WIDTH = 1u;
-const STRIDE_Y = 1;
-const STRIDE_X = 1;
-const PAD_Y = 0;
-const PAD_X = 0;
-const DILATION_Y = 1;
-const DILATION_X = 1;
 const OUTS = 4u;
 const INS = 2u;
 const PIXELS = 4u;

@@ -1,20 +1,5 @@
-// The sum of conv-weight-naive.wgsl as a matrix product for matmul-workgroup: for each group, c = a · b with the output
+// The sum of conv-weight-sum.wgsl as a matrix product for matmul-workgroup: for each group, c = a · b with the output
 // channels as rows, (input channel, tap) as columns and the pixels of all images as k.
-
-const INPUTS = 1u;
-const OUTPUTS = 1u;
-const HEIGHT = 1;
-const WIDTH = 1;
-const OUT_HEIGHT = 1u;
-const OUT_WIDTH = 1u;
-const KERNEL_HEIGHT = 1u;
-const KERNEL_WIDTH = 1u;
-const STRIDE_Y = 1;
-const STRIDE_X = 1;
-const PAD_Y = 0;
-const PAD_X = 0;
-const DILATION_Y = 1;
-const DILATION_X = 1;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;

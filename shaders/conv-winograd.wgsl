@@ -8,7 +8,7 @@
 //        0 −1  1  0         ½ −½  ½
 //        0  1  0 −1         0  0  1
 //
-// The sum and its constants are those of conv-naive.wgsl, stride and dilation 1. A workgroup computes SIDE tiles of SIDE
+// The sum is that of conv-sum.wgsl, stride and dilation 1. A workgroup computes SIDE tiles of SIDE
 // channels of one group. It transforms inputs and taps of CHUNK source channels at a time into its memory, where each of
 // the 16 elements of a transform is a matrix product of its own that 16 threads compute, 8 × 8 sums each. In the end
 // the sums change hands through the same memory, 8 channels a round.
@@ -16,29 +16,6 @@
 // Memory holds tiles (channels) as QUADS vectors, whose components are QUADS tiles apart: threads side by side read inputs
 // side by side. Beside this file belong `stretchAt` (conv-stretch-scalar) and `store` (conv-store-scalar).
 
-const BATCH = 1u;
-const GROUPS = 1u;
-const SOURCES = 1u;
-const TARGETS = 1u;
-const HEIGHT = 1;
-const WIDTH = 1;
-const OUT_HEIGHT = 1u;
-const OUT_WIDTH = 1u;
-const STRIDE_X = 1;
-const PAD_Y = 0;
-const PAD_X = 0;
-const GROUP_STEP = 1u;
-const TARGET_STEP = 1u;
-const SOURCE_STEP = 1u;
-const FIRST_TAP = 0;
-const TAP_Y = 1;
-const TAP_X = 1;
-const FULL_HEIGHT = 1u;
-const FULL_WIDTH = 1u;
-const FIRST_Y = 0u;
-const FIRST_X = 0u;
-const EVERY_Y = 1u;
-const EVERY_X = 1u;
 const CHUNK = 4u; // at least 4: in the end the memory holds 8 channels of SIDE tiles
 const WHOLE_STEPS = true; // loops of a constant length, for the driver to unroll
 const SPAN = 4u; // of a row of d

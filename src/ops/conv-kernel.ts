@@ -10,7 +10,7 @@ import storeVectorSource from "../../shaders/conv-store-vector.wgsl?raw";
 import stretchScalarSource from "../../shaders/conv-stretch-scalar.wgsl?raw";
 import stretchVectorSource from "../../shaders/conv-stretch-vector.wgsl?raw";
 import type { Geometry } from "./conv-shape.ts";
-import { type ConvSum, sumConstants } from "./conv-sum.ts";
+import { type ConvSum, specializeSum, sumConstants, sumText } from "./conv-sum.ts";
 import { winograd, winogradChunks } from "./conv-winograd.ts";
 import {
   type AdapterFacts,
@@ -20,7 +20,6 @@ import {
   type KernelVariant,
   moments,
   output,
-  specialize,
 } from "./kernel.ts";
 import { compilesSlowly, evenTile, inOrder, knownSubgroups, tileBudget } from "./matmul-choice.ts";
 import { distinct, workgroupProduct, workgroupTiles } from "./matmul-workgroup.ts";
@@ -91,24 +90,23 @@ type Part = Pick<Dispatch, "source" | "workgroups" | "flops"> & Pick<KernelVaria
 function naive(sum: ConvSum, facts: AdapterFacts): Part {
   const threads = sum.batch * sum.groups * sum.targets * product(sum.output);
   return {
-    source: specialize(naiveSource, sumConstants(sum)),
+    source: specializeSum(sum, [naiveSource]),
     workgroups: gridOf(Math.ceil(threads / 64), facts),
   };
 }
 
 function implicitProduct(sum: ConvSum, facts: AdapterFacts, largest: number, wantMoments: boolean) {
-  const { GROUPS, TARGETS, BATCH, ...constants } = sumConstants(sum);
   const operands = {
-    products: GROUPS,
-    m: TARGETS,
-    n: BATCH * product(sum.output),
+    products: sum.groups,
+    m: sum.targets,
+    n: sum.batch * product(sum.output),
     k: sum.sources * product(sum.kernel),
     aAlongK: true,
     bAlongK: false,
     slabs: false,
     moments: wantMoments,
-    operands: operandsSource,
-    constants,
+    operands: sumText(operandsSource),
+    constants: sumConstants(sum),
   };
   return workgroupProduct(operands, facts, largest);
 }
@@ -124,7 +122,6 @@ function directConstants(sum: ConvSum, tile: Tile) {
   const [, dilation] = sum.dilation;
   const stored = Math.min(tile.channels, 2);
   return {
-    ...sumConstants(sum),
     CHANNELS: tile.channels,
     ROWS: tile.rows,
     PIXELS: tile.pixels,
@@ -155,8 +152,9 @@ function directThread(sum: ConvSum, facts: AdapterFacts) {
   };
   const threads = sum.groups * Math.ceil(sum.targets / tile.channels) * places(sum, tile);
   return {
-    source: specialize(
-      [directThreadSource, directSource, stretchScalarSource, storeScalarSource, noMomentsSource].join("\n"),
+    source: specializeSum(
+      sum,
+      [directThreadSource, directSource, stretchScalarSource, storeScalarSource, noMomentsSource],
       constants,
     ),
     workgroups: gridOf(Math.ceil(threads / 64), facts),
@@ -191,7 +189,7 @@ function directSubgroup(sum: ConvSum, facts: AdapterFacts, wantMoments: boolean)
   ];
   const tiles = sum.groups * Math.ceil(sum.targets / tile.channels);
   return {
-    source: specialize([directSubgroupSource, directSource, ...parts].join("\n"), {
+    source: specializeSum(sum, [directSubgroupSource, directSource, ...parts], {
       ...constants,
       ...(wantMoments && { SLABS: slabs }),
     }),

@@ -1,8 +1,10 @@
+import sumSource from "../../shaders/conv-sum.wgsl?raw";
 import type { Geometry, Pair } from "./conv-shape.ts";
+import { type Constants, specialize } from "./kernel.ts";
 
 /**
  * The sum that the forward pass and the gradient in the input share: for every target channel and pixel, over source
- * channels and taps. shaders/conv-naive.wgsl spells it out.
+ * channels and taps. shaders/conv-sum.wgsl spells it out.
  */
 export interface ConvSum {
   readonly batch: number;
@@ -121,6 +123,12 @@ export function inputGradSums(g: Geometry): ConvSum[] {
     }),
   );
 }
+
+/** A shader over the sum: conv-sum.wgsl and the parts that complete it, specialised. */
+export const specializeSum = (sum: ConvSum, parts: readonly string[], constants: Constants = {}): string =>
+  specialize(sumText(...parts), { ...sumConstants(sum), ...constants });
+
+export const sumText = (...parts: readonly string[]) => [...parts, sumSource].join("\n");
 
 export function sumConstants(sum: ConvSum) {
   return {

@@ -12,11 +12,20 @@ import ownSource from "../../shaders/conv-weight-own.wgsl?raw";
 import pairsSource from "../../shaders/conv-weight-pairs.wgsl?raw";
 import sharedSource from "../../shaders/conv-weight-shared.wgsl?raw";
 import stripsSource from "../../shaders/conv-weight-strips.wgsl?raw";
+import sumSource from "../../shaders/conv-weight-sum.wgsl?raw";
 import threadSource from "../../shaders/conv-weight-thread.wgsl?raw";
 import { isDepthwise, stripOf } from "./conv-depthwise.ts";
 import { convCost, vectorStretches } from "./conv-kernel.ts";
 import type { Geometry, Pair } from "./conv-shape.ts";
-import { type AdapterFacts, gridOf, input, type KernelVariant, output, specialize } from "./kernel.ts";
+import {
+  type AdapterFacts,
+  type Constants,
+  gridOf,
+  input,
+  type KernelVariant,
+  output,
+  specialize,
+} from "./kernel.ts";
 import { compilesSlowly, evenTile, inOrder, knownSubgroups } from "./matmul-choice.ts";
 import { slabbed, slabsFor } from "./matmul-slabs.ts";
 import { type WorkgroupProduct, workgroupVariantsOf } from "./matmul-workgroup.ts";
@@ -45,6 +54,10 @@ const GATHERED = 64;
 /** Workgroups that keep an adapter busy: few for a processor's cores, where another slab would cost a second pass. */
 const workgroupsWanted = (facts: AdapterFacts) => (facts.software ? 8 : 264);
 
+/** A shader over the sum that the weight gradient is: conv-weight-sum.wgsl and the parts that complete it, specialised. */
+const specializeSum = (g: Geometry, parts: readonly string[], constants: Constants = {}): string =>
+  specialize([...parts, sumSource].join("\n"), { ...constantsOf(g), ...constants });
+
 function constantsOf(g: Geometry) {
   return {
     BATCH: g.batch,
@@ -70,7 +83,7 @@ function naiveVariant(g: Geometry, facts: AdapterFacts): KernelVariant {
   const weights = (g.outChannels * g.inChannels * g.kernel[0] * g.kernel[1]) / g.groups;
   const dispatch = {
     kernel: "conv2dWeightGrad/naive",
-    source: specialize(naiveSource, constantsOf(g)),
+    source: specializeSum(g, [naiveSource]),
     bindings: [input(0), input(1), output()],
     workgroups: gridOf(Math.ceil(weights / 64), facts),
     ...convCost(g),
@@ -79,17 +92,17 @@ function naiveVariant(g: Geometry, facts: AdapterFacts): KernelVariant {
 }
 
 function workgroupVariants(g: Geometry, facts: AdapterFacts): KernelVariant[] {
-  const { GROUPS, BATCH, ...constants } = constantsOf(g);
+  const constants = constantsOf(g);
   const n = constants.INPUTS * g.kernel[0] * g.kernel[1];
   const product: WorkgroupProduct = {
-    products: GROUPS,
+    products: g.groups,
     m: constants.OUTPUTS,
     n,
-    k: BATCH * g.output[0] * g.output[1],
+    k: g.batch * g.output[0] * g.output[1],
     aAlongK: true,
     bAlongK: true,
     slabs: true,
-    operands: operandsSource,
+    operands: `${operandsSource}\n${sumSource}`,
     constants,
   };
   const work = { inputs: [input(0), input(1)], ...convCost(g) };
@@ -142,8 +155,7 @@ function direct(
     slabs,
     {
       kernel: `conv2dWeightGrad/${name}`,
-      source: specialize(parts.join("\n"), {
-        ...constantsOf(g),
+      source: specializeSum(g, parts, {
         LANES: lanes,
         TAPS: taps,
         OUTS: outs,

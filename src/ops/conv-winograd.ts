@@ -2,8 +2,8 @@ import storeSource from "../../shaders/conv-store-scalar.wgsl?raw";
 import stretchSource from "../../shaders/conv-stretch-scalar.wgsl?raw";
 import winogradSource from "../../shaders/conv-winograd.wgsl?raw";
 import type { NDArray } from "../core/ndarray.ts";
-import { type ConvSum, sumConstants } from "./conv-sum.ts";
-import { type AdapterFacts, gridOf, specialize } from "./kernel.ts";
+import { type ConvSum, specializeSum } from "./conv-sum.ts";
+import { type AdapterFacts, gridOf } from "./kernel.ts";
 import { compilesSlowly } from "./matmul-choice.ts";
 
 /** Tiles and channels of a workgroup, and its threads: shaders/conv-winograd.wgsl is written for these. */
@@ -32,11 +32,9 @@ export function winograd(sum: ConvSum, facts: AdapterFacts, most: number) {
   const bytes = (chunk: number) => 4 * 16 * 2 * SIDE * chunk;
   const chunk = most > 4 && sum.sources > 4 && bytes(8) <= facts.maxWorkgroupBytes ? 8 : 4;
   if (!suits(sum) || THREADS > facts.maxInvocations || bytes(chunk) > facts.maxWorkgroupBytes) return null;
-  const { KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE_Y, DILATION_Y, DILATION_X, ...constants } = sumConstants(sum);
   const tiles = sum.batch * Math.ceil(sum.output[0] / 2) * Math.ceil(sum.output[1] / 2);
   return {
-    source: specialize([winogradSource, stretchSource, storeSource].join("\n"), {
-      ...constants,
+    source: specializeSum(sum, [winogradSource, stretchSource, storeSource], {
       CHUNK: chunk,
       // A software driver compiles for long what it unrolls.
       WHOLE_STEPS: !facts.software,

@@ -129,6 +129,8 @@ export function perThread(length: number, all: number, width: number, facts: Ada
 }
 
 type ConstantValue = number | string | boolean;
+/** Values for the top-level consts and aliases of a shader. */
+export type Constants = Readonly<Record<string, ConstantValue>>;
 
 /**
  * Specialises a shader: rewrites the initialisers of top-level `const NAME = …;` and `alias NAME = …;` lines, then
@@ -137,7 +139,7 @@ type ConstantValue = number | string | boolean;
  * Numbers take the suffix of the default they replace (`4u` → `8u`). An unknown name is an error, so that a shader and
  * the code that configures it cannot drift apart.
  */
-export function specialize(source: string, constants: Record<string, ConstantValue> = {}): string {
+export function specialize(source: string, constants: Constants = {}): string {
   let text = source;
   for (const [name, value] of Object.entries(constants)) {
     const declaration = new RegExp(`^(const|alias) ${name}( *: *\\w+)? *= *([^;]+);`, "m");
