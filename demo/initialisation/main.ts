@@ -326,6 +326,7 @@ async function begin(): Promise<void> {
 
 function play(): void {
   playing = true;
+  document.body.dataset.training = "";
   playButton.textContent = "Pause";
   void worker.call("play", Number(speedField.value)).catch(showError);
 }
@@ -333,7 +334,9 @@ function play(): void {
 function pause(): void {
   playing = false;
   playButton.textContent = curve.length > 0 ? "Go on" : "Train";
-  void worker.call("pause").catch(showError);
+  void worker.call("pause").then(() => {
+    if (!playing) delete document.body.dataset.training;
+  }, showError);
 }
 
 function toggle(): void {

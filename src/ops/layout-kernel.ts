@@ -112,7 +112,11 @@ export function stridedVariants(
 }
 
 /** The dispatch that permutes axes by blocks of 4 × 4; undefined where it cannot. See transpose-blocks.wgsl. */
-function blocksDispatch(axes: readonly Axis[], element: string, facts: AdapterFacts): Dispatch | undefined {
+export function blocksDispatch(
+  axes: readonly Axis[],
+  element: string,
+  facts: AdapterFacts,
+): Dispatch | undefined {
   const dims = axes.map((axis) => axis.dim);
   const inner = axes.findIndex((axis) => axis.stride === 1);
   const last = axes.length - 1;

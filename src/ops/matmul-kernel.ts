@@ -3,7 +3,6 @@ import operandsSource from "../../shaders/matmul-operands.wgsl?raw";
 import tileSource from "../../shaders/matmul-tile.wgsl?raw";
 import subgroupSource from "../../shaders/matmul-tile-subgroup.wgsl?raw";
 import threadSource from "../../shaders/matmul-tile-thread.wgsl?raw";
-import transposeSource from "../../shaders/matmul-transpose.wgsl?raw";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import { offsetCode } from "./elementwise-kernel.ts";
 import {
@@ -17,6 +16,7 @@ import {
   scratch,
   specialize,
 } from "./kernel.ts";
+import { blocksDispatch, wholeAxis } from "./layout-kernel.ts";
 import { evenTile, inOrder, knownSubgroups, largeTile } from "./matmul-choice.ts";
 import { matrixProduct } from "./matmul-matrix.ts";
 import type { Product } from "./matmul-shape.ts";
@@ -137,11 +137,9 @@ function transposed(layout: Layout, facts: AdapterFacts, before?: Preparation) {
   const { N, K } = layout.sizes;
   const index = before?.scratch.length ?? 0;
   const dispatch: Dispatch = {
+    ...blocksDispatch([wholeAxis(K, 1), wholeAxis(N, K)], "f32", facts)!,
     kernel: "matmul/transpose",
-    source: specialize(transposeSource, { ROWS: N, COLUMNS: K }),
     bindings: [layout.b, scratch(index)],
-    workgroups: gridOf(Math.ceil((N * K) / 16 / 64), facts),
-    bytes: 8 * N * K,
   };
   return {
     layout: { ...layout, b: scratch(index, "read"), steps: { ...layout.steps, B_K: N, B_N: 1 } },
