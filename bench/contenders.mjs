@@ -46,6 +46,9 @@ export const contenders = (names, engine) =>
     .map((contender) => ({ ...contender, command: contender.command({ engine }) }))
     .filter(({ command }) => command);
 
+/** Whether npm has to install what it runs. */
+export const isPackage = ({ name }) => /^(tfjs|jax)/.test(name);
+
 export const peersInstalled = () => existsSync(here("node_modules/@jax-js/jax/package.json"));
 
 export function installPeers() {

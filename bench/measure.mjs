@@ -61,7 +61,7 @@ async function begin(work, contender, { quick, place }, figure) {
     const { ms, result } = await child.ask("prepare", { work, ...place.inputs });
     if (isTraining(work)) figure("firstStep", ms, "ms");
     const results = { first: result };
-    const slow = !contender.gpu && ms > 3000;
+    const slow = !contender.gpu && !contender.native && ms > 3000;
     if (work.kind === "train" && !slow) {
       const count = (quick ? 2 : BATCHES) - 1;
       results.last = (await child.ask("steps", { count })).result;
@@ -107,9 +107,10 @@ async function takeTimes(work, running, { rounds }) {
   for (const entry of running) {
     const { ms } = await entry.child.ask("time", { repeat: 1 }); // warm-up
     entry.repeat = Math.max(1, Math.min(MOST_RUNS, Math.round(SAMPLE / ms)));
-    entry.rounds = entry.contender.gpu
-      ? rounds
-      : Math.max(1, Math.min(rounds, Math.floor(REFERENCE_TIME / (ms * entry.repeat))));
+    entry.rounds =
+      entry.contender.gpu || entry.contender.native
+        ? rounds
+        : Math.max(1, Math.min(rounds, Math.floor(REFERENCE_TIME / (ms * entry.repeat))));
   }
   for (let round = 0; round < rounds; round++)
     for (const { child, repeat, rounds, samples, js } of running) {

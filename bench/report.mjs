@@ -58,7 +58,7 @@ export function tables(figures, works, contenders) {
   );
 
   const rates = measured.filter(({ flops, bytes }) => flops || bytes);
-  const onGpu = contenders.filter(({ gpu }) => gpu).map(({ name }) => name);
+  const onGpu = contenders.filter(({ gpu, native }) => gpu || native).map(({ name }) => name);
   const best = Math.max(
     ...figures
       .filter((f) => f.metric === "bandwidth" && f.agrees && onGpu.includes(f.contender))

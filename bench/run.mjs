@@ -6,6 +6,7 @@ import {
   contenderNames,
   contenders as find,
   installPeers,
+  isPackage,
   peersInstalled,
   processes,
 } from "./contenders.mjs";
@@ -30,8 +31,18 @@ Prints one JSON object a line for each figure, and tables at the end on standard
 
 const options = readOptions();
 const peers = options.peers ?? peersInstalled();
-const contenders = find(options.contenders ?? (peers ? contenderNames : ["descent"]), options.engine);
-if (contenders.some(({ name }) => name !== "descent") && !peersInstalled()) installPeers();
+const all = find(options.contenders ?? contenderNames, options.engine);
+const contenders = all.filter(
+  (contender) => options.contenders || peers || contender.native || contender.name === "descent",
+);
+const missing = options.contenders?.filter((name) => !all.some((contender) => contender.name === name)) ?? [];
+if (missing.length > 0) {
+  console.error(
+    `${missing.join(", ")} cannot run here: no python3 has torch with that device; set PYTHON to one that has.`,
+  );
+  process.exit(1);
+}
+if (contenders.some(isPackage) && !peersInstalled()) installPeers();
 const works = allWorks.filter(({ name, own, kind }) =>
   options.only ? options.only.includes(name) : !(options.quick && own && kind === "train"),
 );

@@ -56,6 +56,7 @@ await trainer.prepare(some, batchSize, test);
 console.log(`compiled in ${((performance.now() - opened) / 1000).toFixed(1)} s`);
 
 const began = performance.now();
+let best = 0;
 for await (const { epoch, loss, imagesPerSecond, validation } of trainer.fit(some, {
   epochs,
   batchSize,
@@ -66,9 +67,11 @@ for await (const { epoch, loss, imagesPerSecond, validation } of trainer.fit(som
     `epoch ${epoch}  loss ${loss.toFixed(4)}  test ${(100 * validation.accuracy).toFixed(2)} %  ` +
       `${Math.round(imagesPerSecond)} images/s  ${seconds.toFixed(1)} s`,
   );
-  if (validation.accuracy >= TARGET) {
+  best = Math.max(best, validation.accuracy);
+  if (best >= TARGET) {
     console.log(`${100 * TARGET} % after ${seconds.toFixed(1)} s`);
     break;
   }
 }
-process.exit(0);
+if (best < TARGET) console.log(`${100 * TARGET} % was not reached: ${(100 * best).toFixed(2)} % at best`);
+process.exit(best < TARGET ? 1 : 0);

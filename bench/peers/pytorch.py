@@ -50,8 +50,10 @@ def operation(work, t):
         y = f(at)
         return [y, torch.autograd.grad(y, at, dy)[0]]
 
+    labels = t["labels"].long() if "labels" in t else None
+
     def cross_entropy(logits):
-        return F.cross_entropy(logits, t["labels"].long(), reduction="none")
+        return F.cross_entropy(logits, labels, reduction="none")
 
     def batch_norm(image):
         return F.batch_norm(image, None, None, t["gamma"], t["beta"], training=True)

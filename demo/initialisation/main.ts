@@ -331,12 +331,15 @@ function play(): void {
   void worker.call("play", Number(speedField.value)).catch(showError);
 }
 
+/** No step is under way any more. */
+function rests(): void {
+  if (!playing) delete document.body.dataset.training;
+}
+
 function pause(): void {
   playing = false;
   playButton.textContent = curve.length > 0 ? "Go on" : "Train";
-  void worker.call("pause").then(() => {
-    if (!playing) delete document.body.dataset.training;
-  }, showError);
+  void worker.call("pause").catch(showError).finally(rests);
 }
 
 function toggle(): void {
@@ -427,6 +430,7 @@ worker.on("ended", (report) => {
   if (report.run !== run) return;
   ended = true;
   playing = false;
+  rests();
   playButton.textContent = "Begin again";
   if (report.diverged) divergedAt = report.step;
   drawCurve();
@@ -436,6 +440,7 @@ worker.on("ended", (report) => {
 });
 worker.on("failed", ({ message }) => {
   playing = false;
+  rests();
   notice(`Training stopped: ${message}`, { kind: "error", actions: [{ label: "Begin again", run: begin }] });
 });
 

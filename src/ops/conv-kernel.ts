@@ -50,13 +50,15 @@ export function convVariants(
   const makers = inOrder<Maker>(facts, {
     subgroup: knownSubgroups(facts) ? [["subgroup", directSubgroup]] : [],
     tile: compilesSlowly(facts) ? [] : [["tile", directThread]],
-    workgroup: [
-      ...workgroupTiles(facts).map(
-        ([kind, largest]): Maker => [kind, (sum) => implicitProduct(sum, facts, largest, leave)],
-      ),
+    workgroup: workgroupTiles(facts).map(([kind, largest]) => [
+      kind,
+      (sum) => implicitProduct(sum, facts, largest, leave),
+    ]),
+    // Late, so that it is nobody's default.
+    naive: [
       ...winogradChunks(facts).map(([kind, chunk]): Maker => [kind, (sum) => winograd(sum, facts, chunk)]),
+      ["naive", naive],
     ],
-    naive: [["naive", naive]],
   });
   const { flops, bytes } = convCost(g);
   const variants = makers.flatMap(([kind, make]) => {

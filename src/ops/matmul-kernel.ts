@@ -161,7 +161,7 @@ interface Prepared {
  */
 function sideBySide(layout: Layout, facts: AdapterFacts, readers: keyof typeof TRANSPOSED): Prepared {
   const turns = ({ sizes: { BATCH, N, K }, steps: { B_K } }: Layout) =>
-    B_K === 1 && BATCH === 1 && K % 4 === 0 && N % 4 === 0;
+    B_K === 1 && BATCH === 1 && K % 4 === 0 && N % 4 === 0 && 4 * N * K <= facts.maxBindingBytes;
   const { M, N } = layout.sizes;
   // Of two operands that run along k, the one with fewer rows comes first.
   const long = layout.steps.A_K === 1 && layout.steps.B_K === 1 && N > M ? exchanged(layout) : layout;

@@ -16,7 +16,7 @@ fn vector(v: array<f32, RUN>) -> Vector { return Vector(v[0], v[1], v[2], v[3]);
 fn index_vector(v: array<i32, RUN>) -> IndexVector { return IndexVector(v[0], v[1], v[2], v[3]); }`,
 };
 
-/** Columns that a thread reads at most for a run of four: a driver compiles each of these loads. */
+/** Columns that a thread reads at most for a run of four, or written out at all: a driver compiles each of these loads. */
 const MOST_COLUMNS = 16;
 
 /**
@@ -53,9 +53,10 @@ export function poolDispatch(
     PAD_W: attrs.padding[1],
     ...rest.constants,
   };
+  const text = span(run) <= MOST_COLUMNS ? source : source.replaceAll(" // unroll", "");
   return {
     kernel,
-    source: [specialize(source, constants), RUNS[run]].join("\n"),
+    source: [specialize(text, constants), RUNS[run]].join("\n"),
     bindings: rest.bindings,
     workgroups: gridOf(Math.ceil(threads / 64), facts),
     bytes: rest.bytes,

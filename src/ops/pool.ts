@@ -60,6 +60,7 @@ const GEOMETRIES: readonly { shape: readonly number[]; attrs: PoolAttrs }[] = [
   { shape: [2, 3, 7, 5], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
   { shape: [2, 3, 9, 11], attrs: { kernel: [3, 3], stride: [2, 2], padding: [1, 1] } },
   { shape: [1, 2, 13, 7], attrs: { kernel: [3, 2], stride: [1, 3], padding: [0, 1] } },
+  { shape: [2, 1, 2, 40], attrs: { kernel: [1, 20], stride: [1, 1], padding: [0, 0] } },
   { shape: [1, 1, 1, 1], attrs: { kernel: [1, 1], stride: [1, 1], padding: [0, 0] } },
   { shape: [5, 4, 7, 7], attrs: { kernel: [7, 7], stride: [7, 7], padding: [3, 3] } },
   { shape: [0, 3, 4, 4], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },

@@ -255,7 +255,11 @@ function countCode(logits: TensorType | undefined, labels: TensorType | undefine
   ].join("\n");
 }
 
-function checkPredictions([logits, labels]: readonly TensorType[]): void {
+function checkPredictions([logits, labels, ...more]: readonly TensorType[]): void {
+  if (more.length > 0)
+    throw new ShapeError(
+      `recordMetrics: ${4 + 2 + more.length} tensors; give at most logits and labels after the first four.`,
+    );
   if (!logits || (!labels && sizeOf(logits.shape) === 1)) return;
   if (logits.dtype !== "f32" || logits.shape.length !== 2 || logits.shape[1] === 0)
     throw new ShapeError(
@@ -351,6 +355,10 @@ export const recordMetrics = defineOp<undefined>({
     {
       inputs: [type([8, 4]), type([4], "u32"), type([]), type([STATS_SIZE]), type([4, 3]), type([4])],
       message: /recordMetrics: labels are f32\[4\]; use i32\[4\]/,
+    },
+    {
+      inputs: [type([8, 4]), type([4], "u32"), type([]), type([STATS_SIZE]), type([]), type([]), type([])],
+      message: /recordMetrics: 7 tensors; give at most logits and labels after the first four/,
     },
   ],
 });

@@ -86,7 +86,7 @@ export interface StepMetrics {
   readonly skipped: boolean;
   readonly learningRate: number;
   readonly imagesPerSecond: number;
-  /** From one step to the next, and the host's part in it: encoding and submitting. */
+  /** From one step to the next, without what onStep and `between` take, and the host's part in it: encoding and submitting. */
   readonly milliseconds: number;
   readonly hostMilliseconds: number;
 }

@@ -20,13 +20,13 @@ interface Step {
   readonly images: number;
 }
 
-export interface FinishedStep extends Step {
+interface FinishedStep extends Step {
   /** Its row of the metrics ring. */
   readonly metrics: readonly [loss: number, correct: number, gradientNorm: number, status: number];
 }
 
 /** How fast the steps of a group went, on average. */
-export type Pace = Pick<StepMetrics, "imagesPerSecond" | "milliseconds" | "hostMilliseconds">;
+type Pace = Pick<StepMetrics, "imagesPerSecond" | "milliseconds" | "hostMilliseconds">;
 
 type Feeds = Readonly<Record<string, NumericArray>>;
 

@@ -92,6 +92,13 @@ describe("measuring", () => {
     expect(choices).toEqual(new Map([[kernel.key, kernel.choice]]));
   });
 
+  test("integers that nobody makes, labels for instance, are 0", async () => {
+    const losses = f.softmaxCrossEntropy!(feed("logits", [48, 260]), feed("labels", [48], "i32"), {});
+    const { choices, kernel } = await tuned({ name: "losses", outputs: { losses } });
+    for (const { note } of kernel.candidates) expect(note ?? "").not.toMatch(/wrong|not run|not tried/);
+    expect(choices).toEqual(new Map([[kernel.key, kernel.choice]]));
+  });
+
   // 2 · 256³ operations are too many for the reference on the CPU.
   test.each([48, 256])("a wrong candidate is not chosen, though it is fastest: %i", async (size) => {
     const { program, key } = product(

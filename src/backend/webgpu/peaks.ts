@@ -80,8 +80,8 @@ export async function measurePeaks(backend: WebGPUBackend): Promise<Peaks> {
 const KEYS = { gflops: "peak GFLOP/s", gigabytesPerSecond: "peak GB/s" } as const;
 
 /**
- * The adapter's peaks: the best ever measured, kept beside the tuner's choices. Other work only ever makes a measurement
- * lower, so each one may raise them.
+ * The adapter's peaks: the best ever measured, kept beside the tuner's choices. Other work makes a measurement lower, so
+ * each one may raise them; what a clock was too coarse for is no number and does not count.
  */
 export async function adapterPeaks(backend: WebGPUBackend, store?: TuningStore): Promise<Peaks> {
   const adapter = adapterKey(backend.facts);
@@ -89,12 +89,13 @@ export async function adapterPeaks(backend: WebGPUBackend, store?: TuningStore):
   const stored = await store?.load(adapter);
   const kept = (key: string) => {
     const entry = stored?.get(key);
-    return entry?.sources === sources ? Number(entry.choice) || 0 : 0;
+    return entry?.sources === sources ? Number(entry.choice) : 0;
   };
+  const best = (...values: number[]) => Math.max(0, ...values.filter(Number.isFinite));
   const measured = await measurePeaks(backend);
   const peaks = {
-    gflops: Math.max(measured.gflops, kept(KEYS.gflops)),
-    gigabytesPerSecond: Math.max(measured.gigabytesPerSecond, kept(KEYS.gigabytesPerSecond)),
+    gflops: best(measured.gflops, kept(KEYS.gflops)),
+    gigabytesPerSecond: best(measured.gigabytesPerSecond, kept(KEYS.gigabytesPerSecond)),
   };
   const entry = (value: number) => ({ choice: value.toPrecision(4), sources });
   await store?.save(

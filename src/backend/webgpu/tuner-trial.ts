@@ -1,3 +1,4 @@
+import { storageArray } from "../../core/dtype.ts";
 import { roundToHalf } from "../../core/half.ts";
 import { type NDArray, roundToDType } from "../../core/ndarray.ts";
 import { Random } from "../../core/rng.ts";
@@ -95,7 +96,7 @@ function sampleInput(value: Value, seed: number): NDArray {
     const data = new Float32Array(sizeOf(shape)).map((_, i) => some[(i + 9973 * seed) % PERIOD]!);
     return { shape, dtype, data };
   }
-  if (!node.op) return { shape, dtype, data: new Float64Array(sizeOf(shape)) };
+  if (!node.op) return { shape, dtype, data: storageArray(dtype, sizeOf(shape)) };
   const inputs = node.inputs.map(sampleInput);
   return roundToDType(node.op.reference(inputs, node.attrs)[value.index]!);
 }
@@ -136,9 +137,11 @@ async function check(
     if (!magnified) return { known: expected ?? got };
     if (byReference) return { magnified };
     write(magnified(inputs));
-    const known = await run(other?.executable ?? executable);
-    write(inputs);
-    return { known, magnified };
+    try {
+      return { known: await run(other?.executable ?? executable), magnified };
+    } finally {
+      write(inputs);
+    }
   };
   for (const [i, candidate] of [...candidates.entries()].reverse()) {
     if (candidate === candidates.at(-1) && flops > baselineFlops(backend.facts)) {

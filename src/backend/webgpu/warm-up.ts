@@ -28,8 +28,9 @@ interface Task {
   readonly done: (error?: unknown) => void;
 }
 
-/** With fewer to compile another device is not worth opening, nor where they come from the driver's cache, in this time. */
+/** With fewer to compile another device is not worth opening. */
 const WORTH_A_HELPER = 4;
+/** A pipeline that is there sooner came from the driver's cache, as the others likely will. */
 const FROM_CACHE_MS = 15;
 /** Dawn crashes when a device is collected before what was made from it. */
 const kept = new Set<GPUDevice>();

@@ -1,0 +1,58 @@
+// Which steps share a submit, and when their metrics are read.
+import { expect, test } from "vitest";
+import type { Backend, Executable } from "../../src/backend/backend.ts";
+import { standalone } from "../../src/graph/node.ts";
+import type { Profiling } from "../../src/train/profile.ts";
+import { RING_ROWS } from "../../src/train/step.ts";
+import { StepQueue } from "../../src/train/step-queue.ts";
+
+/** A queue before a device that is done at once, and what happened in order. */
+function queue() {
+  const log: string[] = [];
+  const ring = new Float32Array(4 * RING_ROWS).map((_, i) => i);
+  const backend = { read: async () => ring } as unknown as Backend;
+  const steps = new StepQueue(backend, standalone("ring", [RING_ROWS, 4]), async (finished, pace) => {
+    expect(pace.imagesPerSecond).toBeGreaterThan(0);
+    log.push(finished.map(({ step, metrics }) => `${step}: ${metrics[0]}`).join(", "));
+  });
+  const executable = (name: string) =>
+    ({
+      run: () => log.push(name),
+      runMany: (feeds: readonly unknown[]) => log.push(`${feeds.length} ${name}`),
+    }) as unknown as Executable;
+  const [whole, last] = [executable("whole"), executable("last")];
+  const push = (step: number, which = whole, profiling?: Profiling) =>
+    steps.push({ step, images: 8 }, which, {}, profiling);
+  return { log, steps, push, whole, last };
+}
+
+test("the first step is read alone, then quick steps share submits and readings", async () => {
+  const { log, steps, push } = queue();
+  await push(0);
+  expect(log).toEqual(["whole", "0: 0"]);
+  for (let step = 1; step < 5; step++) await push(step);
+  expect(log.slice(2)).toEqual(["4 whole", "1: 4, 2: 8, 3: 12, 4: 16"]);
+  await push(5);
+  await steps.finish();
+  expect(log.slice(4)).toEqual(["whole", "5: 20"]);
+  await steps.finish();
+  expect(log).toHaveLength(6);
+});
+
+test("steps of another program, and profiled ones, have submits of their own, in order", async () => {
+  const { log, steps, push, whole, last } = queue();
+  await push(0);
+  await push(1);
+  await push(2, last);
+  const profiling = { run: async () => log.push("profiled") } as unknown as Profiling;
+  await push(3, whole, profiling);
+  expect(log.slice(2)).toEqual(["whole", "last", "profiled"]);
+  await steps.finish();
+  expect(log.slice(5)).toEqual(["1: 4, 2: 8, 3: 12"]);
+});
+
+test("metrics come from the row of the ring that a step wrote", async () => {
+  const { log, push } = queue();
+  await push(RING_ROWS + 2);
+  expect(log).toEqual(["whole", `${RING_ROWS + 2}: 8`]);
+});
