@@ -84,7 +84,7 @@ export function leanRecords(...parts: readonly Part[]): Plugin {
       left = Object.values(input).some((entry) => entry.includes("/verify/")) ? [] : parts;
     },
     transform(code, id) {
-      if (!/\/src\/ops\/[\w-]+\.ts$/.test(id)) return undefined;
+      if (!/\/src\/ops\/.+\.ts$/.test(id)) return undefined;
       const cuts = declarations(this.parse(code, { lang: "ts" })).flatMap((record) => {
         const names = left
           .filter((part) => part !== "references" || !isElementwise(record))

@@ -16,7 +16,7 @@ export type { Program } from "./graph/program.ts";
 export * as nn from "./nn/index.ts";
 export * as losses from "./nn/losses.ts";
 export { records as ops } from "./ops/index.ts";
-export { defineOp, type OpRecord } from "./ops/op.ts";
+export { defineOp, type OpRecord } from "./core/op.ts";
 export * as optim from "./optim/index.ts";
 export { printPlan } from "./plan/print.ts";
 export type { Checkpoint } from "./train/checkpoint.ts";

@@ -8,8 +8,8 @@ import { gradients } from "../src/graph/autodiff.ts";
 import { f } from "../src/graph/functions.ts";
 import { feed } from "../src/graph/node.ts";
 import { records } from "../src/ops/index.ts";
-import type { Value } from "../src/ops/op.ts";
-import { Sampler } from "../src/ops/samples.ts";
+import type { Value } from "../src/core/op.ts";
+import { Sampler } from "../src/core/samples.ts";
 
 const STEP = 1e-5;
 /** Central differences err by about h²·f‴ + 1e-16/h; the rest is roundings of constants that are written as float32. */

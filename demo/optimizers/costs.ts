@@ -1,5 +1,5 @@
 import { f } from "../../src/graph/functions.ts";
-import type { Value } from "../../src/ops/op.ts";
+import type { Value } from "../../src/core/op.ts";
 import type { LandscapeKey } from "./landscapes.ts";
 
 const sq = (x: Value) => f.square!(x);

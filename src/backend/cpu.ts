@@ -4,8 +4,8 @@ import { type NDArray, roundToDType, toFloat64 } from "../core/ndarray.ts";
 import { showType, sizeOf } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
 import { checkProgram, type Program, programRoots } from "../graph/program.ts";
-import type { AdapterFacts } from "../ops/kernel.ts";
-import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
+import type { AdapterFacts } from "../core/kernel.ts";
+import type { Arena, GraphNode, Value, Variable } from "../core/op.ts";
 import { compilePlan, type Plan, type PlanOptions } from "../plan/plan.ts";
 import type { Backend, Executable } from "./backend.ts";
 

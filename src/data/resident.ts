@@ -4,7 +4,7 @@ import type { NDArray } from "../core/ndarray.ts";
 import { sizeOf } from "../core/shape.ts";
 import { f } from "../graph/functions.ts";
 import { read, standalone } from "../graph/node.ts";
-import type { Value, Variable } from "../ops/op.ts";
+import type { Value, Variable } from "../core/op.ts";
 import type { ImageDataset } from "./dataset.ts";
 
 /** A data set kept on the device, from which the graph gathers batches by index. */

@@ -1,7 +1,7 @@
 import { byteLength } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { type Shape, sameShape, showShape, sizeOf } from "../core/shape.ts";
-import type { GraphNode, Value } from "../ops/op.ts";
+import type { GraphNode, Value } from "../core/op.ts";
 import { f } from "./functions.ts";
 import { applyOp, reachable } from "./node.ts";
 

@@ -1,6 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
 import { records } from "../ops/index.ts";
-import type { OpFunction, OpRecord, OpTable, Value } from "../ops/op.ts";
+import type { OpFunction, OpRecord, OpTable, Value } from "../core/op.ts";
 import { applyOp } from "./node.ts";
 
 function isValue(x: unknown): x is Value {

@@ -1,7 +1,7 @@
 import type { DType } from "../core/dtype.ts";
 import { type Shape, sizeOf, type TensorType } from "../core/shape.ts";
-import type { AdapterFacts, KernelContext } from "../ops/kernel.ts";
-import type { Arena, GraphNode, OpRecord, Segment, Value, Variable } from "../ops/op.ts";
+import type { AdapterFacts, KernelContext } from "../core/kernel.ts";
+import type { Arena, GraphNode, OpRecord, Segment, Value, Variable } from "../core/op.ts";
 
 let nextId = 0;
 let segment: Segment | undefined;

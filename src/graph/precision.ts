@@ -1,5 +1,5 @@
 import { sameShape, sizeOf } from "../core/shape.ts";
-import type { GraphNode, OpRecord, Value } from "../ops/op.ts";
+import type { GraphNode, OpRecord, Value } from "../core/op.ts";
 import { f } from "./functions.ts";
 import { applyOp, reachable, valueKey } from "./node.ts";
 import { type Program, programRoots } from "./program.ts";

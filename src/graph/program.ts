@@ -1,5 +1,5 @@
 import { ShapeError } from "../core/errors.ts";
-import type { Value, Variable } from "../ops/op.ts";
+import type { Value, Variable } from "../core/op.ts";
 
 /** What a run of a graph must leave behind. */
 export interface Program {

@@ -1,7 +1,7 @@
 import { DescentError, OptionError } from "../core/errors.ts";
 import { type Shape, showShape, sizeOf } from "../core/shape.ts";
 import { feed, reachable } from "../graph/node.ts";
-import type { GraphNode, Value } from "../ops/op.ts";
+import type { GraphNode, Value } from "../core/op.ts";
 import { heNormal, type Initializer, xavierNormal, zeros } from "./init.ts";
 import * as nn from "./layers.ts";
 import { type Module, parametersOf, Trace } from "./module.ts";

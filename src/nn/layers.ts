@@ -2,8 +2,8 @@ import { OptionError, ShapeError } from "../core/errors.ts";
 import { showShape } from "../core/shape.ts";
 import { f } from "../graph/functions.ts";
 import { inSegment } from "../graph/node.ts";
-import { type Padding, resolvePadding } from "../ops/conv.ts";
-import type { Value } from "../ops/op.ts";
+import { type Padding, resolvePadding } from "../ops/conv/conv2d.ts";
+import type { Value } from "../core/op.ts";
 import { type Initializer, normal, ones, torchDefault, zeros } from "./init.ts";
 import type { Module } from "./module.ts";
 

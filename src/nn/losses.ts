@@ -1,6 +1,6 @@
 import { OptionError } from "../core/errors.ts";
 import { f } from "../graph/functions.ts";
-import type { Value } from "../ops/op.ts";
+import type { Value } from "../core/op.ts";
 
 /** What training minimises: a scalar from the network's output and the targets. */
 export interface Loss {

@@ -1,6 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
 import { type Shape, showShape } from "../core/shape.ts";
-import type { Value } from "../ops/op.ts";
+import type { Value } from "../core/op.ts";
 import type { Initializer } from "./init.ts";
 
 /** A tensor that is trained. */

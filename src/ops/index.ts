@@ -1,22 +1,22 @@
-import * as activations from "./activations.ts";
-import * as arithmetic from "./arithmetic.ts";
-import * as augment from "./augment.ts";
-import * as batch from "./batch.ts";
-import * as batchnorm from "./batchnorm.ts";
-import * as compare from "./compare.ts";
-import * as conv from "./conv.ts";
-import * as gather from "./gather.ts";
-import * as layout from "./layout.ts";
-import * as loss from "./loss.ts";
-import * as matmul from "./matmul.ts";
-import type { OpRecord } from "./op.ts";
-import * as pool from "./pool.ts";
-import * as random from "./random.ts";
-import * as reduce from "./reduce.ts";
-import * as softmax from "./softmax.ts";
-import * as training from "./training.ts";
-import * as unary from "./unary.ts";
-import * as update from "./update.ts";
+import * as activations from "./elementwise/activations.ts";
+import * as arithmetic from "./elementwise/arithmetic.ts";
+import * as augment from "./data/augment-images.ts";
+import * as batch from "./data/batch.ts";
+import * as batchnorm from "./norm/batch-norm.ts";
+import * as compare from "./elementwise/compare.ts";
+import * as conv from "./conv/conv2d.ts";
+import * as gather from "./layout/gather.ts";
+import * as layout from "./layout/layout.ts";
+import * as loss from "./loss/loss.ts";
+import * as matmul from "./matmul/matmul.ts";
+import type { OpRecord } from "../core/op.ts";
+import * as pool from "./pool/pool2d.ts";
+import * as random from "./random/random.ts";
+import * as reduce from "./reduce/reduce.ts";
+import * as softmax from "./loss/softmax.ts";
+import * as training from "./step/step.ts";
+import * as unary from "./elementwise/unary.ts";
+import * as update from "./step/update.ts";
 
 const files = [
   arithmetic,

@@ -1,5 +1,5 @@
 import { OptionError } from "../core/errors.ts";
-import { HYPER, HYPER_SIZE } from "../ops/update.ts";
+import { HYPER, HYPER_SIZE } from "../ops/step/update.ts";
 import { type Rate, rateAt } from "./schedules.ts";
 
 /** The slot that holds the exponential moving average of the parameters. */

@@ -1,8 +1,8 @@
 import { sameShape } from "../core/shape.ts";
 import { kernelContext, reachable, valueKey } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
-import type { AdapterFacts, KernelVariant } from "../ops/kernel.ts";
-import type { GraphNode, Value } from "../ops/op.ts";
+import type { AdapterFacts, KernelVariant } from "../core/kernel.ts";
+import type { GraphNode, Value } from "../core/op.ts";
 import { countStores, kernelOf, takesEpilogue } from "./inline.ts";
 import {
   type Chain,

@@ -2,8 +2,8 @@ import { byteLength, bytesPerElement } from "../core/dtype.ts";
 import { sameShape, sizeOf, type TensorType } from "../core/shape.ts";
 import { reachable, valueKey } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
-import { bitsOf } from "../ops/kernel.ts";
-import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
+import { bitsOf } from "../core/kernel.ts";
+import type { Arena, GraphNode, Value, Variable } from "../core/op.ts";
 import { kernelOf } from "./inline.ts";
 import { isConstant, packOffsets, resolveView, storedBy, type Unit } from "./units.ts";
 

@@ -3,8 +3,8 @@ import { DeviceError } from "../core/errors.ts";
 import { showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { halfInputs, kernelContext, valueKey } from "../graph/node.ts";
 import { checkProgram, type Program, programRoots } from "../graph/program.ts";
-import { copyDispatch, fillDispatch } from "../ops/copy-kernel.ts";
-import { elementwiseDispatch } from "../ops/elementwise-kernel.ts";
+import { copyDispatch, fillDispatch } from "../ops/layout/copy-kernel.ts";
+import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
 import {
   type Access,
   type AdapterFacts,
@@ -12,8 +12,8 @@ import {
   type Dispatch,
   type KernelVariant,
   withExtensions,
-} from "../ops/kernel.ts";
-import type { Arena, GraphNode, Value, Variable } from "../ops/op.ts";
+} from "../core/kernel.ts";
+import type { Arena, GraphNode, Value, Variable } from "../core/op.ts";
 import { divide } from "./divide.ts";
 import { refusal, refuseExcluded, variantKey } from "./excluded.ts";
 import { kernelOf, overwriting, withEpilogue, withPrologue } from "./inline.ts";

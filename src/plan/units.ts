@@ -1,7 +1,7 @@
 import type { TensorType } from "../core/shape.ts";
 import { valueKey } from "../graph/node.ts";
-import type { FusedExpression } from "../ops/elementwise-kernel.ts";
-import type { GraphNode, Value, Variable } from "../ops/op.ts";
+import type { FusedExpression } from "../ops/elementwise/kernel.ts";
+import type { GraphNode, Value, Variable } from "../core/op.ts";
 
 /** A piece of work that the plan schedules as one: an op's kernel, a chain of elementwise ops, or a pack. */
 export interface Unit {

@@ -1,6 +1,6 @@
 import { CheckpointError, NonFiniteError } from "../core/errors.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
-import type { Variable } from "../ops/op.ts";
+import type { Variable } from "../core/op.ts";
 import { AVERAGE, type Optimizer } from "../optim/optimizers.ts";
 import type { StoredTensor, TensorFile } from "./safetensors.ts";
 import { FRESH_SCALER, type LossScaler, type ModelState } from "./state.ts";

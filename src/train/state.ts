@@ -12,8 +12,8 @@ import {
   type ParameterSpec,
   parametersOf,
 } from "../nn/module.ts";
-import type { Arena, Value, Variable } from "../ops/op.ts";
-import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "../ops/step-stats.ts";
+import type { Arena, Value, Variable } from "../core/op.ts";
+import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "../ops/step/stats.ts";
 import { AVERAGE, type Optimizer } from "../optim/optimizers.ts";
 
 /** One flat arena of parameters with the optimizer's slots beside it. */

@@ -1,6 +1,6 @@
 import type { Backend, Executable } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
-import type { Variable } from "../ops/op.ts";
+import type { Variable } from "../core/op.ts";
 import type { StepMetrics } from "./options.ts";
 import type { Profiling } from "./profile.ts";
 import { RING_ROWS } from "./step.ts";

@@ -7,9 +7,9 @@ import { mixedPrecision } from "../graph/precision.ts";
 import type { Program, Update } from "../graph/program.ts";
 import type { Loss } from "../nn/losses.ts";
 import { Trace, type TracedLayer } from "../nn/module.ts";
-import type { Value, Variable } from "../ops/op.ts";
-import { STATS, STATS_SIZE } from "../ops/step-stats.ts";
-import { HYPER_SIZE } from "../ops/update.ts";
+import type { Value, Variable } from "../core/op.ts";
+import { STATS, STATS_SIZE } from "../ops/step/stats.ts";
+import { HYPER_SIZE } from "../ops/step/update.ts";
 import type { ModelState } from "./state.ts";
 
 /** Rows of the metrics ring; the host reads it before it wraps. */

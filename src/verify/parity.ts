@@ -11,9 +11,9 @@ import { mixedPrecision } from "../graph/precision.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import { elementBounds } from "../ops/bounds.ts";
 import { records } from "../ops/index.ts";
-import type { AdapterFacts, KernelVariant, Magnified } from "../ops/kernel.ts";
-import type { GraphNode, OpRecord, Sample } from "../ops/op.ts";
-import { Sampler } from "../ops/samples.ts";
+import type { AdapterFacts, KernelVariant, Magnified } from "../core/kernel.ts";
+import type { GraphNode, OpRecord, Sample } from "../core/op.ts";
+import { Sampler } from "../core/samples.ts";
 import { kernelKey, type PlanOptions } from "../plan/plan.ts";
 
 /** One op on one sample with one kernel: how it compared with the reference. */

@@ -7,7 +7,7 @@ import { f } from "../../src/graph/functions.ts";
 import { reachable, read, standalone } from "../../src/graph/node.ts";
 import { mixedPrecision } from "../../src/graph/precision.ts";
 import { type Program, programRoots } from "../../src/graph/program.ts";
-import type { AdapterFacts } from "../../src/ops/kernel.ts";
+import type { AdapterFacts } from "../../src/core/kernel.ts";
 import { compilePlan, kernelKey } from "../../src/plan/plan.ts";
 
 const FACTS: AdapterFacts = {

@@ -4,7 +4,7 @@ import { build, type Rollup } from "vite";
 import { expect, test } from "vitest";
 import { leanRecords, leanShaders } from "../../scripts/lean.ts";
 import { records as complete } from "../../src/ops/index.ts";
-import type { OpRecord } from "../../src/ops/op.ts";
+import type { OpRecord } from "../../src/core/op.ts";
 
 type File = Rollup.OutputChunk | Rollup.OutputAsset;
 

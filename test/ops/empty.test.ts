@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { ShapeError } from "../../src/core/errors.ts";
 import { type Shape, sizeOf, type TensorType } from "../../src/core/shape.ts";
 import { records } from "../../src/ops/index.ts";
-import type { OpRecord } from "../../src/ops/op.ts";
-import { Sampler } from "../../src/ops/samples.ts";
+import type { OpRecord } from "../../src/core/op.ts";
+import { Sampler } from "../../src/core/samples.ts";
 
 /** A shape with one of its axes made empty, each in turn. */
 const emptied = (shape: Shape): Shape[] =>

@@ -5,8 +5,8 @@ import type { Shape } from "../../src/core/shape.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { f } from "../../src/graph/functions.ts";
 import { feed } from "../../src/graph/node.ts";
-import { resolvePadding } from "../../src/ops/conv-shape.ts";
-import type { Value } from "../../src/ops/op.ts";
+import { resolvePadding } from "../../src/ops/conv/shape.ts";
+import type { Value } from "../../src/core/op.ts";
 import functions from "../fixtures/pytorch/functions.json" with { type: "json" };
 import layers from "../fixtures/pytorch/layers.json" with { type: "json" };
 

@@ -4,7 +4,7 @@ import { cpuBackend } from "../../src/backend/cpu.ts";
 import type { NumericArray } from "../../src/core/dtype.ts";
 import { f } from "../../src/graph/functions.ts";
 import { feed } from "../../src/graph/node.ts";
-import type { Value } from "../../src/ops/op.ts";
+import type { Value } from "../../src/core/op.ts";
 import { gpu } from "../support/gpu.ts";
 
 const x = feed("x", [2, 4]);

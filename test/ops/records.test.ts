@@ -3,7 +3,7 @@ import { ShapeError } from "../../src/core/errors.ts";
 import { f } from "../../src/graph/functions.ts";
 import { feed } from "../../src/graph/node.ts";
 import { records } from "../../src/ops/index.ts";
-import { Sampler } from "../../src/ops/samples.ts";
+import { Sampler } from "../../src/core/samples.ts";
 import { casesOf } from "../../src/verify/parity.ts";
 
 describe("every record is complete", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { OptionError } from "../../src/core/errors.ts";
-import { HYPER } from "../../src/ops/update.ts";
+import { HYPER } from "../../src/ops/step/update.ts";
 import { adamW, sgd } from "../../src/optim/optimizers.ts";
 import { oneCycle } from "../../src/optim/schedules.ts";
 

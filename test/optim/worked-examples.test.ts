@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { f } from "../../src/graph/functions.ts";
-import type { Value } from "../../src/ops/op.ts";
+import type { Value } from "../../src/core/op.ts";
 import { AVERAGE, adam, adamW, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
 import { gpu } from "../support/gpu.ts";
 import { minimise } from "../support/minimise.ts";

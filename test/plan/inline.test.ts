@@ -10,7 +10,7 @@ import { feed } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
 import { elementBounds } from "../../src/ops/bounds.ts";
 import { records } from "../../src/ops/index.ts";
-import type { GraphNode, OpRecord } from "../../src/ops/op.ts";
+import type { GraphNode, OpRecord } from "../../src/core/op.ts";
 import { compilePlan, kernelKey, type Plan } from "../../src/plan/plan.ts";
 import { casesOf, compareResults, type ParityVariant } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";

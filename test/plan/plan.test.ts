@@ -13,7 +13,7 @@ import { gradients } from "../../src/graph/autodiff.ts";
 import { f } from "../../src/graph/functions.ts";
 import { feed, read, standalone } from "../../src/graph/node.ts";
 import { records } from "../../src/ops/index.ts";
-import type { Value } from "../../src/ops/op.ts";
+import type { Value } from "../../src/core/op.ts";
 import { assignBuffers } from "../../src/plan/memory.ts";
 import { compilePlan } from "../../src/plan/plan.ts";
 import { printPlan } from "../../src/plan/print.ts";

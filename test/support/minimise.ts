@@ -2,9 +2,9 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { f } from "../../src/graph/functions.ts";
 import { feed, layOut, read, standalone, wholeArena } from "../../src/graph/node.ts";
-import type { Value } from "../../src/ops/op.ts";
-import { STATS_SIZE } from "../../src/ops/step-stats.ts";
-import { HYPER_SIZE } from "../../src/ops/update.ts";
+import type { Value } from "../../src/core/op.ts";
+import { STATS_SIZE } from "../../src/ops/step/stats.ts";
+import { HYPER_SIZE } from "../../src/ops/step/update.ts";
 import type { Optimizer } from "../../src/optim/optimizers.ts";
 
 /**

@@ -6,7 +6,7 @@ import { openDevice } from "../../src/backend/webgpu/device.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
-import type { AdapterFacts } from "../../src/ops/kernel.ts";
+import type { AdapterFacts } from "../../src/core/kernel.ts";
 import { sgd } from "../../src/optim/optimizers.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 

@@ -10,7 +10,7 @@ import { mixedPrecision } from "../../src/graph/precision.ts";
 import { type Program, programRoots } from "../../src/graph/program.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { imageModel } from "../../src/nn/models.ts";
-import { LOSS_SCALE } from "../../src/ops/step-stats.ts";
+import { LOSS_SCALE } from "../../src/ops/step/stats.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
 import { oneCycle } from "../../src/optim/schedules.ts";
 import { compilePlan } from "../../src/plan/plan.ts";

@@ -9,8 +9,8 @@ import {
 import { DeviceError } from "../../core/errors.ts";
 import { sizeOf } from "../../core/shape.ts";
 import type { Program } from "../../graph/program.ts";
-import type { AdapterFacts } from "../../ops/kernel.ts";
-import type { Arena, Variable } from "../../ops/op.ts";
+import type { AdapterFacts } from "../../core/kernel.ts";
+import type { Arena, Variable } from "../../core/op.ts";
 import type { Range } from "../../plan/placement.ts";
 import { compilePlan, type Plan, type PlanOptions, type PlanStep } from "../../plan/plan.ts";
 import type { Backend, CompileProgress } from "../backend.ts";

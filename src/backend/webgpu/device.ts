@@ -1,5 +1,5 @@
 import { DeviceError } from "../../core/errors.ts";
-import type { AdapterFacts } from "../../ops/kernel.ts";
+import type { AdapterFacts } from "../../core/kernel.ts";
 import type { TuningStore } from "./tuning-store.ts";
 
 const REMEDY =

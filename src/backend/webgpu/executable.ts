@@ -2,8 +2,8 @@ import { byteLength, fromStorage, type NumericArray, toStorage, viewBytes } from
 import { DescentError, DeviceError } from "../../core/errors.ts";
 import type { NDArray } from "../../core/ndarray.ts";
 import { showType, sizeOf } from "../../core/shape.ts";
-import type { AdapterFacts } from "../../ops/kernel.ts";
-import type { Arena } from "../../ops/op.ts";
+import type { AdapterFacts } from "../../core/kernel.ts";
+import type { Arena } from "../../core/op.ts";
 import type { Range } from "../../plan/placement.ts";
 import type { Plan, PlanStep } from "../../plan/plan.ts";
 import type { Executable } from "../backend.ts";

@@ -1,9 +1,9 @@
-import fma from "../../../shaders/peak-fma.wgsl?raw";
+import fma from "../../../shaders/backend/peak-fma.wgsl?raw";
 import { exact } from "../../core/tolerance.ts";
 import { f } from "../../graph/functions.ts";
 import { applyOp, read, standalone } from "../../graph/node.ts";
-import { output, specialize } from "../../ops/kernel.ts";
-import { defineOp, type Value } from "../../ops/op.ts";
+import { output, specialize } from "../../core/kernel.ts";
+import { defineOp, type Value } from "../../core/op.ts";
 import type { WebGPUBackend } from "./backend.ts";
 import { timed } from "./tuner-trial.ts";
 import { adapterKey, type TuningStore, textHash } from "./tuning-store.ts";

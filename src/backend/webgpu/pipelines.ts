@@ -1,4 +1,4 @@
-import type { Access, AdapterFacts } from "../../ops/kernel.ts";
+import type { Access, AdapterFacts } from "../../core/kernel.ts";
 import { type PipelineMaker, type Shader, WarmUp } from "./warm-up.ts";
 
 /**

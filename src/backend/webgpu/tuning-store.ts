@@ -1,4 +1,4 @@
-import type { AdapterFacts, KernelVariant } from "../../ops/kernel.ts";
+import type { AdapterFacts, KernelVariant } from "../../core/kernel.ts";
 
 /** The kernel variant that was fastest for an op at given shapes, and which candidates it was measured against. */
 export interface TunedChoice {

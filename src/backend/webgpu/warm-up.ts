@@ -1,4 +1,4 @@
-import type { Access, AdapterFacts } from "../../ops/kernel.ts";
+import type { Access, AdapterFacts } from "../../core/kernel.ts";
 import { openDevice, settle } from "./device.ts";
 
 const COPY_DST = 8;
