@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { WebGPUBackend } from "../src/backend/webgpu/backend.ts";
-import { records } from "../src/ops/index.ts";
 import type { Magnified } from "../src/core/kernel.ts";
 import type { OpRecord } from "../src/core/op.ts";
+import { records } from "../src/ops/index.ts";
 import { compilePlan, type Plan } from "../src/plan/plan.ts";
 import { casesOf, compareResults, type ParityCase, type ParityVariant } from "../src/verify/parity.ts";
 import { gpu } from "./support/gpu.ts";

@@ -1,10 +1,12 @@
 import type { Backend, Executable } from "../../src/backend/backend.ts";
+import { callOp, type Tensor, type Variable } from "../../src/core/op.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
-import { f } from "../../src/graph/functions.ts";
 import { feed, read, standalone } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
-import type { Value, Variable } from "../../src/core/op.ts";
+import * as f from "../../src/ops/f.ts";
 import { STATS, STATS_SIZE, STATUS } from "../../src/ops/step/stats.ts";
+import { gradientStats, recordMetrics } from "../../src/ops/step/step.ts";
+import * as rules from "../../src/ops/step/update.ts";
 import { HYPER_SIZE } from "../../src/ops/step/update.ts";
 import { COSTS } from "./costs.ts";
 import { LANDSCAPES, type LandscapeKey } from "./landscapes.ts";
@@ -17,7 +19,7 @@ const SIZE = 4;
 /** Steps between two readings at most. */
 export const ROWS = 256;
 
-const part = (p: Value, from: number, to: number) => f.slice!(p, { starts: [from], ends: [to] });
+const part = (p: Tensor, from: number, to: number) => f.slice(p, { starts: [from], ends: [to] });
 
 interface Variables {
   readonly point: Variable;
@@ -26,8 +28,8 @@ interface Variables {
   readonly ring: Variable;
 }
 
-const costAt = (landscape: LandscapeKey, p: Value): Value =>
-  f.reshape!(COSTS[landscape](part(p, 0, 1), part(p, 1, 2)), { shape: [] });
+const costAt = (landscape: LandscapeKey, p: Tensor): Tensor =>
+  f.reshape(COSTS[landscape](part(p, 0, 1), part(p, 1, 2)), { shape: [] });
 
 /**
  * One step of an optimizer on a landscape, all of it the engine's: the cost's graph, its gradient by autodiff, the
@@ -41,27 +43,22 @@ function stepProgram(
   const p = read(point);
   const cost = costAt(landscape, p);
   const [gradient] = gradients(cost, [p]);
-  const checked = f.gradientStats!(read(stats), cost, gradient!);
-  const [next, ...moved] = f.all[key]!(
+  const checked = gradientStats(read(stats), cost, [gradient!]);
+  const [next, ...moved] = callOp(rules[key], [
     p,
     gradient!,
     ...slots.map(read),
     feed("hyper", [HYPER_SIZE]),
     checked,
-  );
+  ]);
   // The row's place for the gradient's norm takes the cost that was reached.
-  const reached = f.concat!(
-    f.reshape!(costAt(landscape, next!), { shape: [1] }),
+  const reached = f.concat([
+    costAt(landscape, next!).reshape({ shape: [1] }),
     part(checked, STATS.norm + 1, STATS_SIZE),
-    { axis: 0 },
-  );
-  const row = f.recordMetrics!(
-    read(ring),
-    feed("counters", [4], "u32"),
-    part(next!, 0, 1),
-    reached,
+  ]);
+  const row = recordMetrics(read(ring), feed("counters", [4], "u32"), part(next!, 0, 1), reached, [
     part(next!, 1, 2),
-  );
+  ]);
   return {
     name: `${key} on ${landscape}`,
     updates: [

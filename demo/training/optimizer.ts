@@ -1,3 +1,4 @@
+import { nesterov } from "../../src/ops/step/update.ts";
 import { type Optimizer, optim } from "./engine.ts";
 import type { Config } from "./protocol.ts";
 
@@ -32,7 +33,7 @@ export function liveOptimizer(current: () => Config): Optimizer {
   const first = current();
   // Momentum may be moved to 0 and back: the kernel with a velocity serves both.
   const kind = make({ ...first, momentum: 0.9 });
-  const op = first.optimizer === "nesterov" ? "nesterov" : kind.op;
+  const op = first.optimizer === "nesterov" ? nesterov : kind.op;
   const kindOf = ({ average }: Config) => ({
     optimizer: first.optimizer,
     average: first.average > 0 ? average || first.average : 0,

@@ -1,8 +1,8 @@
 import type { NumericArray } from "../core/dtype.ts";
-import type { NDArray } from "../core/ndarray.ts";
-import type { Program } from "../graph/program.ts";
 import type { AdapterFacts } from "../core/kernel.ts";
+import type { NDArray } from "../core/ndarray.ts";
 import type { Arena, Variable } from "../core/op.ts";
+import type { Program } from "../graph/program.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";
 
 /** Told at first and after each how many of a program's kernels are ready to run. */

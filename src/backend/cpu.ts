@@ -1,11 +1,11 @@
 import { type NumericArray, storageArray } from "../core/dtype.ts";
 import { DescentError } from "../core/errors.ts";
+import type { AdapterFacts } from "../core/kernel.ts";
 import { type NDArray, roundToDType, toFloat64 } from "../core/ndarray.ts";
+import type { Arena, GraphNode, Tensor, Variable } from "../core/op.ts";
 import { showType, sizeOf } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
 import { checkProgram, type Program, programRoots } from "../graph/program.ts";
-import type { AdapterFacts } from "../core/kernel.ts";
-import type { Arena, GraphNode, Value, Variable } from "../core/op.ts";
 import { compilePlan, type Plan, type PlanOptions } from "../plan/plan.ts";
 import type { Backend, Executable } from "./backend.ts";
 
@@ -135,7 +135,7 @@ class CpuExecutable implements Executable {
       for (const input of node.inputs)
         if (this.lastUse.get(input.node) === node && !keep.has(input.node)) results.delete(input.node);
     }
-    const resultOf = (value: Value) => results.get(value.node)![value.index]!;
+    const resultOf = (value: Tensor) => results.get(value.node)![value.index]!;
     for (const { variable, value } of this.program.updates ?? []) {
       const { data } = resultOf(value);
       // A view of a variable shares its memory, which an update before this one may have overwritten.

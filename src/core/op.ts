@@ -1,24 +1,40 @@
-import type { NDArray } from "./ndarray.ts";
-import type { TensorType } from "./shape.ts";
-import type { Tolerance } from "./tolerance.ts";
+import type { DType } from "./dtype.ts";
+import { ShapeError } from "./errors.ts";
 import type { Dispatch, Kernel, KernelContext } from "./kernel.ts";
+import type { NDArray } from "./ndarray.ts";
 import type { Sampler } from "./samples.ts";
+import type { Shape, TensorType } from "./shape.ts";
+import { accumulated, type Tolerance } from "./tolerance.ts";
 
-/** One result of a node: what ops take and give while a graph is traced. */
-export interface Value extends TensorType {
-  readonly node: GraphNode;
-  readonly index: number;
+/**
+ * One result of a node: what ops take and give while a graph is traced. It holds no numbers; `evaluate` and compiled
+ * programs work them out. The everyday ops are its methods, too: see ops/methods.ts.
+ */
+export class Tensor implements TensorType {
+  readonly shape: Shape;
+  readonly dtype: DType;
+
+  constructor(
+    readonly node: GraphNode,
+    readonly index = 0,
+  ) {
+    ({ shape: this.shape, dtype: this.dtype } = node.outputs[index]!);
+  }
 }
+export interface Tensor {}
+
+/** A tensor, or a number that takes the dtype of the tensors beside it. */
+export type Operand = Tensor | number;
 
 /** One application of an op, or a leaf (`op` null): a tensor fed by the host or kept on the device. */
 export interface GraphNode {
   readonly id: number;
   readonly op: OpRecord | null;
   readonly leaf?: Leaf;
-  readonly inputs: readonly Value[];
+  readonly inputs: readonly Tensor[];
   readonly attrs: any;
   readonly outputs: readonly TensorType[];
-  /** The segment it was traced in, if its results are to be computed again for the backward pass. */
+  /** The part of a network it was traced in, if that part's results are to be computed again for the backward pass. */
   readonly segment?: Segment;
 }
 
@@ -46,21 +62,17 @@ export interface Variable extends TensorType {
   readonly offset: number;
 }
 
-/** Ops by name, as gradients and compositions see them: inputs first, then an object of attributes. */
-export type OpFunction = (...args: any[]) => Value;
-export type OpTable = { readonly [name: string]: OpFunction } & {
-  /** All results of an op that has several. */
-  readonly all: { readonly [name: string]: (...args: any[]) => Value[] };
-};
+/** The everyday ops by name, as gradients and compositions see them; ops/methods.ts declares them. */
+export interface OpTable {}
 
 export interface GradientContext<A> {
-  readonly inputs: readonly Value[];
-  readonly outputs: readonly Value[];
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
   readonly attrs: A;
   /** Gradient of the loss in the first output. */
-  readonly dy: Value;
+  readonly dy: Tensor;
   /** Gradients in all outputs; null where the loss does not depend on one. */
-  readonly dys: readonly (Value | null)[];
+  readonly dys: readonly (Tensor | null)[];
 }
 
 /** An input on which parity and gradient tests run the op. */
@@ -112,7 +124,7 @@ export type Implementation<A> =
     }
   | {
       readonly kind: "composition";
-      readonly compose: (inputs: readonly Value[], attrs: A, f: OpTable) => Value[];
+      readonly compose: (inputs: readonly Tensor[], attrs: A, f: OpTable) => Tensor[];
     }
   | { readonly kind: "view" }
   /** Inputs are computed straight into their places in one flat result. */
@@ -128,24 +140,251 @@ export type ElementwiseExpression<A> = (
 /** Everything anybody needs to know of an op. */
 export interface OpRecord<A = any> {
   readonly name: string;
+  /** What its operands are called, in order; a last one that begins with "..." stands for any number of them. */
+  readonly operands: readonly string[];
+  /** Its attributes and their defaults: `required` where a caller must give one, `optional` where none is a value, too. */
+  readonly attributes: Attributes;
+  /** Writes a caller's shorthands out (a number for a pair, say) and checks what shapes do not show. */
+  readonly resolve?: (given: any, inputs: readonly TensorType[]) => A;
   /** Shapes and dtypes of the results, or a ShapeError. */
   readonly infer: (inputs: readonly TensorType[], attrs: A) => TensorType[];
   /** The specification, in float64. */
   readonly reference: (inputs: readonly NDArray[], attrs: A) => NDArray[];
   /** Gradients in the inputs; null where an input has none. Absent: the op is not differentiable. */
-  readonly grad?: (context: GradientContext<A>, f: OpTable) => (Value | null)[];
+  readonly grad?: (context: GradientContext<A>, f: OpTable) => (Tensor | null)[];
   readonly implementation: Implementation<A>;
   readonly tolerance: Tolerance | readonly Tolerance[];
   /** What every element of the results is where all inputs are empty; 0, a sum of nothing, where it is absent. */
   readonly empty?: (attrs: A) => number;
-  readonly samples: (s: Sampler) => Sample<A>[];
+  /** With attributes as a caller writes them. */
+  readonly samples: (s: Sampler) => Sample<any>[];
   /** Absent only where there is no input that could be wrong. */
-  readonly errors?: readonly ErrorCase<A>[];
+  readonly errors?: readonly ErrorCase<any>[];
   /** Output i, where the op has that many, may overwrite input inPlace[i]: the update kernels. */
   readonly inPlace?: readonly number[];
+  /** Callers get the first result alone; the others serve the op's own gradient. */
+  readonly first?: boolean;
 }
 
-/** Declares an op; the record is returned as it is. */
-export function defineOp<A = Record<string, never>>(record: OpRecord<A>): OpRecord<A> {
-  return record;
+export const required: unique symbol = Symbol("required");
+export const optional: unique symbol = Symbol("optional");
+export type Attributes = Readonly<Record<string, unknown>>;
+
+/** How an op is called: operands first, then an object of attributes. */
+export type Signature = (...args: never[]) => Tensor | readonly Tensor[];
+
+/** An op: a function of tensors that carries its record. F is how it is called, A its attributes, all filled in. */
+export type Op<F extends Signature = Signature, A = any> = F & OpRecord<A>;
+export type Unary = (x: Operand) => Tensor;
+export type Binary = (a: Operand, b: Operand) => Tensor;
+
+/** One T for each operand of a signature; a list of operands is any number of them, and attributes do not count. */
+type OperandsOf<F extends Signature, T> = Listed<Required<Parameters<F>>, T>;
+type Listed<P extends readonly unknown[], T> = P extends readonly [infer First, ...infer Rest]
+  ? First extends Operand
+    ? [T, ...Listed<Rest, T>]
+    : First extends readonly Operand[]
+      ? T[]
+      : []
+  : P extends readonly []
+    ? []
+    : T[];
+type Inputs<F extends Signature, T> = Readonly<OperandsOf<F, T>>;
+
+/** A record as it is written: the inputs are counted, and what can be left out is filled in. */
+export interface OpDefinition<F extends Signature, A>
+  extends Omit<
+    OpRecord<A>,
+    | "operands"
+    | "attributes"
+    | "infer"
+    | "reference"
+    | "grad"
+    | "implementation"
+    | "samples"
+    | "errors"
+    | "tolerance"
+  > {
+  readonly operands?: OpRecord["operands"];
+  readonly attributes?: Attributes;
+  readonly infer: (inputs: Inputs<F, TensorType>, attrs: A) => TensorType[];
+  readonly reference: (inputs: Inputs<F, NDArray>, attrs: A) => NDArray[];
+  readonly grad?: (context: Gradient<F, A>, f: OpTable) => (Tensor | null)[];
+  /** By default that of sums as long as the largest input, which suits most ops. */
+  readonly tolerance?: OpRecord<A>["tolerance"];
+  readonly samples?: (s: Sampler) => Sample<Partial<A>>[];
+  readonly errors?: readonly ErrorCase<Partial<A>>[];
+  readonly implementation:
+    | Exclude<Implementation<A>, { kind: "composition" }>
+    | {
+        readonly kind: "composition";
+        readonly compose: (inputs: Inputs<F, Tensor>, attrs: A, f: OpTable) => Tensor[];
+      };
+}
+
+/** What a gradient's rule receives. */
+export type Gradient<F extends Signature, A> = Omit<GradientContext<A>, "inputs" | "outputs"> & {
+  readonly inputs: Inputs<F, Tensor>;
+  readonly outputs: ReturnType<F> extends Tensor ? readonly [Tensor, Tensor, ...Tensor[]] : ReturnType<F>;
+};
+
+/** As many roundings as the largest input has elements. */
+const USUAL = accumulated((inputs) => Math.max(1, ...inputs.map((x) => x.data.length)));
+
+/**
+ * Declares an op and gives it as a function of tensors: planning, fusion, gradients and `verify` treat it as they treat
+ * ours. Declare the constant with its type, which is how it is called:
+ *
+ * @example const double: Op<Unary> = defineOp({ name: "double", … });
+ */
+/*#__NO_SIDE_EFFECTS__*/
+export function defineOp<F extends Signature, A>(definition: OpDefinition<F, NoInfer<A>>): Op<F, A> {
+  const record = {
+    operands: ["...operands"],
+    attributes: {},
+    tolerance: USUAL,
+    samples: () => [],
+    ...definition,
+  };
+  const op = (...args: unknown[]) => {
+    const results = callOp(op as unknown as OpRecord, args);
+    return results.length === 1 || definition.first ? results[0]! : results;
+  };
+  // A function has a name of its own, which assignment does not change.
+  return Object.defineProperties(op, Object.getOwnPropertyDescriptors(record)) as unknown as Op<F, A>;
+}
+
+let table: unknown;
+
+/** Gives compositions and constants the everyday ops, which are made of records themselves. */
+export function provideOps(ops: OpTable): void {
+  table = ops;
+}
+
+/** The everyday ops; gradients receive them. */
+export const everydayOps = (): OpTable => table as OpTable;
+
+const constantOf = (value: number, shape: Shape, dtype: DType): Tensor =>
+  (table as { constant(attrs: object): Tensor }).constant({ value, shape, dtype });
+
+const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
+
+/** Attributes with their defaults filled in; undefined for an op that has none. */
+export function resolveAttributes(op: OpRecord, given: unknown, inputs: readonly TensorType[]): any {
+  const names = Object.keys(op.attributes);
+  for (const name of Object.keys(given ?? {}))
+    if (!names.includes(name))
+      throw new ShapeError(
+        `${op.name}: there is no attribute "${name}"; ${names.length > 0 ? `use ${names.join(", ")}` : "it takes none"}.`,
+      );
+  if (names.length === 0) return undefined;
+  const attrs: Record<string, unknown> = {};
+  for (const name of names) {
+    const value = (given as Attributes | undefined)?.[name] ?? op.attributes[name];
+    if (value === required)
+      throw new ShapeError(
+        `${op.name}: needs the attribute "${name}"; give it, { ${name}: … }, after the operands.`,
+      );
+    if (value !== optional) attrs[name] = value;
+  }
+  return op.resolve ? op.resolve(attrs, inputs) : attrs;
+}
+
+function checkCount({ name, operands }: OpRecord, count: number): void {
+  const many = operands.at(-1)?.startsWith("...") ?? false;
+  const least = many ? operands.length - 1 : operands.length;
+  if (count < least || (!many && count > least))
+    throw new ShapeError(
+      `${name}: takes ${many ? "at least " : ""}${plural(least, "operand")}${least > 0 ? ` (${operands.join(", ")})` : ""}, got ${count}.`,
+    );
+}
+
+/** Calls an op as a user does and gives all its results. */
+export function callOp(op: OpRecord, args: readonly unknown[]): Tensor[] {
+  const last = args.at(-1);
+  const hasAttrs =
+    args.length > 0 &&
+    (last === undefined ||
+      last === null ||
+      (typeof last === "object" && !(last instanceof Tensor) && !Array.isArray(last)));
+  const given = hasAttrs ? args.slice(0, -1) : args;
+  const operands = op.operands.at(-1)?.startsWith("...") ? given.flat() : given;
+  checkCount(op, operands.length);
+  // A number takes the dtype of the tensors beside it.
+  const like = operands.filter((x) => x instanceof Tensor).at(-1);
+  const dtype = like && like.dtype !== "bool" && like.dtype !== "u8" ? like.dtype : "f32";
+  const inputs = operands.map((x, i): Tensor => {
+    if (x instanceof Tensor) return x;
+    if (typeof x === "number") return constantOf(x, [], dtype);
+    const name = op.operands[Math.min(i, op.operands.length - 1)] ?? i;
+    throw new ShapeError(
+      `${op.name}: operand ${name} is ${x === null ? "null" : Array.isArray(x) ? "an array" : `a value of type ${typeof x}`}; pass a tensor or a number.`,
+    );
+  });
+  const attrs = resolveAttributes(op, hasAttrs ? last : undefined, inputs);
+  if (op.implementation.kind === "composition") {
+    op.infer(inputs, attrs);
+    return op.implementation.compose(inputs, attrs, everydayOps());
+  }
+  return foldConstant(op, inputs, attrs) ?? applyOp(op, inputs, attrs);
+}
+
+/** An elementwise op (or a view) on constants alone is a constant: its reference says which. */
+function foldConstant(op: OpRecord, inputs: readonly Tensor[], attrs: unknown): Tensor[] | undefined {
+  const { kind } = op.implementation;
+  if (inputs.length === 0 || (kind !== "elementwise" && kind !== "view")) return undefined;
+  if (inputs.some((x) => x.node.op?.name !== "constant")) return undefined;
+  const [type] = op.infer(inputs, attrs);
+  if (type!.dtype === "f16") return undefined;
+  const scalars = inputs.map((x) => ({
+    shape: [],
+    dtype: x.dtype,
+    data: Float64Array.of(x.node.attrs.value),
+  }));
+  const value =
+    kind === "view" ? scalars[0]!.data[0]! : op.reference(scalars, scalarAttrs(attrs))[0]!.data[0]!;
+  if (type!.dtype === "f32" && !Number.isFinite(Math.fround(value))) return undefined;
+  return [constantOf(value, type!.shape, type!.dtype)];
+}
+
+/** Attributes for one element: a target shape becomes that of a scalar. */
+function scalarAttrs(attrs: unknown): unknown {
+  return typeof attrs === "object" && attrs !== null && "shape" in attrs ? { ...attrs, shape: [] } : attrs;
+}
+
+let nextId = 0;
+let segment: Segment | undefined;
+
+/**
+ * Traces a part of a network whose inner results the backward pass computes again instead of keeping them: gradient
+ * checkpointing. A segment within a segment is part of the outer one. Source: Chen et al., 2016, §3.
+ */
+export function inSegment<T>(trace: () => T): T {
+  const outer = segment;
+  segment ??= {};
+  try {
+    return trace();
+  } finally {
+    segment = outer;
+  }
+}
+
+/** Applies an op that is not a composition: a new node, one tensor for each result. */
+export function applyOp(op: OpRecord, inputs: readonly Tensor[], attrs: unknown): Tensor[] {
+  // A record may hand an input back as the type of its result: keep no more of it than the type.
+  const outputs = op.infer(inputs, attrs).map(({ shape, dtype }): TensorType => ({ shape, dtype }));
+  const node: GraphNode = { id: nextId++, op, inputs, attrs, outputs, ...(segment && { segment }) };
+  return outputs.map((_, index) => new Tensor(node, index));
+}
+
+/** A tensor that nothing in the graph computes. */
+export function leaf({ shape, dtype }: TensorType, source: Leaf): Tensor {
+  return new Tensor({
+    id: nextId++,
+    op: null,
+    leaf: source,
+    inputs: [],
+    attrs: undefined,
+    outputs: [{ shape, dtype }],
+  });
 }

@@ -1,10 +1,11 @@
 import type { Backend } from "../backend/backend.ts";
 import { DataError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
+import type { Tensor, Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
-import { f } from "../graph/functions.ts";
 import { read, standalone } from "../graph/node.ts";
-import type { Value, Variable } from "../core/op.ts";
+import { gatherImages } from "../ops/data/batch.ts";
+import { gather } from "../ops/layout/gather.ts";
 import type { ImageDataset } from "./dataset.ts";
 
 /** A data set kept on the device, from which the graph gathers batches by index. */
@@ -12,7 +13,7 @@ export interface ResidentData {
   readonly name: string;
   readonly count: number;
   /** Inputs and targets of the images whose indices (u32) are given. */
-  batch(indices: Value): { x: Value; y: Value };
+  batch(indices: Tensor): { x: Tensor; y: Tensor };
   /** Frees the device memory. */
   release(): void;
 }
@@ -53,11 +54,11 @@ export function residentImages(
     name: dataset.name,
     count: dataset.count,
     batch: (indices) => ({
-      x: f.gatherImages!(indices, read(mean), read(deviation), ...chunks.map(read), {
+      x: gatherImages(indices, read(mean), read(deviation), chunks.map(read), {
         shape: dataset.shape,
         perChunk,
       }),
-      y: f.gather!(read(labels), indices),
+      y: gather(read(labels), indices),
     }),
     release: () => {
       for (const variable of [...chunks, labels, mean, deviation]) backend.release(variable.arena);
@@ -79,7 +80,7 @@ export function residentArrays(backend: Backend, name: string, x: NDArray, y: ND
   return {
     name,
     count,
-    batch: (indices) => ({ x: f.gather!(read(inputs), indices), y: f.gather!(read(targets), indices) }),
+    batch: (indices) => ({ x: gather(read(inputs), indices), y: gather(read(targets), indices) }),
     release: () => {
       backend.release(inputs.arena);
       backend.release(targets.arena);

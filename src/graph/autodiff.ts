@@ -1,9 +1,10 @@
 import { byteLength } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
+import { applyOp, everydayOps, type GraphNode, Tensor } from "../core/op.ts";
 import { type Shape, sameShape, showShape, sizeOf } from "../core/shape.ts";
-import type { GraphNode, Value } from "../core/op.ts";
-import { f } from "./functions.ts";
-import { applyOp, reachable } from "./node.ts";
+import * as f from "../ops/everyday.ts";
+import "../ops/methods.ts";
+import { reachable } from "./node.ts";
 
 /** Results at most this many bytes large are kept, statistics of batch norm for instance. */
 const SMALL = 2 ** 14;
@@ -13,7 +14,7 @@ const SMALL = 2 ** 14;
  * input, when the first of them is asked for. What others than the segment read is kept anyway, and small results are.
  */
 class Again {
-  private readonly copies = new Map<GraphNode, Value[]>();
+  private readonly copies = new Map<GraphNode, Tensor[]>();
   private readonly kept = new Set<GraphNode>();
 
   constructor(nodes: readonly GraphNode[]) {
@@ -21,7 +22,7 @@ class Again {
       for (const { node: from } of node.inputs) if (from.segment !== node.segment) this.kept.add(from);
   }
 
-  value(value: Value, reader: GraphNode): Value {
+  value(value: Tensor, reader: GraphNode): Tensor {
     const { node, index } = value;
     if (!node.segment || node.segment !== reader.segment || this.isKept(node)) return value;
     return this.copy(node)[index]!;
@@ -32,7 +33,7 @@ class Again {
     return this.kept.has(node) || small;
   }
 
-  private copy(node: GraphNode): Value[] {
+  private copy(node: GraphNode): Tensor[] {
     let copy = this.copies.get(node);
     if (!copy) {
       copy = applyOp(
@@ -47,14 +48,14 @@ class Again {
 }
 
 /** Sums a gradient over the axes along which its tensor was broadcast. */
-export function sumTo(gradient: Value, shape: Shape): Value {
+export function sumTo(gradient: Tensor, shape: Shape): Tensor {
   if (sameShape(gradient.shape, shape)) return gradient;
   const lead = gradient.shape.length - shape.length;
   const axes = gradient.shape.flatMap((dim, axis) =>
     axis < lead || (shape[axis - lead] === 1 && dim !== 1) ? [axis] : [],
   );
-  const summed = axes.length > 0 ? f.sum!(gradient, { axes, keepdims: true }) : gradient;
-  return f.reshape!(summed, { shape });
+  const summed = axes.length > 0 ? f.sum(gradient, { axes, keepdims: true }) : gradient;
+  return f.reshape(summed, { shape });
 }
 
 /**
@@ -65,7 +66,7 @@ export function sumTo(gradient: Value, shape: Shape): Value {
  * results are computed again.
  * @throws ShapeError when the loss is not a scalar, or depends on a target through an op without a gradient.
  */
-export function gradients(loss: Value, targets: readonly Value[]): Value[] {
+export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
   if (loss.shape.length !== 0)
     throw new ShapeError(
       `gradients: the loss has shape ${showShape(loss.shape)}; reduce it to a scalar, e.g. by its mean.`,
@@ -77,14 +78,14 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
   for (const node of nodes)
     if (wanted.has(node) || node.inputs.some((x) => dependent.has(x.node))) dependent.add(node);
 
-  const received = new Map<GraphNode, (Value | null)[]>();
-  const accumulate = (target: Value, gradient: Value) => {
+  const received = new Map<GraphNode, (Tensor | null)[]>();
+  const accumulate = (target: Tensor, gradient: Tensor) => {
     const slots = received.get(target.node) ?? target.node.outputs.map(() => null);
     const before = slots[target.index];
-    slots[target.index] = before ? f.add!(before, gradient) : gradient;
+    slots[target.index] = before ? f.add(before, gradient) : gradient;
     received.set(target.node, slots);
   };
-  accumulate(loss, f.constant!({ value: 1, shape: [], dtype: "f32" }));
+  accumulate(loss, f.constant({ value: 1, shape: [], dtype: "f32" }));
 
   for (const node of nodes.reverse()) {
     const dys = received.get(node);
@@ -93,8 +94,8 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
       throw new ShapeError(
         `${node.op.name}: has no gradient; keep it out of the path from parameters to the loss.`,
       );
-    const outputs = node.outputs.map((type, index): Value => ({ node, index, ...type }));
-    const first = dys[0] ?? f.constant!({ value: 0, shape: outputs[0]!.shape, dtype: outputs[0]!.dtype });
+    const outputs = node.outputs.map((_, index) => new Tensor(node, index));
+    const first = dys[0] ?? f.constant({ value: 0, shape: outputs[0]!.shape, dtype: outputs[0]!.dtype });
     const results = node.op.grad(
       {
         inputs: node.inputs.map((input) => again.value(input, node)),
@@ -103,7 +104,7 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
         dy: first,
         dys,
       },
-      f,
+      everydayOps(),
     );
     node.inputs.forEach((input, i) => {
       const gradient = results[i];
@@ -113,6 +114,6 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
   return targets.map(
     (target) =>
       received.get(target.node)?.[target.index] ??
-      f.constant!({ value: 0, shape: target.shape, dtype: target.dtype }),
+      f.constant({ value: 0, shape: target.shape, dtype: target.dtype }),
   );
 }

@@ -1,44 +1,7 @@
 import type { DType } from "../core/dtype.ts";
-import { type Shape, sizeOf, type TensorType } from "../core/shape.ts";
 import type { AdapterFacts, KernelContext } from "../core/kernel.ts";
-import type { Arena, GraphNode, OpRecord, Segment, Value, Variable } from "../core/op.ts";
-
-let nextId = 0;
-let segment: Segment | undefined;
-
-/**
- * Traces a part of a network whose inner results the backward pass computes again instead of keeping them: gradient
- * checkpointing. A segment within a segment is part of the outer one. Source: Chen et al., 2016, §3.
- */
-export function inSegment<T>(trace: () => T): T {
-  const outer = segment;
-  segment ??= {};
-  try {
-    return trace();
-  } finally {
-    segment = outer;
-  }
-}
-
-/** Applies an op that is not a composition: a new node, one value for each result. */
-export function applyOp(op: OpRecord, inputs: readonly Value[], attrs: unknown): Value[] {
-  // A record may hand an input back as the type of its result: keep no more of it than the type.
-  const outputs = op.infer(inputs, attrs).map(({ shape, dtype }): TensorType => ({ shape, dtype }));
-  const node: GraphNode = { id: nextId++, op, inputs, attrs, outputs, ...(segment && { segment }) };
-  return outputs.map((type, index) => ({ node, index, shape: type.shape, dtype: type.dtype }));
-}
-
-function leaf(type: TensorType, source: GraphNode["leaf"]): Value {
-  const node: GraphNode = {
-    id: nextId++,
-    op: null,
-    leaf: source,
-    inputs: [],
-    attrs: undefined,
-    outputs: [type],
-  };
-  return { node, index: 0, shape: type.shape, dtype: type.dtype };
-}
+import { type Arena, type GraphNode, leaf, type Tensor, type Variable } from "../core/op.ts";
+import { type Shape, sizeOf } from "../core/shape.ts";
 
 /** Inputs of a node that hold f16 numbers, widened to f32. */
 export const halfInputs = ({ inputs }: GraphNode): number[] =>
@@ -61,14 +24,14 @@ export const kernelContext = (node: GraphNode, facts: AdapterFacts): KernelConte
 };
 
 /** A tensor that the host supplies for every run. */
-export function feed(name: string, shape: Shape, dtype: DType = "f32"): Value {
+export function feed(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
   return leaf({ shape, dtype }, { kind: "feed", name });
 }
 
-const variableValues = new WeakMap<Variable, Value>();
+const variableValues = new WeakMap<Variable, Tensor>();
 
 /** The current value of a variable: the same leaf each time, so that gradients find it. */
-export function read(variable: Variable): Value {
+export function read(variable: Variable): Tensor {
   let value = variableValues.get(variable);
   if (!value) {
     value = leaf({ shape: variable.shape, dtype: variable.dtype }, { kind: "variable", variable });
@@ -122,10 +85,10 @@ export function layOut(
 }
 
 /** Names a result of a node, to keep things by it. */
-export const valueKey = ({ node, index }: Value): string => `${node.id}:${index}`;
+export const valueKey = ({ node, index }: Pick<Tensor, "node" | "index">): string => `${node.id}:${index}`;
 
 /** Nodes that `roots` depend on, inputs before users, in the order in which they were traced. */
-export function reachable(roots: Iterable<Value>): GraphNode[] {
+export function reachable(roots: Iterable<Tensor>): GraphNode[] {
   const seen = new Set<GraphNode>();
   const stack = [...roots].map((value) => value.node);
   while (stack.length > 0) {

@@ -1,23 +1,23 @@
+import { applyOp, type GraphNode, type OpRecord, Tensor } from "../core/op.ts";
 import { sameShape, sizeOf } from "../core/shape.ts";
-import type { GraphNode, OpRecord, Value } from "../core/op.ts";
-import { f } from "./functions.ts";
-import { applyOp, reachable, valueKey } from "./node.ts";
+import { cast } from "../ops/elementwise/unary.ts";
+import { reachable, valueKey } from "./node.ts";
 import { type Program, programRoots } from "./program.ts";
 
 const halfOf = (op: OpRecord | null) =>
   op?.implementation.kind === "kernel" ? op.implementation.half : undefined;
 const isView = (node: GraphNode) => node.op?.implementation.kind === "view";
-const resultOf = (node: GraphNode, index: number): Value => ({ node, index, ...node.outputs[index]! });
+const resultOf = (node: GraphNode, index: number) => new Tensor(node, index);
 
 /** The tensors that a program keeps as f16: what its ops' records mark, and views of it. */
-function halfTensors(nodes: readonly GraphNode[], roots: readonly Value[]): Set<string> {
+function halfTensors(nodes: readonly GraphNode[], roots: readonly Tensor[]): Set<string> {
   const half = new Set<string>();
   const outside = new Set(roots.map(({ node }) => node));
   const readers = new Map<GraphNode, Set<GraphNode>>();
   for (const node of nodes)
     for (const { node: from } of node.inputs) readers.set(from, (readers.get(from) ?? new Set()).add(node));
   /** What a kernel's result has become when it is stored: its bias and activation come first. */
-  const stored = (value: Value): Value => {
+  const stored = (value: Tensor): Tensor => {
     const [reader, ...others] = readers.get(value.node) ?? [];
     const elementwise = reader?.op?.implementation.kind === "elementwise";
     if (!elementwise || others.length > 0 || outside.has(value.node)) return value;
@@ -25,7 +25,7 @@ function halfTensors(nodes: readonly GraphNode[], roots: readonly Value[]): Set<
     const biased = reader.inputs.every((x) => x.node === value.node || sizeOf(x.shape) < sizeOf(value.shape));
     return biased && next.dtype === "f32" && sameShape(next.shape, value.shape) ? stored(next) : value;
   };
-  const mark = (value: Value): void => {
+  const mark = (value: Tensor): void => {
     if (value.dtype !== "f32" || value.node.op?.name === "constant") return;
     half.add(valueKey(value));
     if (isView(value.node)) mark(value.node.inputs[0]!);
@@ -50,23 +50,23 @@ function halfTensors(nodes: readonly GraphNode[], roots: readonly Value[]): Set<
 export function mixedPrecision(program: Program): Program {
   const nodes = reachable(programRoots(program));
   const half = halfTensors(nodes, programRoots(program));
-  const rebuilt = new Map<string, Value>();
-  const rounded = new Map<string, Value>();
-  const roundedOf = (value: Value): Value => {
+  const rebuilt = new Map<string, Tensor>();
+  const rounded = new Map<string, Tensor>();
+  const roundedOf = (value: Tensor): Tensor => {
     const key = valueKey(value);
     let result = rounded.get(key);
     if (!result) {
       result = isView(value.node)
         ? applyOp(value.node.op!, [roundedOf(value.node.inputs[0]!)], value.node.attrs)[0]!
-        : f.cast!(rebuilt.get(key)!, { dtype: "f16" });
+        : cast(rebuilt.get(key)!, { dtype: "f16" });
       rounded.set(key, result);
     }
     return result;
   };
   // A cast for each reader, so that each can take it in. Variables and feeds are rounded for marked inputs only.
-  const read = (value: Value, marked: boolean): Value =>
+  const read = (value: Tensor, marked: boolean): Tensor =>
     half.has(valueKey(value)) && (marked || value.node.op)
-      ? f.cast!(roundedOf(value), { dtype: "f32" })
+      ? cast(roundedOf(value), { dtype: "f32" })
       : rebuilt.get(valueKey(value))!;
   for (const node of nodes) {
     if (!node.op) rebuilt.set(`${node.id}:0`, resultOf(node, 0));

@@ -1,11 +1,11 @@
 import { ShapeError } from "../core/errors.ts";
-import type { Value, Variable } from "../core/op.ts";
+import type { Tensor, Variable } from "../core/op.ts";
 
 /** What a run of a graph must leave behind. */
 export interface Program {
   readonly name: string;
   /** Tensors that can be fetched after a run. */
-  readonly outputs?: Readonly<Record<string, Value>>;
+  readonly outputs?: Readonly<Record<string, Tensor>>;
   /**
    * Variables and their next values. All of a step's other work reads the old values; updates come last, in the order
    * of their dependencies, and each may read what earlier ones wrote through their results only.
@@ -15,11 +15,11 @@ export interface Program {
 
 export interface Update {
   readonly variable: Variable;
-  readonly value: Value;
+  readonly value: Tensor;
 }
 
 /** Values that must exist in memory because somebody outside the graph reads them. */
-export function programRoots(program: Program): Value[] {
+export function programRoots(program: Program): Tensor[] {
   return [...Object.values(program.outputs ?? {}), ...(program.updates ?? []).map((update) => update.value)];
 }
 

@@ -1,7 +1,7 @@
 import { DescentError, OptionError } from "../core/errors.ts";
+import type { GraphNode, Tensor } from "../core/op.ts";
 import { type Shape, showShape, sizeOf } from "../core/shape.ts";
 import { feed, reachable } from "../graph/node.ts";
-import type { GraphNode, Value } from "../core/op.ts";
 import { heNormal, type Initializer, xavierNormal, zeros } from "./init.ts";
 import * as nn from "./layers.ts";
 import { type Module, parametersOf, Trace } from "./module.ts";
@@ -231,7 +231,7 @@ function flopsOf(node: GraphNode): number {
 
 /** Traces one layer for a batch of one image. */
 function measure(line: string, module: Module, input: Shape): LayerRow {
-  const tensor = (of: Module, name: string): Value =>
+  const tensor = (of: Module, name: string): Tensor =>
     feed(name, of.parameters?.[name]?.shape ?? of.buffers![name]!.shape);
   const trace = new Trace(
     module,

@@ -1,9 +1,8 @@
 import { OptionError, ShapeError } from "../core/errors.ts";
+import { inSegment, type Tensor } from "../core/op.ts";
 import { showShape } from "../core/shape.ts";
-import { f } from "../graph/functions.ts";
-import { inSegment } from "../graph/node.ts";
 import { type Padding, resolvePadding } from "../ops/conv/conv2d.ts";
-import type { Value } from "../core/op.ts";
+import * as f from "../ops/f.ts";
 import { type Initializer, normal, ones, torchDefault, zeros } from "./init.ts";
 import type { Module } from "./module.ts";
 
@@ -37,8 +36,8 @@ export function linear(options: LinearOptions): Module {
         throw new ShapeError(
           `linear: takes [batch, ${options.in}], got ${showShape(x.shape)}; flatten it or change "in".`,
         );
-      const y = f.matmul!(x, context.parameter(module, "weight"), { transposeB: true });
-      return options.bias === false ? y : f.addBias!(y, context.parameter(module, "bias"), { axis: 1 });
+      const y = f.matmul(x, context.parameter(module, "weight"), { transposeB: true });
+      return options.bias === false ? y : f.addBias(y, context.parameter(module, "bias"), { axis: 1 });
     },
   };
   return module;
@@ -95,9 +94,9 @@ export function conv2d(options: Conv2dOptions): Module {
         throw new ShapeError(
           `conv2d: takes [batch, ${options.in}, height, width], got ${showShape(x.shape)}; change "in" or the layer before.`,
         );
-      const y = f.conv2d!(x, context.parameter(module, "weight"), attrs);
+      const y = f.conv2d(x, context.parameter(module, "weight"), attrs);
       if (options.bias === false) return y;
-      return f.addBias!(y, context.parameter(module, "bias"), { axis: 1 });
+      return f.addBias(y, context.parameter(module, "bias"), { axis: 1 });
     },
   };
   return module;
@@ -129,7 +128,7 @@ export function batchNorm(features: number, options: BatchNormOptions = {}): Mod
       const gamma = context.parameter(module, "weight");
       const beta = context.parameter(module, "bias");
       if (!context.training)
-        return f.batchNormInference!(
+        return f.batchNormInference(
           x,
           gamma,
           beta,
@@ -142,7 +141,7 @@ export function batchNorm(features: number, options: BatchNormOptions = {}): Mod
         throw new ShapeError(
           `batchNorm: one value per channel has no variance in ${showShape(x.shape)}; use a batch of at least 2.`,
         );
-      const [y, mean, variance] = f.all.batchNorm!(x, gamma, beta, { eps }) as [Value, Value, Value];
+      const [y, mean, variance] = f.batchNorm(x, gamma, beta, { eps });
       context.track(module, "running_mean", mean, momentum, 1);
       context.track(module, "running_var", variance, momentum, count / (count - 1));
       return y;
@@ -164,7 +163,7 @@ export function maxPool2d(kernel: Pair, options: Pool2dOptions = {}): Module {
     stride: pair(options.stride ?? kernel),
     padding: pair(options.padding ?? 0),
   };
-  return { label: `maxPool2d(${attrs.kernel.join("×")})`, forward: (x) => f.maxPool2d!(x, attrs) };
+  return { label: `maxPool2d(${attrs.kernel.join("×")})`, forward: (x) => f.maxPool2d(x, attrs) };
 }
 
 /** The mean of each window; stride is the kernel unless given. */
@@ -175,19 +174,19 @@ export function avgPool2d(kernel: Pair, options: Pool2dOptions = {}): Module {
     padding: pair(options.padding ?? 0),
     countIncludePad: options.countIncludePad ?? true,
   };
-  return { label: `avgPool2d(${attrs.kernel.join("×")})`, forward: (x) => f.avgPool2d!(x, attrs) };
+  return { label: `avgPool2d(${attrs.kernel.join("×")})`, forward: (x) => f.avgPool2d(x, attrs) };
 }
 
 /** The mean over height and width: [N, C, H, W] → [N, C]. */
 export const globalAvgPool2d = (): Module => ({
   label: "globalAvgPool2d()",
-  forward: (x) => f.globalAvgPool2d!(x),
+  forward: (x) => f.globalAvgPool2d(x),
 });
 
 /** [N, …] → [N, product of the rest]. */
 export const flatten = (): Module => ({
   label: "flatten()",
-  forward: (x) => f.reshape!(x, { shape: [x.shape[0]!, x.shape.slice(1).reduce((n, dim) => n * dim, 1)] }),
+  forward: (x) => f.reshape(x, { shape: [x.shape[0]!, x.shape.slice(1).reduce((n, dim) => n * dim, 1)] }),
 });
 
 /**
@@ -200,7 +199,7 @@ export function dropout(p = 0.5): Module {
   const module: Module = {
     label: `dropout(${p})`,
     forward: (x, context) =>
-      context.training && p > 0 ? f.dropout!(x, context.counters, { p, layer: context.nextLayer() }) : x,
+      context.training && p > 0 ? f.dropout(x, context.counters, { p, layer: context.nextLayer() }) : x,
   };
   return module;
 }
@@ -217,7 +216,7 @@ export function augmented(network: Module, options: { flip?: boolean; shift?: nu
     forward: (x, context) =>
       network.forward(
         context.training
-          ? f.augmentImages!(x, context.counters, { flip, shift, layer: context.nextLayer() })
+          ? f.augmentImages(x, context.counters, { flip, shift, layer: context.nextLayer() })
           : x,
         context,
       ),
@@ -230,28 +229,37 @@ export function embedding(options: { count: number; features: number; init?: Ini
   const module: Module = {
     label: `embedding(${options.count} × ${options.features})`,
     parameters: { weight: { shape: [options.count, options.features], init: options.init ?? normal(1) } },
-    forward: (x, context) => f.gather!(context.parameter(module, "weight"), x),
+    forward: (x, context) => f.gather(context.parameter(module, "weight"), x),
   };
   return module;
 }
 
-const activation =
-  <A>(name: string, attrs?: A) =>
-  (): Module => ({
-    label: `${name}()`,
-    forward: (x) => (attrs === undefined ? f[name]!(x) : f[name]!(x, attrs)),
-  });
+const activation = (name: string, apply: (x: Tensor) => Tensor): Module => ({
+  label: `${name}()`,
+  forward: apply,
+});
 
-export const relu = activation("relu");
-export const tanh = activation("tanh");
-export const sigmoid = activation("sigmoid");
-export const silu = activation("silu");
-export const selu = activation("selu");
-export const softplus = activation("softplus");
-export const mish = activation("mish");
-export const leakyRelu = (slope = 0.01): Module => activation("leakyRelu", { slope })();
-export const elu = (alpha = 1): Module => activation("elu", { alpha })();
-export const gelu = (approximate: "none" | "tanh" = "none"): Module => activation("gelu", { approximate })();
+/** max(x, 0). */
+export const relu = () => activation("relu", (x) => x.relu());
+/** tanh(x). */
+export const tanh = () => activation("tanh", (x) => x.tanh());
+/** 1/(1 + e⁻ˣ). */
+export const sigmoid = () => activation("sigmoid", (x) => x.sigmoid());
+/** x · sigmoid(x). Elfwing, Uchibe, Doya, 2017. */
+export const silu = () => activation("silu", (x) => x.silu());
+/** The self-normalising unit. Klambauer et al., 2017, §2. */
+export const selu = () => activation("selu", (x) => x.selu());
+/** log(1 + eˣ). */
+export const softplus = () => activation("softplus", (x) => x.softplus());
+/** x · tanh(softplus(x)). Misra, 2019. */
+export const mish = () => activation("mish", (x) => x.mish());
+/** x where x > 0, else slope · x. Maas, Hannun, Ng, 2013. */
+export const leakyRelu = (slope = 0.01) => activation("leakyRelu", (x) => x.leakyRelu({ slope }));
+/** x where x > 0, else α(eˣ − 1). Clevert, Unterthiner, Hochreiter, 2015, eq. 15. */
+export const elu = (alpha = 1) => activation("elu", (x) => x.elu({ alpha }));
+/** x·Φ(x), by erf or by its tanh approximation. Hendrycks, Gimpel, 2016, §2. */
+export const gelu = (approximate: "none" | "tanh" = "none") =>
+  activation("gelu", (x) => x.gelu({ approximate }));
 
 /** Runs modules one after another; their names in checkpoints are 0, 1, 2, … */
 export function sequential(...modules: readonly Module[]): Module {
@@ -276,6 +284,6 @@ export function residual(body: Module, shortcut?: Module): Module {
   return {
     label: "residual()",
     children: shortcut ? { body, shortcut } : { body },
-    forward: (x, context) => f.add!(shortcut ? context.run(shortcut, x) : x, context.run(body, x)),
+    forward: (x, context) => f.add(shortcut ? context.run(shortcut, x) : x, context.run(body, x)),
   };
 }

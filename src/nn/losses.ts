@@ -1,14 +1,14 @@
 import { OptionError } from "../core/errors.ts";
-import { f } from "../graph/functions.ts";
-import type { Value } from "../core/op.ts";
+import type { Tensor } from "../core/op.ts";
+import * as f from "../ops/f.ts";
 
 /** What training minimises: a scalar from the network's output and the targets. */
 export interface Loss {
   readonly name: string;
-  (output: Value, target: Value): Value;
+  (output: Tensor, target: Tensor): Tensor;
 }
 
-function loss(name: string, compute: (output: Value, target: Value) => Value): Loss {
+function loss(name: string, compute: (output: Tensor, target: Tensor) => Tensor): Loss {
   return Object.defineProperty(compute, "name", { value: name }) as Loss;
 }
 
@@ -24,16 +24,16 @@ export function crossEntropy(options: { labelSmoothing?: number } = {}): Loss {
     if (target.dtype === "f32") {
       const classes = logits.shape.at(-1)!;
       const smooth =
-        labelSmoothing > 0 ? f.add!(f.mul!(target, 1 - labelSmoothing), labelSmoothing / classes) : target;
-      return f.mean!(f.softCrossEntropy!(logits, smooth));
+        labelSmoothing > 0 ? f.add(f.mul(target, 1 - labelSmoothing), labelSmoothing / classes) : target;
+      return f.mean(f.softCrossEntropy(logits, smooth));
     }
     // A mean, but the gradient leaves the kernel with its factor.
     const scale = 1 / Math.max(1, target.shape[0]!);
-    return f.sum!(f.softmaxCrossEntropy!(logits, target, { labelSmoothing, scale }));
+    return f.sum(f.softmaxCrossEntropy(logits, target, { labelSmoothing, scale }));
   });
 }
 
 /** Mean squared error over all elements. */
 export function mse(): Loss {
-  return loss("mse", (output, target) => f.mse!(output, target));
+  return loss("mse", (output, target) => f.mse(output, target));
 }

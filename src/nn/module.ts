@@ -1,6 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
+import type { Tensor } from "../core/op.ts";
 import { type Shape, showShape } from "../core/shape.ts";
-import type { Value } from "../core/op.ts";
 import type { Initializer } from "./init.ts";
 
 /** A tensor that is trained. */
@@ -25,22 +25,22 @@ export interface Module {
   readonly children?: Readonly<Record<string, Module>>;
   /** Batch norm counts its batches; PyTorch keeps the count beside the running statistics. */
   readonly countsBatches?: boolean;
-  forward(x: Value, context: ForwardContext): Value;
+  forward(x: Tensor, context: ForwardContext): Tensor;
 }
 
 /** What a module may ask for while it is traced. */
 export interface ForwardContext {
   readonly training: boolean;
   /** u32[4]: step, seed, position in the epoch, row of the metrics ring. */
-  readonly counters: Value;
-  parameter(module: Module, name: string): Value;
-  buffer(module: Module, name: string): Value;
+  readonly counters: Tensor;
+  parameter(module: Module, name: string): Tensor;
+  buffer(module: Module, name: string): Tensor;
   /** Notes a batch statistic for a running one: running ← (1 − momentum)·running + momentum·scale·batch. */
-  track(module: Module, name: string, batch: Value, momentum: number, scale: number): void;
+  track(module: Module, name: string, batch: Tensor, momentum: number, scale: number): void;
   /** A number that differs between calls, for random keys: a module used twice draws twice. */
   nextLayer(): number;
   /** Runs a part, so that its result can be looked at by name. */
-  run(module: Module, x: Value): Value;
+  run(module: Module, x: Tensor): Tensor;
 }
 
 export interface NamedModule {
@@ -90,21 +90,21 @@ export const buffersOf = (root: Module): NamedTensor<BufferSpec>[] => named(root
 export interface TracedLayer {
   readonly path: string;
   readonly module: Module;
-  readonly input: Value;
-  readonly output: Value;
+  readonly input: Tensor;
+  readonly output: Tensor;
 }
 
 /** Where a trace finds the current values of the network's tensors. */
 export interface TensorSource {
-  readonly counters: Value;
-  parameter(module: Module, name: string): Value;
-  buffer(module: Module, name: string): Value;
+  readonly counters: Tensor;
+  parameter(module: Module, name: string): Tensor;
+  buffer(module: Module, name: string): Tensor;
 }
 
 export interface TrackedStatistic {
   readonly module: Module;
   readonly name: string;
-  readonly batch: Value;
+  readonly batch: Tensor;
   readonly momentum: number;
   readonly scale: number;
 }
@@ -124,19 +124,19 @@ export class Trace implements ForwardContext {
     this.paths = new Map(modulesOf(root).map(({ path, module }) => [module, path]));
   }
 
-  get counters(): Value {
+  get counters(): Tensor {
     return this.source.counters;
   }
 
-  parameter(module: Module, name: string): Value {
+  parameter(module: Module, name: string): Tensor {
     return this.source.parameter(module, name);
   }
 
-  buffer(module: Module, name: string): Value {
+  buffer(module: Module, name: string): Tensor {
     return this.source.buffer(module, name);
   }
 
-  track(module: Module, name: string, batch: Value, momentum: number, scale: number): void {
+  track(module: Module, name: string, batch: Tensor, momentum: number, scale: number): void {
     if (this.tracked.some((t) => t.module === module && t.name === name))
       throw new ShapeError(
         `${module.label}: is used in two places, and its running statistics can follow only one; make one for each place.`,
@@ -148,7 +148,7 @@ export class Trace implements ForwardContext {
     return this.drawn++;
   }
 
-  run(module: Module, x: Value): Value {
+  run(module: Module, x: Tensor): Tensor {
     const path = this.paths.get(module) ?? "";
     try {
       const output = module.forward(x, this);

@@ -1,8 +1,8 @@
 import { isFloat, type NumericArray } from "../core/dtype.ts";
-import { broadcastData, type NDArray } from "../core/ndarray.ts";
-import { accumulationBound, exact, halfBound, SMALLEST_NORMAL, type Tolerance } from "../core/tolerance.ts";
 import type { Magnified } from "../core/kernel.ts";
+import { broadcastData, type NDArray } from "../core/ndarray.ts";
 import type { OpRecord, Sample } from "../core/op.ts";
+import { accumulationBound, exact, halfBound, SMALLEST_NORMAL, type Tolerance } from "../core/tolerance.ts";
 
 /** What the magnitudes of an accumulated result are known from, where that is not its inputs' absolute values. */
 export interface Magnitudes {

@@ -1,21 +1,21 @@
-import * as activations from "./elementwise/activations.ts";
-import * as arithmetic from "./elementwise/arithmetic.ts";
+import type { Op } from "../core/op.ts";
+import * as conv from "./conv/conv2d.ts";
 import * as augment from "./data/augment-images.ts";
 import * as batch from "./data/batch.ts";
-import * as batchnorm from "./norm/batch-norm.ts";
+import * as activations from "./elementwise/activations.ts";
+import * as arithmetic from "./elementwise/arithmetic.ts";
 import * as compare from "./elementwise/compare.ts";
-import * as conv from "./conv/conv2d.ts";
+import * as unary from "./elementwise/unary.ts";
 import * as gather from "./layout/gather.ts";
 import * as layout from "./layout/layout.ts";
 import * as loss from "./loss/loss.ts";
+import * as softmax from "./loss/softmax.ts";
 import * as matmul from "./matmul/matmul.ts";
-import type { OpRecord } from "../core/op.ts";
+import * as batchnorm from "./norm/batch-norm.ts";
 import * as pool from "./pool/pool2d.ts";
 import * as random from "./random/random.ts";
 import * as reduce from "./reduce/reduce.ts";
-import * as softmax from "./loss/softmax.ts";
 import * as training from "./step/step.ts";
-import * as unary from "./elementwise/unary.ts";
 import * as update from "./step/update.ts";
 
 const files = [
@@ -40,8 +40,6 @@ const files = [
 ];
 
 /** Every op there is: parity and gradient tests, the verify command and the function table come from this list. */
-export const records: readonly OpRecord[] = files.flatMap((file) =>
-  (Object.values(file) as unknown[]).filter(
-    (x): x is OpRecord => typeof x === "object" && x !== null && "infer" in x,
-  ),
+export const records: readonly Op[] = files.flatMap((file) =>
+  (Object.values(file) as unknown[]).filter((x): x is Op => typeof x === "function" && "infer" in x),
 );

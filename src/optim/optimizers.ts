@@ -1,4 +1,6 @@
 import { OptionError } from "../core/errors.ts";
+import type { OpRecord } from "../core/op.ts";
+import * as rules from "../ops/step/update.ts";
 import { HYPER, HYPER_SIZE } from "../ops/step/update.ts";
 import { type Rate, rateAt } from "./schedules.ts";
 
@@ -9,7 +11,7 @@ export const AVERAGE = "average";
 export interface Optimizer {
   readonly name: string;
   /** The op over flat arenas. */
-  readonly op: "sgd" | "momentum" | "nesterov" | "adam" | "adamW";
+  readonly op: OpRecord;
   /** Tensors kept for each parameter, by PyTorch's names, and last AVERAGE where one is kept. */
   readonly slots: readonly string[];
   /** The options it was made with, for the run's record. */
@@ -110,12 +112,12 @@ function make(
 export function sgd(options: SgdOptions): Optimizer {
   const { momentum = 0, nesterov = false } = options;
   if (nesterov && !(momentum > 0)) throw new OptionError("sgd: nesterov needs a momentum above 0.");
-  const op = momentum === 0 ? "sgd" : nesterov ? "nesterov" : "momentum";
+  const op = momentum === 0 ? rules.sgd : nesterov ? rules.nesterov : rules.momentum;
   const slots = momentum === 0 ? [] : ["momentum_buffer"];
   return make({ name: "sgd", op, slots }, options, () => ({ momentum }));
 }
 
-function adamLike(name: string, op: "adam" | "adamW", options: AdamOptions): Optimizer {
+function adamLike(name: string, op: OpRecord, options: AdamOptions): Optimizer {
   const [beta1, beta2] = options.betas ?? [0.9, 0.999];
   if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1))
     throw new OptionError(`${name}: betas are ${beta1} and ${beta2}; use numbers from 0 to below 1.`);
@@ -131,8 +133,8 @@ function adamLike(name: string, op: "adam" | "adamW", options: AdamOptions): Opt
 }
 
 /** Adam; weight decay is added to the gradient, as torch.optim.Adam. Kingma, Ba, 2015. */
-export const adam = (options: AdamOptions): Optimizer => adamLike("adam", "adam", options);
+export const adam = (options: AdamOptions): Optimizer => adamLike("adam", rules.adam, options);
 
 /** Adam with decoupled weight decay (0.01 by default), as torch.optim.AdamW. Loshchilov, Hutter, 2019. */
 export const adamW = (options: AdamOptions): Optimizer =>
-  adamLike("adamW", "adamW", { ...options, weightDecay: options.weightDecay ?? 0.01 });
+  adamLike("adamW", rules.adamW, { ...options, weightDecay: options.weightDecay ?? 0.01 });

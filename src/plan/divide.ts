@@ -1,8 +1,8 @@
+import type { AdapterFacts, KernelVariant } from "../core/kernel.ts";
+import type { GraphNode, Tensor } from "../core/op.ts";
 import { sameShape } from "../core/shape.ts";
 import { kernelContext, reachable, valueKey } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
-import type { AdapterFacts, KernelVariant } from "../core/kernel.ts";
-import type { GraphNode, Value } from "../core/op.ts";
 import { countStores, kernelOf, takesEpilogue } from "./inline.ts";
 import {
   type Chain,
@@ -97,7 +97,7 @@ class Division {
     }
   }
 
-  private read(value: Value, reader: Reader): void {
+  private read(value: Tensor, reader: Reader): void {
     const key = valueKey(value);
     const list = this.readers.get(key) ?? [];
     if (!reader.group || !list.some((other) => other.group === reader.group)) list.push(reader);
@@ -131,7 +131,7 @@ class Division {
   }
 
   /** The chain that computes a node from one stored tensor and small ones, where that costs next to nothing. */
-  private recomputable(node: GraphNode): { chain: GraphNode[]; source: Value } | undefined {
+  private recomputable(node: GraphNode): { chain: GraphNode[]; source: Tensor } | undefined {
     const { shape } = node.outputs[0]!;
     const chain = new Set<GraphNode>();
     const visit = (at: GraphNode) => {
@@ -159,7 +159,7 @@ class Division {
     return [...loads, ...reloads, ...(half?.inputs ?? [])].includes(input!);
   }
 
-  private binds(reader: Reader, source: Value): boolean {
+  private binds(reader: Reader, source: Tensor): boolean {
     const kernel = reader.kernel ?? reader.group?.into?.kernel;
     const base = valueKey(resolveView(source));
     return kernel?.inputs.some((x) => valueKey(resolveView(x)) === base) ?? false;

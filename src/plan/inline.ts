@@ -1,8 +1,8 @@
 import { wgslType } from "../core/dtype.ts";
-import { broadcastStrides, sameShape } from "../core/shape.ts";
-import { calledFiles, collapse, type FusedExpression, offsetCode } from "../ops/elementwise/kernel.ts";
 import type { Dispatch } from "../core/kernel.ts";
 import type { GraphNode } from "../core/op.ts";
+import { broadcastStrides, sameShape } from "../core/shape.ts";
+import { calledFiles, collapse, type FusedExpression, offsetCode } from "../ops/elementwise/kernel.ts";
 
 /*
  * Elementwise chains inside other kernels. A kernel's record says which inputs it reads only as `name[i]` and whether it

@@ -1,9 +1,9 @@
 import { byteLength, bytesPerElement } from "../core/dtype.ts";
+import { bitsOf } from "../core/kernel.ts";
+import type { Arena, GraphNode, Tensor, Variable } from "../core/op.ts";
 import { sameShape, sizeOf, type TensorType } from "../core/shape.ts";
 import { reachable, valueKey } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
-import { bitsOf } from "../core/kernel.ts";
-import type { Arena, GraphNode, Value, Variable } from "../core/op.ts";
 import { kernelOf } from "./inline.ts";
 import { isConstant, packOffsets, resolveView, storedBy, type Unit } from "./units.ts";
 
@@ -101,7 +101,7 @@ export class Placement {
       }
     for (const unit of units) {
       if (unit.kind !== "pack") continue;
-      const key = valueKey({ node: unit.node, index: 0, ...unit.node.outputs[0]! });
+      const key = valueKey({ node: unit.node, index: 0 });
       const place = this.fixed.get(key) ?? this.ownBuffer(unit.node.outputs[0]!);
       this.fixed.set(key, place);
       const offsets = packOffsets(unit.node);
@@ -187,7 +187,7 @@ export class Placement {
       overwrites === undefined
         ? unit.inputs
         : (unit.prologues?.get(overwrites)?.inputs ?? [unit.node.inputs[overwrites]!]);
-    const key = (value: Value) => valueKey(resolveView(value));
+    const key = (value: Tensor) => valueKey(resolveView(value));
     return candidates
       .filter((value) => sameShape(value.shape, type.shape) && value.dtype === type.dtype)
       .filter((value) => unit.inputs.filter((other) => key(other) === key(value)).length === 1)
@@ -201,7 +201,7 @@ export class Placement {
   }
 
   /** Where a value is; temporaries carry their number until buffers are assigned. */
-  locate(value: Value): Range {
+  locate(value: Tensor): Range {
     const base = resolveView(value);
     const bytes = bytesOf(base);
     const leaf = base.node.leaf;

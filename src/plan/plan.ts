@@ -1,10 +1,5 @@
 import { bytesPerElement } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
-import { showType, sizeOf, type TensorType } from "../core/shape.ts";
-import { halfInputs, kernelContext, valueKey } from "../graph/node.ts";
-import { checkProgram, type Program, programRoots } from "../graph/program.ts";
-import { copyDispatch, fillDispatch } from "../ops/layout/copy-kernel.ts";
-import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
 import {
   type Access,
   type AdapterFacts,
@@ -13,7 +8,12 @@ import {
   type KernelVariant,
   withExtensions,
 } from "../core/kernel.ts";
-import type { Arena, GraphNode, Value, Variable } from "../core/op.ts";
+import type { Arena, GraphNode, Tensor, Variable } from "../core/op.ts";
+import { showType, sizeOf, type TensorType } from "../core/shape.ts";
+import { halfInputs, kernelContext, valueKey } from "../graph/node.ts";
+import { checkProgram, type Program, programRoots } from "../graph/program.ts";
+import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
+import { copyDispatch, fillDispatch } from "../ops/layout/copy-kernel.ts";
 import { divide } from "./divide.ts";
 import { refusal, refuseExcluded, variantKey } from "./excluded.ts";
 import { kernelOf, overwriting, withEpilogue, withPrologue } from "./inline.ts";
@@ -147,7 +147,7 @@ class PlanBuilder {
     });
   }
 
-  private locate(value: Value): Range {
+  private locate(value: Tensor): Range {
     return this.placement.locate(value);
   }
 
@@ -301,7 +301,7 @@ class PlanBuilder {
         valueKey(resolveView(value)),
       ),
     ));
-    const values = node.outputs.map((type, index) => ({ ...type, node, index }));
+    const values = node.outputs.map((_, index) => ({ node, index }));
     return new Set(values.filter((value) => !read.has(valueKey(value))).map(({ index }) => index));
   }
 
@@ -320,14 +320,14 @@ class PlanBuilder {
   }
 
   /** All inputs are empty, so the results do not depend on data. */
-  private emitEmpty(node: GraphNode, outputs: readonly Value[]): void {
+  private emitEmpty(node: GraphNode, outputs: readonly Tensor[]): void {
     const value = node.op!.empty?.(node.attrs) ?? 0;
     for (const result of outputs)
       if (sizeOf(result.shape) > 0)
         this.push(fillDispatch(result, value, this.facts), node, [this.locate(result)]);
   }
 
-  private emitPack(unit: Unit, result: Value): void {
+  private emitPack(unit: Unit, result: Tensor): void {
     const target = this.locate(result);
     const offsets = packOffsets(unit.node);
     unit.inputs.forEach((value, i) => {

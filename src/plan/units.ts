@@ -1,7 +1,7 @@
+import { type GraphNode, Tensor, type Variable } from "../core/op.ts";
 import type { TensorType } from "../core/shape.ts";
 import { valueKey } from "../graph/node.ts";
 import type { FusedExpression } from "../ops/elementwise/kernel.ts";
-import type { GraphNode, Value, Variable } from "../core/op.ts";
 
 /** A piece of work that the plan schedules as one: an op's kernel, a chain of elementwise ops, or a pack. */
 export interface Unit {
@@ -9,7 +9,7 @@ export interface Unit {
   /** The last node of the unit, whose results it stores. */
   readonly node: GraphNode;
   /** What it reads from memory, views resolved. */
-  readonly inputs: readonly Value[];
+  readonly inputs: readonly Tensor[];
   /** For kernels: chains that compute an input while it is loaded, by the input's place. */
   readonly prologues?: ReadonlyMap<number, Prologue>;
   /** For kernels: a chain that runs on the result before it is stored; the unit then stores the chain's result. */
@@ -20,7 +20,7 @@ export interface Unit {
 
 /** An elementwise chain that a kernel runs while loading one input. */
 export interface Prologue {
-  readonly inputs: readonly Value[];
+  readonly inputs: readonly Tensor[];
   readonly expression: FusedExpression;
 }
 
@@ -35,10 +35,9 @@ export interface Epilogue extends Prologue {
 export const lastNode = (unit: Unit): GraphNode => unit.epilogue?.node ?? unit.node;
 
 /** What a unit leaves in memory, in the order of its kernel's results: an epilogue's result stands for its input. */
-export function storedBy({ node, epilogue }: Unit): Value[] {
-  const value = (of: GraphNode, index: number): Value => ({ node: of, index, ...of.outputs[index]! });
+export function storedBy({ node, epilogue }: Unit): Tensor[] {
   return node.outputs.map((_, index) =>
-    index === 0 && epilogue ? value(epilogue.node, 0) : value(node, index),
+    index === 0 && epilogue ? new Tensor(epilogue.node) : new Tensor(node, index),
   );
 }
 
@@ -50,7 +49,7 @@ export function packOffsets(node: GraphNode): readonly number[] {
 }
 
 /** The value whose memory holds `value`: views share the memory of what they view. */
-export function resolveView(value: Value): Value {
+export function resolveView(value: Tensor): Tensor {
   let current = value;
   while (current.node.op?.implementation.kind === "view") current = current.node.inputs[0]!;
   return current;
@@ -64,9 +63,9 @@ export const isElementwise = (node: GraphNode) => node.op?.implementation.kind =
 export const isConstant = (node: GraphNode) => node.op?.name === "constant";
 
 /** What a chain reads that it does not compute itself; a value read in two shapes counts twice. */
-export function chainInputs(chain: Chain): Value[] {
+export function chainInputs(chain: Chain): Tensor[] {
   const inside = new Set(chain);
-  const inputs = new Map<string, Value>();
+  const inputs = new Map<string, Tensor>();
   for (const node of chain)
     for (const input of node.inputs)
       if (!inside.has(input.node) && !isConstant(input.node)) inputs.set(valueKey(input), input);

@@ -1,6 +1,6 @@
 import { CheckpointError, NonFiniteError } from "../core/errors.ts";
-import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import type { Variable } from "../core/op.ts";
+import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import { AVERAGE, type Optimizer } from "../optim/optimizers.ts";
 import type { StoredTensor, TensorFile } from "./safetensors.ts";
 import { FRESH_SCALER, type LossScaler, type ModelState } from "./state.ts";
@@ -101,7 +101,8 @@ export async function takeCheckpoint(state: ModelState, progress: Progress): Pro
 }
 
 /** What an optimizer's state is called in checkpoints: its update rule, and whether it keeps an average. */
-const kindOf = ({ op, slots }: Optimizer) => (slots.includes(AVERAGE) ? `${op} with an average` : op);
+const kindOf = ({ op, slots }: Optimizer) =>
+  slots.includes(AVERAGE) ? `${op.name} with an average` : op.name;
 
 /** Checks that a file holds exactly the tensors that are wanted, and says which one differs. */
 function match(

@@ -1,9 +1,9 @@
 import type { Backend } from "../backend/backend.ts";
 import { OptionError } from "../core/errors.ts";
+import type { Variable } from "../core/op.ts";
 import { channelStatistics, type ImageDataset } from "../data/dataset.ts";
 import { type Normalization, type ResidentData, residentImages } from "../data/resident.ts";
 import { standalone } from "../graph/node.ts";
-import type { Variable } from "../core/op.ts";
 import type { TrainingData } from "./options.ts";
 
 export const naturalOrder = (count: number) => Uint32Array.from({ length: count }, (_, i) => i);

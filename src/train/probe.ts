@@ -1,12 +1,13 @@
 import type { Executable } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
+import { callOp, type Tensor } from "../core/op.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import { gradients } from "../graph/autodiff.ts";
-import { f } from "../graph/functions.ts";
 import { feed, read, wholeArena } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
 import { Trace, type TracedLayer } from "../nn/module.ts";
-import type { Value } from "../core/op.ts";
+import { pack } from "../ops/layout/layout.ts";
+import { gradientStats } from "../ops/step/step.ts";
 import { HYPER_SIZE } from "../ops/step/update.ts";
 import { type Distribution, distributionOf, silentShare } from "./distribution.ts";
 import type { TrainingData } from "./options.ts";
@@ -51,9 +52,9 @@ const shown = (layers: readonly TracedLayer[]) =>
   layers.filter(({ module, output }) => !module.children && output.node.op?.implementation.kind !== "view");
 
 /** The first `count` rows of a batch. */
-function head(x: Value, count: number): Value {
+function head(x: Tensor, count: number): Tensor {
   const starts = x.shape.map(() => 0);
-  return x.shape[0]! <= count ? x : f.slice!(x, { starts, ends: [count, ...x.shape.slice(1)] });
+  return x.shape[0]! <= count ? x : x.slice({ starts, ends: [count, ...x.shape.slice(1)] });
 }
 
 /** The next training step with everything in it kept and nothing applied. */
@@ -63,25 +64,28 @@ function inspectionProgram(parts: StepParts, images: number): { program: Program
   const own = shown(layers);
   const targets = state.parameterVariables.map(read);
   const grads = gradients(loss, [...own.map((layer) => layer.output), ...targets]);
-  const outputs: Record<string, Value> = {};
+  const outputs: Record<string, Tensor> = {};
   own.forEach((layer, i) => {
     outputs[`activations ${i}`] = head(layer.output, images);
     outputs[`gradients ${i}`] = head(grads[i]!, images);
   });
   const packed = state.parameterArenas.map(({ arena, variables }) =>
-    f.pack!(...variables.map((v) => grads[own.length + state.parameterVariables.indexOf(v)]!), {
-      offsets: variables.map((v) => v.offset),
-      size: arena.size,
-    }),
+    pack(
+      variables.map((v) => grads[own.length + state.parameterVariables.indexOf(v)]!),
+      {
+        offsets: variables.map((v) => v.offset),
+        size: arena.size,
+      },
+    ),
   );
-  const stats = f.gradientStats!(read(state.stats), loss, ...packed);
+  const stats = gradientStats(read(state.stats), loss, packed);
   const hyper = feed("hyper", [HYPER_SIZE]);
   state.parameterArenas.forEach(({ arena, slots }, i) => {
     const before = read(wholeArena(arena));
-    const [after] = f.all[state.optimizer.op]!(before, packed[i]!, ...slots.map(read), hyper, stats);
-    outputs[`values ${i}`] = f.mul!(before, 1);
+    const [after] = callOp(state.optimizer.op, [before, packed[i]!, ...slots.map(read), hyper, stats]);
+    outputs[`values ${i}`] = before.mul(1);
     outputs[`packed ${i}`] = packed[i]!;
-    outputs[`updates ${i}`] = f.sub!(after!, before);
+    outputs[`updates ${i}`] = after!.sub(before);
   });
   return { program: { name: `inspection, batch ${parts.batchSize}`, outputs }, layers: own };
 }
@@ -102,7 +106,7 @@ function pictureProgram(parts: StepParts, shape: Shape): { program: Program; lay
   const trace = new Trace(state.model, source, false);
   const output = trace.run(state.model, feed("image", [1, ...shape]));
   const layers = shown(trace.layers);
-  const outputs: Record<string, Value> = { output };
+  const outputs: Record<string, Tensor> = { output };
   layers.forEach((layer, i) => {
     outputs[`activations ${i}`] = layer.output;
   });

@@ -1,5 +1,6 @@
 import type { Backend } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
+import type { Arena, Tensor, Variable } from "../core/op.ts";
 import { Random } from "../core/rng.ts";
 import { sizeOf } from "../core/shape.ts";
 import { layOut, read, standalone, wholeArena } from "../graph/node.ts";
@@ -12,7 +13,6 @@ import {
   type ParameterSpec,
   parametersOf,
 } from "../nn/module.ts";
-import type { Arena, Value, Variable } from "../core/op.ts";
 import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "../ops/step/stats.ts";
 import { AVERAGE, type Optimizer } from "../optim/optimizers.ts";
 
@@ -133,12 +133,12 @@ export class ModelState {
     return variable;
   }
 
-  value(module: Module, key: string): Value {
+  value(module: Module, key: string): Tensor {
     return read(this.variable(module, key));
   }
 
   /** The moving average of a parameter. */
-  averageValue(module: Module, key: string): Value {
+  averageValue(module: Module, key: string): Tensor {
     return read(this.averages.get(this.variable(module, key))!);
   }
 

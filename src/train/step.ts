@@ -1,14 +1,17 @@
+import { callOp, type Tensor, type Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { gradients } from "../graph/autodiff.ts";
-import { f } from "../graph/functions.ts";
 import { feed, read, wholeArena } from "../graph/node.ts";
 import { mixedPrecision } from "../graph/precision.ts";
 import type { Program, Update } from "../graph/program.ts";
 import type { Loss } from "../nn/losses.ts";
 import { Trace, type TracedLayer } from "../nn/module.ts";
-import type { Value, Variable } from "../core/op.ts";
+import { batchIndices } from "../ops/data/batch.ts";
+import { constant } from "../ops/elementwise/unary.ts";
+import { pack } from "../ops/layout/layout.ts";
 import { STATS, STATS_SIZE } from "../ops/step/stats.ts";
+import { gradientStats, recordMetrics, updateStatistics } from "../ops/step/step.ts";
 import { HYPER_SIZE } from "../ops/step/update.ts";
 import type { ModelState } from "./state.ts";
 
@@ -21,12 +24,12 @@ export const counters = () => feed("counters", [4], "u32");
 export interface Forward {
   readonly layers: readonly TracedLayer[];
   readonly trace: Trace;
-  readonly output: Value;
-  readonly target: Value;
-  readonly loss: Value;
+  readonly output: Tensor;
+  readonly target: Tensor;
+  readonly loss: Tensor;
   /** Logits and labels, of which the metrics count the right ones; nothing where targets are not labels. */
-  readonly predictions: readonly Value[];
-  readonly counters: Value;
+  readonly predictions: readonly Tensor[];
+  readonly counters: Tensor;
 }
 
 export interface StepParts {
@@ -53,7 +56,7 @@ export function forward(
   training: boolean,
 ): Forward {
   const counts = counters();
-  const indices = f.window!(read(order), counts, { count: batchSize });
+  const indices = batchIndices(read(order), counts, { count: batchSize });
   const { x, y } = data.batch(indices);
   const source = {
     counters: counts,
@@ -74,33 +77,36 @@ export function trainingProgram(parts: StepParts, ring: Variable, constants: Con
   const { trace, loss, predictions, counters: counts } = forward(parts, true);
   const targets = state.parameterVariables.map(read);
   const scaling = parts.precision === "mixed";
-  const grads = gradients(scaling ? f.mul!(loss, lossScale(state)) : loss, targets);
+  const grads = gradients(scaling ? loss.mul(lossScale(state)) : loss, targets);
   const packed = state.parameterArenas.map(({ arena, variables }) =>
-    f.pack!(...variables.map((v) => grads[state.parameterVariables.indexOf(v)]!), {
-      offsets: variables.map((v) => v.offset),
-      size: arena.size,
-    }),
+    pack(
+      variables.map((v) => grads[state.parameterVariables.indexOf(v)]!),
+      {
+        offsets: variables.map((v) => v.offset),
+        size: arena.size,
+      },
+    ),
   );
-  const stats = f.gradientStats!(read(state.stats), loss, ...packed, { scaling });
+  const stats = gradientStats(read(state.stats), loss, packed, { scaling });
   const updates: Update[] = [{ variable: state.stats, value: stats }];
   const hyper = feed("hyper", [HYPER_SIZE]);
   state.parameterArenas.forEach(({ arena, slots }, i) => {
     const params = wholeArena(arena);
-    const results = f.all[state.optimizer.op]!(read(params), packed[i]!, ...slots.map(read), hyper, stats);
+    const results = callOp(state.optimizer.op, [read(params), packed[i]!, ...slots.map(read), hyper, stats]);
     updates.push({ variable: params, value: results[0]! });
     slots.forEach((slot, k) => {
       updates.push({ variable: slot, value: results[1 + k]! });
     });
   });
   updates.push(...statisticUpdates(state, trace, constants, stats));
-  const row = f.recordMetrics!(read(ring), counts, loss, stats, ...predictions);
+  const row = recordMetrics(read(ring), counts, loss, stats, predictions);
   updates.push({ variable: ring, value: row });
   return inPrecision(parts.precision, { name: `training step, batch ${parts.batchSize}`, updates });
 }
 
-function lossScale(state: ModelState): Value {
-  const scale = f.slice!(read(state.stats), { starts: [STATS.scale], ends: [STATS.scale + 1] });
-  return f.reshape!(scale, { shape: [] });
+function lossScale(state: ModelState): Tensor {
+  const scale = read(state.stats).slice({ starts: [STATS.scale], ends: [STATS.scale + 1] });
+  return scale.reshape({ shape: [] });
 }
 
 /** Makes a variable of `size` zeros with some ranges set: constants that a program reads. */
@@ -109,24 +115,32 @@ export type ConstantTable = (
   entries: readonly { offset: number; size: number; value: number }[],
 ) => Variable;
 
-function statisticUpdates(state: ModelState, trace: Trace, constants: ConstantTable, stats: Value): Update[] {
+function statisticUpdates(
+  state: ModelState,
+  trace: Trace,
+  constants: ConstantTable,
+  stats: Tensor,
+): Update[] {
   if (trace.tracked.length === 0) return [];
   return state.bufferArenas.map((arena) => {
     const tracked = trace.tracked
       .map((t) => ({ ...t, variable: state.variable(t.module, t.name) }))
       .filter((t) => t.variable.arena === arena)
       .sort((a, b) => a.variable.offset - b.variable.offset);
-    const batch = f.pack!(...tracked.map((t) => t.batch), {
-      offsets: tracked.map((t) => t.variable.offset),
-      size: arena.size,
-    });
+    const batch = pack(
+      tracked.map((t) => t.batch),
+      {
+        offsets: tracked.map((t) => t.variable.offset),
+        size: arena.size,
+      },
+    );
     const table = (kind: "momentum" | "scale") =>
       constants(
         arena.size,
         tracked.map((t) => ({ offset: t.variable.offset, size: sizeOf(t.variable.shape), value: t[kind] })),
       );
     const running = wholeArena(arena);
-    const value = f.updateStatistics!(
+    const value = updateStatistics(
       read(running),
       batch,
       read(table("momentum")),
@@ -140,8 +154,8 @@ function statisticUpdates(state: ModelState, trace: Trace, constants: ConstantTa
 /** One evaluation batch: inference form, one row of metrics. */
 export function evaluationProgram(parts: StepParts, ring: Variable): Program {
   const { loss, predictions, counters: counts } = forward(parts, false);
-  const none = f.constant!({ value: 0, shape: [STATS_SIZE], dtype: "f32" });
-  const row = f.recordMetrics!(read(ring), counts, loss, none, ...predictions);
+  const none = constant({ value: 0, shape: [STATS_SIZE], dtype: "f32" });
+  const row = recordMetrics(read(ring), counts, loss, none, predictions);
   return inPrecision(parts.precision, {
     name: `evaluation, batch ${parts.batchSize}`,
     updates: [{ variable: ring, value: row }],
@@ -162,7 +176,7 @@ export function diagnosticProgram(parts: StepParts): {
   const own = layers.filter((layer) => !layer.module.children);
   const targets = state.parameterVariables.map(read);
   const grads = gradients(loss, [...own.map((layer) => layer.output), ...targets]);
-  const outputs: Record<string, Value> = { loss };
+  const outputs: Record<string, Tensor> = { loss };
   own.forEach((layer, i) => {
     outputs[`layer ${i}`] = layer.output;
     outputs[`gradient ${i}`] = grads[i]!;

@@ -1,11 +1,11 @@
 import type { Backend, CompileProgress, Executable } from "../backend/backend.ts";
 import { DeviceError, NonFiniteError, OptionError } from "../core/errors.ts";
+import type { Variable } from "../core/op.ts";
 import { Random } from "../core/rng.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { standalone } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
 import type { Loss } from "../nn/losses.ts";
-import type { Variable } from "../core/op.ts";
 import { STATUS } from "../ops/step/stats.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import { type Checkpoint, restoreCheckpoint, restoreModel, takeCheckpoint } from "./checkpoint.ts";

@@ -5,15 +5,15 @@ import { roundToHalf } from "../core/half.ts";
 import { type NDArray, roundToDType } from "../core/ndarray.ts";
 import { showType } from "../core/shape.ts";
 import { compare } from "../core/tolerance.ts";
-import { f } from "../graph/functions.ts";
+import "../ops/methods.ts";
+import type { AdapterFacts, KernelVariant, Magnified } from "../core/kernel.ts";
+import { callOp, type GraphNode, type OpRecord, resolveAttributes, type Sample } from "../core/op.ts";
+import { Sampler } from "../core/samples.ts";
 import { feed, kernelContext, reachable } from "../graph/node.ts";
 import { mixedPrecision } from "../graph/precision.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import { elementBounds } from "../ops/bounds.ts";
 import { records } from "../ops/index.ts";
-import type { AdapterFacts, KernelVariant, Magnified } from "../core/kernel.ts";
-import type { GraphNode, OpRecord, Sample } from "../core/op.ts";
-import { Sampler } from "../core/samples.ts";
 import { kernelKey, type PlanOptions } from "../plan/plan.ts";
 
 /** One op on one sample with one kernel: how it compared with the reference. */
@@ -58,15 +58,16 @@ export function parityCases(op: OpRecord): ParityCase[] {
 
 /** The samples of an op as programs. */
 export function casesOf(op: OpRecord): ParityCase[] {
-  return op.samples(new Sampler(op.name)).map((sample, number) => {
-    const inputs = sample.inputs.map((x, i) => feed(`x${i}`, x.shape, x.dtype));
-    const results = f.all[op.name]!(...inputs, ...(sample.attrs === undefined ? [] : [sample.attrs]));
+  return op.samples(new Sampler(op.name)).map((given, number) => {
+    const inputs = given.inputs.map((x, i) => feed(`x${i}`, x.shape, x.dtype));
+    const sample = { ...given, attrs: resolveAttributes(op, given.attrs, given.inputs) };
+    const results = callOp(op, [...inputs, given.attrs]);
     const program: Program = {
       name: op.name,
       outputs: Object.fromEntries(results.map((value, i) => [`y${i}`, value])),
     };
     const feeds = Object.fromEntries(sample.inputs.map((x, i) => [`x${i}`, x.data]));
-    const attrs = sample.attrs === undefined ? "" : ` ${JSON.stringify(sample.attrs)}`;
+    const attrs = given.attrs === undefined ? "" : ` ${JSON.stringify(given.attrs)}`;
     const label = `${number + 1}: ${sample.name ? `${sample.name} ` : ""}${sample.inputs.map(showType).join(" ")}${attrs}`;
     // f16 is a storage format of some adapters only.
     const half = [...sample.inputs, ...results].some((x) => x.dtype === "f16");

@@ -3,11 +3,11 @@
 import { describe, expect, test } from "vitest";
 import { create, globals } from "webgpu";
 import { cpuBackend } from "../../src/backend/cpu.ts";
-import { f } from "../../src/graph/functions.ts";
+import type { AdapterFacts } from "../../src/core/kernel.ts";
 import { reachable, read, standalone } from "../../src/graph/node.ts";
 import { mixedPrecision } from "../../src/graph/precision.ts";
 import { type Program, programRoots } from "../../src/graph/program.ts";
-import type { AdapterFacts } from "../../src/core/kernel.ts";
+import * as f from "../../src/ops/f.ts";
 import { compilePlan, kernelKey } from "../../src/plan/plan.ts";
 
 const FACTS: AdapterFacts = {
@@ -72,7 +72,7 @@ describe("matmul/matrix", () => {
   ];
   describe.each(programs)("of %s", (element, make) => {
     test.each(cases)("%s", async (_, a, b, attrs = {}) => {
-      const y = f.matmul!(matrix("a", ...a), matrix("b", ...b), attrs);
+      const y = f.matmul(matrix("a", ...a), matrix("b", ...b), attrs);
       const shaders = productsOf(make({ name: "product", outputs: { y } }));
       expect(shaders).toHaveLength(1);
       expect(shaders[0]).toContain(`alias Element = ${element};`);
@@ -81,8 +81,8 @@ describe("matmul/matrix", () => {
   });
 
   test("with chains where it loads and stores, f16 included", async () => {
-    const y = f.relu!(f.add!(f.matmul!(matrix("a", 64, 128), matrix("b", 128, 80)), matrix("bias", 80)));
-    const z = f.matmul!(y, matrix("c", 80, 48));
+    const y = f.relu(f.add(f.matmul(matrix("a", 64, 128), matrix("b", 128, 80)), matrix("bias", 80)));
+    const z = f.matmul(y, matrix("c", 80, 48));
     for (const program of [
       { name: "two", outputs: { z } },
       mixedPrecision({ name: "two", outputs: { z } }),
@@ -97,14 +97,14 @@ describe("matmul/matrix", () => {
   test("the compiler's objections would be seen", async () => {
     const [shader] = productsOf({
       name: "p",
-      outputs: { y: f.matmul!(matrix("a", 64, 64), matrix("b", 64, 64)) },
+      outputs: { y: f.matmul(matrix("a", 64, 64), matrix("b", 64, 64)) },
     });
     const wrong = shader!.replace("subgroupMatrixStore<row_major>", "subgroupMatrixStore<f32>");
     expect(await errorsOf(await nullDevice(), wrong)).not.toEqual([]);
   });
 
   test("f16 operands are multiplied as f32 where the adapter adds up nothing else, and fit the default limits", () => {
-    const y = f.matmul!(matrix("a", 512, 512), matrix("b", 512, 512));
+    const y = f.matmul(matrix("a", 512, 512), matrix("b", 512, 512));
     const program = mixedPrecision({ name: "p", outputs: { y } });
     const [f16, f32] = FACTS.subgroupMatrices;
     const elements = (facts: Partial<AdapterFacts>) =>
@@ -118,7 +118,7 @@ describe("matmul/matrix", () => {
 
   test("is offered only where the adapter has fitting matrices, and operands fill one", () => {
     const named = (m: number, facts: AdapterFacts) => {
-      const { node } = f.matmul!(matrix("a", m, 64), matrix("b", 64, 64));
+      const { node } = f.matmul(matrix("a", m, 64), matrix("b", 64, 64));
       const { implementation } = node.op!;
       if (implementation.kind !== "kernel") throw new Error("matmul is a kernel.");
       const inputs = node.inputs;

@@ -1,8 +1,8 @@
 // Runs that are split into several submits, as a page asks for.
 import { expect, test } from "vitest";
 import { evenCuts } from "../../src/backend/webgpu/executable.ts";
-import { f } from "../../src/graph/functions.ts";
 import { feed } from "../../src/graph/node.ts";
+import * as f from "../../src/ops/f.ts";
 import { gpu } from "../support/gpu.ts";
 
 test("cuts weigh about the same", () => {
@@ -16,7 +16,7 @@ test("cuts weigh about the same", () => {
 test("a run over its budget is split between dispatches and computes the same", async () => {
   const backend = await gpu();
   const a = feed("a", [32, 32]);
-  const program = { name: "products", outputs: { y: f.matmul!(f.matmul!(f.matmul!(a, a), a), a) } };
+  const program = { name: "products", outputs: { y: f.matmul(f.matmul(f.matmul(a, a), a), a) } };
   const executable = await backend.compile(program);
   const { queue } = backend.device;
   const submit = queue.submit.bind(queue);

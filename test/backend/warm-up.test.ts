@@ -3,8 +3,9 @@ import { expect, test } from "vitest";
 import { WebGPUBackend } from "../../src/backend/webgpu/backend.ts";
 import { openDevice } from "../../src/backend/webgpu/device.ts";
 import "../../src/backend/webgpu/dawn.ts";
-import { f } from "../../src/graph/functions.ts";
 import { read, standalone } from "../../src/graph/node.ts";
+import * as f from "../../src/ops/f.ts";
+import { resultsOf } from "../support/ops.ts";
 
 test("each kernel is warmed up once, on memory of its own, with progress", async () => {
   const opened = await openDevice();
@@ -14,8 +15,8 @@ test("each kernel is warmed up once, on memory of its own, with progress", async
   backend.write(x, numbers);
   // Kernels enough that a second device helps, one of which writes in place; "relu" is there twice.
   const ops = ["relu", "sigmoid", "tanh", "exp", "abs", "neg", "square", "sqrt", "silu", "relu"];
-  const outputs = Object.fromEntries(ops.map((name, i) => [`y${i}`, f[name]!(read(x))]));
-  const program = { name: "many", outputs, updates: [{ variable: x, value: f.add!(read(x), 1) }] };
+  const outputs = Object.fromEntries(ops.map((name, i) => [`y${i}`, resultsOf(name, read(x))[0]!]));
+  const program = { name: "many", outputs, updates: [{ variable: x, value: f.add(read(x), 1) }] };
   const seen: number[][] = [];
   const executable = await backend.compile(program, { fuse: false }, (...counts) => seen.push(counts));
   expect(await backend.read(x)).toEqual(numbers);
@@ -27,7 +28,7 @@ test("each kernel is warmed up once, on memory of its own, with progress", async
   expect(await backend.read(x)).toEqual(numbers.map((n) => n + 1));
 
   // What is compiled already is ready at once, and a second wave of new kernels is warmed up too.
-  const again = await backend.compile({ name: "again", outputs: { y: f.log!(f.abs!(read(x))) } });
+  const again = await backend.compile({ name: "again", outputs: { y: f.log(f.abs(read(x))) } });
   again.run();
   expect((await again.fetch("y")).shape).toEqual([1031]);
   for (const one of [executable, again]) one.dispose();

@@ -3,8 +3,8 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build, type Rollup } from "vite";
 import { expect, test } from "vitest";
 import { leanRecords, leanShaders } from "../../scripts/lean.ts";
-import { records as complete } from "../../src/ops/index.ts";
 import type { OpRecord } from "../../src/core/op.ts";
+import { records as complete } from "../../src/ops/index.ts";
 
 type File = Rollup.OutputChunk | Rollup.OutputAsset;
 

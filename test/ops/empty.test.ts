@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { ShapeError } from "../../src/core/errors.ts";
-import { type Shape, sizeOf, type TensorType } from "../../src/core/shape.ts";
-import { records } from "../../src/ops/index.ts";
 import type { OpRecord } from "../../src/core/op.ts";
 import { Sampler } from "../../src/core/samples.ts";
+import { type Shape, sizeOf, type TensorType } from "../../src/core/shape.ts";
+import { records } from "../../src/ops/index.ts";
 
 /** A shape with one of its axes made empty, each in turn. */
 const emptied = (shape: Shape): Shape[] =>

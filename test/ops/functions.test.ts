@@ -1,14 +1,15 @@
 // Values and gradients against PyTorch, in float64: conventions at kinks and ties, extremes, and the layers' geometry.
 import { describe, expect, test } from "vitest";
 import { cpuBackend } from "../../src/backend/cpu.ts";
+import type { Tensor } from "../../src/core/op.ts";
 import type { Shape } from "../../src/core/shape.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
-import { f } from "../../src/graph/functions.ts";
 import { feed } from "../../src/graph/node.ts";
 import { resolvePadding } from "../../src/ops/conv/shape.ts";
-import type { Value } from "../../src/core/op.ts";
+import * as f from "../../src/ops/f.ts";
 import functions from "../fixtures/pytorch/functions.json" with { type: "json" };
 import layers from "../fixtures/pytorch/layers.json" with { type: "json" };
+import { resultsOf } from "../support/ops.ts";
 
 type Num = number | string; // "inf", "-inf" and "nan" as strings
 type Numbers = Num | readonly Numbers[];
@@ -39,14 +40,15 @@ function expectClose(got: readonly number[], want: readonly number[], label: str
 /** Runs `build` on inputs; gives its results and the gradients of Σ result · upstream, upstream 1 unless given. */
 async function run(
   inputs: readonly Packed[],
-  build: (...values: Value[]) => Value[],
+  build: (...values: Tensor[]) => Tensor[],
   upstream?: readonly Num[],
 ): Promise<{ results: number[][]; gradients: number[][] }> {
   const values = inputs.map((x, i) => feed(`x${i}`, x.shape));
   const results = build(...values);
   const weights = feed("upstream", results[0]!.shape);
-  const slopes = gradients(f.sum!(f.mul!(results[0], weights)), values);
-  const named = (prefix: string, list: readonly Value[]) => list.map((y, i) => [`${prefix}${i}`, y] as const);
+  const slopes = gradients(f.sum(f.mul(results[0], weights)), values);
+  const named = (prefix: string, list: readonly Tensor[]) =>
+    list.map((y, i) => [`${prefix}${i}`, y] as const);
   // The inputs are among the outputs so that the graph has all of them, whatever the results depend on.
   const all = [...named("x", [...values, weights]), ...named("y", results), ...named("g", slopes)];
   const outputs = Object.fromEntries(all);
@@ -64,21 +66,21 @@ async function run(
 }
 
 /** Those of torch's functions that are ops here. */
-const UNARY: Record<string, (x: Value) => Value> = {
-  relu: (x) => f.relu!(x),
-  leaky_relu: (x) => f.leakyRelu!(x, { slope: 0.01 }),
-  elu: (x) => f.elu!(x, { alpha: 1 }),
-  selu: (x) => f.selu!(x),
-  gelu_erf: (x) => f.gelu!(x, { approximate: "none" }),
-  gelu_tanh: (x) => f.gelu!(x, { approximate: "tanh" }),
-  silu: (x) => f.silu!(x),
-  softplus: (x) => f.softplus!(x),
-  mish: (x) => f.mish!(x),
-  sigmoid: (x) => f.sigmoid!(x),
-  tanh: (x) => f.tanh!(x),
-  abs: (x) => f.abs!(x),
-  sqrt: (x) => f.sqrt!(x),
-  sign: (x) => f.sign!(x),
+const UNARY: Record<string, (x: Tensor) => Tensor> = {
+  relu: (x) => f.relu(x),
+  leaky_relu: (x) => f.leakyRelu(x, { slope: 0.01 }),
+  elu: (x) => f.elu(x, { alpha: 1 }),
+  selu: (x) => f.selu(x),
+  gelu_erf: (x) => f.gelu(x, { approximate: "none" }),
+  gelu_tanh: (x) => f.gelu(x, { approximate: "tanh" }),
+  silu: (x) => f.silu(x),
+  softplus: (x) => f.softplus(x),
+  mish: (x) => f.mish(x),
+  sigmoid: (x) => f.sigmoid(x),
+  tanh: (x) => f.tanh(x),
+  abs: (x) => f.abs(x),
+  sqrt: (x) => f.sqrt(x),
+  sign: (x) => f.sign(x),
 };
 
 describe("functions as in PyTorch", () => {
@@ -93,17 +95,17 @@ describe("functions as in PyTorch", () => {
   }
 
   test.each(functions.binary)("$name shares the gradient at ties", async ({ name, a, b, y, da, db }) => {
-    const got = await run([pack(a), pack(b)], (u, v) => [f[name]!(u, v)]);
+    const got = await run([pack(a), pack(b)], (u, v) => resultsOf(name, u, v));
     expectClose(got.results[0]!, y, "y");
     expectClose(got.gradients[0]!, da, "da");
     expectClose(got.gradients[1]!, db, "db");
   });
 
-  const REDUCTIONS: Record<string, (x: Value) => Value> = {
-    amax: (x) => f.max!(x, { axes: [1] }),
-    amin: (x) => f.neg!(f.max!(f.neg!(x), { axes: [1] })),
-    max_all: (x) => f.max!(x),
-    min_all: (x) => f.neg!(f.max!(f.neg!(x))),
+  const REDUCTIONS: Record<string, (x: Tensor) => Tensor> = {
+    amax: (x) => f.max(x, { axes: [1] }),
+    amin: (x) => f.neg(f.max(f.neg(x), { axes: [1] })),
+    max_all: (x) => f.max(x),
+    min_all: (x) => f.neg(f.max(f.neg(x))),
   };
   for (const { name, x, y, dx, arg } of functions.reductions) {
     const build = REDUCTIONS[name];
@@ -115,7 +117,7 @@ describe("functions as in PyTorch", () => {
       }
       if (arg) {
         const least = name.startsWith("min");
-        const index = (v: Value) => f.argmax!(least ? f.neg!(v) : v, { axis: 1 });
+        const index = (v: Tensor) => f.argmax(least ? f.neg(v) : v, { axis: 1 });
         const got = await run([pack(x)], (v) => [v, index(v)], Array(18).fill(0));
         expectClose(got.results[1]!, flat(arg as Numbers), "index");
       }
@@ -126,27 +128,27 @@ describe("functions as in PyTorch", () => {
     const { kernel, stride, padding, x, y, upstream, dx } = entry;
     const attrs = { kernel: [kernel, kernel], stride: [stride, stride], padding: [padding, padding] };
     const image = { shape: [1, 1, ...shapeOf(x)], data: flat(x) };
-    const got = await run([image], (v) => f.all.maxPool2d!(v, attrs), flat(upstream));
+    const got = await run([image], (v) => resultsOf("maxPool2d", v, attrs), flat(upstream));
     expectClose(got.results[0]!, flat(y), "y");
     expectClose(got.gradients[0]!, flat(dx), "dx");
   });
 
   test.each(functions.powScalar)("$x to the power $exponent", async ({ x, exponent, y, dx }) => {
-    const got = await run([pack(x)], (v) => [f.pow!(v, exponent)]);
+    const got = await run([pack(x)], (v) => [f.pow(v, exponent)]);
     expectClose(got.results[0]!, flat(y), "y");
     expectClose(got.gradients[0]!, flat(dx), "dx");
   });
 
   test.each(functions.powTensor)("$x to the tensor $exponent", async ({ x, exponent, y, dx, dexponent }) => {
-    const got = await run([pack(x), pack(exponent)], (u, v) => [f.pow!(u, v)]);
+    const got = await run([pack(x), pack(exponent)], (u, v) => [f.pow(u, v)]);
     expectClose(got.results[0]!, flat(y), "y");
     expectClose(got.gradients[0]!, flat(dx), "dx");
     expectClose(got.gradients[1]!, flat(dexponent), "dexponent");
   });
 
-  const NORMALIZERS: Record<string, (x: Value) => Value> = {
-    softmax: (x) => f.softmax!(x, { axis: 0 }),
-    log_softmax: (x) => f.logSoftmax!(x, { axis: 0 }),
+  const NORMALIZERS: Record<string, (x: Tensor) => Tensor> = {
+    softmax: (x) => f.softmax(x, { axis: 0 }),
+    log_softmax: (x) => f.logSoftmax(x, { axis: 0 }),
   };
   test.each(functions.normalizers.filter(({ name }) => name in NORMALIZERS))(
     "$name of $x",
@@ -162,13 +164,13 @@ describe("functions as in PyTorch", () => {
     async (entry) => {
       const { x, label, labelSmoothing, y, dx } = entry;
       const logits = { shape: [1, 3], data: x };
-      const labels = f.constant!({ value: label, shape: [1], dtype: "i32" });
-      const hard = await run([logits], (v) => [f.softmaxCrossEntropy!(v, labels, { labelSmoothing })]);
+      const labels = f.constant({ value: label, shape: [1], dtype: "i32" });
+      const hard = await run([logits], (v) => [f.softmaxCrossEntropy(v, labels, { labelSmoothing })]);
       expectClose(hard.results[0]!, flat(y), "y");
       expectClose(hard.gradients[0]!, flat(dx), "dx");
       // The same distribution over the classes as soft targets.
       const share = x.map((_, k) => labelSmoothing / 3 + (k === label ? 1 - labelSmoothing : 0));
-      const soft = await run([logits, { shape: [1, 3], data: share }], (v, t) => [f.softCrossEntropy!(v, t)]);
+      const soft = await run([logits, { shape: [1, 3], data: share }], (v, t) => [f.softCrossEntropy(v, t)]);
       expectClose(soft.results[0]!, flat(y), "y of soft targets");
       expectClose(soft.gradients[0]!, flat(dx), "dx of soft targets");
     },
@@ -188,10 +190,10 @@ interface LayerEntry {
 }
 
 const pair = (x: number | readonly number[]) => (typeof x === "number" ? [x, x] : x);
-const column = (x: Value, rank: number) =>
-  f.reshape!(x, { shape: [1, -1, ...(Array(rank - 2).fill(1) as number[])] });
+const column = (x: Tensor, rank: number) =>
+  f.reshape(x, { shape: [1, -1, ...(Array(rank - 2).fill(1) as number[])] });
 
-function buildLayer(entry: LayerEntry, known: (name: string) => Value): (...inputs: Value[]) => Value[] {
+function buildLayer(entry: LayerEntry, known: (name: string) => Tensor): (...inputs: Tensor[]) => Tensor[] {
   const { layer, options } = entry;
   if (layer === "conv2d")
     return (x, weight, bias) => {
@@ -200,13 +202,13 @@ function buildLayer(entry: LayerEntry, known: (name: string) => Value): (...inpu
       const kernel = weight!.shape.slice(2) as unknown as [number, number];
       const padding = resolvePadding(options.padding, kernel, stride, dilation);
       const attrs = { stride, padding, dilation, groups: options.groups };
-      return [f.add!(f.conv2d!(x, weight, attrs), column(bias!, 4))];
+      return [f.add(f.conv2d(x, weight, attrs), column(bias!, 4))];
     };
   if (layer === "batch_norm") {
     const attrs = { eps: options.eps };
-    if (options.training) return (x, weight, bias) => f.all.batchNorm!(x, weight, bias, attrs);
+    if (options.training) return (x, weight, bias) => f.batchNorm(x!, weight!, bias!, attrs);
     return (x, weight, bias) => [
-      f.batchNormInference!(x, weight, bias, known("runningMean"), known("runningVar"), attrs),
+      f.batchNormInference(x, weight, bias, known("runningMean"), known("runningVar"), attrs),
     ];
   }
   const attrs = {
@@ -215,7 +217,7 @@ function buildLayer(entry: LayerEntry, known: (name: string) => Value): (...inpu
     padding: pair(options.padding),
     ...("count_include_pad" in options ? { countIncludePad: options.count_include_pad } : {}),
   };
-  return (x) => f.all[layer === "max_pool2d" ? "maxPool2d" : "avgPool2d"]!(x, attrs);
+  return (x) => resultsOf(layer === "max_pool2d" ? "maxPool2d" : "avgPool2d", x, attrs);
 }
 
 describe("layers as in PyTorch", () => {

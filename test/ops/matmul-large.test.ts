@@ -1,11 +1,11 @@
 // Parity of products with enough work for what only large ones do: large tiles, two k a turn, operands transposed first.
 import { expect, test } from "vitest";
-import { matmul } from "../../src/ops/matmul/matmul.ts";
-import { largeTile } from "../../src/ops/product/tiles.ts";
-import { matmulVariants } from "../../src/ops/matmul/kernel.ts";
-import { type MatmulAttrs, productOf } from "../../src/ops/matmul/shape.ts";
 import type { OpRecord, Sample } from "../../src/core/op.ts";
 import { Sampler } from "../../src/core/samples.ts";
+import { matmulVariants } from "../../src/ops/matmul/kernel.ts";
+import { matmul } from "../../src/ops/matmul/matmul.ts";
+import { type MatmulAttrs, productOf } from "../../src/ops/matmul/shape.ts";
+import { largeTile } from "../../src/ops/product/tiles.ts";
 import { parityCases, runCase } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
 

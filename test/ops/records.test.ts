@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../../src/core/errors.ts";
-import { f } from "../../src/graph/functions.ts";
+import { callOp } from "../../src/core/op.ts";
+import { Sampler } from "../../src/core/samples.ts";
 import { feed } from "../../src/graph/node.ts";
 import { records } from "../../src/ops/index.ts";
-import { Sampler } from "../../src/core/samples.ts";
 import { casesOf } from "../../src/verify/parity.ts";
 
 describe("every record is complete", () => {
@@ -20,11 +20,7 @@ describe("every record is complete", () => {
     expect(op.errors?.length ?? 0, "error cases").toBeGreaterThan(0);
     expect(["elementwise", "kernel", "composition", "view", "pack"]).toContain(op.implementation.kind);
     for (const { inputs, attrs, message } of op.errors ?? []) {
-      const call = () =>
-        f[name]!(
-          ...inputs.map((t, i) => feed(`x${i}`, t.shape, t.dtype)),
-          ...(attrs === undefined ? [] : [attrs]),
-        );
+      const call = () => callOp(op, [...inputs.map((t, i) => feed(`x${i}`, t.shape, t.dtype)), attrs]);
       expect(call).toThrow(ShapeError);
       expect(call).toThrow(message);
       try {

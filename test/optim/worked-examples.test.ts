@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
-import { f } from "../../src/graph/functions.ts";
-import type { Value } from "../../src/core/op.ts";
+import type { Tensor } from "../../src/core/op.ts";
+import * as f from "../../src/ops/f.ts";
 import { AVERAGE, adam, adamW, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
 import { gpu } from "../support/gpu.ts";
 import { minimise } from "../support/minimise.ts";
 
 /** C(w) = w²/2, whose gradient is w. */
-const bowl = (w: Value) => f.mul!(0.5, f.sum!(f.square!(w)));
+const bowl = (w: Tensor) => f.mul(0.5, f.sum(f.square(w)));
 
 /** Worked by hand; every number is a sum of powers of two, so float32 must give it exactly. */
 const exactCases: { name: string; optimizer: Optimizer; path: number[] }[] = [

@@ -2,18 +2,19 @@ import { describe, expect, test } from "vitest";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import type { NumericArray } from "../../src/core/dtype.ts";
 import { roundToDType } from "../../src/core/ndarray.ts";
+import { callOp, type GraphNode, type OpRecord } from "../../src/core/op.ts";
 import { Random } from "../../src/core/rng.ts";
 import { sizeOf } from "../../src/core/shape.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
-import { f } from "../../src/graph/functions.ts";
 import { feed } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
 import { elementBounds } from "../../src/ops/bounds.ts";
+import * as f from "../../src/ops/f.ts";
 import { records } from "../../src/ops/index.ts";
-import type { GraphNode, OpRecord } from "../../src/core/op.ts";
 import { compilePlan, kernelKey, type Plan } from "../../src/plan/plan.ts";
 import { casesOf, compareResults, type ParityVariant } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
+import { resultsOf } from "../support/ops.ts";
 
 const random = new Random(17);
 const normals = (size: number) => Float32Array.from({ length: size }, () => random.normal());
@@ -142,8 +143,8 @@ describe("elementwise chains inside kernels give what they give outside", () => 
         const y = outputs!.y0!;
         const shapes = [y.shape.map((d, a) => (a === 1 ? d : 1)), y.shape.slice(-1), y.shape, []];
         const extra = shapes.map((shape, i) => feed(`extra${i}`, shape));
-        const chain = f.relu!(
-          f.add!(f.add!(f.mul!(f.add!(y, extra[0]), 0.5), extra[1]), f.mul!(extra[2], extra[3])),
+        const chain = f.relu(
+          f.add(f.add(f.mul(f.add(y, extra[0]), 0.5), extra[1]), f.mul(extra[2], extra[3])),
         );
         return {
           program: { name: "epilogue", outputs: { y: chain } },
@@ -173,8 +174,8 @@ describe("elementwise chains inside kernels give what they give outside", () => 
           shape.map((d, axis) => (axis === 1 ? d : 1)),
         );
         const shift = feed("shift", shape.slice(-1));
-        inputs[at] = f.where!(f.greater!(mask, 0), f.add!(f.mul!(inputs[at], scale), shift), 0);
-        const y = f[op.name]!(...inputs, ...(sample.attrs === undefined ? [] : [sample.attrs]));
+        inputs[at] = f.where(f.greater(mask, 0), f.add(f.mul(inputs[at], scale), shift), 0);
+        const y = callOp(op, [...inputs, sample.attrs])[0]!;
         return {
           program: { name: "prologue", outputs: { y } },
           feeds: {
@@ -194,15 +195,10 @@ describe("elementwise chains inside kernels give what they give outside", () => 
     const names = ["x", "w", "v", "gamma", "beta"];
     const shapes = [[3, 4, 8, 8], [6, 4, 3, 3], [5, 6, 3, 3], [6], [6]];
     const [x, w, v, gamma, beta] = names.map((name, i) => feed(name, shapes[i]!));
-    const padding = {
-      padding: [
-        [1, 1],
-        [1, 1],
-      ],
-    };
-    const [y] = f.all.batchNorm!(f.conv2d!(x, w, padding), gamma, beta, { eps: 1e-5 });
-    const z = f.conv2d!(f.relu!(y), v, padding);
-    const loss = f.mean!(f.square!(z));
+    const padding = { padding: 1 };
+    const [y] = f.batchNorm(f.conv2d(x, w, padding), gamma, beta, { eps: 1e-5 });
+    const z = f.conv2d(f.relu(y), v, padding);
+    const loss = f.mean(f.square(z));
     const [dw, dv, dgamma] = gradients(loss, [w!, v!, gamma!]);
     const program = { name: "recomputed", outputs: { loss, dw: dw!, dv: dv!, dgamma: dgamma! } };
     const feeds = Object.fromEntries(names.map((name, i) => [name, normals(sizeOf(shapes[i]!))]));
@@ -229,21 +225,16 @@ describe("elementwise chains inside kernels give what they give outside", () => 
     const backend = await gpu();
     // With the memory that every GPU has, the largest tile takes shorter steps.
     const facts = { ...backend.facts, software: false, maxWorkgroupBytes: 16384 };
-    const padding = {
-      padding: [
-        [1, 1],
-        [1, 1],
-      ],
-    };
+    const padding = { padding: 1 };
     for (const [x, w, attrs, tiles = []] of [
       [[5, 4, 9, 32], [19, 4, 3, 3], padding, ["workgroup", "workgroup-128"]],
       [[3, 3, 7, 5], [4, 3, 3, 3], padding, ["workgroup"]],
-      [[70, 2, 6, 8], [2, 1, 3, 3], { groups: 2, stride: [1, 1] }, ["workgroup-64"]],
+      [[70, 2, 6, 8], [2, 1, 3, 3], { groups: 2 }, ["workgroup-64"]],
       [[2, 3, 5, 10], [70, 3, 1, 1], {}, ["workgroup-128", "workgroup-64", "workgroup"]],
     ] as const)
       for (const choice of ["subgroup", ...tiles]) {
-        const y = f.conv2d!(feed("x", x), feed("w", w), attrs);
-        const [mean, variance, inverse] = f.all.batchNormStatistics!(y, { eps: 1e-5 });
+        const y = f.conv2d(feed("x", x), feed("w", w), attrs);
+        const [mean, variance, inverse] = resultsOf("batchNormStatistics", y, { eps: 1e-5 });
         const program = {
           name: "moments",
           outputs: { y, mean: mean!, variance: variance!, inverse: inverse! },

@@ -6,19 +6,21 @@ import { openDevice } from "../../src/backend/webgpu/device.ts";
 import type { NumericArray } from "../../src/core/dtype.ts";
 import { DeviceError } from "../../src/core/errors.ts";
 import type { NDArray } from "../../src/core/ndarray.ts";
+import type { Tensor } from "../../src/core/op.ts";
 import { Random } from "../../src/core/rng.ts";
 import { residentImages } from "../../src/data/resident.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
-import { f } from "../../src/graph/functions.ts";
 import { feed, read, standalone } from "../../src/graph/node.ts";
+import * as f from "../../src/ops/f.ts";
 import { records } from "../../src/ops/index.ts";
-import type { Value } from "../../src/core/op.ts";
+import { pack } from "../../src/ops/layout/layout.ts";
 import { assignBuffers } from "../../src/plan/memory.ts";
 import { compilePlan } from "../../src/plan/plan.ts";
 import { printPlan } from "../../src/plan/print.ts";
 import { casesOf, compareResults } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
+import { resultsOf } from "../support/ops.ts";
 
 describe("grids past the adapter's limit fold into two dimensions", () => {
   const LIMIT = 7;
@@ -85,10 +87,10 @@ test("a variable is read by everyone before an update overwrites it", async () =
     // Updates may swap: both read the old values.
     const program = {
       name: "swap",
-      outputs: { before: f.mul!(old, 2) },
+      outputs: { before: f.mul(old, 2) },
       updates: [
-        { variable: w, value: f.add!(read(v), 1) },
-        { variable: v, value: f.square!(old) },
+        { variable: w, value: f.add(read(v), 1) },
+        { variable: v, value: f.square(old) },
       ],
     };
     const executable = await backend.compile(program);
@@ -108,9 +110,9 @@ test("a variable is read by everyone before an update overwrites it", async () =
 test("one tensor packed twice, a leaf packed, and a packed tensor that others read", async () => {
   for (const backend of [await gpu(), cpuBackend()]) {
     const x = feed("x", [70]);
-    const double = f.mul!(x, 2);
-    const packed = f.pack!(double, x, double, f.add!(double, 1), { offsets: [0, 128, 256, 384], size: 512 });
-    const executable = await backend.compile({ name: "pack", outputs: { packed, sum: f.sum!(packed) } });
+    const double = f.mul(x, 2);
+    const packed = pack([double, x, double, f.add(double, 1)], { offsets: [0, 128, 256, 384], size: 512 });
+    const executable = await backend.compile({ name: "pack", outputs: { packed, sum: f.sum(packed) } });
     executable.run({ x: Float32Array.from({ length: 70 }, (_, i) => i) });
     const { data } = await executable.fetch("packed");
     expect([data[69], data[70], data[128 + 69], data[256 + 69], data[384 + 69], data[511]]).toEqual([
@@ -124,11 +126,11 @@ test("one tensor packed twice, a leaf packed, and a packed tensor that others re
 test("gradients that are one tensor, and gradients whose kernels read one another, can be packed", async () => {
   for (const backend of [await gpu(), cpuBackend()]) {
     const [x, a, b, c] = [feed("x", [8, 8]), feed("a", [8, 8]), feed("b", [8, 8]), feed("c", [8, 8])];
-    const y = f.add!(c, f.matmul!(f.mul!(a, 2), b));
-    const loss = f.sum!(f.square!(f.add!(y, f.matmul!(x, f.add!(a, c)))));
-    const [da, dc] = gradients(loss, [a, c]) as [Value, Value];
+    const y = f.add(c, f.matmul(f.mul(a, 2), b));
+    const loss = f.sum(f.square(f.add(y, f.matmul(x, f.add(a, c)))));
+    const [da, dc] = gradients(loss, [a, c]) as [Tensor, Tensor];
     // u and v enter as a sum: their gradients are one value.
-    const packed = f.pack!(da, dc, da, { offsets: [0, 64, 128], size: 192 });
+    const packed = pack([da, dc, da], { offsets: [0, 64, 128], size: 192 });
     const executable = await backend.compile({ name: "pack", outputs: { packed, da, dc } });
     const random = new Random(5);
     const normals = () => Float32Array.from({ length: 64 }, () => random.normal());
@@ -141,7 +143,7 @@ test("gradients that are one tensor, and gradients whose kernels read one anothe
 
     const only = await backend.compile({
       name: "pack",
-      outputs: { packed: f.pack!(da, dc, da, { offsets: [0, 64, 128], size: 192 }) },
+      outputs: { packed: pack([da, dc, da], { offsets: [0, 64, 128], size: 192 }) },
     });
     only.run({ x: normals(), a: normals(), b: normals(), c: normals() });
     const again = (await only.fetch("packed")).data;
@@ -153,7 +155,7 @@ test("gradients that are one tensor, and gradients whose kernels read one anothe
 test("a chain of elementwise ops is one dispatch, and without fusion gives the same numbers", async () => {
   const backend = await gpu();
   const [x, b] = [feed("x", [6, 8, 5, 7]), feed("b", [8, 1, 1])];
-  const y = f.where!(f.greater!(f.add!(x, b), 0), f.tanh!(f.add!(x, b)), f.mul!(f.exp!(x), 0.5));
+  const y = f.where(f.greater(f.add(x, b), 0), f.tanh(f.add(x, b)), f.mul(f.exp(x), 0.5));
   const program = { name: "chain", outputs: { y } };
   const random = new Random(3);
   const feeds = {
@@ -195,8 +197,8 @@ test("a data set past the binding limit is split, and batches come out the same"
   });
   // A tensor that cannot be split says which limit it passes.
   const large = feed("x", [200, 200]);
-  await expect(small.compile({ name: "large", outputs: { y: f.exp!(large) } })).rejects.toThrow(DeviceError);
-  await expect(small.compile({ name: "large", outputs: { y: f.exp!(large) } })).rejects.toThrow(
+  await expect(small.compile({ name: "large", outputs: { y: f.exp(large) } })).rejects.toThrow(DeviceError);
+  await expect(small.compile({ name: "large", outputs: { y: f.exp(large) } })).rejects.toThrow(
     /exp: .* maxStorageBufferBindingSize .*; use/,
   );
   small.dispose();
@@ -207,7 +209,7 @@ test("a plan prints its dispatches, kernels, shapes, buffers and peak bytes", as
   const x = feed("x", [4, 8]);
   const executable = await backend.compile({
     name: "small",
-    outputs: { y: f.softmax!(f.add!(f.exp!(x), feed("b", [8])), { axis: 1 }) },
+    outputs: { y: f.softmax(f.add(f.exp(x), feed("b", [8])), { axis: 1 }) },
   });
   const text = printPlan(executable.plan);
   expect(text).toMatch(/^small: 2 dispatches, peak [\d.]+ MB \(temporaries/);
@@ -223,10 +225,10 @@ test("a result that nobody reads is not stored where a kernel can leave it out",
     [2, 3, 8, 8],
     [2, 3, 7, 5],
   ]) {
-    const [y, index] = f.all.maxPool2d!(feed("x", shape), attrs);
+    const [y, index] = resultsOf("maxPool2d", feed("x", shape), attrs);
     const x = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => (i * 37) % 101);
     const results = [];
-    const both: Record<string, Value> = { y: y!, index: index! };
+    const both: Record<string, Tensor> = { y: y!, index: index! };
     for (const outputs of [{ y: y! }, both]) {
       const plan = compilePlan({ name: "pool", outputs }, backend.facts);
       expect(plan.steps[0]!.bindings.length).toBe(1 + Object.keys(outputs).length);

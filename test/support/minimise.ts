@@ -1,9 +1,11 @@
 import type { Backend } from "../../src/backend/backend.ts";
+import type { Tensor } from "../../src/core/op.ts";
+import { callOp } from "../../src/core/op.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
-import { f } from "../../src/graph/functions.ts";
 import { feed, layOut, read, standalone, wholeArena } from "../../src/graph/node.ts";
-import type { Value } from "../../src/core/op.ts";
+import { pack } from "../../src/ops/layout/layout.ts";
 import { STATS_SIZE } from "../../src/ops/step/stats.ts";
+import { gradientStats } from "../../src/ops/step/step.ts";
 import { HYPER_SIZE } from "../../src/ops/step/update.ts";
 import type { Optimizer } from "../../src/optim/optimizers.ts";
 
@@ -15,7 +17,7 @@ export async function minimise(
   backend: Backend,
   optimizer: Optimizer,
   start: readonly number[],
-  cost: (w: Value) => Value,
+  cost: (w: Tensor) => Tensor,
   steps: number,
   slot?: string,
 ): Promise<number[][]> {
@@ -26,11 +28,11 @@ export async function minimise(
   backend.write(variable, Float32Array.from(start));
   const w = read(variable);
   const loss = cost(w);
-  const packed = f.pack!(...gradients(loss, [w]), { offsets: [0], size: arena.size });
-  const nextStats = f.gradientStats!(read(stats), loss, packed);
+  const packed = pack(gradients(loss, [w]), { offsets: [0], size: arena.size });
+  const nextStats = gradientStats(read(stats), loss, [packed]);
   const hyper = feed("hyper", [HYPER_SIZE]);
   const params = wholeArena(arena);
-  const results = f.all[optimizer.op]!(read(params), packed, ...slots.map(read), hyper, nextStats);
+  const results = callOp(optimizer.op, [read(params), packed, ...slots.map(read), hyper, nextStats]);
   const executable = await backend.compile({
     name: "minimise",
     updates: [

@@ -3,10 +3,10 @@ import { expect, test } from "vitest";
 import "../../src/backend/webgpu/dawn.ts";
 import { WebGPUBackend } from "../../src/backend/webgpu/backend.ts";
 import { openDevice } from "../../src/backend/webgpu/device.ts";
+import type { AdapterFacts } from "../../src/core/kernel.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
-import type { AdapterFacts } from "../../src/core/kernel.ts";
 import { sgd } from "../../src/optim/optimizers.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 

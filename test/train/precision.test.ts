@@ -4,12 +4,12 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { CheckpointError, DeviceError, NonFiniteError } from "../../src/core/errors.ts";
 import { shapes } from "../../src/data/shapes.ts";
-import { f } from "../../src/graph/functions.ts";
 import { feed, reachable, read, standalone } from "../../src/graph/node.ts";
 import { mixedPrecision } from "../../src/graph/precision.ts";
 import { type Program, programRoots } from "../../src/graph/program.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { imageModel } from "../../src/nn/models.ts";
+import * as f from "../../src/ops/f.ts";
 import { LOSS_SCALE } from "../../src/ops/step/stats.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
 import { oneCycle } from "../../src/optim/schedules.ts";
@@ -105,8 +105,8 @@ test("a variable that a product reads in f16 keeps its own digits", async () => 
   const value = read(w);
   const program: Program = {
     name: "update",
-    outputs: { y: f.matmul!(feed("x", [2, 2]), value) },
-    updates: [{ variable: w, value: f.mul!(value, 1) }],
+    outputs: { y: f.matmul(feed("x", [2, 2]), value) },
+    updates: [{ variable: w, value: f.mul(value, 1) }],
   };
   const executable = await device.compile(mixedPrecision(program));
   executable.run({ x: Float32Array.of(1, 0, 0, 1) });
@@ -203,7 +203,7 @@ test("an adapter without shader-f16 is told so, by the trainer and by the planne
     /Mixed precision needs shader-f16, which the adapter .* train in f32/,
   );
   const x = feed("x", [4]);
-  const program: Program = { name: "cast", outputs: { y: f.cast!(x, { dtype: "f16" }) } };
+  const program: Program = { name: "cast", outputs: { y: f.cast(x, { dtype: "f16" }) } };
   expect(() => compilePlan(program, facts)).toThrow(DeviceError);
   expect(() => compilePlan(program, facts)).toThrow(/elementwise\/cast: uses f16, which the adapter/);
 });
@@ -215,8 +215,8 @@ test("f16 tensors go to the device and come back", async () => {
     device.write(variable, values);
     expect(await device.read(variable)).toEqual(values);
     const outputs = {
-      wide: f.cast!(read(variable), { dtype: "f32" }),
-      same: f.cast!(feed("x", [7], "f16"), { dtype: "f16" }),
+      wide: f.cast(read(variable), { dtype: "f32" }),
+      same: f.cast(feed("x", [7], "f16"), { dtype: "f16" }),
     };
     const executable = await device.compile({ name: "round trip", outputs });
     executable.run({ x: values });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { type NDArray, roundToDType } from "../../src/core/ndarray.ts";
+import { type GraphNode, Tensor } from "../../src/core/op.ts";
 import { accumulationBound, compare } from "../../src/core/tolerance.ts";
 import { residentImages } from "../../src/data/resident.ts";
 import { shapes } from "../../src/data/shapes.ts";
@@ -10,7 +11,6 @@ import type { Program } from "../../src/graph/program.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { elementBounds } from "../../src/ops/bounds.ts";
-import type { GraphNode, Value } from "../../src/core/op.ts";
 import { STATS_SIZE } from "../../src/ops/step/stats.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
 import { ModelState } from "../../src/train/state.ts";
@@ -95,9 +95,7 @@ const opNodes = (program: Program) =>
 const keepAll = (program: Program, nodes: readonly GraphNode[]): Program => ({
   ...program,
   outputs: Object.fromEntries(
-    nodes.flatMap((node, n) =>
-      node.outputs.map((type, i): [string, Value] => [`${n}.${i}`, { node, index: i, ...type }]),
-    ),
+    nodes.flatMap((node, n) => node.outputs.map((_, i) => [`${n}.${i}`, new Tensor(node, i)] as const)),
   ),
 });
 
@@ -227,7 +225,7 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
     const results = new Map<GraphNode, NDArray[]>();
     for (const [n, node] of nodes.entries())
       results.set(node, await Promise.all(node.outputs.map((_, i) => unfused.fetch(`${n}.${i}`))));
-    const found = (x: Value) => variables.get(x.node) ?? results.get(x.node)![x.index]!;
+    const found = (x: Tensor) => variables.get(x.node) ?? results.get(x.node)![x.index]!;
     const failures: string[] = [];
     for (const node of nodes) {
       const inputs = node.inputs.map((x) => ({ ...found(x), shape: x.shape }));
@@ -268,7 +266,7 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
 async function summedMagnitude(
   all: { fetch(name: string): Promise<NDArray> },
   nodes: readonly GraphNode[],
-  gradient: Value,
+  gradient: Tensor,
 ): Promise<(i: number) => number> {
   let value = gradient;
   while (value.node.op!.implementation.kind === "view") value = value.node.inputs[0]!;

@@ -7,10 +7,10 @@ import {
   viewBytes,
 } from "../../core/dtype.ts";
 import { DeviceError } from "../../core/errors.ts";
-import { sizeOf } from "../../core/shape.ts";
-import type { Program } from "../../graph/program.ts";
 import type { AdapterFacts } from "../../core/kernel.ts";
 import type { Arena, Variable } from "../../core/op.ts";
+import { sizeOf } from "../../core/shape.ts";
+import type { Program } from "../../graph/program.ts";
 import type { Range } from "../../plan/placement.ts";
 import { compilePlan, type Plan, type PlanOptions, type PlanStep } from "../../plan/plan.ts";
 import type { Backend, CompileProgress } from "../backend.ts";

@@ -1,9 +1,9 @@
 import { byteLength, fromStorage, type NumericArray, toStorage, viewBytes } from "../../core/dtype.ts";
 import { DescentError, DeviceError } from "../../core/errors.ts";
-import type { NDArray } from "../../core/ndarray.ts";
-import { showType, sizeOf } from "../../core/shape.ts";
 import type { AdapterFacts } from "../../core/kernel.ts";
+import type { NDArray } from "../../core/ndarray.ts";
 import type { Arena } from "../../core/op.ts";
+import { showType, sizeOf } from "../../core/shape.ts";
 import type { Range } from "../../plan/placement.ts";
 import type { Plan, PlanStep } from "../../plan/plan.ts";
 import type { Executable } from "../backend.ts";

@@ -1,9 +1,9 @@
 import fma from "../../../shaders/backend/peak-fma.wgsl?raw";
-import { exact } from "../../core/tolerance.ts";
-import { f } from "../../graph/functions.ts";
-import { applyOp, read, standalone } from "../../graph/node.ts";
 import { output, specialize } from "../../core/kernel.ts";
-import { defineOp, type Value } from "../../core/op.ts";
+import { defineOp, type Op, type Tensor } from "../../core/op.ts";
+import { exact } from "../../core/tolerance.ts";
+import { read, standalone } from "../../graph/node.ts";
+import * as f from "../../ops/f.ts";
 import type { WebGPUBackend } from "./backend.ts";
 import { timed } from "./tuner-trial.ts";
 import { adapterKey, type TuningStore, textHash } from "./tuning-store.ts";
@@ -24,7 +24,7 @@ const WANTED_MS = 5;
 const ROUNDS = 5;
 
 /** Only a kernel: nobody differentiates it, and its result means nothing. */
-const peakFma = defineOp({
+const peakFma: Op<() => Tensor> = defineOp({
   name: "peakFma",
   infer: () => [{ shape: [THREADS], dtype: "f32" }],
   reference: () => [{ shape: [THREADS], dtype: "f32", data: new Float64Array(THREADS) }],
@@ -51,7 +51,7 @@ const peakFma = defineOp({
 });
 
 /** Seconds of the quickest of some runs. */
-async function quickest(backend: WebGPUBackend, y: Value): Promise<number> {
+async function quickest(backend: WebGPUBackend, y: Tensor): Promise<number> {
   const executable = await backend.compile({ name: "peak", outputs: { y } });
   try {
     let ms = await timed(backend, executable, 1);
@@ -66,11 +66,11 @@ async function quickest(backend: WebGPUBackend, y: Value): Promise<number> {
 
 /** Measures both peaks, which takes a second on a software driver. */
 export async function measurePeaks(backend: WebGPUBackend): Promise<Peaks> {
-  const compute = await quickest(backend, applyOp(peakFma, [], {})[0]!);
+  const compute = await quickest(backend, peakFma());
   const elements = Math.min(ELEMENTS, Math.floor(backend.facts.maxBindingBytes / 4));
   const x = standalone("peak", [elements]);
   try {
-    const memory = await quickest(backend, f.neg!(read(x)));
+    const memory = await quickest(backend, f.neg(read(x)));
     return { gflops: FLOPS / compute / 1e9, gigabytesPerSecond: (8 * elements) / memory / 1e9 };
   } finally {
     backend.release(x.arena);

@@ -1,14 +1,14 @@
 import { storageArray } from "../../core/dtype.ts";
 import { roundToHalf } from "../../core/half.ts";
+import type { AdapterFacts, KernelVariant } from "../../core/kernel.ts";
 import { type NDArray, roundToDType } from "../../core/ndarray.ts";
+import { applyOp, type GraphNode, type Tensor, type Variable } from "../../core/op.ts";
 import { Random } from "../../core/rng.ts";
 import { sizeOf, type TensorType } from "../../core/shape.ts";
 import { compare } from "../../core/tolerance.ts";
-import { f } from "../../graph/functions.ts";
-import { applyOp, halfInputs, read, standalone } from "../../graph/node.ts";
+import { halfInputs, read, standalone } from "../../graph/node.ts";
 import { elementBounds, type Magnitudes } from "../../ops/bounds.ts";
-import type { AdapterFacts, KernelVariant } from "../../core/kernel.ts";
-import type { GraphNode, Value, Variable } from "../../core/op.ts";
+import { cast } from "../../ops/elementwise/unary.ts";
 import { compilePlan } from "../../plan/plan.ts";
 import type { WebGPUBackend } from "./backend.ts";
 import type { WebGPUExecutable } from "./executable.ts";
@@ -88,7 +88,7 @@ const PERIOD = 65521;
  * Integers, such as the place of a maximum, come from the op that makes them; those that nobody makes, labels for instance,
  * are 0.
  */
-function sampleInput(value: Value, seed: number): NDArray {
+function sampleInput(value: Tensor, seed: number): NDArray {
   const { shape, dtype, node } = value;
   if (dtype === "f32") {
     const random = new Random(1);
@@ -113,7 +113,7 @@ async function check(
   const op = node.op!;
   const values = variables.map((variable, i) => {
     const { dtype } = node.inputs[i]!;
-    return variable.dtype === dtype ? read(variable) : f.cast!(read(variable), { dtype });
+    return variable.dtype === dtype ? read(variable) : cast(read(variable), { dtype });
   });
   const results = applyOp(op, values, node.attrs);
   const program = { name: key, outputs: Object.fromEntries(results.map((value, i) => [`y${i}`, value])) };

@@ -1,8 +1,8 @@
+import type { AdapterFacts } from "../../core/kernel.ts";
 import { sizeOf } from "../../core/shape.ts";
 import { kernelContext, reachable } from "../../graph/node.ts";
 import type { Program } from "../../graph/program.ts";
 import { programRoots } from "../../graph/program.ts";
-import type { AdapterFacts } from "../../core/kernel.ts";
 import { variantKey } from "../../plan/excluded.ts";
 import { kernelKey } from "../../plan/plan.ts";
 import type { WebGPUBackend } from "./backend.ts";

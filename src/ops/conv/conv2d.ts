@@ -1,5 +1,15 @@
 import { ShapeError } from "../../core/errors.ts";
 import type { NDArray } from "../../core/ndarray.ts";
+import {
+  defineOp,
+  type ErrorCase,
+  type Op,
+  type Operand,
+  required,
+  type Sample,
+  type Tensor,
+} from "../../core/op.ts";
+import { type Sampler, type } from "../../core/samples.ts";
 import { type Shape, sameShape, showShape, type TensorType } from "../../core/shape.ts";
 import { accumulated } from "../../core/tolerance.ts";
 import { depthwiseVariants } from "./depthwise.ts";
@@ -7,16 +17,16 @@ import { convVariants } from "./kernel.ts";
 import { convInputGradReference, convReference, convWeightGradReference } from "./reference.ts";
 import {
   type Conv2dAttrs,
+  type Conv2dOptions,
   foldPlane,
   type Geometry,
   geometryOf,
   outputShape,
   type Pads,
+  resolveConv,
 } from "./shape.ts";
 import { forwardSum, inputGradSums } from "./sum.ts";
 import { weightGradVariants } from "./weight-kernel.ts";
-import { defineOp, type ErrorCase, type Sample } from "../../core/op.ts";
-import { type Sampler, type } from "../../core/samples.ts";
 
 export { type Conv2dAttrs, type Padding, type Pads, type Pair, resolvePadding } from "./shape.ts";
 
@@ -152,70 +162,82 @@ function samplesOf<A>(
   });
 }
 
+const CONV = { stride: 1, padding: 0, dilation: 1, groups: 1 };
+
 /**
  * Cross-correlation of x [N, C, H, W] with weight [O, C / groups, kh, kw], as torch.nn.functional.conv2d without a bias:
  * y[n, o, i, j] = Σ x[n, c, i·stride + kh·dilation − padding, …] · weight[o, c, kh, kw].
  */
-export const conv2d = defineOp<Conv2dAttrs>({
-  name: "conv2d",
-  infer: (inputs, attrs) => [f32(outputShape(forwardGeometry(inputs, attrs)))],
-  reference: ([x, w], attrs) => {
-    const g = forwardGeometry([x!, w!], attrs);
-    return [{ ...f32(outputShape(g)), data: convReference(g, x!, w!) }];
-  },
-  grad: ({ dy, inputs: [x, w], attrs }, f) => {
-    // First, because x may not be needed after it.
-    const dw = f.conv2dWeightGrad!(x, dy, { ...attrs, weightShape: w!.shape });
-    return [f.conv2dInputGrad!(dy, w, { ...attrs, inputShape: x!.shape }), dw];
-  },
-  implementation: {
-    kind: "kernel",
-    reloads: [0],
-    half: { inputs: [0, 1], outputs: [0] },
-    stores: true,
-    kernel: ({ inputs, attrs, facts, moments }) => {
-      const g = foldPlane(forwardGeometry(inputs, attrs), 32);
-      return [
-        ...depthwiseVariants("conv2d", g, facts),
-        ...convVariants("conv2d", g, [forwardSum(g)], facts, moments),
-      ];
+export const conv2d: Op<(x: Operand, weight: Operand, attrs?: Conv2dOptions) => Tensor, Conv2dAttrs> =
+  defineOp({
+    name: "conv2d",
+    operands: ["x", "weight"],
+    attributes: CONV,
+    resolve: (given, [, weight]) => resolveConv(given, weight),
+    infer: (inputs, attrs) => [f32(outputShape(forwardGeometry(inputs, attrs)))],
+    reference: ([x, w], attrs) => {
+      const g = forwardGeometry([x!, w!], attrs);
+      return [{ ...f32(outputShape(g)), data: convReference(g, x!, w!) }];
     },
-  },
-  tolerance: accumulated(([, w]) => w!.shape.slice(1).reduce((a, b) => a * b, 1)),
-  samples: (s) => samplesOf(s, (_, x, w, attrs) => ({ shapes: [x, w], attrs })),
-  errors: [
-    {
-      inputs: [type([2, 3, 5]), type([4, 3, 3, 3])],
-      message: /conv2d: input f32\[2, 3, 5\] has rank 3; it needs 4/,
+    grad: ({ dy, inputs: [x, w], attrs }) => {
+      // First, because x may not be needed after it.
+      const dw = conv2dWeightGrad(x, dy, { ...attrs, weightShape: w!.shape });
+      return [conv2dInputGrad(dy, w, { ...attrs, inputShape: x!.shape }), dw];
     },
-    {
-      inputs: [type([2, 3, 5, 5]), type([4, 2, 3, 3])],
-      message: /conv2d: weight .* takes 2 input channels, but the input .* has 3/,
+    implementation: {
+      kind: "kernel",
+      reloads: [0],
+      half: { inputs: [0, 1], outputs: [0] },
+      stores: true,
+      kernel: ({ inputs, attrs, facts, moments }) => {
+        const g = foldPlane(forwardGeometry(inputs, attrs), 32);
+        return [
+          ...depthwiseVariants("conv2d", g, facts),
+          ...convVariants("conv2d", g, [forwardSum(g)], facts, moments),
+        ];
+      },
     },
-    {
-      inputs: [type([2, 4, 5, 5]), type([3, 2, 3, 3])],
-      attrs: { groups: 2 },
-      message: /conv2d: 3 output channels cannot be shared out to 2 groups/,
-    },
-    {
-      inputs: [type([2, 3, 2, 5]), type([4, 3, 3, 3])],
-      message: /conv2d: the kernel reaches over 3 rows, but the padded input has 2/,
-    },
-    {
-      inputs: [type([2, 3, 5, 5]), type([4, 3, 3, 3])],
-      attrs: { stride: [0, 1] },
-      message: /conv2d: stride \[0,1\] must be whole numbers of at least 1/,
-    },
-    {
-      inputs: [type([2, 3, 5, 5], "i32"), type([4, 3, 3, 3])],
-      message: /conv2d: input is i32; cast it to f32/,
-    },
-  ] satisfies ErrorCase<Conv2dAttrs>[],
-});
+    tolerance: accumulated(([, w]) => w!.shape.slice(1).reduce((a, b) => a * b, 1)),
+    samples: (s) => samplesOf(s, (_, x, w, attrs) => ({ shapes: [x, w], attrs })),
+    errors: [
+      {
+        inputs: [type([2, 3, 5]), type([4, 3, 3, 3])],
+        message: /conv2d: input f32\[2, 3, 5\] has rank 3; it needs 4/,
+      },
+      {
+        inputs: [type([2, 3, 5, 5]), type([4, 2, 3, 3])],
+        message: /conv2d: weight .* takes 2 input channels, but the input .* has 3/,
+      },
+      {
+        inputs: [type([2, 4, 5, 5]), type([3, 2, 3, 3])],
+        attrs: { groups: 2 },
+        message: /conv2d: 3 output channels cannot be shared out to 2 groups/,
+      },
+      {
+        inputs: [type([2, 3, 2, 5]), type([4, 3, 3, 3])],
+        message: /conv2d: the kernel reaches over 3 rows, but the padded input has 2/,
+      },
+      {
+        inputs: [type([2, 3, 5, 5]), type([4, 3, 3, 3])],
+        attrs: { stride: [0, 1] },
+        message: /conv2d: stride \[0,1\] must be whole numbers of at least 1/,
+      },
+      {
+        inputs: [type([2, 3, 5, 5], "i32"), type([4, 3, 3, 3])],
+        message: /conv2d: input is i32; cast it to f32/,
+      },
+    ] satisfies ErrorCase<Conv2dAttrs>[],
+  });
 
 /** The gradient of conv2d in its input, of shape `inputShape`: every output spreads over the inputs that it saw. */
-export const conv2dInputGrad = defineOp<InputGradAttrs>({
+export const conv2dInputGrad: Op<
+  (dy: Operand, weight: Operand, attrs: InputGradAttrs) => Tensor,
+  InputGradAttrs
+> = defineOp({
   name: "conv2dInputGrad",
+  operands: ["dy", "weight"],
+  attributes: { ...CONV, inputShape: required },
+  resolve: (given, [, weight]) => ({ ...resolveConv(given, weight), inputShape: given.inputShape }),
   infer: (inputs, attrs) => {
     inputGradGeometry(inputs, attrs);
     return [f32(attrs.inputShape)];
@@ -225,9 +247,9 @@ export const conv2dInputGrad = defineOp<InputGradAttrs>({
     return [{ ...f32(attrs.inputShape), data: convInputGradReference(g, dy!, w!) }];
   },
   // Bilinear like the convolution itself: the three products are each other's gradients.
-  grad: ({ dy: dx, inputs: [dy, w], attrs: { inputShape, ...attrs } }, f) => [
-    f.conv2d!(dx, w, attrs),
-    f.conv2dWeightGrad!(dx, dy, { ...attrs, weightShape: w!.shape }),
+  grad: ({ dy: dx, inputs: [dy, w], attrs: { inputShape, ...attrs } }) => [
+    conv2d(dx, w, attrs),
+    conv2dWeightGrad(dx, dy, { ...attrs, weightShape: w!.shape }),
   ],
   implementation: {
     kind: "kernel",
@@ -258,8 +280,17 @@ export const conv2dInputGrad = defineOp<InputGradAttrs>({
 });
 
 /** The gradient of conv2d in its weight, of shape `weightShape`. */
-export const conv2dWeightGrad = defineOp<WeightGradAttrs>({
+export const conv2dWeightGrad: Op<
+  (x: Operand, dy: Operand, attrs: WeightGradAttrs) => Tensor,
+  WeightGradAttrs
+> = defineOp({
   name: "conv2dWeightGrad",
+  operands: ["x", "dy"],
+  attributes: { ...CONV, weightShape: required },
+  resolve: (given) => ({
+    ...resolveConv(given, { shape: given.weightShape }),
+    weightShape: given.weightShape,
+  }),
   infer: (inputs, attrs) => {
     weightGradGeometry(inputs, attrs);
     return [f32(attrs.weightShape)];
@@ -268,9 +299,9 @@ export const conv2dWeightGrad = defineOp<WeightGradAttrs>({
     const g = weightGradGeometry([x!, dy!], attrs);
     return [{ ...f32(attrs.weightShape), data: convWeightGradReference(g, x!, dy!) }];
   },
-  grad: ({ dy: dw, inputs: [x, dy], attrs: { weightShape, ...attrs } }, f) => [
-    f.conv2dInputGrad!(dy, dw, { ...attrs, inputShape: x!.shape }),
-    f.conv2d!(x, dw, attrs),
+  grad: ({ dy: dw, inputs: [x, dy], attrs: { weightShape, ...attrs } }) => [
+    conv2dInputGrad(dy, dw, { ...attrs, inputShape: x!.shape }),
+    conv2d(x, dw, attrs),
   ],
   implementation: {
     kind: "kernel",

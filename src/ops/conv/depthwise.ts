@@ -3,10 +3,17 @@ import rowScalarSource from "../../../shaders/conv/row-scalar.part.wgsl?raw";
 import rowVectorSource from "../../../shaders/conv/row-vector.part.wgsl?raw";
 import stretchHaloSource from "../../../shaders/conv/stretch-halo.part.wgsl?raw";
 import stretchScalarSource from "../../../shaders/conv/stretch-scalar.part.wgsl?raw";
+import {
+  type AdapterFacts,
+  gridOf,
+  input,
+  type KernelVariant,
+  output,
+  specialize,
+} from "../../core/kernel.ts";
+import { compilesSlowly, evenTile } from "../product/tiles.ts";
 import { convCost } from "./kernel.ts";
 import type { Geometry } from "./shape.ts";
-import { type AdapterFacts, gridOf, input, type KernelVariant, output, specialize } from "../../core/kernel.ts";
-import { compilesSlowly, evenTile } from "../product/tiles.ts";
 
 /** Output channels of one input channel; with more of them, kernels that share what they load are better. */
 const MOST_TARGETS = 4;

@@ -9,9 +9,6 @@ import storeScalarSource from "../../../shaders/conv/store-scalar.part.wgsl?raw"
 import storeVectorSource from "../../../shaders/conv/store-vector.part.wgsl?raw";
 import stretchScalarSource from "../../../shaders/conv/stretch-scalar.part.wgsl?raw";
 import stretchVectorSource from "../../../shaders/conv/stretch-vector.part.wgsl?raw";
-import type { Geometry } from "./shape.ts";
-import { type ConvSum, specializeSum, sumConstants, sumText } from "./sum.ts";
-import { winograd, winogradChunks } from "./winograd.ts";
 import {
   type AdapterFacts,
   type Dispatch,
@@ -23,6 +20,9 @@ import {
 } from "../../core/kernel.ts";
 import { compilesSlowly, evenTile, inOrder, knownSubgroups, tileBudget } from "../product/tiles.ts";
 import { distinct, workgroupProduct, workgroupTiles } from "../product/workgroup.ts";
+import type { Geometry } from "./shape.ts";
+import { type ConvSum, specializeSum, sumConstants, sumText } from "./sum.ts";
+import { winograd, winogradChunks } from "./winograd.ts";
 
 const product = (numbers: readonly number[]) => numbers.reduce((a, b) => a * b, 1);
 

@@ -17,6 +17,31 @@ export interface Conv2dAttrs {
   readonly groups?: number;
 }
 
+/** A convolution's attributes as a user writes them. */
+export interface Conv2dOptions {
+  readonly stride?: number | Pair;
+  /** A number, one number or [before, after] for height and width, "same" (stride 1 only) or "valid"; 0 by default. */
+  readonly padding?: Padding;
+  readonly dilation?: number | Pair;
+  readonly groups?: number;
+}
+
+const pairOf = (x: number | Pair): Pair => (typeof x === "number" ? [x, x] : x);
+
+/** Attributes with every shorthand written out, for a weight [O, C / groups, kh, kw]. */
+export function resolveConv(
+  { stride = 1, padding = 0, dilation = 1, groups = 1 }: Conv2dOptions,
+  weight?: { readonly shape: Shape },
+): Required<Conv2dAttrs> {
+  const [, , height = 1, width = 1] = weight?.shape ?? [];
+  const pairs = { stride: pairOf(stride), dilation: pairOf(dilation) };
+  return {
+    ...pairs,
+    padding: resolvePadding(padding, [height, width], pairs.stride, pairs.dilation),
+    groups,
+  };
+}
+
 /** A convolution with all its numbers filled in. */
 export interface Geometry {
   readonly batch: number;

@@ -1,6 +1,6 @@
 import sumSource from "../../../shaders/conv/sum.part.wgsl?raw";
-import type { Geometry, Pair } from "./shape.ts";
 import { type Constants, specialize } from "../../core/kernel.ts";
+import type { Geometry, Pair } from "./shape.ts";
 
 /**
  * The sum that the forward pass and the gradient in the input share: for every target channel and pixel, over source

@@ -14,9 +14,6 @@ import sharedSource from "../../../shaders/conv/weight-shared.part.wgsl?raw";
 import stripsSource from "../../../shaders/conv/weight-strips.wgsl?raw";
 import sumSource from "../../../shaders/conv/weight-sum.part.wgsl?raw";
 import threadSource from "../../../shaders/conv/weight-thread.wgsl?raw";
-import { isDepthwise, stripOf } from "./depthwise.ts";
-import { convCost, vectorStretches } from "./kernel.ts";
-import type { Geometry, Pair } from "./shape.ts";
 import {
   type AdapterFacts,
   type Constants,
@@ -26,9 +23,12 @@ import {
   output,
   specialize,
 } from "../../core/kernel.ts";
-import { compilesSlowly, evenTile, inOrder, knownSubgroups } from "../product/tiles.ts";
 import { slabbed, slabsFor } from "../product/slabs.ts";
+import { compilesSlowly, evenTile, inOrder, knownSubgroups } from "../product/tiles.ts";
 import { type WorkgroupProduct, workgroupVariantsOf } from "../product/workgroup.ts";
+import { isDepthwise, stripOf } from "./depthwise.ts";
+import { convCost, vectorStretches } from "./kernel.ts";
+import type { Geometry, Pair } from "./shape.ts";
 
 /** All ways to compute the gradient in the weight, the best for this kind of adapter first; inputs are x and dy. */
 export function weightGradVariants(g: Geometry, facts: AdapterFacts): KernelVariant[] {

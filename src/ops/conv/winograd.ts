@@ -1,10 +1,10 @@
 import storeSource from "../../../shaders/conv/store-scalar.part.wgsl?raw";
 import stretchSource from "../../../shaders/conv/stretch-scalar.part.wgsl?raw";
 import winogradSource from "../../../shaders/conv/winograd.wgsl?raw";
-import type { NDArray } from "../../core/ndarray.ts";
-import { type ConvSum, specializeSum } from "./sum.ts";
 import { type AdapterFacts, gridOf } from "../../core/kernel.ts";
+import type { NDArray } from "../../core/ndarray.ts";
 import { compilesSlowly } from "../product/tiles.ts";
+import { type ConvSum, specializeSum } from "./sum.ts";
 
 /** Tiles and channels of a workgroup, and its threads: shaders/conv-winograd.wgsl is written for these. */
 const SIDE = 32;

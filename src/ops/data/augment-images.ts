@@ -1,12 +1,12 @@
 import augmentSource from "../../../shaders/data/augment.wgsl?raw";
 import threefry from "../../../shaders/functions/threefry.part.wgsl?raw";
 import { ShapeError } from "../../core/errors.ts";
+import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
+import { defineOp, type Op, type Operand, required, type Tensor } from "../../core/op.ts";
 import { threefry2x32 } from "../../core/rng.ts";
+import { type Sampler, type } from "../../core/samples.ts";
 import { sameShape, showType, sizeOf } from "../../core/shape.ts";
 import { exact } from "../../core/tolerance.ts";
-import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
-import { defineOp } from "../../core/op.ts";
-import { type Sampler, type } from "../../core/samples.ts";
 
 export interface AugmentAttrs {
   /** Mirrors every other image, left to right. */
@@ -25,8 +25,13 @@ const MOST = 300;
  * Inputs: images [N, C, H, W] and counters u32 [step, seed, 0, 0]; the same counters give the same choices.
  * Source: Krizhevsky, Sutskever, Hinton, 2012, §4.1, with zero padding as in He et al., 2016, §4.2.
  */
-export const augmentImages = defineOp<AugmentAttrs>({
+export const augmentImages: Op<
+  (images: Operand, counters: Tensor, attrs: AugmentAttrs) => Tensor,
+  AugmentAttrs
+> = defineOp({
   name: "augmentImages",
+  operands: ["images", "counters"],
+  attributes: { flip: false, shift: 0, layer: required },
   infer: ([images, counters], { shift, layer }) => {
     if (images?.dtype !== "f32" || images.shape.length !== 4)
       throw new ShapeError(

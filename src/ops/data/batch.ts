@@ -1,15 +1,20 @@
 import gatherSource from "../../../shaders/data/gather-images.wgsl?raw";
 import windowSource from "../../../shaders/data/window.wgsl?raw";
 import { ShapeError } from "../../core/errors.ts";
+import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
+import { defineOp, type Op, required, type Tensor } from "../../core/op.ts";
+import { type } from "../../core/samples.ts";
 import { type Shape, showType, sizeOf } from "../../core/shape.ts";
 import { exact, UNIT_ROUNDOFF, within } from "../../core/tolerance.ts";
-import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
-import { defineOp } from "../../core/op.ts";
-import { type } from "../../core/samples.ts";
 
 /** `count` entries of `order` (u32) from position counters[2] on, wrapping at the end: the images of one step. */
-export const window = defineOp<{ count: number }>({
-  name: "window",
+export const batchIndices: Op<
+  (order: Tensor, counters: Tensor, attrs: { count: number }) => Tensor,
+  { count: number }
+> = defineOp({
+  name: "batchIndices",
+  operands: ["order", "counters"],
+  attributes: { count: required },
   infer: ([order, counters], { count }) => {
     if (
       order?.dtype !== "u32" ||
@@ -79,8 +84,19 @@ interface GatherImagesAttrs {
  * Inputs: indices u32[B], mean f32[C], deviation f32[C], then the data set as u8[n, C, H, W] chunks, each small enough
  * for one binding. An index past the end reads the last chunk's last words, as WGSL's bounds rules have it.
  */
-export const gatherImages = defineOp<GatherImagesAttrs>({
+export const gatherImages: Op<
+  (
+    indices: Tensor,
+    mean: Tensor,
+    deviation: Tensor,
+    chunks: readonly Tensor[],
+    attrs: GatherImagesAttrs,
+  ) => Tensor,
+  GatherImagesAttrs
+> = defineOp({
   name: "gatherImages",
+  operands: ["indices", "mean", "deviation", "...chunks"],
+  attributes: { shape: required, perChunk: required },
   infer: ([indices, mean, deviation, ...chunks], { shape, perChunk }) => {
     if (
       indices?.dtype !== "u32" ||

@@ -1,4 +1,5 @@
 import type { DType } from "../../core/dtype.ts";
+import type { Binary, Op, Operand, Tensor, Unary } from "../../core/op.ts";
 import { exact } from "../../core/tolerance.ts";
 import { elementwiseOp } from "./define.ts";
 
@@ -21,7 +22,12 @@ const points = [
 
 type Condition = (a: string, b: string) => string;
 
-function comparison(name: string, condition: Condition, holds: (a: number, b: number) => boolean) {
+/*#__NO_SIDE_EFFECTS__*/
+function comparison(
+  name: string,
+  condition: Condition,
+  holds: (a: number, b: number) => boolean,
+): Op<Binary> {
   return elementwiseOp({
     name,
     arity: 2,
@@ -35,33 +41,39 @@ function comparison(name: string, condition: Condition, holds: (a: number, b: nu
   });
 }
 
-export const equal = comparison(
+/** a = b, as bool; false where either is NaN. */
+export const equal: Op<Binary> = comparison(
   "equal",
   (a, b) => `${a} == ${b}`,
   (a, b) => a === b,
 );
-// Some drivers say that NaN != NaN is false; that NaN == NaN is false they all know.
-export const notEqual = comparison(
+/** a ≠ b, as bool; true where either is NaN. */
+export const notEqual: Op<Binary> = comparison(
   "notEqual",
+  // Some drivers say that NaN != NaN is false; that NaN == NaN is false they all know.
   (a, b) => `!(${a} == ${b})`,
   (a, b) => a !== b,
 );
-export const less = comparison(
+/** a < b, as bool; false where either is NaN. */
+export const less: Op<Binary> = comparison(
   "less",
   (a, b) => `${a} < ${b}`,
   (a, b) => a < b,
 );
-export const lessEqual = comparison(
+/** a ≤ b, as bool; false where either is NaN. */
+export const lessEqual: Op<Binary> = comparison(
   "lessEqual",
   (a, b) => `${a} <= ${b}`,
   (a, b) => a <= b,
 );
-export const greater = comparison(
+/** a > b, as bool; false where either is NaN. */
+export const greater: Op<Binary> = comparison(
   "greater",
   (a, b) => `${a} > ${b}`,
   (a, b) => a > b,
 );
-export const greaterEqual = comparison(
+/** a ≥ b, as bool; false where either is NaN. */
+export const greaterEqual: Op<Binary> = comparison(
   "greaterEqual",
   (a, b) => `${a} >= ${b}`,
   (a, b) => a >= b,
@@ -69,7 +81,8 @@ export const greaterEqual = comparison(
 
 const bools: readonly (readonly DType[])[] = [["bool"], ["bool"]];
 
-export const logicalAnd = elementwiseOp({
+/** a ∧ b of bools. */
+export const logicalAnd: Op<Binary> = elementwiseOp({
   name: "logicalAnd",
   arity: 2,
   dtypes: bools,
@@ -82,7 +95,8 @@ export const logicalAnd = elementwiseOp({
   tolerance: exact,
 });
 
-export const logicalOr = elementwiseOp({
+/** a ∨ b of bools. */
+export const logicalOr: Op<Binary> = elementwiseOp({
   name: "logicalOr",
   arity: 2,
   dtypes: bools,
@@ -95,7 +109,8 @@ export const logicalOr = elementwiseOp({
   tolerance: exact,
 });
 
-export const logicalNot = elementwiseOp({
+/** ¬x of a bool. */
+export const logicalNot: Op<Unary> = elementwiseOp({
   name: "logicalNot",
   arity: 1,
   dtypes: [["bool"]],
@@ -106,8 +121,9 @@ export const logicalNot = elementwiseOp({
 });
 
 /** a where the condition holds, else b. */
-export const where = elementwiseOp({
+export const where: Op<(condition: Operand, a: Operand, b: Operand) => Tensor> = elementwiseOp({
   name: "where",
+  operands: ["condition", "a", "b"],
   arity: 3,
   dtypes: [["bool"], numbers, numbers],
   domain: [
@@ -117,6 +133,6 @@ export const where = elementwiseOp({
   ],
   reference: (condition, a, b) => (condition !== 0 ? a : b),
   expression: ([condition, a, b]) => `select(${b}, ${a}, ${condition} != 0u)`,
-  grad: ({ dy, inputs: [condition] }, f) => [null, f.where!(condition, dy, 0), f.where!(condition, 0, dy)],
+  grad: ({ dy, inputs: [condition] }, f) => [null, f.where(condition, dy, 0), f.where(condition, 0, dy)],
   tolerance: exact,
 });

@@ -1,24 +1,30 @@
 import { type DType, isFloat } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { broadcastData, type NDArray, referenceArray } from "../../core/ndarray.ts";
-import { broadcastShapes, sizeOf, type TensorType } from "../../core/shape.ts";
-import type { Tolerance } from "../../core/tolerance.ts";
 import {
+  type Attributes,
   defineOp,
   type ElementwiseExpression,
   type ErrorCase,
-  type GradientContext,
+  type Gradient,
+  type Op,
   type OpRecord,
   type OpTable,
   type Sample,
-  type Value,
+  type Signature,
+  type Tensor,
 } from "../../core/op.ts";
 import { type Sampler, type } from "../../core/samples.ts";
+import { broadcastShapes, sizeOf, type TensorType } from "../../core/shape.ts";
+import type { Tolerance } from "../../core/tolerance.ts";
 
 /** What an elementwise op has to say of itself; the factory adds broadcasting, samples and error cases. */
-export interface ElementwiseDefinition<A> {
+export interface ElementwiseDefinition<F extends Signature, A> {
   readonly name: string;
   readonly arity: number;
+  /** x; a and b; otherwise they are named. */
+  readonly operands?: readonly string[];
+  readonly attributes?: Attributes;
   /** Dtypes each input may have; f32 unless said otherwise. */
   readonly dtypes?: readonly (readonly DType[])[];
   /** Dtype of the result: that of the last input unless said otherwise. */
@@ -27,7 +33,7 @@ export interface ElementwiseDefinition<A> {
   readonly reference: (...args: any[]) => number;
   readonly expression: ElementwiseExpression<A>;
   readonly functions?: string | readonly string[];
-  readonly grad?: (context: GradientContext<A>, f: OpTable) => (Value | null)[];
+  readonly grad?: (context: Gradient<F, A>, f: OpTable) => (Tensor | null)[];
   readonly tolerance: Tolerance;
   /** Where samples are drawn from, one interval for each input. */
   readonly domain?: readonly (readonly [number, number])[];
@@ -35,9 +41,10 @@ export interface ElementwiseDefinition<A> {
   readonly points?: readonly (readonly number[])[];
   /** Such points for the inputs' integer dtypes. */
   readonly integerPoints?: readonly (readonly number[])[];
-  readonly attrs?: readonly A[];
+  /** Attributes that samples are drawn for; the defaults unless said otherwise. */
+  readonly attrs?: readonly Partial<A>[];
   readonly checkAttrs?: (attrs: A) => void;
-  readonly errors?: readonly ErrorCase<A>[];
+  readonly errors?: readonly ErrorCase<Partial<A>>[];
 }
 
 /** Runs a scalar function over broadcast inputs. */
@@ -102,11 +109,14 @@ const SHAPES: readonly (readonly number[])[][] = [
   ],
 ];
 
-function elementwiseSamples<A>(definition: ElementwiseDefinition<A>, s: Sampler): Sample<A>[] {
+function elementwiseSamples<F extends Signature, A>(
+  definition: ElementwiseDefinition<F, A>,
+  s: Sampler,
+): Sample<Partial<A>>[] {
   const { arity } = definition;
   const dtypes = definition.dtypes ?? Array.from({ length: arity }, () => ["f32"] as const);
   const domain = definition.domain ?? Array.from({ length: arity }, () => [-4, 4] as const);
-  const samples: Sample<A>[] = [];
+  const samples: Sample<Partial<A>>[] = [];
   const attrList = definition.attrs ?? [undefined];
   const alternatives = Math.max(...dtypes.map((list) => list.length));
   attrList.forEach((attrs, first) => {
@@ -136,12 +146,14 @@ function elementwiseSamples<A>(definition: ElementwiseDefinition<A>, s: Sampler)
   return samples;
 }
 
-function defaultErrors<A>(definition: ElementwiseDefinition<A>): ErrorCase<A>[] {
+function defaultErrors<F extends Signature, A>(
+  definition: ElementwiseDefinition<F, A>,
+): ErrorCase<Partial<A>>[] {
   const attrs = definition.attrs?.[0];
   const types = (definition.dtypes ?? Array.from({ length: definition.arity }, () => ["f32"] as const)).map(
     (list) => list[0]!,
   );
-  const cases: ErrorCase<A>[] = [
+  const cases: ErrorCase<Partial<A>>[] = [
     {
       inputs: types.map(() => type([2], "u8")),
       attrs,
@@ -158,12 +170,13 @@ function defaultErrors<A>(definition: ElementwiseDefinition<A>): ErrorCase<A>[] 
 }
 
 /** Declares an elementwise op: shapes broadcast, gradients are summed back to each input's shape by autodiff. */
-export function elementwiseOp<A = undefined>(definition: ElementwiseDefinition<A>): OpRecord<A> {
+/*#__NO_SIDE_EFFECTS__*/
+export function elementwiseOp<F extends Signature, A>(
+  definition: ElementwiseDefinition<F, NoInfer<A>>,
+): Op<F, A> {
   const { name, arity } = definition;
   const dtypes = definition.dtypes ?? Array.from({ length: arity }, () => ["f32"] as const);
   const infer = (inputs: readonly TensorType[], attrs: A): TensorType[] => {
-    if (inputs.length !== arity)
-      throw new ShapeError(`${name}: takes ${arity} input(s), got ${inputs.length}.`);
     inputs.forEach((x, i) => {
       if (!(dtypes[i] as readonly DType[]).includes(x.dtype))
         throw new ShapeError(
@@ -182,13 +195,15 @@ export function elementwiseOp<A = undefined>(definition: ElementwiseDefinition<A
         : (definition.result ?? inputs.at(-1)?.dtype ?? "f32");
     return [{ shape: broadcastShapes(name, ...inputs.map((x) => x.shape)), dtype }];
   };
-  return defineOp({
+  return defineOp<Signature, A>({
     name,
+    operands: definition.operands ?? (arity === 1 ? ["x"] : ["a", "b"]),
+    attributes: definition.attributes ?? {},
     infer,
     reference: (inputs, attrs) => [
       mapElements(inputs, infer(inputs, attrs)[0]!, definition.reference, attrs),
     ],
-    grad: definition.grad,
+    grad: definition.grad as OpRecord<A>["grad"],
     implementation: {
       kind: "elementwise",
       expression: definition.expression,
@@ -197,5 +212,5 @@ export function elementwiseOp<A = undefined>(definition: ElementwiseDefinition<A
     tolerance: definition.tolerance,
     samples: (s) => elementwiseSamples(definition, s),
     errors: [...defaultErrors(definition), ...(definition.errors ?? [])],
-  });
+  }) as Op<F, A>;
 }

@@ -1,7 +1,15 @@
 import harnessSource from "../../../shaders/elementwise/elementwise.wgsl?raw";
 import { byteLength, wgslType } from "../../core/dtype.ts";
+import {
+  type AdapterFacts,
+  type Dispatch,
+  gridOf,
+  input,
+  output,
+  perThread,
+  specialize,
+} from "../../core/kernel.ts";
 import { broadcastStrides, type Shape, sizeOf, type TensorType } from "../../core/shape.ts";
-import { type AdapterFacts, type Dispatch, gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
 
 /** A chain of elementwise ops over inputs that broadcast to one shape. */
 export interface FusedExpression {

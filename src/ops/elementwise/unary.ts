@@ -2,78 +2,81 @@ import half from "../../../shaders/functions/half.part.wgsl?raw";
 import math from "../../../shaders/functions/math.part.wgsl?raw";
 import { type DType, isFloat } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
+import { floatLiteral } from "../../core/kernel.ts";
 import { broadcastData } from "../../core/ndarray.ts";
-import { sizeOf } from "../../core/shape.ts";
+import { defineOp, type Op, type Operand, required, type Tensor, type Unary } from "../../core/op.ts";
+import { type Shape, sizeOf } from "../../core/shape.ts";
 import * as special from "../../core/special.ts";
 import { exact, ulp, ulps, within } from "../../core/tolerance.ts";
 import { elementwiseOp } from "./define.ts";
-import { floatLiteral } from "../../core/kernel.ts";
-import { defineOp } from "../../core/op.ts";
 
 const signed: readonly DType[] = ["f32", "i32"];
 const NOT_FINITE = [[Number.NaN], [Number.POSITIVE_INFINITY], [Number.NEGATIVE_INFINITY]];
 
-export const neg = elementwiseOp({
+/** −x. */
+export const neg: Op<Unary> = elementwiseOp({
   name: "neg",
   arity: 1,
   dtypes: [signed],
   reference: (x) => -x,
   expression: ([x]) => `-${x}`,
-  grad: ({ dy }, f) => [f.neg!(dy)],
+  grad: ({ dy }, f) => [f.neg(dy)],
   tolerance: exact,
   points: NOT_FINITE,
 });
 
-export const exp = elementwiseOp({
+/** eˣ. */
+export const exp: Op<Unary> = elementwiseOp({
   name: "exp",
   arity: 1,
   domain: [[-10, 10]],
   reference: Math.exp,
   functions: math,
   expression: ([x]) => `keep_nan(${x}, exp(${x}))`,
-  grad: ({ dy, outputs: [y] }, f) => [f.mul!(dy, y)],
+  grad: ({ dy, outputs: [y] }, f) => [f.mul(dy, y)],
   tolerance: ulps((x) => 3 + 2 * Math.abs(x!)),
   points: NOT_FINITE,
 });
 
-export const log = elementwiseOp({
+/** The natural logarithm; NaN below 0. */
+export const log: Op<Unary> = elementwiseOp({
   name: "log",
   arity: 1,
   domain: [[0.01, 10]],
   reference: Math.log,
   functions: math,
   expression: ([x]) => `logarithm(${x})`,
-  grad: ({ dy, inputs: [x] }, f) => [f.div!(dy, x)],
+  grad: ({ dy, inputs: [x] }, f) => [f.div(dy, x)],
   tolerance: within((y, x) => (x! >= 0.5 && x! <= 2 ? 2 ** -21 : 3 * ulp(y))),
   points: [[Number.NaN], [Number.POSITIVE_INFINITY], [-1]],
 });
 
 /** √x: 1/inverseSqrt in the accuracy table, 2 + 2.5 ulp. */
-export const sqrt = elementwiseOp({
+export const sqrt: Op<Unary> = elementwiseOp({
   name: "sqrt",
   arity: 1,
   domain: [[0.01, 9]],
   reference: Math.sqrt,
   expression: ([x]) => `sqrt(${x})`,
-  grad: ({ dy, outputs: [y] }, f) => [f.div!(f.mul!(dy, 0.5), y)],
+  grad: ({ dy, outputs: [y] }, f) => [f.div(f.mul(dy, 0.5), y)],
   tolerance: ulps(5),
   points: [[Number.NaN]],
 });
 
 /** |x|; the gradient at 0 is 0. */
-export const abs = elementwiseOp({
+export const abs: Op<Unary> = elementwiseOp({
   name: "abs",
   arity: 1,
   dtypes: [signed],
   reference: Math.abs,
   expression: ([x]) => `abs(${x})`,
-  grad: ({ dy, inputs: [x] }, f) => [f.mul!(dy, f.sign!(x))],
+  grad: ({ dy, inputs: [x] }, f) => [f.mul(dy, f.sign(x))],
   tolerance: exact,
   points: [[0], [-1], [1], ...NOT_FINITE],
 });
 
 /** −1, 0 or 1 (NaN of NaN); its gradient is 0. */
-export const sign = elementwiseOp({
+export const sign: Op<Unary> = elementwiseOp({
   name: "sign",
   arity: 1,
   dtypes: [signed],
@@ -85,26 +88,25 @@ export const sign = elementwiseOp({
   points: [[0], [-1], [1], ...NOT_FINITE],
 });
 
-export const square = elementwiseOp({
+/** x². */
+export const square: Op<Unary> = elementwiseOp({
   name: "square",
   arity: 1,
   reference: (x) => x * x,
   expression: ([x]) => `${x} * ${x}`,
-  grad: ({ dy, inputs: [x] }, f) => [f.mul!(dy, f.mul!(2, x))],
+  grad: ({ dy, inputs: [x] }, f) => [f.mul(dy, f.mul(2, x))],
   tolerance: ulps(1),
   points: NOT_FINITE,
 });
 
 /** The error function; the polynomial is good to 1.5e-7, the bound adds exp's and the products' roundings. */
-export const erf = elementwiseOp({
+export const erf: Op<Unary> = elementwiseOp({
   name: "erf",
   arity: 1,
   reference: special.erf,
   functions: math,
   expression: ([x]) => `erf(${x})`,
-  grad: ({ dy, inputs: [x] }, f) => [
-    f.mul!(dy, f.mul!(2 / Math.sqrt(Math.PI), f.exp!(f.neg!(f.square!(x))))),
-  ],
+  grad: ({ dy, inputs: [x] }, f) => [f.mul(dy, f.mul(2 / Math.sqrt(Math.PI), f.exp(f.neg(f.square(x)))))],
   tolerance: within((y) => 1e-6 + ulp(y)),
   points: [[0], [30], [-30], ...NOT_FINITE],
 });
@@ -127,8 +129,9 @@ function castElement(x: number, { dtype }: { dtype: DType }, from: DType): numbe
  * Converts between f32, f16, i32, u32 and bool; f16 is infinite from 65520 on. bool is "not zero", which NaN is. Floats are truncated towards zero; as in
  * WGSL those out of range become the nearest integer that float32 holds too, and NaN becomes 0. Integers wrap.
  */
-export const cast = elementwiseOp<{ dtype: DType }>({
+export const cast: Op<(x: Operand, attrs: { dtype: DType }) => Tensor, { dtype: DType }> = elementwiseOp({
   name: "cast",
+  attributes: { dtype: required },
   arity: 1,
   dtypes: [["f32", "i32", "u32", "bool", "f16"]],
   domain: [[-100, 100]],
@@ -159,7 +162,7 @@ export const cast = elementwiseOp<{ dtype: DType }>({
   },
   grad: ({ dy, inputs: [x] }, f) => {
     if (!isFloat(x!.dtype) || !isFloat(dy.dtype)) return [null];
-    return [x!.dtype === dy.dtype ? dy : f.cast!(dy, { dtype: x!.dtype })];
+    return [x!.dtype === dy.dtype ? dy : f.cast(dy, { dtype: x!.dtype })];
   },
   tolerance: exact,
   errors: [
@@ -172,8 +175,13 @@ export const cast = elementwiseOp<{ dtype: DType }>({
 });
 
 /** A tensor filled with one number. */
-export const constant = defineOp<{ value: number; shape: readonly number[]; dtype: DType }>({
+export const constant: Op<
+  (attrs: { value: number; shape?: Shape; dtype?: DType }) => Tensor,
+  { value: number; shape: Shape; dtype: DType }
+> = defineOp({
   name: "constant",
+  operands: [],
+  attributes: { value: required, shape: [], dtype: "f32" },
   infer: (inputs, { value, shape, dtype }) => {
     if (inputs.length !== 0) throw new ShapeError(`constant: takes no inputs, got ${inputs.length}.`);
     if (dtype === "u8" || dtype === "f16")
@@ -219,8 +227,10 @@ export const constant = defineOp<{ value: number; shape: readonly number[]; dtyp
 });
 
 /** Stretches axes of size 1 (and adds leading ones) to a given shape. */
-export const broadcastTo = defineOp<{ shape: readonly number[] }>({
+export const broadcastTo: Op<(x: Operand, attrs: { shape: Shape }) => Tensor, { shape: Shape }> = defineOp({
   name: "broadcastTo",
+  operands: ["x"],
+  attributes: { shape: required },
   infer: ([x], { shape }) => {
     const lead = shape.length - x!.shape.length;
     if (lead < 0 || x!.shape.some((dim, axis) => dim !== 1 && dim !== shape[lead + axis]))

@@ -1,7 +1,7 @@
+import { type AdapterFacts, bitsOf, type Dispatch } from "../../core/kernel.ts";
 import type { TensorType } from "../../core/shape.ts";
 import { sizeOf } from "../../core/shape.ts";
 import { elementwiseDispatch } from "../elementwise/kernel.ts";
-import { type AdapterFacts, bitsOf, type Dispatch } from "../../core/kernel.ts";
 
 /** Copies `words` 32-bit words from one range of memory to another. */
 export function copyDispatch(words: number, facts: AdapterFacts): Dispatch {

@@ -2,12 +2,12 @@ import gatherSource from "../../../shaders/layout/gather.wgsl?raw";
 import scatterSource from "../../../shaders/layout/gather-grad.wgsl?raw";
 import { wgslType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
+import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
 import { type NDArray, referenceArray } from "../../core/ndarray.ts";
+import { defineOp, type Op, type Operand, required, type Tensor } from "../../core/op.ts";
+import { type } from "../../core/samples.ts";
 import { showShape, showType, sizeOf, type TensorType } from "../../core/shape.ts";
 import { accumulated, exact } from "../../core/tolerance.ts";
-import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
-import { defineOp } from "../../core/op.ts";
-import { type } from "../../core/samples.ts";
 
 function checkIndices(op: string, indices: TensorType): void {
   if (indices.dtype !== "i32" && indices.dtype !== "u32")
@@ -27,8 +27,9 @@ const missingBits = (dtype: TensorType["dtype"]) => (dtype === "f32" ? 0x7fc0000
  * Rows of `table` [V, ...] at `indices`: an embedding, or a selection along the first axis. The result has shape
  * [...indices, ...]. An index outside 0 … V−1 gives NaN, in integer tables −1 (4294967295 for u32).
  */
-export const gather = defineOp({
+export const gather: Op<(table: Operand, indices: Operand) => Tensor> = defineOp({
   name: "gather",
+  operands: ["table", "indices"],
   infer: ([table, indices]) => {
     if (table!.shape.length === 0 || !["f32", "i32", "u32"].includes(table!.dtype))
       throw new ShapeError(`gather: the table is ${showType(table!)}; use f32, i32 or u32 [V, ...].`);
@@ -48,10 +49,7 @@ export const gather = defineOp({
     });
     return [{ shape: [...indices!.shape, ...rest], dtype: table!.dtype, data }];
   },
-  grad: ({ dy, inputs: [table, indices] }, f) => [
-    f.scatterAdd!(dy, indices, { rows: table!.shape[0] }),
-    null,
-  ],
+  grad: ({ dy, inputs: [table, indices] }, f) => [f.scatterAdd(dy, indices, { rows: table!.shape[0] }), null],
   implementation: {
     kind: "kernel",
     kernel: ({ inputs: [table, indices], outputs: [out], facts }) => {
@@ -126,11 +124,16 @@ function scatterReference([dy, indices]: readonly NDArray[], attrs: ScatterAddAt
 }
 
 /** Adds each row of dy [...indices, ...] to the row of the result that its index names; other indices are left out. */
-export const scatterAdd = defineOp<ScatterAddAttrs>({
+export const scatterAdd: Op<
+  (dy: Operand, indices: Operand, attrs: ScatterAddAttrs) => Tensor,
+  ScatterAddAttrs
+> = defineOp({
   name: "scatterAdd",
+  operands: ["dy", "indices"],
+  attributes: { rows: required },
   infer: ([dy, indices], attrs) => [inferScatter(dy!, indices!, attrs)],
   reference: (inputs, attrs) => [scatterReference(inputs, attrs)],
-  grad: ({ dy, inputs: [, indices] }, f) => [f.gather!(dy, indices), null],
+  grad: ({ dy, inputs: [, indices] }, f) => [f.gather(dy, indices), null],
   implementation: {
     kind: "kernel",
     kernel: ({ inputs: [dy, indices], outputs: [out], attrs: { rows }, facts }) => {

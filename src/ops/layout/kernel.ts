@@ -2,8 +2,6 @@ import concatSource from "../../../shaders/layout/concat.wgsl?raw";
 import stridedSource from "../../../shaders/layout/strided.wgsl?raw";
 import blocksSource from "../../../shaders/layout/transpose-blocks.wgsl?raw";
 import { type DType, wgslType } from "../../core/dtype.ts";
-import { stridesOf } from "../../core/shape.ts";
-import { offsetCode } from "../elementwise/kernel.ts";
 import {
   type AdapterFacts,
   bitsOf,
@@ -15,6 +13,8 @@ import {
   perThread,
   specialize,
 } from "../../core/kernel.ts";
+import { stridesOf } from "../../core/shape.ts";
+import { offsetCode } from "../elementwise/kernel.ts";
 
 /** How one output axis walks through the input; see strided.wgsl. */
 export interface Axis {

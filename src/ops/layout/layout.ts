@@ -1,12 +1,19 @@
 import type { DType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
-import { type NDArray, referenceArray } from "../../core/ndarray.ts";
-import { normalizeAxis, type Shape, showShape, sizeOf, stridesOf, type TensorType } from "../../core/shape.ts";
-import { exact } from "../../core/tolerance.ts";
 import type { Dispatch, Kernel } from "../../core/kernel.ts";
-import { type Axis, concatDispatch, stridedVariants, wholeAxis } from "./kernel.ts";
-import { defineOp } from "../../core/op.ts";
+import { type NDArray, referenceArray } from "../../core/ndarray.ts";
+import { defineOp, type Op, type Operand, optional, required, type Tensor } from "../../core/op.ts";
 import { type } from "../../core/samples.ts";
+import {
+  normalizeAxis,
+  type Shape,
+  showShape,
+  sizeOf,
+  stridesOf,
+  type TensorType,
+} from "../../core/shape.ts";
+import { exact } from "../../core/tolerance.ts";
+import { type Axis, concatDispatch, stridedVariants, wholeAxis } from "./kernel.ts";
 
 function stridedReference(x: NDArray, shape: Shape, axes: readonly Axis[], fill: number): NDArray {
   const size = sizeOf(shape);
@@ -39,8 +46,10 @@ function movable(op: string, x: TensorType): void {
 }
 
 /** The same elements under another shape. One axis may be −1: it is worked out. A view: no work on the device. */
-export const reshape = defineOp<{ shape: Shape }>({
+export const reshape: Op<(x: Operand, attrs: { shape: Shape }) => Tensor, { shape: Shape }> = defineOp({
   name: "reshape",
+  operands: ["x"],
+  attributes: { shape: required },
   infer: ([x], { shape }) => {
     const size = sizeOf(x!.shape);
     const known = shape.reduce((product, dim) => (dim === -1 ? product : product * dim), 1);
@@ -56,7 +65,7 @@ export const reshape = defineOp<{ shape: Shape }>({
     const known = shape.reduce((product, dim) => (dim === -1 ? product : product * dim), 1);
     return [{ ...x!, shape: shape.map((dim) => (dim === -1 ? x!.data.length / known : dim)) }];
   },
-  grad: ({ dy, inputs: [x] }, f) => [f.reshape!(dy, { shape: x!.shape })],
+  grad: ({ dy, inputs: [x] }, f) => [f.reshape(dy, { shape: x!.shape })],
   implementation: { kind: "view" },
   tolerance: exact,
   samples: (s) => [
@@ -76,8 +85,13 @@ export const reshape = defineOp<{ shape: Shape }>({
 });
 
 /** Permutes axes: output axis i is input axis perm[i]. */
-export const transpose = defineOp<{ perm: readonly number[] }>({
+export const transpose: Op<
+  (x: Operand, attrs: { perm: readonly number[] }) => Tensor,
+  { perm: readonly number[] }
+> = defineOp({
   name: "transpose",
+  operands: ["x"],
+  attributes: { perm: required },
   infer: ([x], { perm }) => {
     movable("transpose", x!);
     if (perm.length !== x!.shape.length || [...perm].sort((a, b) => a - b).some((axis, i) => axis !== i))
@@ -92,7 +106,7 @@ export const transpose = defineOp<{ perm: readonly number[] }>({
       0,
     ),
   ],
-  grad: ({ dy, attrs: { perm } }, f) => [f.transpose!(dy, { perm: perm.map((_, i) => perm.indexOf(i)) })],
+  grad: ({ dy, attrs: { perm } }, f) => [f.transpose(dy, { perm: perm.map((_, i) => perm.indexOf(i)) })],
   implementation: {
     kind: "kernel",
     kernel: stridedKernel(
@@ -128,7 +142,7 @@ function permuted(x: TensorType, perm: readonly number[]): Axis[] {
   return perm.map((axis) => wholeAxis(x.shape[axis]!, strides[axis]!));
 }
 
-interface SliceAttrs {
+export interface SliceAttrs {
   /** First element of each axis, from the front. */
   readonly starts: readonly number[];
   /** One past the last element. */
@@ -152,8 +166,10 @@ function sliceAxes(x: TensorType, { starts, ends, steps }: SliceAttrs): Axis[] {
 }
 
 /** Elements starts[i] … ends[i]−1 of each axis, every steps[i]-th. */
-export const slice = defineOp<SliceAttrs>({
+export const slice: Op<(x: Operand, attrs: SliceAttrs) => Tensor, SliceAttrs> = defineOp({
   name: "slice",
+  operands: ["x"],
+  attributes: { starts: required, ends: required, steps: optional },
   infer: ([x], attrs) => {
     movable("slice", x!);
     const { starts, ends, steps } = attrs;
@@ -185,7 +201,7 @@ export const slice = defineOp<SliceAttrs>({
     const interior = x!.shape.map((_, axis) => (steps?.[axis] ?? 1) - 1);
     const spread = dy.shape.map((dim, axis) => (dim === 0 ? 0 : (dim - 1) * (interior[axis]! + 1) + 1));
     const high = x!.shape.map((dim, axis) => dim - starts[axis]! - spread[axis]!);
-    return [f.pad!(dy, { low: starts, high, interior, value: 0 })];
+    return [f.pad(dy, { low: starts, high, interior, value: 0 })];
   },
   implementation: {
     kind: "kernel",
@@ -217,12 +233,13 @@ export const slice = defineOp<SliceAttrs>({
   ],
 });
 
-interface PadAttrs {
+export interface PadAttrs {
   readonly low: readonly number[];
   readonly high: readonly number[];
   /** Gaps between neighbouring elements of each axis. */
   readonly interior?: readonly number[];
-  readonly value: number;
+  /** 0 unless given. */
+  readonly value?: number;
 }
 
 function padAxes(x: TensorType, { low, high, interior }: PadAttrs): Axis[] {
@@ -242,8 +259,10 @@ function padAxes(x: TensorType, { low, high, interior }: PadAttrs): Axis[] {
 }
 
 /** Puts `value` before, after and between the elements of each axis. */
-export const pad = defineOp<PadAttrs>({
+export const pad: Op<(x: Operand, attrs: PadAttrs) => Tensor, PadAttrs & { value: number }> = defineOp({
   name: "pad",
+  operands: ["x"],
+  attributes: { low: required, high: required, interior: optional, value: 0 },
   infer: ([x], attrs) => {
     movable("pad", x!);
     const rank = x!.shape.length;
@@ -274,7 +293,7 @@ export const pad = defineOp<PadAttrs>({
   grad: ({ dy, inputs: [x], attrs: { low, interior } }, f) => {
     const steps = x!.shape.map((_, axis) => (interior?.[axis] ?? 0) + 1);
     const ends = x!.shape.map((dim, axis) => low[axis]! + (dim === 0 ? 0 : (dim - 1) * steps[axis]! + 1));
-    return [f.slice!(dy, { starts: low, ends, steps })];
+    return [f.slice(dy, { starts: low, ends, steps })];
   },
   implementation: {
     kind: "kernel",
@@ -310,8 +329,13 @@ export const pad = defineOp<PadAttrs>({
 });
 
 /** Joins tensors along an axis. */
-export const concat = defineOp<{ axis: number }>({
+export const concat: Op<
+  (tensors: readonly Operand[], attrs?: { axis?: number }) => Tensor,
+  { axis: number }
+> = defineOp({
   name: "concat",
+  operands: ["...tensors"],
+  attributes: { axis: 0 },
   infer: (inputs, { axis }) => {
     if (inputs.length === 0) throw new ShapeError("concat: needs at least one tensor.");
     const first = inputs[0]!;
@@ -354,7 +378,7 @@ export const concat = defineOp<{ axis: number }>({
       const starts = dy.shape.map((_, a) => (a === at ? from : 0));
       from += x.shape[at]!;
       const ends = dy.shape.map((dim, a) => (a === at ? from : dim));
-      return f.slice!(dy, { starts, ends });
+      return f.slice(dy, { starts, ends });
     });
   },
   implementation: {
@@ -392,9 +416,18 @@ export const concat = defineOp<{ axis: number }>({
   ],
 });
 
+export interface PackAttrs {
+  readonly offsets: readonly number[];
+  /** Of the result, in elements. */
+  readonly size: number;
+  readonly dtype?: DType;
+}
+
 /** Lays tensors out at given offsets of one flat tensor of `size` elements, zero elsewhere: how gradients are collected. */
-export const pack = defineOp<{ offsets: readonly number[]; size: number; dtype?: DType }>({
+export const pack: Op<(tensors: readonly Operand[], attrs: PackAttrs) => Tensor, PackAttrs> = defineOp({
   name: "pack",
+  operands: ["...tensors"],
+  attributes: { offsets: required, size: required, dtype: optional },
   infer: (inputs, { offsets, size }) => {
     const dtype = inputs[0]?.dtype ?? "f32";
     if (inputs.length !== offsets.length)
@@ -423,7 +456,7 @@ export const pack = defineOp<{ offsets: readonly number[]; size: number; dtype?:
   },
   grad: ({ dy, inputs, attrs: { offsets } }, f) =>
     inputs.map((x, i) =>
-      f.reshape!(f.slice!(dy, { starts: [offsets[i]!], ends: [offsets[i]! + sizeOf(x.shape)] }), {
+      f.reshape(f.slice(dy, { starts: [offsets[i]!], ends: [offsets[i]! + sizeOf(x.shape)] }), {
         shape: x.shape,
       }),
     ),

@@ -1,12 +1,12 @@
 import lossSource from "../../../shaders/loss/cross-entropy.wgsl?raw";
 import storeSource from "../../../shaders/loss/cross-entropy-store.part.wgsl?raw";
 import { ShapeError } from "../../core/errors.ts";
+import { type Dispatch, gridOf, input, output, specialize } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
+import { defineOp, type Op, type Operand, type Tensor } from "../../core/op.ts";
+import { type Sampler, type } from "../../core/samples.ts";
 import { sameShape, showType, type TensorType } from "../../core/shape.ts";
 import { accumulated } from "../../core/tolerance.ts";
-import { type Dispatch, gridOf, input, output, specialize } from "../../core/kernel.ts";
-import { defineOp, type Value } from "../../core/op.ts";
-import { type Sampler, type } from "../../core/samples.ts";
 import { walkVariants } from "./softmax-kernel.ts";
 
 export interface CrossEntropyAttrs {
@@ -114,8 +114,14 @@ const rowErrors = (op: string) => [
  * ε = labelSmoothing, as in PyTorch with reduction "none", times `scale`; and the gradient of each row's loss in its
  * logits [N, C], scale · (p − target), from the same pass. A label outside 0 … C−1 gives NaN.
  */
-export const softmaxCrossEntropy = defineOp<CrossEntropyAttrs | undefined>({
+export const softmaxCrossEntropy: Op<
+  (logits: Operand, labels: Operand, attrs?: CrossEntropyAttrs) => Tensor,
+  Required<CrossEntropyAttrs>
+> = defineOp({
   name: "softmaxCrossEntropy",
+  operands: ["logits", "labels"],
+  attributes: { labelSmoothing: 0, scale: 1 },
+  first: true,
   infer: ([logits, labels], attrs) => {
     checkInputs("softmaxCrossEntropy", logits!, labels!, attrs);
     return [
@@ -142,16 +148,16 @@ export const softmaxCrossEntropy = defineOp<CrossEntropyAttrs | undefined>({
     ];
   },
   grad: ({ dys: [dlosses, ddlogits], inputs: [logits], outputs: [, dlogits], attrs }, f) => {
-    const terms: Value[] = [];
+    const terms: Tensor[] = [];
     if (dlosses?.node.op?.name === "constant" && dlosses.node.attrs.value === 1) terms.push(dlogits!);
-    else if (dlosses) terms.push(f.mul!(dlogits, f.reshape!(dlosses, { shape: [...dlosses.shape, 1] })));
+    else if (dlosses) terms.push(f.mul(dlogits, f.reshape(dlosses, { shape: [...dlosses.shape, 1] })));
     if (ddlogits) {
       // The gradient of a gradient: softmax's, scaled.
-      const p = f.softmax!(logits, { axis: 1 });
-      const inner = f.sum!(f.mul!(ddlogits, p), { axes: [1], keepdims: true });
-      terms.push(f.mul!(f.mul!(p, f.sub!(ddlogits, inner)), scaleOf(attrs)));
+      const p = f.softmax(logits, { axis: 1 });
+      const inner = f.sum(f.mul(ddlogits, p), { axes: [1], keepdims: true });
+      terms.push(f.mul(f.mul(p, f.sub(ddlogits, inner)), scaleOf(attrs)));
     }
-    return [terms.reduce((a, b) => f.add!(a, b)), null];
+    return [terms.reduce((a, b) => f.add(a, b)), null];
   },
   implementation: {
     kind: "kernel",
@@ -231,8 +237,9 @@ function checkAlike(op: string, [a, b]: readonly TensorType[]): void {
 }
 
 /** −Σ targets · logSoftmax(logits) for each row of [N, C]: cross-entropy against a distribution over the classes. */
-export const softCrossEntropy = defineOp({
+export const softCrossEntropy: Op<(logits: Operand, targets: Operand) => Tensor> = defineOp({
   name: "softCrossEntropy",
+  operands: ["logits", "targets"],
   infer: (inputs) => {
     checkAlike("softCrossEntropy", inputs);
     const [logits] = inputs;
@@ -253,7 +260,7 @@ export const softCrossEntropy = defineOp({
   implementation: {
     kind: "composition",
     compose: ([logits, targets], _, f) => [
-      f.neg!(f.sum!(f.mul!(targets, f.logSoftmax!(logits, { axis: 1 })), { axes: [1] })),
+      f.neg(f.sum(f.mul(targets, f.logSoftmax(logits, { axis: 1 })), { axes: [1] })),
     ],
   },
   // As logSoftmax, a product, and once more a sum over the classes.
@@ -289,8 +296,13 @@ export interface MeanSquaredErrorAttrs {
 }
 
 /** (a − b)², its mean unless the reduction is "none". */
-export const mse = defineOp<MeanSquaredErrorAttrs | undefined>({
+export const mse: Op<
+  (a: Operand, b: Operand, attrs?: MeanSquaredErrorAttrs) => Tensor,
+  Required<MeanSquaredErrorAttrs>
+> = defineOp({
   name: "mse",
+  operands: ["a", "b"],
+  attributes: { reduction: "mean" },
   infer: (inputs, attrs) => {
     checkAlike("mse", inputs);
     return [{ shape: attrs?.reduction === "none" ? inputs[0]!.shape : [], dtype: "f32" }];
@@ -299,8 +311,8 @@ export const mse = defineOp<MeanSquaredErrorAttrs | undefined>({
   implementation: {
     kind: "composition",
     compose: ([a, b], attrs, f) => {
-      const squares = f.square!(f.sub!(a, b));
-      return [attrs?.reduction === "none" ? squares : f.mean!(squares)];
+      const squares = f.square(f.sub(a, b));
+      return [attrs?.reduction === "none" ? squares : f.mean(squares)];
     },
   },
   // All terms are positive, so the result is its own scale; difference (twice), square and quotient: 5.5 ulp.

@@ -1,7 +1,13 @@
 import threadSource from "../../../shaders/loss/softmax-thread.wgsl?raw";
 import walkSource from "../../../shaders/loss/softmax-walk.part.wgsl?raw";
 import workgroupSource from "../../../shaders/loss/softmax-workgroup.wgsl?raw";
-import { type AdapterFacts, type Dispatch, gridOf, type KernelVariant, specialize } from "../../core/kernel.ts";
+import {
+  type AdapterFacts,
+  type Dispatch,
+  gridOf,
+  type KernelVariant,
+  specialize,
+} from "../../core/kernel.ts";
 
 /** Numbers that a thread keeps in registers: a row that is no longer it reads only once. */
 const HELD = 16;

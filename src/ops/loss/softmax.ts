@@ -1,12 +1,12 @@
 import source from "../../../shaders/loss/softmax.wgsl?raw";
 import storeSource from "../../../shaders/loss/softmax-store.part.wgsl?raw";
 import { ShapeError } from "../../core/errors.ts";
+import { type Dispatch, gridOf, input, type Kernel, output, specialize } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
+import { defineOp, type Op, type Operand, type Sample, type Tensor } from "../../core/op.ts";
+import { type Sampler, type } from "../../core/samples.ts";
 import { normalizeAxis, showShape, showType, sizeOf, type TensorType } from "../../core/shape.ts";
 import { accumulated } from "../../core/tolerance.ts";
-import { type Dispatch, gridOf, input, type Kernel, output, specialize } from "../../core/kernel.ts";
-import { defineOp, type Sample } from "../../core/op.ts";
-import { type Sampler, type } from "../../core/samples.ts";
 import { walkVariants } from "./softmax-kernel.ts";
 
 export interface SoftmaxAttrs {
@@ -111,15 +111,17 @@ const errors = (op: string) => [
 ];
 
 /** exp(x) / Σ exp(x) along one axis, computed from x − max. */
-export const softmax = defineOp<SoftmaxAttrs>({
+export const softmax: Op<(x: Operand, attrs?: Partial<SoftmaxAttrs>) => Tensor, SoftmaxAttrs> = defineOp({
   name: "softmax",
+  operands: ["x"],
+  attributes: { axis: -1 },
   infer: ([x], attrs) => infer("softmax", x!, attrs),
   reference: ([x], { axis }) => [
     { shape: x!.shape, dtype: "f32", data: mapElements(x!, axis, (t, sum) => Math.exp(t) / sum) },
   ],
   grad: ({ dy, outputs: [y], attrs: { axis } }, f) => {
-    const inner = f.sum!(f.mul!(dy, y), { axes: [axis], keepdims: true });
-    return [f.mul!(f.sub!(dy, inner), y)];
+    const inner = f.sum(f.mul(dy, y), { axes: [axis], keepdims: true });
+    return [f.mul(f.sub(dy, inner), y)];
   },
   implementation: { kind: "kernel", kernel: kernel(false) },
   // Relative: t's rounding and exp's 3 + 2|t| ulp, the same again weighted in the sum (Σ y|t| ≤ log L) beside its own
@@ -135,15 +137,17 @@ export const softmax = defineOp<SoftmaxAttrs>({
 });
 
 /** x − max − log Σ exp(x − max) along one axis. */
-export const logSoftmax = defineOp<SoftmaxAttrs>({
+export const logSoftmax: Op<(x: Operand, attrs?: Partial<SoftmaxAttrs>) => Tensor, SoftmaxAttrs> = defineOp({
   name: "logSoftmax",
+  operands: ["x"],
+  attributes: { axis: -1 },
   infer: ([x], attrs) => infer("logSoftmax", x!, attrs),
   reference: ([x], { axis }) => [
     { shape: x!.shape, dtype: "f32", data: mapElements(x!, axis, (t, sum) => t - Math.log(sum)) },
   ],
   grad: ({ dy, outputs: [y], attrs: { axis } }, f) => {
-    const sum = f.sum!(dy, { axes: [axis], keepdims: true });
-    return [f.sub!(dy, f.mul!(f.exp!(y), sum))];
+    const sum = f.sum(dy, { axes: [axis], keepdims: true });
+    return [f.sub(dy, f.mul(f.exp(y), sum))];
   },
   implementation: { kind: "kernel", kernel: kernel(true) },
   // Absolute: t's rounding, the sum's relative error as in softmax, log's 2⁻²¹ or 3 ulp, one subtraction:

@@ -3,8 +3,6 @@ import operandsSource from "../../../shaders/matmul/operands.part.wgsl?raw";
 import tileSource from "../../../shaders/matmul/tile.part.wgsl?raw";
 import subgroupSource from "../../../shaders/matmul/tile-subgroup.wgsl?raw";
 import threadSource from "../../../shaders/matmul/tile-thread.wgsl?raw";
-import { type Shape, sizeOf } from "../../core/shape.ts";
-import { offsetCode } from "../elementwise/kernel.ts";
 import {
   type AdapterFacts,
   type Binding,
@@ -16,12 +14,14 @@ import {
   scratch,
   specialize,
 } from "../../core/kernel.ts";
+import { type Shape, sizeOf } from "../../core/shape.ts";
+import { offsetCode } from "../elementwise/kernel.ts";
 import { blocksDispatch, wholeAxis } from "../layout/kernel.ts";
-import { evenTile, inOrder, knownSubgroups, largeTile } from "../product/tiles.ts";
-import { matrixProduct } from "./subgroup-matrix.ts";
-import type { Product } from "./shape.ts";
 import { type Preparation, slabbed, slabsFor } from "../product/slabs.ts";
+import { evenTile, inOrder, knownSubgroups, largeTile } from "../product/tiles.ts";
 import { type WorkgroupProduct, workgroupVariantsOf } from "../product/workgroup.ts";
+import type { Product } from "./shape.ts";
+import { matrixProduct } from "./subgroup-matrix.ts";
 
 /**
  * A product as the kernels see it: c[m, n] = Σ a[m, k] · b[k, n] with steps in elements, so that a transposed operand

@@ -1,16 +1,21 @@
+import { defineOp, type Op, type Operand, type Tensor } from "../../core/op.ts";
+import { type } from "../../core/samples.ts";
 import { accumulated } from "../../core/tolerance.ts";
 import { matmulVariants } from "./kernel.ts";
 import { matmulReference } from "./reference.ts";
 import { foldBatch, type MatmulAttrs, productOf } from "./shape.ts";
-import { defineOp } from "../../core/op.ts";
-import { type } from "../../core/samples.ts";
 
 /**
  * Matrix products c[..., M, N] = Σ a[..., M, K] · b[..., K, N], either operand stored transposed; batch axes broadcast
  * as in torch.matmul.
  */
-export const matmul = defineOp<MatmulAttrs>({
+export const matmul: Op<
+  (a: Operand, b: Operand, attrs?: MatmulAttrs) => Tensor,
+  Required<MatmulAttrs>
+> = defineOp({
   name: "matmul",
+  operands: ["a", "b"],
+  attributes: { transposeA: false, transposeB: false },
   infer: ([a, b], attrs) => {
     const { batch, m, n } = productOf(a!, b!, attrs);
     return [{ shape: [...batch, m, n], dtype: "f32" }];
@@ -23,11 +28,11 @@ export const matmul = defineOp<MatmulAttrs>({
     const { transposeA = false, transposeB = false } = attrs ?? {};
     return [
       transposeA
-        ? f.matmul!(b, dy, { transposeA: transposeB, transposeB: true })
-        : f.matmul!(dy, b, { transposeB: !transposeB }),
+        ? f.matmul(b, dy, { transposeA: transposeB, transposeB: true })
+        : f.matmul(dy, b, { transposeB: !transposeB }),
       transposeB
-        ? f.matmul!(dy, a, { transposeA: true, transposeB: transposeA })
-        : f.matmul!(a, dy, { transposeA: !transposeA }),
+        ? f.matmul(dy, a, { transposeA: true, transposeB: transposeA })
+        : f.matmul(a, dy, { transposeA: !transposeA }),
     ];
   },
   implementation: {

@@ -1,7 +1,7 @@
 import source from "../../../shaders/matmul/matrix.wgsl?raw";
 import { type AdapterFacts, gridOf, specialize } from "../../core/kernel.ts";
-import { knownSubgroups } from "../product/tiles.ts";
 import { slabsFor, workgroupsWanted } from "../product/slabs.ts";
+import { knownSubgroups } from "../product/tiles.ts";
 
 /** The sizes of a batch of products. */
 export interface MatrixProduct {

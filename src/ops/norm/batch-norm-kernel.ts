@@ -1,3 +1,5 @@
+import gradFunctions from "../../../shaders/functions/batchnorm-grad.part.wgsl?raw";
+import momentsFunctions from "../../../shaders/functions/moments.part.wgsl?raw";
 import gradSource from "../../../shaders/norm/batch-norm-grad.wgsl?raw";
 import gradMergeSource from "../../../shaders/norm/batch-norm-grad-merge.wgsl?raw";
 import gradStoreSource from "../../../shaders/norm/batch-norm-grad-store.part.wgsl?raw";
@@ -5,10 +7,6 @@ import gradSumsSource from "../../../shaders/norm/batch-norm-grad-sums.part.wgsl
 import momentsSource from "../../../shaders/norm/batch-norm-moments.part.wgsl?raw";
 import statisticsSource from "../../../shaders/norm/batch-norm-statistics.part.wgsl?raw";
 import statisticsStoreSource from "../../../shaders/norm/batch-norm-statistics-store.part.wgsl?raw";
-import gradFunctions from "../../../shaders/functions/batchnorm-grad.part.wgsl?raw";
-import momentsFunctions from "../../../shaders/functions/moments.part.wgsl?raw";
-import { sizeOf, type TensorType } from "../../core/shape.ts";
-import { type Layout, layoutOf } from "./batch-norm-reference.ts";
 import {
   type AdapterFacts,
   type Binding,
@@ -19,6 +17,7 @@ import {
   scratch,
   specialize,
 } from "../../core/kernel.ts";
+import { sizeOf, type TensorType } from "../../core/shape.ts";
 import {
   type Reduction,
   type Sharing,
@@ -28,6 +27,7 @@ import {
   suitsWorkgroups,
   threadsGrid,
 } from "../reduce/kernel.ts";
+import { type Layout, layoutOf } from "./batch-norm-reference.ts";
 
 const TOTAL = {
   1: "fn total(v: f32) -> f32 { return v; }",

@@ -1,5 +1,8 @@
 import { ShapeError } from "../../core/errors.ts";
+import { moments } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
+import { defineOp, type Op, type Operand, type Tensor } from "../../core/op.ts";
+import { type Sampler, type } from "../../core/samples.ts";
 import { type Shape, sameShape, showShape, showType, type TensorType } from "../../core/shape.ts";
 import { accumulated } from "../../core/tolerance.ts";
 import { gradVariants, statisticsFromMoments, statisticsVariants } from "./batch-norm-kernel.ts";
@@ -18,15 +21,17 @@ import {
   statisticsOf,
   statisticsScale,
 } from "./batch-norm-reference.ts";
-import { moments } from "../../core/kernel.ts";
-import { defineOp } from "../../core/op.ts";
-import { type Sampler, type } from "../../core/samples.ts";
 
 export type { BatchNormAttrs };
 
 /** Mean, biased variance and 1/√(variance + eps) of each channel over the batch and all positions. */
-export const batchNormStatistics = defineOp<BatchNormAttrs>({
+export const batchNormStatistics: Op<
+  (x: Operand, attrs?: Partial<BatchNormAttrs>) => [mean: Tensor, variance: Tensor, inverse: Tensor],
+  BatchNormAttrs
+> = defineOp({
   name: "batchNormStatistics",
+  operands: ["x"],
+  attributes: { eps: 1e-5 },
   infer: ([x]) => {
     const { channels } = checkCount("batchNormStatistics", x!);
     const result: TensorType = { shape: [channels], dtype: "f32" };
@@ -43,15 +48,15 @@ export const batchNormStatistics = defineOp<BatchNormAttrs>({
   },
   // dmean/n + (dvariance − dinverse · inverse³/2) · 2(x − mean)/n
   grad: ({ inputs: [x], outputs: [mean, , inverse], dys: [dmean, direct, dinverse] }, f) => {
-    const indirect = dinverse && f.mul!(dinverse, f.mul!(f.mul!(f.square!(inverse), inverse), -0.5));
-    const dvariance = direct && indirect ? f.add!(direct, indirect) : (direct ?? indirect);
+    const indirect = dinverse && f.mul(dinverse, f.mul(f.mul(f.square(inverse), inverse), -0.5));
+    const dvariance = direct && indirect ? f.add(direct, indirect) : (direct ?? indirect);
     const { count } = layoutOf("", x!);
     const shape = besides(x!.shape);
-    const spread = (dy: typeof dmean, factor: number) => f.reshape!(f.mul!(dy, factor), { shape });
-    const viaMean = dmean && f.broadcastTo!(spread(dmean, 1 / count), { shape: x!.shape });
+    const spread = (dy: Tensor, factor: number) => f.reshape(f.mul(dy, factor), { shape });
+    const viaMean = dmean && f.broadcastTo(spread(dmean, 1 / count), { shape: x!.shape });
     const viaVariance =
-      dvariance && f.mul!(f.sub!(x, f.reshape!(mean, { shape })), spread(dvariance, 2 / count));
-    return [viaMean && viaVariance ? f.add!(viaVariance, viaMean) : (viaMean ?? viaVariance ?? null)];
+      dvariance && f.mul(f.sub(x, f.reshape(mean, { shape })), spread(dvariance, 2 / count));
+    return [viaMean && viaVariance ? f.add(viaVariance, viaMean) : (viaMean ?? viaVariance ?? null)];
   },
   implementation: {
     kind: "kernel",
@@ -99,8 +104,17 @@ const GRAD_NAMES = ["gamma", "mean", "inverse"];
  * dx = gamma/σ · (dy − mean(dy) − x̂ · mean(dy · x̂)), dgamma = Σ dy · x̂, dbeta = Σ dy, given mean and inverse = 1/σ.
  * Ioffe, Szegedy, 2015, §3.
  */
-export const batchNormGrad = defineOp({
+export const batchNormGrad: Op<
+  (
+    x: Operand,
+    gamma: Operand,
+    mean: Operand,
+    inverse: Operand,
+    dy: Operand,
+  ) => [dx: Tensor, dgamma: Tensor, dbeta: Tensor]
+> = defineOp({
   name: "batchNormGrad",
+  operands: ["x", "gamma", "mean", "inverse", "dy"],
   infer: ([x, gamma, mean, inverse, dy]) => {
     checkChannels("batchNormGrad", GRAD_NAMES, [gamma!, mean!, inverse!], x!);
     if (dy!.dtype !== "f32" || !sameShape(dy!.shape, x!.shape))
@@ -187,8 +201,11 @@ function gradSample(s: Sampler, shape: Shape, x: NDArray) {
  * (x − mean) · inverse · gamma + beta, where mean and inverse = 1/√(variance + eps) are x's own over the batch: the
  * gradient in x accounts for that, and none is left for them. The other inputs come in a shape that broadcasts to x's.
  */
-export const batchNormApply = defineOp({
+export const batchNormApply: Op<
+  (x: Operand, gamma: Operand, beta: Operand, mean: Operand, inverse: Operand) => Tensor
+> = defineOp({
   name: "batchNormApply",
+  operands: ["x", "gamma", "beta", "mean", "inverse"],
   infer: ([x, ...rest]) => {
     layoutOf("batchNormApply", x!);
     const shape = besides(x!.shape);
@@ -203,9 +220,9 @@ export const batchNormApply = defineOp({
     normalized(x!, gamma!.data, beta!.data, mean!.data, inverse!.data),
   ],
   grad: ({ dy, inputs: [x, gamma, , mean, inverse] }, f) => {
-    const flat = (value: typeof x) => f.reshape!(value, { shape: [-1] });
-    const [dx, dgamma, dbeta] = f.all.batchNormGrad!(x, flat(gamma), flat(mean), flat(inverse), dy);
-    const spread = (value: typeof x) => f.reshape!(value, { shape: besides(x!.shape) });
+    const flat = (value: typeof x) => f.reshape(value, { shape: [-1] });
+    const [dx, dgamma, dbeta] = batchNormGrad(x, flat(gamma), flat(mean), flat(inverse), dy);
+    const spread = (value: typeof x) => f.reshape(value, { shape: besides(x!.shape) });
     return [dx!, spread(dgamma), spread(dbeta), null, null];
   },
   implementation: {
@@ -237,8 +254,18 @@ export const batchNormApply = defineOp({
  * Normalises each channel by its mean and variance over the batch, then scales and shifts it; gives the result, the mean
  * and the biased variance. Ioffe, Szegedy, 2015.
  */
-export const batchNorm = defineOp<BatchNormAttrs>({
+export const batchNorm: Op<
+  (
+    x: Operand,
+    gamma: Operand,
+    beta: Operand,
+    attrs?: Partial<BatchNormAttrs>,
+  ) => [y: Tensor, mean: Tensor, variance: Tensor],
+  BatchNormAttrs
+> = defineOp({
   name: "batchNorm",
+  operands: ["x", "gamma", "beta"],
+  attributes: { eps: 1e-5 },
   infer: ([x, gamma, beta]) => {
     checkChannels("batchNorm", ["gamma", "beta"], [gamma!, beta!], x!);
     checkCount("batchNorm", x!);
@@ -257,9 +284,9 @@ export const batchNorm = defineOp<BatchNormAttrs>({
   implementation: {
     kind: "composition",
     compose: ([x, gamma, beta], attrs, f) => {
-      const [mean, variance, inverse] = f.all.batchNormStatistics!(x, attrs);
-      const spread = (value: typeof x) => f.reshape!(value, { shape: besides(x!.shape) });
-      const y = f.batchNormApply!(x, spread(gamma), spread(beta), spread(mean!), spread(inverse!));
+      const [mean, variance, inverse] = batchNormStatistics(x, attrs);
+      const spread = (value: typeof x) => f.reshape(value, { shape: besides(x!.shape) });
+      const y = batchNormApply(x, spread(gamma), spread(beta), spread(mean!), spread(inverse!));
       return [y, mean!, variance!];
     },
   },
@@ -293,8 +320,20 @@ export const batchNorm = defineOp<BatchNormAttrs>({
 });
 
 /** Normalises each channel by given statistics: batch norm outside training. */
-export const batchNormInference = defineOp<BatchNormAttrs>({
+export const batchNormInference: Op<
+  (
+    x: Operand,
+    gamma: Operand,
+    beta: Operand,
+    mean: Operand,
+    variance: Operand,
+    attrs?: Partial<BatchNormAttrs>,
+  ) => Tensor,
+  BatchNormAttrs
+> = defineOp({
   name: "batchNormInference",
+  operands: ["x", "gamma", "beta", "mean", "variance"],
+  attributes: { eps: 1e-5 },
   infer: ([x, ...channels]) => {
     checkChannels("batchNormInference", ["gamma", "beta", "mean", "variance"], channels, x!);
     return [{ shape: x!.shape, dtype: "f32" }];
@@ -305,9 +344,9 @@ export const batchNormInference = defineOp<BatchNormAttrs>({
   implementation: {
     kind: "composition",
     compose: ([x, gamma, beta, mean, variance], { eps }, f) => {
-      const spread = (value: typeof x) => f.reshape!(value, { shape: besides(x!.shape) });
-      const scale = f.div!(gamma, f.sqrt!(f.add!(variance, eps)));
-      return [f.add!(f.mul!(f.sub!(x, spread(mean)), spread(scale)), spread(beta))];
+      const spread = (value: typeof x) => f.reshape(value, { shape: besides(x!.shape) });
+      const scale = f.div(gamma, f.sqrt(f.add(variance, eps)));
+      return [f.add(f.mul(f.sub(x, spread(mean)), spread(scale)), spread(beta))];
     },
   },
   // Eleven roundings, sqrt's 4.5 ulp (half of which a square root halves) and the quotient's 2.5 among them.

@@ -1,5 +1,11 @@
+import {
+  type AdapterFacts,
+  type Dispatch,
+  gridOf,
+  type KernelVariant,
+  specialize,
+} from "../../core/kernel.ts";
 import { type Shape, sizeOf } from "../../core/shape.ts";
-import { type AdapterFacts, type Dispatch, gridOf, type KernelVariant, specialize } from "../../core/kernel.ts";
 import { type Pair, type PoolAttrs, pooledSize } from "./shape.ts";
 
 const PER = 4;

@@ -8,23 +8,34 @@ import maxGradPairsSource from "../../../shaders/pool/max-grad-pairs.wgsl?raw";
 import maxIndexSource from "../../../shaders/pool/max-index.part.wgsl?raw";
 import maxPairsSource from "../../../shaders/pool/max-pairs.wgsl?raw";
 import { ShapeError } from "../../core/errors.ts";
+import { input, output } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
+import {
+  defineOp,
+  type Op,
+  type Operand,
+  optional,
+  required,
+  type Tensor,
+  type Unary,
+} from "../../core/op.ts";
+import { type Sampler, type } from "../../core/samples.ts";
 import { showShape, showType, sizeOf, type TensorType } from "../../core/shape.ts";
 import { accumulated, exact } from "../../core/tolerance.ts";
-import { input, output } from "../../core/kernel.ts";
-import { defineOp } from "../../core/op.ts";
 import { columnsUnder, pairsVariant, poolDispatch, windowsOver } from "./kernel.ts";
 import {
   type AveragePoolAttrs,
   type AveragePoolGradAttrs,
+  type AveragePoolOptions,
   forEachWindow,
   inferPool,
   inferPoolGrad,
   type Pair,
   type PoolAttrs,
   type PoolGradAttrs,
+  type PoolOptions,
+  resolvePool,
 } from "./shape.ts";
-import { type Sampler, type } from "../../core/samples.ts";
 
 export type { AveragePoolAttrs, PoolAttrs };
 
@@ -95,20 +106,29 @@ const poolErrors = (name: string) => [
   },
 ];
 
+const POOL = { kernel: required, stride: optional, padding: 0 };
+
+/** Height and width of images [N, C, H, W]. */
+const planeOf = ({ shape }: TensorType): Pair => [shape[2]!, shape[3]!];
+
 /**
  * The maximum of each window, and its index within the plane (i32, not differentiable).
  *
  * The first of equal elements is taken and gets the gradient; NaN wins over every number: both as in PyTorch.
  */
-export const maxPool2d = defineOp<PoolAttrs>({
+export const maxPool2d: Op<(x: Operand, attrs: PoolOptions) => Tensor, PoolAttrs> = defineOp({
   name: "maxPool2d",
+  operands: ["x"],
+  attributes: POOL,
+  resolve: resolvePool,
+  first: true,
   infer: ([x], attrs) => {
     const result = inferPool("maxPool2d", x!, attrs);
     return [result, { shape: result.shape, dtype: "i32" }];
   },
   reference: ([x], attrs) => maxPoolReference(x!, attrs),
-  grad: ({ dy, inputs: [x], outputs: [, index], attrs }, f) => [
-    f.maxPool2dGrad!(index, dy, { ...attrs, size: x!.shape.slice(2) }),
+  grad: ({ dy, inputs: [x], outputs: [, index], attrs }) => [
+    maxPool2dGrad(index, dy, { ...attrs, size: planeOf(x) }),
   ],
   implementation: {
     kind: "kernel",
@@ -169,74 +189,78 @@ const gradErrors = (name: string, before: readonly TensorType[]) => [
 ];
 
 /** Gradient of maxPool2d from the indices it found: each pixel gathers from the windows whose maximum it is. */
-export const maxPool2dGrad = defineOp<PoolGradAttrs>({
-  name: "maxPool2dGrad",
-  infer: ([index, dy], attrs) => {
-    const result = inferPoolGrad("maxPool2dGrad", dy!, attrs);
-    if (index!.dtype !== "i32" || index!.shape.some((dim, axis) => dim !== dy!.shape[axis]))
-      throw new ShapeError(
-        `maxPool2dGrad: index is ${showType(index!)}; use maxPool2d's second result, i32${showShape(dy!.shape)}.`,
-      );
-    return [result];
-  },
-  reference: ([index, dy], attrs) => {
-    const type = inferPoolGrad("maxPool2dGrad", dy!, attrs);
-    const data = new Float64Array(sizeOf(type.shape));
-    const window = dy!.shape[2]! * dy!.shape[3]!;
-    const plane = attrs.size[0] * attrs.size[1];
-    for (let o = 0; o < dy!.data.length; o++)
-      data[Math.floor(o / window) * plane + index!.data[o]!]! += dy!.data[o]!;
-    return [{ ...type, data }];
-  },
-  implementation: {
-    kind: "kernel",
-    half: { inputs: [1], outputs: [0] },
-    stores: true,
-    kernel: ({ inputs: [index], outputs: [dx], attrs, facts }) => {
-      const count = sizeOf(dx!.shape);
-      const rest = {
-        bindings: [input(0), input(1), output()],
-        bytes: 4 * (count + 2 * sizeOf(index!.shape)),
-      };
-      const gather = poolDispatch(
-        "maxPool2dGrad/gather",
-        maxGradSource,
-        dx!.shape,
-        dx!.shape,
-        attrs,
-        windowsOver(attrs),
-        facts,
-        rest,
-      );
-      return [
-        ...pairsVariant("maxPool2dGrad", maxGradPairsSource, 2, dx!.shape, attrs, facts, {
-          ...rest,
-          constants: { OH: index!.shape[2]! },
-        }),
-        { name: "gather", dispatches: [gather] },
-      ];
+export const maxPool2dGrad: Op<(index: Operand, dy: Operand, attrs: PoolGradAttrs) => Tensor, PoolGradAttrs> =
+  defineOp({
+    name: "maxPool2dGrad",
+    operands: ["index", "dy"],
+    attributes: { ...POOL, size: required },
+    resolve: resolvePool<PoolGradAttrs>,
+    infer: ([index, dy], attrs) => {
+      const result = inferPoolGrad("maxPool2dGrad", dy!, attrs);
+      if (index!.dtype !== "i32" || index!.shape.some((dim, axis) => dim !== dy!.shape[axis]))
+        throw new ShapeError(
+          `maxPool2dGrad: index is ${showType(index!)}; use maxPool2d's second result, i32${showShape(dy!.shape)}.`,
+        );
+      return [result];
     },
-  },
-  tolerance: accumulated(
-    (_, { kernel, stride }) => Math.ceil(kernel[0] / stride[0]) * Math.ceil(kernel[1] / stride[1]),
-  ),
-  samples: (s) => [
-    ...GEOMETRIES.map((geometry) => maxGradSample(s, geometry, (shape) => s.randn(...shape))),
-    {
-      ...maxGradSample(s, GEOMETRIES[3]!, (shape) => s.integers(-8, 8, shape)),
-      name: "integers",
-      exact: true,
+    reference: ([index, dy], attrs) => {
+      const type = inferPoolGrad("maxPool2dGrad", dy!, attrs);
+      const data = new Float64Array(sizeOf(type.shape));
+      const window = dy!.shape[2]! * dy!.shape[3]!;
+      const plane = attrs.size[0] * attrs.size[1];
+      for (let o = 0; o < dy!.data.length; o++)
+        data[Math.floor(o / window) * plane + index!.data[o]!]! += dy!.data[o]!;
+      return [{ ...type, data }];
     },
-  ],
-  errors: [
-    ...gradErrors("maxPool2dGrad", [type([1, 1, 3, 3], "i32")]),
-    {
-      inputs: [type([1, 1, 2, 2]), type([1, 1, 2, 2])],
-      attrs: { ...GEOMETRIES[0]!.attrs, size: [4, 4] },
-      message: /maxPool2dGrad: index is f32.*use maxPool2d's second result/,
+    implementation: {
+      kind: "kernel",
+      half: { inputs: [1], outputs: [0] },
+      stores: true,
+      kernel: ({ inputs: [index], outputs: [dx], attrs, facts }) => {
+        const count = sizeOf(dx!.shape);
+        const rest = {
+          bindings: [input(0), input(1), output()],
+          bytes: 4 * (count + 2 * sizeOf(index!.shape)),
+        };
+        const gather = poolDispatch(
+          "maxPool2dGrad/gather",
+          maxGradSource,
+          dx!.shape,
+          dx!.shape,
+          attrs,
+          windowsOver(attrs),
+          facts,
+          rest,
+        );
+        return [
+          ...pairsVariant("maxPool2dGrad", maxGradPairsSource, 2, dx!.shape, attrs, facts, {
+            ...rest,
+            constants: { OH: index!.shape[2]! },
+          }),
+          { name: "gather", dispatches: [gather] },
+        ];
+      },
     },
-  ],
-});
+    tolerance: accumulated(
+      (_, { kernel, stride }) => Math.ceil(kernel[0] / stride[0]) * Math.ceil(kernel[1] / stride[1]),
+    ),
+    samples: (s) => [
+      ...GEOMETRIES.map((geometry) => maxGradSample(s, geometry, (shape) => s.randn(...shape))),
+      {
+        ...maxGradSample(s, GEOMETRIES[3]!, (shape) => s.integers(-8, 8, shape)),
+        name: "integers",
+        exact: true,
+      },
+    ],
+    errors: [
+      ...gradErrors("maxPool2dGrad", [type([1, 1, 3, 3], "i32")]),
+      {
+        inputs: [type([1, 1, 2, 2]), type([1, 1, 2, 2])],
+        attrs: { ...GEOMETRIES[0]!.attrs, size: [4, 4] },
+        message: /maxPool2dGrad: index is f32.*use maxPool2d's second result/,
+      },
+    ],
+  });
 
 function maxGradSample(
   s: Sampler,
@@ -252,8 +276,11 @@ const windowSize = (attrs: AveragePoolAttrs, rows: number, columns: number) =>
   (attrs.countIncludePad ?? true) ? attrs.kernel[0] * attrs.kernel[1] : rows * columns;
 
 /** The mean of each window; padding counts as zeros unless countIncludePad is false. */
-export const avgPool2d = defineOp<AveragePoolAttrs>({
+export const avgPool2d: Op<(x: Operand, attrs: AveragePoolOptions) => Tensor, AveragePoolAttrs> = defineOp({
   name: "avgPool2d",
+  operands: ["x"],
+  attributes: { ...POOL, countIncludePad: true },
+  resolve: resolvePool,
   infer: ([x], attrs) => [inferPool("avgPool2d", x!, attrs)],
   reference: ([x], attrs) => {
     const type = inferPool("avgPool2d", x!, attrs);
@@ -267,7 +294,7 @@ export const avgPool2d = defineOp<AveragePoolAttrs>({
     });
     return [{ ...type, data }];
   },
-  grad: ({ dy, inputs: [x], attrs }, f) => [f.avgPool2dGrad!(dy, { ...attrs, size: x!.shape.slice(2) })],
+  grad: ({ dy, inputs: [x], attrs }) => [avgPool2dGrad(dy, { ...attrs, size: planeOf(x) })],
   implementation: {
     kind: "kernel",
     half: { inputs: [0], outputs: [0] },
@@ -320,62 +347,66 @@ function averageExtras(inputs: (shape: readonly number[]) => NDArray[]) {
 }
 
 /** Gradient of avgPool2d: each pixel gathers its share from the windows that hold it. */
-export const avgPool2dGrad = defineOp<AveragePoolGradAttrs>({
-  name: "avgPool2dGrad",
-  infer: ([dy], attrs) => [inferPoolGrad("avgPool2dGrad", dy!, attrs)],
-  reference: ([dy], attrs) => {
-    const type = inferPoolGrad("avgPool2dGrad", dy!, attrs);
-    const w = attrs.size[1];
-    const data = new Float64Array(sizeOf(type.shape));
-    forEachWindow(type.shape, attrs, (o, base, top, bottom, left, right) => {
-      const share = dy!.data[o]! / windowSize(attrs, bottom - top, right - left);
-      for (let row = top; row < bottom; row++)
-        for (let i = base + row * w + left; i < base + row * w + right; i++) data[i]! += share;
-    });
-    return [{ ...type, data }];
-  },
-  grad: ({ dy, attrs: { size: _, ...attrs } }, f) => [f.avgPool2d!(dy, attrs)],
-  implementation: {
-    kind: "kernel",
-    half: { inputs: [0], outputs: [0] },
-    stores: true,
-    kernel: ({ inputs: [dy], outputs: [dx], attrs, facts }) => {
-      const count = sizeOf(dx!.shape);
-      const rest = { bindings: [input(0), output()], bytes: 4 * (count + sizeOf(dy!.shape)) };
-      const gather = poolDispatch(
-        "avgPool2dGrad/gather",
-        averageGradSource,
-        dx!.shape,
-        dx!.shape,
-        attrs,
-        windowsOver(attrs),
-        facts,
-        {
-          ...rest,
-          constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
-        },
-      );
-      return [
-        ...pairsVariant("avgPool2dGrad", averageGradPairsSource, 2, dx!.shape, attrs, facts, rest),
-        { name: "gather", dispatches: [gather] },
-      ];
+export const avgPool2dGrad: Op<(dy: Operand, attrs: AveragePoolGradAttrs) => Tensor, AveragePoolGradAttrs> =
+  defineOp({
+    name: "avgPool2dGrad",
+    operands: ["dy"],
+    attributes: { ...POOL, countIncludePad: true, size: required },
+    resolve: resolvePool<AveragePoolGradAttrs>,
+    infer: ([dy], attrs) => [inferPoolGrad("avgPool2dGrad", dy!, attrs)],
+    reference: ([dy], attrs) => {
+      const type = inferPoolGrad("avgPool2dGrad", dy!, attrs);
+      const w = attrs.size[1];
+      const data = new Float64Array(sizeOf(type.shape));
+      forEachWindow(type.shape, attrs, (o, base, top, bottom, left, right) => {
+        const share = dy!.data[o]! / windowSize(attrs, bottom - top, right - left);
+        for (let row = top; row < bottom; row++)
+          for (let i = base + row * w + left; i < base + row * w + right; i++) data[i]! += share;
+      });
+      return [{ ...type, data }];
     },
-  },
-  // Each of the terms is a quotient, good to 2.5 ulp.
-  tolerance: accumulated(
-    (_, { kernel, stride }) => Math.ceil(kernel[0] / stride[0]) * Math.ceil(kernel[1] / stride[1]),
-    { factor: 2 },
-  ),
-  samples: (s) => [
-    ...GEOMETRIES.map(({ shape, attrs }) => averageGradSample(attrs, shape, (y) => s.randn(...y))),
-    ...averageExtras(() => []).map(({ name, attrs }) => ({
-      ...averageGradSample(attrs, [2, 3, 6, 6], (y) => s.integers(-8, 8, y)),
-      name,
-      exact: true,
-    })),
-  ],
-  errors: gradErrors("avgPool2dGrad", []),
-});
+    grad: ({ dy, attrs: { size: _, ...attrs } }) => [avgPool2d(dy, attrs)],
+    implementation: {
+      kind: "kernel",
+      half: { inputs: [0], outputs: [0] },
+      stores: true,
+      kernel: ({ inputs: [dy], outputs: [dx], attrs, facts }) => {
+        const count = sizeOf(dx!.shape);
+        const rest = { bindings: [input(0), output()], bytes: 4 * (count + sizeOf(dy!.shape)) };
+        const gather = poolDispatch(
+          "avgPool2dGrad/gather",
+          averageGradSource,
+          dx!.shape,
+          dx!.shape,
+          attrs,
+          windowsOver(attrs),
+          facts,
+          {
+            ...rest,
+            constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
+          },
+        );
+        return [
+          ...pairsVariant("avgPool2dGrad", averageGradPairsSource, 2, dx!.shape, attrs, facts, rest),
+          { name: "gather", dispatches: [gather] },
+        ];
+      },
+    },
+    // Each of the terms is a quotient, good to 2.5 ulp.
+    tolerance: accumulated(
+      (_, { kernel, stride }) => Math.ceil(kernel[0] / stride[0]) * Math.ceil(kernel[1] / stride[1]),
+      { factor: 2 },
+    ),
+    samples: (s) => [
+      ...GEOMETRIES.map(({ shape, attrs }) => averageGradSample(attrs, shape, (y) => s.randn(...y))),
+      ...averageExtras(() => []).map(({ name, attrs }) => ({
+        ...averageGradSample(attrs, [2, 3, 6, 6], (y) => s.integers(-8, 8, y)),
+        name,
+        exact: true,
+      })),
+    ],
+    errors: gradErrors("avgPool2dGrad", []),
+  });
 
 function averageGradSample(
   attrs: AveragePoolAttrs,
@@ -387,8 +418,9 @@ function averageGradSample(
 }
 
 /** The mean of each plane: [N, C, H, W] → [N, C]. */
-export const globalAvgPool2d = defineOp({
+export const globalAvgPool2d: Op<Unary> = defineOp({
   name: "globalAvgPool2d",
+  operands: ["x"],
   infer: ([x]) => {
     if (x!.dtype !== "f32" || x!.shape.length !== 4)
       throw new ShapeError(`globalAvgPool2d: input is ${showType(x!)}; use f32 [N, C, H, W].`);
@@ -405,7 +437,7 @@ export const globalAvgPool2d = defineOp({
     }
     return [{ shape, dtype: "f32", data }];
   },
-  implementation: { kind: "composition", compose: ([x], _, f) => [f.mean!(x, { axes: [2, 3] })] },
+  implementation: { kind: "composition", compose: ([x], _, f) => [f.mean(x, { axes: [2, 3] })] },
   tolerance: accumulated(([x]) => x!.shape[2]! * x!.shape[3]!),
   samples: (s) => [
     { inputs: [s.randn(2, 3, 7, 7)] },

@@ -16,6 +16,29 @@ export interface AveragePoolAttrs extends PoolAttrs {
   readonly countIncludePad?: boolean;
 }
 
+/** Attributes as a user writes them: numbers stand for both directions, and the stride is the kernel unless given. */
+export interface PoolOptions {
+  readonly kernel: number | Pair;
+  readonly stride?: number | Pair;
+  readonly padding?: number | Pair;
+}
+
+export interface AveragePoolOptions extends PoolOptions {
+  readonly countIncludePad?: boolean;
+}
+
+const pairOf = (x: number | Pair): Pair => (typeof x === "number" ? [x, x] : x);
+
+/** Attributes with every shorthand written out. */
+export function resolvePool<Options extends PoolOptions>({
+  kernel,
+  stride = kernel,
+  padding = 0,
+  ...rest
+}: Options) {
+  return { ...rest, kernel: pairOf(kernel), stride: pairOf(stride), padding: pairOf(padding) };
+}
+
 /** What a gradient needs beside the forward attributes: height and width of the image. */
 export interface PoolGradAttrs extends PoolAttrs {
   readonly size: Pair;

@@ -1,14 +1,14 @@
-import dropoutSource from "../../../shaders/random/dropout.wgsl?raw";
 import threefry from "../../../shaders/functions/threefry.part.wgsl?raw";
+import dropoutSource from "../../../shaders/random/dropout.wgsl?raw";
 import uniformSource from "../../../shaders/random/uniform.wgsl?raw";
 import { ShapeError } from "../../core/errors.ts";
+import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
+import { defineOp, type Op, type Operand, required, type Tensor } from "../../core/op.ts";
 import { threefry2x32 } from "../../core/rng.ts";
+import { type Sampler, type } from "../../core/samples.ts";
 import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../../core/shape.ts";
 import { exact, ulps } from "../../core/tolerance.ts";
-import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "../../core/kernel.ts";
-import { defineOp } from "../../core/op.ts";
-import { type Sampler, type } from "../../core/samples.ts";
 
 export interface DropoutAttrs {
   /** The share of elements that are dropped, from 0 to less than 1. */
@@ -79,62 +79,66 @@ const thresholdOf = (p: number) => Math.round(p * 2 ** 24);
  * Sets elements to 0 with probability p and divides the others by 1 − p. Counters are u32 [step, seed, 0, 0]: the same
  * ones give the same mask, so the gradient makes it again. Srivastava et al., 2014, in its inverted form.
  */
-export const dropout = defineOp<DropoutAttrs>({
-  name: "dropout",
-  infer: ([x, counters], { p, layer }) => {
-    if (x!.dtype !== "f32") throw new ShapeError(`dropout: input is ${showType(x!)}; cast it to f32 first.`);
-    checkCounters("dropout", counters!, layer);
-    if (!(p >= 0 && p < 1)) throw new ShapeError(`dropout: p is ${p}; use a number from 0 to less than 1.`);
-    return [{ shape: x!.shape, dtype: "f32" }];
-  },
-  reference: ([x, counters], { p, layer }) => {
-    const data = new Float64Array(x!.data.length);
-    const threshold = thresholdOf(p);
-    forEachBits(data.length, counters!, layer, (i, bits) => {
-      if (bits >= threshold) data[i] = x!.data[i]! / (1 - p);
-    });
-    return [{ shape: x!.shape, dtype: "f32", data }];
-  },
-  grad: ({ dy, inputs: [, counters], attrs }, f) => [f.dropout!(dy, counters, attrs), null],
-  implementation: {
-    kind: "kernel",
-    half: { inputs: [0], outputs: [0] },
-    kernel: ({ inputs: [x], attrs: { p, layer }, facts }) => {
-      const count = sizeOf(x!.shape);
-      const constants = { LAYER: layer, THRESHOLD: thresholdOf(p), SCALE: 1 / (1 - p) };
-      const rest = { bindings: [input(0), input(1), output()], bytes: 8 * count };
-      const dispatch = randomDispatch("dropout", dropoutSource, count, constants, rest, facts);
-      return [{ name: "vectors", dispatches: [dispatch] }];
+export const dropout: Op<(x: Operand, counters: Tensor, attrs: DropoutAttrs) => Tensor, DropoutAttrs> =
+  defineOp({
+    name: "dropout",
+    operands: ["x", "counters"],
+    attributes: { p: required, layer: required },
+    infer: ([x, counters], { p, layer }) => {
+      if (x!.dtype !== "f32")
+        throw new ShapeError(`dropout: input is ${showType(x!)}; cast it to f32 first.`);
+      checkCounters("dropout", counters!, layer);
+      if (!(p >= 0 && p < 1)) throw new ShapeError(`dropout: p is ${p}; use a number from 0 to less than 1.`);
+      return [{ shape: x!.shape, dtype: "f32" }];
     },
-  },
-  tolerance: ulps(2), // the rounded 1/(1 − p), and the product
-  samples: (s) => [
-    { inputs: [s.randn(2, 3), counters(s, 0, 0)], attrs: { p: 0, layer: 0 } },
-    { inputs: [s.randn(1031), counters(s, 1, 2)], attrs: { p: 0.5, layer: 3 } },
-    { inputs: [s.randn(1), counters(s, 3, 0)], attrs: { p: 0.1, layer: 1 } },
-    { inputs: [s.randn(0, 3), counters(s, 3, 0)], attrs: { p: 0.1, layer: 1 } },
-    { inputs: [s.randn(3, 7, 2), counters(s, 1, 2)], attrs: { p: 0.5, layer: 3 } },
-    { inputs: [s.randn(67, 1021), counters(s, 4e9, 4294967295)], attrs: { p: 0.25, layer: 4294967295 } },
-    { inputs: [s.randn(128, 1024), counters(s, 7, 42)], attrs: { p: 0.9, layer: 2 } },
-  ],
-  errors: [
-    {
-      inputs: [type([2]), type([4], "u32")],
-      attrs: { p: 1, layer: 0 },
-      message: /dropout: p is 1; use a number from 0 to less than 1/,
+    reference: ([x, counters], { p, layer }) => {
+      const data = new Float64Array(x!.data.length);
+      const threshold = thresholdOf(p);
+      forEachBits(data.length, counters!, layer, (i, bits) => {
+        if (bits >= threshold) data[i] = x!.data[i]! / (1 - p);
+      });
+      return [{ shape: x!.shape, dtype: "f32", data }];
     },
-    {
-      inputs: [type([2]), type([2], "u32")],
-      attrs: { p: 0.5, layer: 0 },
-      message: /dropout: counters are u32\[2\]; use u32\[4\], step and seed first/,
+    grad: ({ dy, inputs: [, counters], attrs }) => [dropout(dy, counters, attrs), null],
+    implementation: {
+      kind: "kernel",
+      half: { inputs: [0], outputs: [0] },
+      kernel: ({ inputs: [x], attrs: { p, layer }, facts }) => {
+        const count = sizeOf(x!.shape);
+        const constants = { LAYER: layer, THRESHOLD: thresholdOf(p), SCALE: 1 / (1 - p) };
+        const rest = { bindings: [input(0), input(1), output()], bytes: 8 * count };
+        const dispatch = randomDispatch("dropout", dropoutSource, count, constants, rest, facts);
+        return [{ name: "vectors", dispatches: [dispatch] }];
+      },
     },
-    {
-      inputs: [type([2]), type([4], "u32")],
-      attrs: { p: 0.5, layer: -1 },
-      message: /dropout: layer is -1; use a whole number/,
-    },
-  ],
-});
+    tolerance: ulps(2), // the rounded 1/(1 − p), and the product
+    samples: (s) => [
+      { inputs: [s.randn(2, 3), counters(s, 0, 0)], attrs: { p: 0, layer: 0 } },
+      { inputs: [s.randn(1031), counters(s, 1, 2)], attrs: { p: 0.5, layer: 3 } },
+      { inputs: [s.randn(1), counters(s, 3, 0)], attrs: { p: 0.1, layer: 1 } },
+      { inputs: [s.randn(0, 3), counters(s, 3, 0)], attrs: { p: 0.1, layer: 1 } },
+      { inputs: [s.randn(3, 7, 2), counters(s, 1, 2)], attrs: { p: 0.5, layer: 3 } },
+      { inputs: [s.randn(67, 1021), counters(s, 4e9, 4294967295)], attrs: { p: 0.25, layer: 4294967295 } },
+      { inputs: [s.randn(128, 1024), counters(s, 7, 42)], attrs: { p: 0.9, layer: 2 } },
+    ],
+    errors: [
+      {
+        inputs: [type([2]), type([4], "u32")],
+        attrs: { p: 1, layer: 0 },
+        message: /dropout: p is 1; use a number from 0 to less than 1/,
+      },
+      {
+        inputs: [type([2]), type([2], "u32")],
+        attrs: { p: 0.5, layer: 0 },
+        message: /dropout: counters are u32\[2\]; use u32\[4\], step and seed first/,
+      },
+      {
+        inputs: [type([2]), type([4], "u32")],
+        attrs: { p: 0.5, layer: -1 },
+        message: /dropout: layer is -1; use a whole number/,
+      },
+    ],
+  });
 
 export interface RandomAttrs {
   readonly shape: Shape;
@@ -143,8 +147,10 @@ export interface RandomAttrs {
 }
 
 /** Uniform numbers in [0, 1) from counters u32 [step, seed, 0, 0], as core/rng.ts makes them. */
-export const randomUniform = defineOp<RandomAttrs>({
+export const randomUniform: Op<(counters: Tensor, attrs: RandomAttrs) => Tensor, RandomAttrs> = defineOp({
   name: "randomUniform",
+  operands: ["counters"],
+  attributes: { shape: required, layer: required },
   infer: ([counters], { shape, layer }) => {
     checkCounters("randomUniform", counters!, layer);
     if (shape.some((dim) => !Number.isInteger(dim) || dim < 0))

@@ -1,10 +1,10 @@
+import functions from "../../../shaders/functions/argmax.part.wgsl?raw";
 import argmaxSource from "../../../shaders/reduce/argmax.part.wgsl?raw";
 import mergeSource from "../../../shaders/reduce/argmax-merge.part.wgsl?raw";
 import storeSource from "../../../shaders/reduce/argmax-store.part.wgsl?raw";
-import functions from "../../../shaders/functions/argmax.part.wgsl?raw";
 import { wgslType } from "../../core/dtype.ts";
-import { sizeOf, type TensorType } from "../../core/shape.ts";
 import { type AdapterFacts, input, type KernelVariant, output, scratch } from "../../core/kernel.ts";
+import { sizeOf, type TensorType } from "../../core/shape.ts";
 import { type Reduction, reductionOf, type Sharing, share, waysToShare } from "./kernel.ts";
 
 /** WGSL of `fn name(b, a)`: whether b is greater than a, or the first NaN. */

@@ -4,8 +4,6 @@ import subgroupSource from "../../../shaders/reduce/subgroup.wgsl?raw";
 import threadsSource from "../../../shaders/reduce/threads.wgsl?raw";
 import workgroupSource from "../../../shaders/reduce/workgroup.wgsl?raw";
 import { wgslType } from "../../core/dtype.ts";
-import { sizeOf, stridesOf, type TensorType } from "../../core/shape.ts";
-import { offsetCode } from "../elementwise/kernel.ts";
 import {
   type AdapterFacts,
   type Dispatch,
@@ -16,6 +14,8 @@ import {
   scratch,
   specialize,
 } from "../../core/kernel.ts";
+import { sizeOf, stridesOf, type TensorType } from "../../core/shape.ts";
+import { offsetCode } from "../elementwise/kernel.ts";
 import { knownSubgroups } from "../product/tiles.ts";
 
 /** A reduction as reduce-threads.wgsl sees it: each output reduces `count` vectors. */

@@ -1,13 +1,22 @@
 import type { DType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
+import type { Kernel } from "../../core/kernel.ts";
 import { type NDArray, referenceArray } from "../../core/ndarray.ts";
+import {
+  defineOp,
+  type Op,
+  type Operand,
+  type OpTable,
+  optional,
+  required,
+  type Sample,
+  type Tensor,
+} from "../../core/op.ts";
+import { type Sampler, type } from "../../core/samples.ts";
 import { normalizeAxes, normalizeAxis, showShape, sizeOf, type TensorType } from "../../core/shape.ts";
 import { accumulated, exact } from "../../core/tolerance.ts";
 import { argmaxVariants } from "./argmax-kernel.ts";
-import type { Kernel } from "../../core/kernel.ts";
-import { defineOp, type OpTable, type Sample, type Value } from "../../core/op.ts";
 import { reduceVariants, splitAxes } from "./kernel.ts";
-import { type Sampler, type } from "../../core/samples.ts";
 
 export interface ReduceAttrs {
   /** Axes to reduce; all of them when left out. */
@@ -17,6 +26,7 @@ export interface ReduceAttrs {
 }
 
 type Kind = "sum" | "mean" | "max";
+type Reduction = Op<(x: Operand, attrs?: ReduceAttrs) => Tensor, ReduceAttrs>;
 
 function reducedType(name: string, x: TensorType, { axes, keepdims }: ReduceAttrs): TensorType {
   const list = normalizeAxes(name, axes, x.shape.length);
@@ -125,15 +135,17 @@ function inferReduce(name: string, dtypes: readonly DType[]) {
 }
 
 /** Spreads a reduced gradient back over the reduced axes. */
-function spread(dy: Value, x: Value, axes: readonly number[] | undefined, f: OpTable): Value {
+function spread(dy: Tensor, x: Tensor, axes: readonly number[] | undefined, f: OpTable): Tensor {
   const list = normalizeAxes("", axes, x.shape.length);
   const kept = x.shape.map((dim, axis) => (list.includes(axis) ? 1 : dim));
-  return f.broadcastTo!(f.reshape!(dy, { shape: kept }), { shape: x.shape });
+  return f.broadcastTo(f.reshape(dy, { shape: kept }), { shape: x.shape });
 }
 
 /** Σ over axes; 0 over nothing. */
-export const sum = defineOp<ReduceAttrs>({
+export const sum: Reduction = defineOp({
   name: "sum",
+  operands: ["x"],
+  attributes: { axes: optional, keepdims: false },
   infer: inferReduce("sum", ["f32", "i32", "u32"]),
   reference: ([x], attrs = {}) => {
     const { shape } = reducedType("sum", x!, attrs);
@@ -163,8 +175,10 @@ export const sum = defineOp<ReduceAttrs>({
 });
 
 /** Σ over axes divided by the number of elements; NaN over nothing. */
-export const mean = defineOp<ReduceAttrs>({
+export const mean: Reduction = defineOp({
   name: "mean",
+  operands: ["x"],
+  attributes: { axes: optional, keepdims: false },
   infer: inferReduce("mean", ["f32"]),
   reference: ([x], attrs = {}) => {
     const { shape } = reducedType("mean", x!, attrs);
@@ -178,7 +192,7 @@ export const mean = defineOp<ReduceAttrs>({
   },
   grad: ({ dy, inputs: [x], attrs = {} }, f) => {
     const count = sizeOf(x!.shape) / sizeOf(dy.shape);
-    return [spread(f.div!(dy, count), x!, attrs.axes, f)];
+    return [spread(f.div(dy, count), x!, attrs.axes, f)];
   },
   implementation: { kind: "kernel", kernel: reduceKernel("mean"), loads: [0] },
   tolerance: accumulated(reducedLength),
@@ -199,8 +213,10 @@ function ramp(s: Sampler, slope: number, rows = 2, length = 5003): NDArray {
 }
 
 /** The maximum over axes; equal maxima share the gradient evenly, as torch.amax. */
-export const max = defineOp<ReduceAttrs>({
+export const max: Reduction = defineOp({
   name: "max",
+  operands: ["x"],
+  attributes: { axes: optional, keepdims: false },
   infer: (inputs, attrs = {}) => {
     const [x] = inputs;
     const result = inferReduce("max", ["f32", "i32", "u32"])(inputs, attrs);
@@ -221,9 +237,9 @@ export const max = defineOp<ReduceAttrs>({
     ];
   },
   grad: ({ dy, inputs: [x], outputs: [y], attrs = {} }, f) => {
-    const ties = f.cast!(f.equal!(x, spread(y!, x!, attrs.axes, f)), { dtype: "f32" });
-    const share = f.div!(dy, f.sum!(ties, { axes: attrs.axes, keepdims: attrs.keepdims }));
-    return [f.mul!(ties, spread(share, x!, attrs.axes, f))];
+    const ties = f.cast(f.equal(x, spread(y!, x!, attrs.axes, f)), { dtype: "f32" });
+    const share = f.div(dy, f.sum(ties, { axes: attrs.axes, keepdims: attrs.keepdims }));
+    return [f.mul(ties, spread(share, x!, attrs.axes, f))];
   },
   implementation: { kind: "kernel", kernel: reduceKernel("max"), loads: [0] },
   tolerance: exact,
@@ -246,8 +262,10 @@ export const max = defineOp<ReduceAttrs>({
 });
 
 /** The index (i32) of the first maximum along one axis, or of the first NaN; not differentiable. */
-export const argmax = defineOp<{ axis: number }>({
+export const argmax: Op<(x: Operand, attrs: { axis: number }) => Tensor, { axis: number }> = defineOp({
   name: "argmax",
+  operands: ["x"],
+  attributes: { axis: required },
   infer: ([x], { axis }) => {
     if (x!.dtype !== "f32" && x!.dtype !== "i32")
       throw new ShapeError(`argmax: input is ${x!.dtype}; cast it to f32 or i32 first.`);

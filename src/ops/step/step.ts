@@ -4,12 +4,12 @@ import gradientStatsSource from "../../../shaders/step/gradient-stats.wgsl?raw";
 import recordSource from "../../../shaders/step/record-metrics.wgsl?raw";
 import statisticsSource from "../../../shaders/step/update-statistics.wgsl?raw";
 import { ShapeError } from "../../core/errors.ts";
+import { type Dispatch, gridOf, input, output, scratch, specialize } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
+import { defineOp, type Op, type Tensor } from "../../core/op.ts";
+import { type } from "../../core/samples.ts";
 import { sameShape, showType, sizeOf, type TensorType } from "../../core/shape.ts";
 import { accumulated, exact } from "../../core/tolerance.ts";
-import { type Dispatch, gridOf, input, output, scratch, specialize } from "../../core/kernel.ts";
-import { defineOp } from "../../core/op.ts";
-import { type } from "../../core/samples.ts";
 import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "./stats.ts";
 
 const NORM_THREADS = 4096;
@@ -46,8 +46,13 @@ const isStats = (x: TensorType | undefined) => x !== undefined && sameShape(x.sh
  * the result is the next statistics in place, see step-stats.ts. With `scaling` the gradients are those of the loss times
  * the statistics' scale, which is kept as high as they allow. Micikevicius et al., 2018, §3.2.
  */
-export const gradientStats = defineOp<{ scaling: boolean } | undefined>({
+export const gradientStats: Op<
+  (stats: Tensor, loss: Tensor, gradients: readonly Tensor[], attrs?: { scaling?: boolean }) => Tensor,
+  { scaling: boolean }
+> = defineOp({
   name: "gradientStats",
+  operands: ["stats", "loss", "...gradients"],
+  attributes: { scaling: false },
   infer: (inputs) => {
     const [stats, loss, ...grads] = inputs;
     if (!isStats(stats) || !loss || sizeOf(loss.shape) !== 1)
@@ -166,8 +171,11 @@ export const gradientStats = defineOp<{ scaling: boolean } | undefined>({
  * Running statistics of all batch norms at once, unless the step is halted or skipped:
  * running ← (1 − momentum)·running + momentum·scale·batch.
  */
-export const updateStatistics = defineOp<undefined>({
+export const updateStatistics: Op<
+  (running: Tensor, batch: Tensor, momentum: Tensor, scale: Tensor, stats: Tensor) => Tensor
+> = defineOp({
   name: "updateStatistics",
+  operands: ["running", "batch", "momentum", "scale", "stats"],
   infer: (inputs) => {
     const [running, batch, momentum, scale, stats] = inputs;
     if (
@@ -276,8 +284,11 @@ function checkPredictions([logits, labels, ...more]: readonly TensorType[]): voi
  * Correct is how many rows of logits f32[N, C] have their first maximum at the label i32[N], exact below 2²⁴ rows; or a
  * scalar in place of both; or 0.
  */
-export const recordMetrics = defineOp<undefined>({
+export const recordMetrics: Op<
+  (ring: Tensor, counters: Tensor, loss: Tensor, stats: Tensor, predictions: readonly Tensor[]) => Tensor
+> = defineOp({
   name: "recordMetrics",
+  operands: ["ring", "counters", "loss", "stats", "...predictions"],
   infer: (inputs) => {
     const [ring, counters, loss, stats, ...predictions] = inputs;
     if (!loss || ring!.shape[1] !== 4 || counters!.dtype !== "u32" || !isStats(stats))

@@ -1,16 +1,16 @@
-import adamSource from "../../../shaders/step/adam.wgsl?raw";
 import store from "../../../shaders/functions/store-parameters.part.wgsl?raw";
 import storeAverage from "../../../shaders/functions/store-parameters-average.part.wgsl?raw";
 import clip from "../../../shaders/functions/update.part.wgsl?raw";
+import adamSource from "../../../shaders/step/adam.wgsl?raw";
 import momentumSource from "../../../shaders/step/momentum.wgsl?raw";
 import sgdSource from "../../../shaders/step/sgd.wgsl?raw";
 import { ShapeError } from "../../core/errors.ts";
+import { type Binding, gridOf, input, output, specialize } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
+import { defineOp, type Op, type Sample, type Tensor } from "../../core/op.ts";
+import { type Sampler, type } from "../../core/samples.ts";
 import { sameShape, showType, type TensorType } from "../../core/shape.ts";
 import { accumulated } from "../../core/tolerance.ts";
-import { type Binding, gridOf, input, output, specialize } from "../../core/kernel.ts";
-import { defineOp, type OpRecord, type Sample } from "../../core/op.ts";
-import { type Sampler, type } from "../../core/samples.ts";
 import { STATS, STATS_SIZE, STATUS } from "./stats.ts";
 
 /**
@@ -168,11 +168,15 @@ function updateSamples(definition: UpdateDefinition, s: Sampler): Sample<undefin
   ];
 }
 
-function updateOp(definition: UpdateDefinition): OpRecord<undefined> {
+type Update = Op<(tensors: readonly Tensor[]) => Tensor | readonly Tensor[], undefined>;
+
+/*#__NO_SIDE_EFFECTS__*/
+function updateOp(definition: UpdateDefinition): Update {
   const { name, slots } = definition;
   const fewest = 4 + slots;
-  return defineOp<undefined>({
+  return defineOp({
     name,
+    operands: ["parameters", "gradients", "...rest"],
     infer: (inputs) => {
       if (inputs.length !== fewest && inputs.length !== fewest + 1)
         throw new ShapeError(
@@ -246,7 +250,7 @@ function updateOp(definition: UpdateDefinition): OpRecord<undefined> {
 }
 
 /** p ← p − lr·g, with g ← clip·g + decay·p. Robbins, Monro, 1951. */
-export const sgd = updateOp({
+export const sgd: Update = updateOp({
   name: "sgd",
   slots: 0,
   source: sgdSource,
@@ -255,7 +259,7 @@ export const sgd = updateOp({
 });
 
 /** v ← μ·v + g, p ← p − lr·v. Polyak, 1964; in PyTorch's form. */
-export const momentum = updateOp({
+export const momentum: Update = updateOp({
   name: "momentum",
   slots: 1,
   source: momentumSource,
@@ -267,7 +271,7 @@ export const momentum = updateOp({
 });
 
 /** v ← μ·v + g, p ← p − lr·(g + μ·v). Nesterov, 1983; Sutskever et al., 2013, in PyTorch's form. */
-export const nesterov = updateOp({
+export const nesterov: Update = updateOp({
   name: "nesterov",
   slots: 1,
   source: momentumSource,
@@ -295,7 +299,7 @@ function adamRule(decoupled: boolean): Rule {
 }
 
 /** Adam with bias correction; weight decay is added to the gradient. Kingma, Ba, 2015, algorithm 1. */
-export const adam = updateOp({
+export const adam: Update = updateOp({
   name: "adam",
   slots: 2,
   source: adamSource,
@@ -304,7 +308,7 @@ export const adam = updateOp({
 });
 
 /** Adam with decoupled weight decay. Loshchilov, Hutter, 2019, algorithm 2. */
-export const adamW = updateOp({
+export const adamW: Update = updateOp({
   name: "adamW",
   slots: 2,
   source: adamSource,

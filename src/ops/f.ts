@@ -1,0 +1,10 @@
+/** Every op that programs are made of, as functions of tensors: operands first, then an object of attributes. */
+import "./methods.ts";
+
+export { conv2d } from "./conv/conv2d.ts";
+export { augmentImages } from "./data/augment-images.ts";
+export * from "./everyday.ts";
+export { mse, softCrossEntropy, softmaxCrossEntropy } from "./loss/loss.ts";
+export { batchNorm, batchNormInference } from "./norm/batch-norm.ts";
+export { avgPool2d, globalAvgPool2d, maxPool2d } from "./pool/pool2d.ts";
+export { dropout, randomUniform } from "./random/random.ts";
