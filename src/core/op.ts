@@ -44,6 +44,8 @@ export type Segment = object;
 /** Where a leaf's data comes from. */
 export type Leaf =
   | { readonly kind: "feed"; readonly name: string }
+  /** Numbers that the host gave when the tensor was made. */
+  | { readonly kind: "data"; readonly data: NDArray }
   | { readonly kind: "variable"; readonly variable: Variable };
 
 /** A flat piece of device memory that outlives steps; variables are ranges of it. */

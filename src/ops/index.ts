@@ -5,6 +5,7 @@ import * as batch from "./data/batch.ts";
 import * as activations from "./elementwise/activations.ts";
 import * as arithmetic from "./elementwise/arithmetic.ts";
 import * as compare from "./elementwise/compare.ts";
+import * as special from "./elementwise/special.ts";
 import * as unary from "./elementwise/unary.ts";
 import * as gather from "./layout/gather.ts";
 import * as layout from "./layout/layout.ts";
@@ -22,6 +23,7 @@ const files = [
   arithmetic,
   compare,
   unary,
+  special,
   activations,
   layout,
   reduce,

@@ -20,7 +20,8 @@ export interface Optimizer {
    * The row of hyperparameters for `step` (from 0) of `total`; see HYPER.
    * @throws OptionError when a schedule gives a learning rate that is negative or not finite.
    */
-  hyper(step: number, total: number): Float32Array<ArrayBuffer>;
+  readonly hyperSize: number;
+  hyper(step: number, total: number, group?: unknown): Float32Array<ArrayBuffer>;
   /** The learning rate at a step. */
   rate(step: number, total: number): number;
 }
@@ -88,6 +89,7 @@ function make(
   const rate = (step: number, total: number) => rateAt(options.lr, step, total);
   return {
     ...base,
+    hyperSize: HYPER_SIZE,
     slots: ema ? [...base.slots, AVERAGE] : base.slots,
     options: { ...options, lr: typeof options.lr === "number" ? options.lr : "schedule" },
     rate,

@@ -1,4 +1,4 @@
-import { byteLength, bytesPerElement } from "../core/dtype.ts";
+import { byteLength, bytesPerElement, type NumericArray } from "../core/dtype.ts";
 import { bitsOf } from "../core/kernel.ts";
 import type { Arena, GraphNode, Tensor, Variable } from "../core/op.ts";
 import { sameShape, sizeOf, type TensorType } from "../core/shape.ts";
@@ -29,6 +29,8 @@ const FEED_ALIGNMENT = 256;
 /** Larger constants are computed in every run rather than kept. */
 const LARGEST_FILL = 2 ** 16;
 
+const dataName = ({ id }: GraphNode) => `data ${id}`;
+
 /** A tensor in the shared buffers. */
 export interface Temporary {
   readonly id: number;
@@ -48,6 +50,8 @@ export class Placement {
   readonly own: number[] = [];
   readonly fills: { slot: number; word: number }[] = [];
   readonly feeds = new Map<string, Range & { type: TensorType }>();
+  /** What the host writes among the feeds once and for all. */
+  readonly data = new Map<string, NumericArray>();
   readonly arenas = new Set<Arena>();
   readonly constants = new Set<GraphNode>();
   feedBytes = 0;
@@ -59,8 +63,13 @@ export class Placement {
     units: readonly Unit[],
   ) {
     // Every feed gets its place, even one that nothing happens to read.
-    for (const node of reachable(programRoots(this.program)))
+    for (const node of reachable(programRoots(this.program))) {
       if (node.leaf?.kind === "feed") this.feedRange(node.leaf.name, node.outputs[0]!);
+      if (node.leaf?.kind === "data") {
+        this.feedRange(dataName(node), node.outputs[0]!);
+        this.data.set(dataName(node), node.leaf.data.data);
+      }
+    }
     this.placeInPlaceResults();
     this.placeOutputs();
     this.placePacks(units);
@@ -71,11 +80,13 @@ export class Placement {
   /** Results of in-place updates live where their variable lives. */
   private placeInPlaceResults(): void {
     for (const { variable, value } of this.program.updates ?? [])
-      if (this.inPlace.get(value.node)?.includes(variable))
-        this.fixed.set(valueKey(value), {
+      for (let at = value; this.inPlace.get(at.node)?.includes(variable); ) {
+        this.fixed.set(valueKey(at), {
           memory: { kind: "arena", arena: variable.arena },
           offset: variable.offset * bytesPerElement(variable.dtype),
         });
+        at = resolveView(at.node.inputs[at.node.op!.inPlace![at.index]!]!);
+      }
   }
 
   private placeOutputs(): void {
@@ -211,6 +222,7 @@ export class Placement {
       return { memory: { kind: "arena", arena }, offset: offset * bytesPerElement(dtype), bytes };
     }
     if (leaf?.kind === "feed") return this.feedRange(leaf.name, base);
+    if (leaf?.kind === "data") return this.feedRange(dataName(base.node), base);
     const place = this.fixed.get(valueKey(base));
     if (place) {
       if (place.memory.kind === "arena") this.arenas.add(place.memory.arena);

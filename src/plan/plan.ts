@@ -1,4 +1,4 @@
-import { bytesPerElement } from "../core/dtype.ts";
+import { bytesPerElement, type NumericArray } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import {
   type Access,
@@ -9,7 +9,7 @@ import {
   withExtensions,
 } from "../core/kernel.ts";
 import type { Arena, GraphNode, Tensor, Variable } from "../core/op.ts";
-import { showType, sizeOf, type TensorType } from "../core/shape.ts";
+import { sameShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { halfInputs, kernelContext, valueKey } from "../graph/node.ts";
 import { checkProgram, type Program, programRoots } from "../graph/program.ts";
 import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
@@ -52,6 +52,8 @@ export interface Plan {
   readonly fills: readonly { readonly slot: number; readonly word: number }[];
   readonly feeds: ReadonlyMap<string, Range & { readonly type: TensorType }>;
   readonly feedBytes: number;
+  /** Feeds that never change, by name. */
+  readonly data: ReadonlyMap<string, NumericArray>;
   readonly outputs: ReadonlyMap<string, Range & { readonly type: TensorType }>;
   readonly arenas: ReadonlySet<Arena>;
   /** Where every stored value lives, for the plan's printed form. */
@@ -97,14 +99,25 @@ export function compilePlan(program: Program, facts: AdapterFacts, options: Plan
 function inPlaceNodes(program: Program): Map<GraphNode, Variable[]> {
   const result = new Map<GraphNode, Variable[]>();
   for (const { variable, value } of program.updates ?? []) {
-    const source = value.node.op?.inPlace?.[value.index];
-    if (source === undefined || source < 0) continue;
-    const base = resolveView(value.node.inputs[source]!);
-    if (base.node.leaf?.kind === "variable" && base.node.leaf.variable === variable)
-      result.set(value.node, [...(result.get(value.node) ?? []), variable]);
+    // Several updates of one variable follow one another, each in place of the one before.
+    const chain: GraphNode[] = [];
+    for (let at = value; ; ) {
+      const source = at.node.op?.inPlace?.[at.index];
+      if (source === undefined || source < 0) {
+        const { leaf } = at.node;
+        const begins = leaf?.kind === "variable" && sameVariable(leaf.variable, variable);
+        if (begins) for (const node of chain) result.set(node, [...(result.get(node) ?? []), variable]);
+        break;
+      }
+      chain.push(at.node);
+      at = resolveView(at.node.inputs[source]!);
+    }
   }
   return result;
 }
+
+const sameVariable = (a: Variable, b: Variable) =>
+  a.arena === b.arena && a.offset === b.offset && sameShape(a.shape, b.shape);
 
 class PlanBuilder {
   private readonly steps: PlanStep[] = [];
@@ -404,6 +417,7 @@ class PlanBuilder {
       fills: this.placement.fills,
       feeds: this.placement.feeds,
       feedBytes: this.placement.feedBytes,
+      data: this.placement.data,
       outputs,
       arenas: this.placement.arenas,
       choices: this.chosen,

@@ -1,8 +1,8 @@
 import { CheckpointError, NonFiniteError } from "../core/errors.ts";
 import type { Variable } from "../core/op.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
+import type { StoredTensor, TensorFile } from "../interchange/safetensors.ts";
 import { AVERAGE, type Optimizer } from "../optim/optimizers.ts";
-import type { StoredTensor, TensorFile } from "./safetensors.ts";
 import { FRESH_SCALER, type LossScaler, type ModelState } from "./state.ts";
 import type { Precision } from "./step.ts";
 

@@ -5,6 +5,7 @@ import { Random } from "../core/rng.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { standalone } from "../graph/node.ts";
 import type { Program } from "../graph/program.ts";
+import type { TensorFile } from "../interchange/safetensors.ts";
 import type { Loss } from "../nn/losses.ts";
 import { STATUS } from "../ops/step/stats.ts";
 import type { PlanOptions } from "../plan/plan.ts";
@@ -22,7 +23,6 @@ import type {
   Weights,
 } from "./options.ts";
 import { Profiling } from "./profile.ts";
-import type { TensorFile } from "./safetensors.ts";
 import { ModelState } from "./state.ts";
 import { evaluationProgram, RING_ROWS, type StepParts, trainingProgram } from "./step.ts";
 import { READ_INTERVAL, StepQueue } from "./step-queue.ts";

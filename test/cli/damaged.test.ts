@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { decodeTensors, encodeTensors, type StoredTensor } from "../../src/train/safetensors.ts";
+import { decodeTensors, encodeTensors, type StoredTensor } from "../../src/interchange/safetensors.ts";
 import { descentCommand, refusal } from "../support/command.ts";
 
 const descent = descentCommand();

@@ -2,7 +2,7 @@
 // and nothing on disk is damaged.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { decodeTensors } from "../../src/train/safetensors.ts";
+import { decodeTensors } from "../../src/interchange/safetensors.ts";
 import { records } from "../data/support.ts";
 import { descentCommand, refusal } from "../support/command.ts";
 

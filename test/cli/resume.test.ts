@@ -2,7 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { decodeTensors } from "../../src/train/safetensors.ts";
+import { decodeTensors } from "../../src/interchange/safetensors.ts";
 import { descentCommand, parseLines, type RunOptions } from "../support/command.ts";
 
 const descent = descentCommand();

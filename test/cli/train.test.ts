@@ -1,7 +1,7 @@
 // `descent train`: what it prints and what it leaves in the run folder.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { decodeTensors, encodeTensors, type StoredTensor } from "../../src/train/safetensors.ts";
+import { decodeTensors, encodeTensors, type StoredTensor } from "../../src/interchange/safetensors.ts";
 import { cifar10Folder } from "../support/cifar10.ts";
 import { descentCommand, parseLines } from "../support/command.ts";
 

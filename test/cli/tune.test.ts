@@ -1,7 +1,7 @@
 // `descent tune` measures ahead of time, `descent train` takes what it found, and a resumed run does not ask.
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { decodeTensors } from "../../src/train/safetensors.ts";
+import { decodeTensors } from "../../src/interchange/safetensors.ts";
 import { descentCommand, parseLines } from "../support/command.ts";
 
 const descent = descentCommand();

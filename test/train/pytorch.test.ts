@@ -7,7 +7,7 @@ import { residentArrays } from "../../src/data/resident.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { adam, adamW, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
-import { decodeTensors, encodeTensors, type TensorFile } from "../../src/train/safetensors.ts";
+import { decodeTensors, encodeTensors, type TensorFile } from "../../src/interchange/safetensors.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { gpu } from "../support/gpu.ts";
 

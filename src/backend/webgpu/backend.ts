@@ -13,7 +13,7 @@ import { sizeOf } from "../../core/shape.ts";
 import type { Program } from "../../graph/program.ts";
 import type { Range } from "../../plan/placement.ts";
 import { compilePlan, type Plan, type PlanOptions, type PlanStep } from "../../plan/plan.ts";
-import type { Backend, CompileProgress } from "../backend.ts";
+import { type Backend, type CompileProgress, checkLength, claim, disown } from "../backend.ts";
 import { type DeviceRequest, type OpenDevice, openDevice, settle } from "./device.ts";
 import { WebGPUExecutable } from "./executable.ts";
 import { PipelineCache } from "./pipelines.ts";
@@ -62,6 +62,8 @@ export class WebGPUBackend implements Backend {
   private readonly pool: GPUBuffer[] = [];
   private allocated = 0;
   private disposed = false;
+  /** How often memory was released: what was compiled before looks whether it was its own. */
+  releases = 0;
   private failure: Error | undefined;
 
   constructor(opened: OpenDevice) {
@@ -163,6 +165,7 @@ export class WebGPUBackend implements Backend {
   }
 
   arenaBuffer(arena: Arena): GPUBuffer {
+    claim(arena, this);
     let buffer = this.arenas.get(arena);
     if (!buffer) {
       buffer = this.createBuffer(byteLength(arena.size, arena.dtype), arena.name);
@@ -183,10 +186,13 @@ export class WebGPUBackend implements Backend {
 
   /** Throws what went wrong on the device since the last look. */
   check(): void {
+    if (this.disposed) throw new DeviceError("The device was disposed of; open it again with gpu().");
     if (this.failure) throw this.failure;
   }
 
   write(variable: Variable, data: NumericArray): void {
+    this.check();
+    checkLength(variable, data);
     const offset = variable.offset * bytesPerElement(variable.dtype);
     this.writeBuffer(this.arenaBuffer(variable.arena), offset, toStorage(variable.dtype, data));
   }
@@ -221,6 +227,7 @@ export class WebGPUBackend implements Backend {
   /** Copies a range to the host, after everything submitted so far. */
   async readBuffer(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     if (bytes === 0) return new ArrayBuffer(0);
+    this.check();
     const staging = this.createBuffer(bytes, "readback", MAP_READ | COPY_DST);
     try {
       const encoder = this.device.createCommandEncoder();
@@ -243,8 +250,11 @@ export class WebGPUBackend implements Backend {
 
   release(arena: Arena): void {
     const buffer = this.arenas.get(arena);
-    if (buffer) this.destroyBuffer(buffer);
+    if (!buffer) return;
+    this.destroyBuffer(buffer);
     this.arenas.delete(arena);
+    disown(arena);
+    this.releases++;
   }
 
   get bytes(): number {

@@ -1,8 +1,8 @@
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError, FileError } from "../../core/errors.ts";
+import { decodeTensors, encodeTensors, type TensorFile } from "../../interchange/safetensors.ts";
 import type { Checkpoint } from "../checkpoint.ts";
-import { decodeTensors, encodeTensors, type TensorFile } from "../safetensors.ts";
 import { fileReason, syncFolder, writeSynced } from "./files.ts";
 
 const NAME = /^step-(\d{6,})$/;

@@ -1,0 +1,22 @@
+import type { Tensor } from "../core/op.ts";
+import type { Optimizer } from "./optimizer.ts";
+import { differentiate, type Minimization, OptimizerState, type Trainable } from "./state.ts";
+
+const states = new WeakMap<Optimizer, WeakMap<Trainable, OptimizerState>>();
+
+/** What an optimizer keeps of a model: made at the first use. */
+export function stateOf(optimizer: Optimizer, model: Trainable): OptimizerState {
+  const models = states.get(optimizer) ?? new WeakMap<Trainable, OptimizerState>();
+  states.set(optimizer, models);
+  const state = models.get(model) ?? new OptimizerState(model.device, optimizer, model);
+  models.set(model, state);
+  return state;
+}
+
+/**
+ * One step of an optimizer on a model's parameters, down the gradient of a scalar loss: give it among the updates of a
+ * traced step. The optimizer keeps its slots for each model that it is used with.
+ * @throws OptionError when the loss depends on no parameter of the model.
+ */
+export const minimize = (optimizer: Optimizer, loss: Tensor, model: Trainable): Minimization =>
+  differentiate(stateOf(optimizer, model), loss);
