@@ -56,7 +56,9 @@ export function tuneCommand(program: Command): void {
 
 async function tuneAhead(options: TuneOptions): Promise<void> {
   const screen = new Screen(process.stderr);
-  const { train, test } = await loadData(options, (received, total) => screen.download(received, total));
+  const { train, validation } = await loadData(options, (received, total) =>
+    screen.download(received, total),
+  );
   screen.clear();
   const backend = await webgpuBackend();
   const trainer = new Trainer({
@@ -67,7 +69,7 @@ async function tuneAhead(options: TuneOptions): Promise<void> {
   });
   const store = tuningFile(undefined, (text) => screen.say(text));
   const kernels: TunedKernel[] = [];
-  await tune(backend, trainer.programs(train, options.batchSize, test), {
+  await tune(backend, trainer.programs(train, options.batchSize, validation), {
     store,
     again: options.again,
     onProgress: (done, total, kernel) => {

@@ -11,7 +11,7 @@ const TINY = [
   "--model",
   "linear",
   "--limit",
-  "20",
+  "22",
   "--batch-size",
   "10",
   "--epochs",
@@ -73,8 +73,8 @@ describe("data", () => {
       await descent.run(["train", "--dataset", "cifar10", "--data", descent.path(name), ...TINY]),
     );
   };
-  const good = records(20);
-  const bad = records(20);
+  const good = records(22);
+  const bad = records(22);
   bad[3 * 3073] = 10;
 
   test("a truncated file", async () => {
@@ -110,7 +110,7 @@ describe("data", () => {
 });
 
 describe.each(["cpu", "webgpu"])("a learning rate that explodes on %s", (backend) => {
-  const explode = ["--optimizer", "sgd", "--schedule", "constant", "--limit", "40", "--batch-size", "10"];
+  const explode = ["--optimizer", "sgd", "--schedule", "constant", "--limit", "44", "--batch-size", "10"];
 
   test("stops with the step and the layer, and keeps the last good checkpoint", async () => {
     const out = `explodes-${backend}`;
