@@ -15,7 +15,7 @@ import type { ProfileOptions } from "../train/trainer.ts";
 import { BACKENDS, openBackend } from "./backend.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { COUNT, choice, DECAY, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
-import { printJson } from "./output.ts";
+import { print, printJson } from "./output.ts";
 import { freeFolder, type ResultLine, RunFolder } from "./run-folder.ts";
 import { Screen } from "./screen.ts";
 import {
@@ -185,7 +185,7 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
     const { plan } = await trainer.trainingStep(images, config.batchSize);
     const { name, steps } = plan;
     if (json) printJson({ plan: name, dispatches: steps.length, peakBytes: planBytes(plan).total });
-    else console.log(printPlan(plan));
+    else print(printPlan(plan));
     return;
   }
 
