@@ -5,7 +5,7 @@ import { OptionError } from "../core/errors.ts";
 import { records } from "../ops/index.ts";
 import { countRows, verifyOps } from "../verify/parity.ts";
 import { adapterReport, byKernel, keepVerdicts, verifyReport } from "../verify/report.ts";
-import { printJson, table } from "./output.ts";
+import { print, printJson, table } from "./output.ts";
 
 export function verifyCommand(program: Command): void {
   program
@@ -46,12 +46,12 @@ export function verifyCommand(program: Command): void {
           worst.tolerance.toExponential(2),
           pass ? "right" : "WRONG",
         ]);
-        console.log(`${backend.facts.name}\n`);
-        console.log(table([["op", "kernel", "dtype", "worst error", "tolerance", "verdict"], ...lines]));
+        print(`${backend.facts.name}\n`);
+        print(table([["op", "kernel", "dtype", "worst error", "tolerance", "verdict"], ...lines]));
         for (const row of rows.filter((r) => !r.pass))
-          console.log(`\n${row.op} [${row.kernel}], ${row.case}: ${row.message}`);
-        for (const { instead } of kernels) if (instead) console.log(`\n${instead}`);
-        console.log(
+          print(`\n${row.op} [${row.kernel}], ${row.case}: ${row.message}`);
+        for (const { instead } of kernels) if (instead) print(`\n${instead}`);
+        print(
           failed === 0
             ? `\nAll ${passed} cases agree with the reference: this adapter computes right.`
             : `\n${failed} of ${rows.length} cases are wrong on this adapter: the kernels named above are not used here from now on. Update its driver and verify again, or train with --backend cpu.`,

@@ -1,4 +1,4 @@
-import { CheckpointError } from "../core/errors.ts";
+import { CheckpointError, OptionError } from "../core/errors.ts";
 import { type Shape, showShape, sizeOf } from "../core/shape.ts";
 
 /**
@@ -32,17 +32,27 @@ function checksum(header: unknown, data: readonly Uint8Array[]): string {
   return (~crc >>> 0).toString(16).padStart(8, "0");
 }
 
-/** Serialises tensors, with a checksum; wide dtypes come first, so that every tensor is aligned. */
+/** The header's one key that is no tensor's. */
+const METADATA = "__metadata__";
+
+/**
+ * Serialises tensors, with a checksum; wide dtypes come first, so that every tensor is aligned.
+ * @throws OptionError when a tensor has the name that the format keeps for its metadata.
+ */
 export function encodeTensors(file: TensorFile): Uint8Array<ArrayBuffer> {
+  if (file.tensors.has(METADATA))
+    throw new OptionError(`A safetensors file cannot hold a tensor called "${METADATA}"; rename it.`);
   const entries = [...file.tensors].sort(([, a], [, b]) => BYTES[b.dtype]! - BYTES[a.dtype]!);
-  const header: Record<string, unknown> = { __metadata__: file.metadata };
+  // Without a prototype, so that "__proto__" is a name like any other.
+  const header: Record<string, unknown> = Object.create(null);
+  header[METADATA] = file.metadata;
   let offset = 0;
   for (const [name, { dtype, shape, data }] of entries) {
     header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
     offset += data.byteLength;
   }
   const parts = entries.map(([, { data }]) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  header.__metadata__ = { ...file.metadata, [CHECKSUM]: checksum(header, parts) };
+  header[METADATA] = { ...file.metadata, [CHECKSUM]: checksum(header, parts) };
   let text = new TextEncoder().encode(JSON.stringify(header));
   const padded = Math.ceil(text.length / 8) * 8;
   if (padded > text.length) {
@@ -87,7 +97,7 @@ export function decodeTensors(bytes: Uint8Array, name: string): TensorFile {
   const data = bytes.subarray(8 + length);
   checkLayout(entries, data.length, damaged);
   const { [CHECKSUM]: sum, ...metadata } = stored;
-  if (sum !== undefined && sum !== checksum({ ...header, __metadata__: metadata }, [data]))
+  if (sum !== undefined && sum !== checksum({ ...header, [METADATA]: metadata }, [data]))
     throw damaged("its checksum does not fit its data");
   const tensors = new Map<string, StoredTensor>();
   for (const { key, dtype, shape, from, to } of entries) {
@@ -119,7 +129,7 @@ function readHeader(
     throw damaged("its header is not JSON");
   }
   if (!isObject(header)) throw damaged("its header is not an object");
-  const { __metadata__: metadata = {}, ...rest } = header;
+  const { [METADATA]: metadata = {}, ...rest } = header;
   if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string"))
     throw damaged("its metadata are not strings");
   const entries = Object.entries(rest).map(([key, value]): Entry => {

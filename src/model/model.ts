@@ -131,14 +131,14 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
         "forward: the second argument is missing; pass the t that the traced function of compile receives.",
       );
     const { tensors } = this;
-    const valueOf = (module: AnyModule, key: string): Tensor => {
+    const current = (module: AnyModule, key: string): Tensor => {
       const variable = tensors.variable(module, key);
       return read(substitutes?.get(variable) ?? variable);
     };
     const source = {
       counters: t.counters,
-      parameter: valueOf,
-      buffer: valueOf,
+      parameter: current,
+      buffer: current,
       nextLayer: () => t.nextLayer(),
     };
     const trace = new Trace(this.network, source, t.training);

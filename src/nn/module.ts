@@ -39,7 +39,7 @@ export interface Module<In = Tensor, Out = Tensor> {
   forward(x: In, context: ForwardContext): Out;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: what a module takes and gives is its own.
+
 export type AnyModule = Module<any, any>;
 
 /** What a module may ask for while it is traced. */

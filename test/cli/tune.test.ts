@@ -5,7 +5,7 @@ import { decodeTensors } from "../../src/interchange/safetensors.ts";
 import { descentCommand, parseLines } from "../support/command.ts";
 
 const descent = descentCommand();
-const SETTINGS = "--model linear --batch-size 8 --limit 24".split(" ");
+const SETTINGS = "--model linear --batch-size 8 --limit 26".split(" ");
 
 /** The variants of products that a run's checkpoint names. */
 function products(out: string, step: string): string[] {

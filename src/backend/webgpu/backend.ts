@@ -18,6 +18,7 @@ import { type DeviceRequest, type OpenDevice, openDevice, settle } from "./devic
 import { WebGPUExecutable } from "./executable.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { adapterKey, machineStore } from "./tuning-store.ts";
+import { turn } from "./turn.ts";
 
 // GPUBufferUsage and GPUMapMode, which Node does not define as globals.
 const MAP_READ = 1;
@@ -93,6 +94,7 @@ export class WebGPUBackend implements Backend {
     options?: PlanOptions,
     onProgress?: CompileProgress,
   ): Promise<WebGPUExecutable> {
+    await turn();
     return this.load(compilePlan(program, this.facts, { excluded: this.excluded, ...options }), onProgress);
   }
 

@@ -1,4 +1,5 @@
 import type { Access, AdapterFacts } from "../../core/kernel.ts";
+import { turn } from "./turn.ts";
 import { type PipelineMaker, type Shader, WarmUp } from "./warm-up.ts";
 
 /**
@@ -51,6 +52,7 @@ export class PipelineCache implements PipelineMaker {
   }
 
   async compile({ source, accesses, label }: Shader): Promise<GPUComputePipeline> {
+    await turn(); // Dawn reads and checks the WGSL at once, milliseconds for each shader
     const module = this.device.createShaderModule({ code: source, label });
     try {
       return await this.device.createComputePipelineAsync({
