@@ -156,7 +156,7 @@ class Runner {
 }
 
 /** Sorts what a caller gives into numbers to feed and tensors that are on the device already. */
-function inputsOf(name: string, inputs: Types, given: unknown) {
+export function inputsOf(name: string, inputs: Types, given: unknown) {
   const feeds: Record<string, NumericArray> = {};
   const resident: Record<string, Resident> = {};
   const take = (path: string, type: TensorType, value: unknown): void => {

@@ -12,7 +12,7 @@ import { constant } from "../ops/elementwise/unary.ts";
 import { pack } from "../ops/layout/layout.ts";
 import { STATS_SIZE } from "../ops/step/stats.ts";
 import { updateStatistics } from "../ops/step/step.ts";
-import { applyGradients, type Minimization, type OptimizerState } from "../optim/state.ts";
+import type { Minimization, OptimizerState } from "../optim/state.ts";
 import { type Pass, Tracing } from "./tracing.ts";
 
 /** "mixed" keeps activations and working copies of the weights as f16, and scales the loss. */
@@ -105,10 +105,9 @@ export function programOf(
       updates.push(update);
       continue;
     }
-    const applied = applyGradients(update);
     states.push(update.state);
-    statsOf.set(update.state.model, applied.stats);
-    updates.push(...applied.updates);
+    statsOf.set(update.state.model, update.stats);
+    updates.push(...update.updates);
   }
   updates.push(...statisticUpdates(tracing.passes, statsOf));
   const named = leavesOf(outputs, isTensor).map(

@@ -16,6 +16,7 @@ import * as batchnorm from "./norm/batch-norm.ts";
 import * as pool from "./pool/pool2d.ts";
 import * as random from "./random/random.ts";
 import * as reduce from "./reduce/reduce.ts";
+import * as recordRow from "./step/record-row.ts";
 import * as training from "./step/step.ts";
 import * as update from "./step/update.ts";
 
@@ -30,6 +31,7 @@ const files = [
   batch,
   augment,
   training,
+  recordRow,
   update,
   matmul,
   conv,

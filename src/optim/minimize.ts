@@ -1,6 +1,13 @@
 import type { Tensor } from "../core/op.ts";
 import type { Optimizer } from "./optimizer.ts";
-import { differentiate, type Minimization, OptimizerState, type Trainable } from "./state.ts";
+import {
+  applyGradients,
+  differentiate,
+  type Minimization,
+  type MinimizeOptions,
+  OptimizerState,
+  type Trainable,
+} from "./state.ts";
 
 const states = new WeakMap<Optimizer, WeakMap<Trainable, OptimizerState>>();
 
@@ -18,5 +25,12 @@ export function stateOf(optimizer: Optimizer, model: Trainable): OptimizerState 
  * traced step. The optimizer keeps its slots for each model that it is used with.
  * @throws OptionError when the loss depends on no parameter of the model.
  */
-export const minimize = (optimizer: Optimizer, loss: Tensor, model: Trainable): Minimization =>
-  differentiate(stateOf(optimizer, model), loss);
+export function minimize(
+  optimizer: Optimizer,
+  loss: Tensor,
+  model: Trainable,
+  options?: MinimizeOptions,
+): Minimization {
+  const state = stateOf(optimizer, model);
+  return applyGradients(state, loss, differentiate(state, loss, options).gradients, options);
+}

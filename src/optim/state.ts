@@ -174,32 +174,43 @@ export interface Minimization {
   readonly loss: Tensor;
   /** Flat, one for each part of the state. */
   readonly gradients: readonly Tensor[];
-  /** With the loss scale of mixed precision in it. */
-  readonly scaling: boolean;
+  /** What the update knew of its gradients: see ops/step/stats.ts. */
+  readonly stats: Tensor;
+  /** Each part's parameters after the update. */
+  readonly parameters: readonly Tensor[];
+  readonly updates: readonly Update[];
+}
+
+export interface MinimizeOptions {
+  /** Multiplies the loss by a scale that adapts itself, for gradients kept as f16. Micikevicius et al., 2018, §3.2. */
+  readonly scaling?: boolean;
 }
 
 /**
- * The flat gradients of a scalar loss in the parameters that an optimizer trains.
- * @throws OptionError when the loss depends on none of them.
+ * The flat gradients of a scalar loss in the parameters that an optimizer trains, and in other tensors on the way to it.
+ * @throws OptionError when the loss depends on none of the parameters.
  */
-export function differentiate(state: OptimizerState, loss: Tensor, scaling = false): Minimization {
+export function differentiate(
+  state: OptimizerState,
+  loss: Tensor,
+  { scaling = false }: MinimizeOptions = {},
+  others: readonly Tensor[] = [],
+): { gradients: Tensor[]; others: Tensor[] } {
   const members = state.parts.flatMap((part) => part.members).map(read);
   if (members.length === 0)
-    throw new OptionError(
-      "There is nothing to train: the model has no parameters, or all of them are frozen.",
-    );
+    throw new OptionError("There is nothing to train: the model has no parameters, or all of them are frozen.");
   const nodes = new Set(reachable([loss]));
   if (!members.some(({ node }) => nodes.has(node)))
     throw new OptionError(
       "The loss depends on no parameter of the model; compute it from what the model's forward gives, without stopGradient.",
     );
   const scaled = scaling ? loss.mul(lossScale(state)) : loss;
-  const grads = gradients(scaled, members);
-  let from = 0;
+  const grads = gradients(scaled, [...others, ...members]);
+  let from = others.length;
   const packed = state.parts.map(({ members, offsets, size }) =>
     pack(grads.slice(from, (from += members.length)), { offsets, size }),
   );
-  return { state, loss, gradients: packed, scaling };
+  return { gradients: packed, others: grads.slice(0, others.length) };
 }
 
 const lossScale = (state: OptimizerState): Tensor =>
@@ -209,14 +220,14 @@ const lossScale = (state: OptimizerState): Tensor =>
 
 /**
  * Clip, decay and update, as the optimizer's record says: one dispatch for each part, nothing applied where a number is
- * not finite. `stats` is what the update knew of its gradients: see ops/step/stats.ts.
+ * not finite.
  */
-export function applyGradients({ state, loss, gradients, scaling }: Minimization): {
-  stats: Tensor;
-  updates: Update[];
-  /** Each part's parameters after the update. */
-  parameters: readonly Tensor[];
-} {
+export function applyGradients(
+  state: OptimizerState,
+  loss: Tensor,
+  gradients: readonly Tensor[],
+  { scaling = false }: MinimizeOptions = {},
+): Minimization {
   const stats = gradientStats(read(state.stats), loss, gradients, { scaling });
   const updates: Update[] = [{ variable: state.stats, value: stats }];
   const latest = new Map<Arena, Tensor>();
@@ -237,5 +248,5 @@ export function applyGradients({ state, loss, gradients, scaling }: Minimization
     return after!;
   });
   for (const [arena, value] of latest) updates.push({ variable: wholeArena(arena), value });
-  return { stats, updates, parameters };
+  return { state, loss, gradients, stats, parameters, updates };
 }

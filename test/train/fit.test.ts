@@ -4,7 +4,7 @@ import { cpuBackend } from "../../src/backend/cpu.ts";
 import { NonFiniteError, OptionError, ShapeError } from "../../src/core/errors.ts";
 import { ndarray } from "../../src/core/ndarray.ts";
 import { subset } from "../../src/data/dataset.ts";
-import { residentArrays } from "../../src/data/resident.ts";
+import { residentArrays } from "../../src/data/arrays.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy, mse } from "../../src/nn/losses.ts";
