@@ -1,6 +1,7 @@
 import { h } from "../shell/dom.ts";
+import { short } from "../shell/numbers.ts";
 import { figure } from "../shell/page.ts";
-import { type Columns, LivePlot, short } from "../shell/plot.ts";
+import { type Columns, LivePlot } from "../shell/plot.ts";
 import type { Curves, KeptRun, ValidationCurve } from "./protocol.ts";
 import { noCurves, noValidation } from "./protocol.ts";
 

@@ -1,5 +1,5 @@
 import { button, fill, h } from "../shell/dom.ts";
-import { short } from "../shell/plot.ts";
+import { short } from "../shell/numbers.ts";
 import type { Curves, Machine, Stats, Status, Validation } from "./protocol.ts";
 
 export interface TransportActions {
