@@ -231,7 +231,7 @@ page(
   axisField.element,
   figure(
     "Activations, layer by layer",
-    "What each hidden layer gives, counted on a logarithmic scale; bars are now, dark lines before training, the tick below marks zero. σ is the standard deviation, a dead unit gives 0 for every point, and more than half of them in a layer are too many.",
+    "What each hidden layer gives, counted on a logarithmic scale; bars are now, thin lines before training, the tick below marks zero. σ is the standard deviation, a dead unit gives 0 for every point, and more than half of them in a layer are too many.",
     activations.element,
   ),
   figure(

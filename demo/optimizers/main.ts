@@ -58,6 +58,7 @@ const plot = new LivePlot({
   x: "step",
   left: "cost",
   log: true,
+  format: (cost) => (cost <= FLOOR ? `≤ ${short(FLOOR)}` : short(cost)),
   height: 380,
 });
 const landscapeField = selectField<LandscapeKey>({

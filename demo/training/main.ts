@@ -243,6 +243,7 @@ worker.on("curves", (curves) => {
 worker.on("history", (history) => {
   charts.replace(history);
   restart();
+  transport.setCurves(history.curves);
   setTested(history.test);
 });
 worker.on("validation", (validation) => {

@@ -102,8 +102,7 @@ export class Transport {
         ),
       ),
       this.bar,
-      this.state,
-      this.tested,
+      h("div", { class: "state" }, this.state, this.tested),
       this.summary,
       this.excluded,
       this.skipped,
@@ -115,6 +114,10 @@ export class Transport {
         ),
       ),
     );
+    // The settings stand below it, however many lines it has.
+    new ResizeObserver(() => {
+      document.documentElement.style.setProperty("--transport", `${this.element.offsetHeight}px`);
+    }).observe(this.element);
     this.toggle.setAttribute("aria-keyshortcuts", "Control+Enter Meta+Enter");
     this.one.setAttribute("aria-keyshortcuts", "Control+Shift+Enter Meta+Shift+Enter");
     addEventListener("keydown", (event) => {
