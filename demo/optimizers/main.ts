@@ -1,6 +1,6 @@
 import "./optimizers.css";
 import { connect } from "../shell/channel.ts";
-import { button, fill, h, oncePerFrame } from "../shell/dom.ts";
+import { button, h, oncePerFrame } from "../shell/dom.ts";
 import type { EngineChoice } from "../shell/engine.ts";
 import { numberField, selectField } from "../shell/fields.ts";
 import { notice, showError } from "../shell/notices.ts";
@@ -372,10 +372,8 @@ function tell(now = false): void {
     return cost(a) - cost(b);
   });
   const said = ranked.map((key) => `${RACERS[key].label} ${standing(key)}`);
-  fill(
-    summary,
-    said.length === 0 ? "No optimizer runs." : `Step ${raceStep()}, lowest first: ${said.join("; ")}.`,
-  );
+  summary.textContent =
+    said.length === 0 ? "No optimizer runs." : `Step ${raceStep()}, lowest first: ${said.join("; ")}.`;
 }
 
 worker.on("legs", (report) => {
