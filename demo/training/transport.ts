@@ -229,7 +229,7 @@ export class Transport {
     this.tested.hidden = !tested;
     if (!tested) return;
     const { count, accuracy, loss } = tested;
-    this.tested.textContent = `Test accuracy ${(100 * accuracy).toFixed(1)} %, loss ${loss.toFixed(3)}, on ${count.toLocaleString("en")} images that were not looked at before.`;
+    this.tested.textContent = `Test accuracy ${(100 * accuracy).toFixed(1)} %, loss ${loss.toFixed(3)}, on ${count.toLocaleString("en")} images that are looked at only at the end of a run.`;
   }
 
   clear(): void {
