@@ -22,7 +22,7 @@ export function imageBytes(set: ImageDataset, index: number): Uint8Array<ArrayBu
 
 const SHEET = 24;
 
-/** Loss, accuracy, confusion and the worst mistakes over the first `count` held-out images. */
+/** Loss, accuracy, confusion and the worst mistakes over the first `count` images of a set. */
 export async function validate(
   trainer: Trainer,
   probe: Probe,

@@ -28,6 +28,21 @@ interface FinishedStep extends Step {
 /** How fast the steps of a group went, on average. */
 type Pace = Pick<StepMetrics, "imagesPerSecond" | "milliseconds" | "hostMilliseconds">;
 
+/** What was read at once: how many steps of how many images, and the milliseconds that they took. */
+interface Reading {
+  readonly steps: number;
+  readonly images: number;
+  readonly milliseconds: number;
+  readonly host: number;
+}
+
+const together = (a: Reading, b: Reading): Reading => ({
+  steps: a.steps + b.steps,
+  images: a.images + b.images,
+  milliseconds: a.milliseconds + b.milliseconds,
+  host: a.host + b.host,
+});
+
 type Feeds = Readonly<Record<string, NumericArray>>;
 
 /** Steps on their way through the device: small ones share a submit, and their metrics are read in groups. */
@@ -38,6 +53,9 @@ export class StepQueue {
   private group = 1;
   private together = 1;
   private lastRead = performance.now();
+  private before: Reading | undefined;
+  /** The images of a whole batch, as far as one was seen. */
+  private whole = 0;
   /** Milliseconds that encoding and submitting took since then. */
   private host = 0;
 
@@ -70,12 +88,7 @@ export class StepQueue {
     const steps = this.started;
     this.started = [];
     const perStep = milliseconds / steps.length;
-    const images = steps.reduce((n, step) => n + step.images, 0);
-    const pace = {
-      imagesPerSecond: (1000 * images) / milliseconds,
-      milliseconds: perStep,
-      hostMilliseconds: this.host / steps.length,
-    };
+    const pace = this.pace(steps, milliseconds);
     // As many steps as fit between two readings, growing at most fourfold at a time.
     this.group = Math.max(1, Math.min(RING_ROWS / 2, this.group * 4, Math.floor(READ_INTERVAL / perStep)));
     this.together = Math.max(1, Math.min(MOST_PER_SUBMIT, Math.floor(SUBMIT_BUDGET / perStep)));
@@ -86,6 +99,20 @@ export class StepQueue {
     await this.onFinished(finished, pace);
     this.host = 0;
     this.lastRead = performance.now();
+  }
+
+  /** A short last batch costs about what a whole one does: it counts with the steps before it, not by itself. */
+  private pace(steps: readonly Step[], milliseconds: number): Pace {
+    const images = steps.reduce((n, step) => n + step.images, 0);
+    let reading: Reading = { steps: steps.length, images, milliseconds, host: this.host };
+    this.whole = Math.max(this.whole, ...steps.map((step) => step.images));
+    if (this.before && images < steps.length * this.whole) reading = together(this.before, reading);
+    this.before = reading;
+    return {
+      imagesPerSecond: (1000 * reading.images) / reading.milliseconds,
+      milliseconds: reading.milliseconds / reading.steps,
+      hostMilliseconds: reading.host / reading.steps,
+    };
   }
 
   private submit(): void {
