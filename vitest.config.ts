@@ -1,7 +1,7 @@
 // Four projects, run in this order by `npm test`: architecture, node, browser, package.
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
-import { chromium } from "./test/browser/chromium.ts";
+import { chromium } from "./scripts/browser.mjs";
 
 export default defineConfig({
   test: {
@@ -15,7 +15,7 @@ export default defineConfig({
           name: "node",
           include: ["test/**/*.test.ts"],
           exclude: ["test/architecture.test.ts", "test/package.test.ts", "test/browser/**"],
-          globalSetup: "test/support/adapter.ts",
+          globalSetup: ["test/support/adapter.ts", "test/support/build.ts"],
           pool: "forks",
           isolate: false, // test files share a process, and so its device and its compiled pipelines
           maxWorkers: 2,
@@ -26,7 +26,7 @@ export default defineConfig({
         test: {
           name: "browser",
           include: ["test/browser/**/*.browser.test.ts"],
-          globalSetup: "test/browser/chromium.ts",
+          globalSetup: "test/browser/set-up.ts",
           testTimeout: 60_000,
           browser: {
             enabled: true,
@@ -38,11 +38,13 @@ export default defineConfig({
         },
       },
       {
-        // Node drives a page as a person would: the demo through Vite.
+        // Node drives a page as a person would: the demo as it is built.
         test: {
           name: "page",
           include: ["test/browser/**/*.page.test.ts"],
-          globalSetup: "test/browser/chromium.ts",
+          globalSetup: "test/browser/set-up.ts",
+          isolate: false, // test files share a process, and so its browser
+          maxWorkers: 1,
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },
@@ -51,6 +53,7 @@ export default defineConfig({
         test: {
           name: "package",
           include: ["test/package.test.ts"],
+          globalSetup: "test/support/build.ts",
           testTimeout: 120_000,
           hookTimeout: 300_000,
         },
