@@ -14,7 +14,7 @@ export default async function setUp(project: TestProject): Promise<(() => Promis
   console.log(await ensureBrowser());
   if (project.name !== "page") return undefined;
   const configFile = "demo/vite.config.ts";
-  await build({ configFile, logLevel: "warn" });
+  await build({ configFile, logLevel: "error" });
   const server = await preview({ configFile, logLevel: "error", preview: { port: 0 } });
   project.provide("demo", server.resolvedUrls!.local[0]!);
   return () => server.close();
