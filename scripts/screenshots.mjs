@@ -6,10 +6,10 @@ import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium as browsers } from "playwright-core";
-import { build, preview, runnerImport } from "vite";
+import { build, preview } from "vite";
+import { chromium, ensureBrowser } from "./browser.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const { chromium } = (await runnerImport(join(root, "test/browser/chromium.ts"))).module;
 const images = join(root, "docs/images");
 const LARGEST = 200_000;
 const DESKTOP = { width: 1280, height: 1040 };
@@ -31,6 +31,7 @@ if (unknown) {
   process.exit(2);
 }
 
+await ensureBrowser();
 mkdirSync(images, { recursive: true });
 const configFile = join(root, "demo/vite.config.ts");
 await build({ configFile, logLevel: "warn" });

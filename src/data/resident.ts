@@ -2,7 +2,6 @@ import type { Backend } from "../backend/backend.ts";
 import { DataError } from "../core/errors.ts";
 import type { Tensor, Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
-import type { Tree } from "../core/tree.ts";
 import { read, standalone } from "../graph/node.ts";
 import type { Normalization } from "../model/model.ts";
 import { gatherImages } from "../ops/data/batch.ts";
@@ -10,11 +9,11 @@ import { gather } from "../ops/layout/gather.ts";
 import { checkDataset, type ImageDataset } from "./dataset.ts";
 
 /** A data set kept on the device, from which the graph gathers batches by index. */
-export interface ResidentData {
+export interface ResidentData<X = any, Y = any> {
   readonly name: string;
   readonly count: number;
   /** Inputs and targets of the images whose indices (u32) are given. */
-  batch(indices: Tensor): { x: Tree<Tensor>; y: Tree<Tensor> };
+  batch(indices: Tensor): { x: X; y: Y };
   /** Frees the device memory. */
   release(): void;
 }
@@ -27,7 +26,7 @@ export function residentImages(
   backend: Backend,
   dataset: ImageDataset,
   normalization: Normalization,
-): ResidentData {
+): ResidentData<Tensor, Tensor> {
   checkDataset(dataset);
   if (dataset.count === 0) throw new DataError(`${dataset.name}: has no images; give it at least one.`);
   const size = sizeOf(dataset.shape);

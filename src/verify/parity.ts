@@ -2,13 +2,13 @@ import type { Backend } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import { roundToHalf } from "../core/half.ts";
-import { type NDArray, roundToDType } from "../core/ndarray.ts";
+import { type NDArray, ndarray, roundToDType } from "../core/ndarray.ts";
 import { showType } from "../core/shape.ts";
 import { compare } from "../core/tolerance.ts";
 import "../ops/methods.ts";
 import type { AdapterFacts, KernelVariant, Magnified } from "../core/kernel.ts";
 import { callOp, type GraphNode, type OpRecord, resolveAttributes, type Sample } from "../core/op.ts";
-import { Sampler } from "../core/samples.ts";
+import { lazily, Sampler } from "../core/samples.ts";
 import { feed, kernelContext, reachable } from "../graph/node.ts";
 import { mixedPrecision } from "../graph/precision.ts";
 import { type Program, programRoots } from "../graph/program.ts";
@@ -66,7 +66,6 @@ export function casesOf(op: OpRecord): ParityCase[] {
       name: op.name,
       outputs: Object.fromEntries(results.map((value, i) => [`y${i}`, value])),
     };
-    const feeds = Object.fromEntries(sample.inputs.map((x, i) => [`x${i}`, x.data]));
     const attrs = given.attrs === undefined ? "" : ` ${JSON.stringify(given.attrs)}`;
     const label = `${number + 1}: ${sample.name ? `${sample.name} ` : ""}${sample.inputs.map(showType).join(" ")}${attrs}`;
     // f16 is a storage format of some adapters only.
@@ -77,11 +76,22 @@ export function casesOf(op: OpRecord): ParityCase[] {
       label,
       dtype: sample.inputs[0]?.dtype ?? results[0]!.dtype,
       program,
-      feeds,
+      get feeds() {
+        return feedsOf(sample.inputs);
+      },
       variants: (facts) => (half && !facts.f16 ? [] : variantsOf(op, results[0]!.node, facts)),
-      expected: () => op.reference(sample.inputs, sample.attrs).map(roundToDType),
+      expected: once(() => op.reference(sample.inputs, sample.attrs).map(roundToDType)),
     };
   });
+}
+
+/** Drawn when they are asked for. */
+const feedsOf = (inputs: readonly NDArray[]) => Object.fromEntries(inputs.map((x, i) => [`x${i}`, x.data]));
+
+/** The variants of a case share its reference. */
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 function variantsOf(op: OpRecord, node: GraphNode, facts: AdapterFacts): ParityVariant[] {
@@ -103,22 +113,27 @@ export function halfCases(op: OpRecord): ParityCase[] {
   if (!half) return [];
   return casesOf(op).map((parity): ParityCase => {
     const inputs = parity.sample.inputs.map((x, i) =>
-      half.inputs.includes(i) ? { ...x, data: Float32Array.from(x.data, roundToHalf) } : x,
+      half.inputs.includes(i)
+        ? lazily(x.shape, x.dtype, () => ndarray(x.shape, Float32Array.from(x.data, roundToHalf), x.dtype))
+        : x,
     );
     const program = mixedPrecision(parity.program);
     const node = reachable(programRoots(program)).find((other) => other.op?.name === op.name)!;
     return {
-      ...parity,
+      op,
       label: `${parity.label} in f16`,
       dtype: "f16",
       sample: { ...parity.sample, inputs },
       program,
-      feeds: Object.fromEntries(inputs.map((x, i) => [`x${i}`, x.data])),
+      get feeds() {
+        return feedsOf(inputs);
+      },
       variants: (facts) => (facts.f16 ? variantsOf(op, node, facts) : []),
-      expected: () =>
+      expected: once(() =>
         op
           .reference(inputs, parity.sample.attrs)
           .map((x, i) => roundToDType(half.outputs.includes(i) ? { ...x, dtype: "f16" } : x)),
+      ),
     };
   });
 }
