@@ -73,8 +73,7 @@ export class Experiment {
   /** Back to step 0 under a scheme; the seed decides the same random numbers for all. */
   reset(scheme: SchemeKey): void {
     this.scheme = scheme;
-    this.trainer.step = 0;
-    this.trainer.state.initialize();
+    this.trainer.reset();
   }
 
   /**

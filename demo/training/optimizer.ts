@@ -49,6 +49,7 @@ export function liveOptimizer(current: () => Config): Optimizer {
     name: first.optimizer,
     op,
     slots: kind.slots,
+    hyperSize: kind.hyperSize,
     options: kind.options,
     hyper: (step, total) => now().hyper(step, total),
     rate: (step, total) => now().rate(step, total),

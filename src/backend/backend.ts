@@ -21,6 +21,8 @@ export interface Backend extends Disposable {
   /** Writes a variable; its arena is made, zeroed, at the first touch. */
   write(variable: Variable, data: NumericArray): void;
   read(variable: Variable): Promise<NumericArray>;
+  /** Copies a variable onto another of its shape and dtype, on the device. */
+  copy(from: Variable, to: Variable): void;
   /** Frees an arena's memory. */
   release(arena: Arena): void;
   /** Waits until everything submitted is done. */

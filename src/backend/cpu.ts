@@ -91,6 +91,10 @@ class CpuBackend implements Backend {
     return this.view(variable).slice();
   }
 
+  copy(from: Variable, to: Variable): void {
+    this.view(to).set(this.view(from));
+  }
+
   release(arena: Arena): void {
     if (this.arenas.delete(arena)) disown(arena);
   }

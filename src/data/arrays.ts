@@ -17,7 +17,8 @@ export interface ArrayDataset {
 }
 
 /** Whether a value is an array of numbers with its shape. */
-export const isArray = (x: unknown): x is NDArray => typeof x === "object" && x !== null && "data" in x && "shape" in x;
+export const isArray = (x: unknown): x is NDArray =>
+  typeof x === "object" && x !== null && "data" in x && "shape" in x;
 
 export const isArrayDataset = (data: object): data is ArrayDataset => "x" in data && "y" in data;
 
@@ -37,7 +38,9 @@ export function arrays(options: {
   const count = all[0]?.leaf.shape[0] ?? 0;
   for (const { path, leaf } of all) {
     if (leaf.data.length !== sizeOf(leaf.shape))
-      throw new DataError(`${name}: ${path} has ${leaf.data.length} numbers for the shape [${leaf.shape.join(", ")}].`);
+      throw new DataError(
+        `${name}: ${path} has ${leaf.data.length} numbers for the shape [${leaf.shape.join(", ")}].`,
+      );
     if ((leaf.shape[0] ?? 0) !== count)
       throw new DataError(
         `${name}: ${all[0]!.path} has ${count} examples and ${path} has ${leaf.shape[0] ?? 0}; give as many of each.`,

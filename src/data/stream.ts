@@ -34,8 +34,15 @@ export function stream<const In extends Types, const Target extends Types>(
   const { input, target, name = "stream" } = options;
   const ofFunction = typeof source === "function";
   const first = ofFunction ? undefined : source;
-  if (!ofFunction && (typeof first !== "object" || first === null || !(Symbol.iterator in first || Symbol.asyncIterator in first)))
-    throw new DataError(`${name}: the source is no iterable; pass an array, a generator or a function that gives one.`);
+  if (
+    !ofFunction &&
+    (typeof first !== "object" ||
+      first === null ||
+      !(Symbol.iterator in first || Symbol.asyncIterator in first))
+  )
+    throw new DataError(
+      `${name}: the source is no iterable; pass an array, a generator or a function that gives one.`,
+    );
   return {
     name,
     input,

@@ -165,7 +165,7 @@ export function statisticUpdates(passes: readonly Pass[], statsOf: ReadonlyMap<u
 }
 
 /** A tensor of numbers that the host has. */
-const dataTensor = (data: NDArray): Tensor => leaf(data, { kind: "data", data });
+export const dataTensor = (data: NDArray): Tensor => leaf(data, { kind: "data", data });
 
 type Numbers = number | readonly Numbers[];
 

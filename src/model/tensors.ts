@@ -59,7 +59,7 @@ export class ModelTensors {
   }
 
   /** Fills parameters from their initialisers and buffers with their first values. */
-  private initialize(): void {
+  initialize(): void {
     this.buffers.forEach(({ spec }, i) => {
       this.device.write(this.bufferVariables[i]!, new Float32Array(sizeOf(spec.shape)).fill(spec.value));
     });

@@ -39,7 +39,6 @@ export interface Module<In = Tensor, Out = Tensor> {
   forward(x: In, context: ForwardContext): Out;
 }
 
-
 export type AnyModule = Module<any, any>;
 
 /** What a module may ask for while it is traced. */

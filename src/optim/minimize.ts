@@ -20,6 +20,11 @@ export function stateOf(optimizer: Optimizer, model: Trainable): OptimizerState 
   return state;
 }
 
+/** Forgets a state that is released. */
+export function forgetState({ optimizer, model }: OptimizerState): void {
+  states.get(optimizer)?.delete(model);
+}
+
 /**
  * One step of an optimizer on a model's parameters, down the gradient of a scalar loss: give it among the updates of a
  * traced step. The optimizer keeps its slots for each model that it is used with.

@@ -84,8 +84,14 @@ export class OptimizerState {
         ? []
         : parts.flatMap((part) => part.members.map((variable) => [variable, slotOf(part, at, variable)])),
     );
-    for (const { slots } of parts)
-      for (const slot of slots) device.write(slot, new Float32Array(slot.arena.size));
+    this.initialize();
+  }
+
+  /** Slots of zeros, averages as copies of their parameters, and statistics of no step. */
+  initialize(): void {
+    for (const { slots } of this.parts)
+      for (const slot of slots) this.device.write(slot, new Float32Array(slot.arena.size));
+    for (const [variable, average] of this.averages) this.device.copy(variable, average);
     this.resetStats();
   }
 
@@ -198,7 +204,9 @@ export function differentiate(
 ): { gradients: Tensor[]; others: Tensor[] } {
   const members = state.parts.flatMap((part) => part.members).map(read);
   if (members.length === 0)
-    throw new OptionError("There is nothing to train: the model has no parameters, or all of them are frozen.");
+    throw new OptionError(
+      "There is nothing to train: the model has no parameters, or all of them are frozen.",
+    );
   const nodes = new Set(reachable([loss]));
   if (!members.some(({ node }) => nodes.has(node)))
     throw new OptionError(

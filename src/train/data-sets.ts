@@ -112,5 +112,7 @@ function checkDataset(data: unknown): void {
   if ("train" in data && "test" in data)
     throw new OptionError("The data is a { train, test } split; pass one of its parts, train for instance.");
   if (!("count" in data) || !("name" in data))
-    throw new OptionError(`The data has no count and name (it has ${Object.keys(data).join(", ")}); ${remedy}.`);
+    throw new OptionError(
+      `The data has no count and name (it has ${Object.keys(data).join(", ")}); ${remedy}.`,
+    );
 }

@@ -1,9 +1,8 @@
 import type { Backend, Executable } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
-import type { Variable } from "../core/op.ts";
 import type { StepMetrics } from "./options.ts";
 import type { Profiling } from "./profile.ts";
-import { RING_ROWS } from "./step.ts";
+import { RING_ROWS, type Rings } from "./step.ts";
 
 /** The host reads metrics about this often, in milliseconds; between readings nothing waits for the GPU. */
 export const READ_INTERVAL = 250;
@@ -20,9 +19,28 @@ interface Step {
   readonly images: number;
 }
 
-interface FinishedStep extends Step {
-  /** Its row of the metrics ring. */
+/** A step's rows of the rings. */
+export interface Numbers {
   readonly metrics: readonly [loss: number, correct: number, gradientNorm: number, status: number];
+  /** Of the metrics beside the loss, in their order. */
+  readonly own: readonly number[];
+}
+
+interface FinishedStep extends Step, Numbers {}
+
+/** Reads the rings: the rows of a step by its number. */
+export async function readRings(backend: Backend, rings: Rings): Promise<(step: number) => Numbers> {
+  const main = await backend.read(rings.main);
+  const own = rings.metrics && (await backend.read(rings.metrics));
+  const width = rings.metrics?.shape[1] ?? 0;
+  return (step) => {
+    const row = step % RING_ROWS;
+    const [loss, correct, norm, status] = main.subarray(row * 4, row * 4 + 4);
+    return {
+      metrics: [loss!, correct!, norm!, status!],
+      own: Array.from(own?.subarray(row * width, (row + 1) * width) ?? []),
+    };
+  };
 }
 
 /** How fast the steps of a group went, on average. */
@@ -62,7 +80,7 @@ export class StepQueue {
   /** `onFinished` is awaited with no step in flight; what it takes does not count into the pace. */
   constructor(
     private readonly backend: Backend,
-    private readonly ring: Variable,
+    private readonly rings: Rings,
     private readonly onFinished: (steps: readonly FinishedStep[], pace: Pace) => Promise<void>,
   ) {}
 
@@ -83,7 +101,7 @@ export class StepQueue {
   async finish(): Promise<void> {
     this.submit();
     if (this.started.length === 0) return;
-    const ring = await this.backend.read(this.ring);
+    const rows = await readRings(this.backend, this.rings);
     const milliseconds = performance.now() - this.lastRead;
     const steps = this.started;
     this.started = [];
@@ -93,8 +111,7 @@ export class StepQueue {
     this.group = Math.max(1, Math.min(RING_ROWS / 2, this.group * 4, Math.floor(READ_INTERVAL / perStep)));
     this.together = Math.max(1, Math.min(MOST_PER_SUBMIT, Math.floor(SUBMIT_BUDGET / perStep)));
     const finished = steps.map((step): FinishedStep => {
-      const at = (step.step % RING_ROWS) * 4;
-      return { ...step, metrics: [ring[at]!, ring[at + 1]!, ring[at + 2]!, ring[at + 3]!] };
+      return { ...step, ...rows(step.step) };
     });
     await this.onFinished(finished, pace);
     this.host = 0;

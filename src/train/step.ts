@@ -8,8 +8,8 @@ import {
   isTensor,
   type Precision,
   type TracedProgram,
-  traceProgram,
   type Types,
+  traceProgram,
   type Updates,
 } from "../model/program.ts";
 import type { Tracing } from "../model/tracing.ts";
@@ -31,7 +31,11 @@ export const RING_ROWS = 1024;
 /** Where a batch comes from: a data set on the device, in an order that is uploaded, or the host, run by run. */
 export type Source =
   | { readonly data: ResidentData; readonly order: Variable; readonly batchSize: number }
-  | { readonly types: Types; readonly batch: (inputs: any) => { x: unknown; y: unknown }; readonly batchSize: number };
+  | {
+      readonly types: Types;
+      readonly batch: (inputs: any) => { x: unknown; y: unknown };
+      readonly batchSize: number;
+    };
 
 /** What programs over a network and its training are made of. */
 export interface StepParts {
@@ -81,8 +85,15 @@ export function forward(
       : source.batch(inputs);
   const { output, layers } = model.pass(x, t, averaged ? state.averages : undefined);
   const loss = lossOf(output, y as Tensor);
-  const labelled = isTensor(y) && isTensor(output) && y.dtype === "i32" && y.shape.length === 1 && output.shape.length === 2;
-  return { layers, output, target: y as Tree<Tensor>, loss, predictions: labelled ? [output, y as Tensor] : [] };
+  const labelled =
+    isTensor(y) && isTensor(output) && y.dtype === "i32" && y.shape.length === 1 && output.shape.length === 2;
+  return {
+    layers,
+    output,
+    target: y as Tree<Tensor>,
+    loss,
+    predictions: labelled ? [output, y as Tensor] : [],
+  };
 }
 
 const typesOf = (source: Source): Types => ("types" in source ? source.types : {});

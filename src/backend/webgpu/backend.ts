@@ -226,6 +226,20 @@ export class WebGPUBackend implements Backend {
     return fromStorage(variable.dtype, viewBytes(variable.dtype, bytes, 0, size));
   }
 
+  copy(from: Variable, to: Variable): void {
+    this.check();
+    const encoder = this.device.createCommandEncoder();
+    const at = ({ offset, dtype }: Variable) => offset * bytesPerElement(dtype);
+    encoder.copyBufferToBuffer(
+      this.arenaBuffer(from.arena),
+      at(from),
+      this.arenaBuffer(to.arena),
+      at(to),
+      byteLength(sizeOf(from.shape), from.dtype),
+    );
+    this.device.queue.submit([encoder.finish()]);
+  }
+
   /** Copies a range to the host, after everything submitted so far. */
   async readBuffer(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     if (bytes === 0) return new ArrayBuffer(0);

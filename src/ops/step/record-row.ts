@@ -20,13 +20,20 @@ export const recordRow: Op<
   operands: ["ring", "counters", "...values"],
   attributes: { at: 0 },
   infer: ([ring, counters, ...values], { at }) => {
-    if (ring.shape.length !== 2 || ring.dtype !== "f32" || counters.dtype !== "u32" || counters.shape[0] !== 4)
+    if (
+      ring.shape.length !== 2 ||
+      ring.dtype !== "f32" ||
+      counters.dtype !== "u32" ||
+      counters.shape[0] !== 4
+    )
       throw new ShapeError(
         `recordRow: takes a ring f32[rows, width] and counters u32[4], got ${showType(ring)} and ${showType(counters)}.`,
       );
     for (const [i, value] of values.entries())
       if (value.dtype !== "f32" || sizeOf(value.shape) !== 1)
-        throw new ShapeError(`recordRow: number ${i} is ${showType(value)}; use one f32 number, a mean for instance.`);
+        throw new ShapeError(
+          `recordRow: number ${i} is ${showType(value)}; use one f32 number, a mean for instance.`,
+        );
     if (values.length === 0 || values.length > MOST_VALUES || at + values.length > ring.shape[1]!)
       throw new ShapeError(
         `recordRow: ${values.length} numbers from column ${at} on do not fit ${showType(ring)}; give 1 to ${MOST_VALUES} that fit.`,
@@ -74,7 +81,11 @@ export const recordRow: Op<
   samples: (s) => [
     { inputs: [s.randn(8, 3), s.values([1, 2, 3, 5], [4], "u32"), s.randn(), s.randn(1)] },
     {
-      inputs: [s.randn(5, 8), s.values([1, 2, 3, 13], [4], "u32"), ...Array.from({ length: 6 }, () => s.randn())],
+      inputs: [
+        s.randn(5, 8),
+        s.values([1, 2, 3, 13], [4], "u32"),
+        ...Array.from({ length: 6 }, () => s.randn()),
+      ],
       attrs: { at: 2 },
     },
   ],
@@ -88,6 +99,9 @@ export const recordRow: Op<
       attrs: { at: 3 },
       message: /recordRow: 1 numbers from column 3 on do not fit f32\[8, 3\]/,
     },
-    { inputs: [type([8]), type([4], "u32"), type([])], message: /recordRow: takes a ring f32\[rows, width\]/ },
+    {
+      inputs: [type([8]), type([4], "u32"), type([])],
+      message: /recordRow: takes a ring f32\[rows, width\]/,
+    },
   ],
 });
