@@ -41,13 +41,17 @@ export function compareFile(tensors: ModelTensors, { tensors: stored }: TensorFi
  * @throws CheckpointError that names the first tensor which does not fit, where all must.
  */
 export function checkFit(
+  tensors: ModelTensors,
   { missing, unexpected, reshaped }: LoadReport,
   file: TensorFile,
   name: string,
 ): void {
   const remedy =
     "it belongs to another network; load it into the one it was saved from, or what fits of it with { strict: false }";
-  if (missing.length > 0) throw new CheckpointError(`${name} has no tensor "${missing[0]}"; ${remedy}.`);
+  if (missing.length > 0)
+    throw new CheckpointError(
+      `${name} has no tensor "${missing[0]}" ${showShape(tensors.all.find((v) => v.name === missing[0])!.shape)}; ${remedy}.`,
+    );
   const [first] = reshaped;
   if (first) {
     const { dtype } = file.tensors.get(first.name)!;

@@ -229,7 +229,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   /** `load` of a file that is decoded already. */
   restore(file: TensorFile, { strict = true, name = "The file" } = {}): LoadReport {
     const report = compareFile(this.tensors, file);
-    if (strict) checkFit(report, file, name);
+    if (strict) checkFit(this.tensors, report, file, name);
     else if (report.loaded.length === 0)
       throw new CheckpointError(`${name} has no tensor that the network has; it belongs to another network.`);
     checkFinite(report.loaded, file, name);

@@ -194,8 +194,8 @@ export class Session {
 
   /** Drops what was compiled with other kernel choices and uploaded with another normalisation. */
   async forget(): Promise<void> {
-    await this.programs.clear();
-    await this.sets.forget();
+    // Both at once: what is compiled and uploaded from now on stays.
+    await Promise.all([this.programs.clear(), this.sets.forget()]);
   }
 
   /** Frees everything but a model that was given. */

@@ -42,8 +42,7 @@ test("a training step is one encoder, one pass, one submit, and makes and reads 
   const executable = await trainer.trainingStep(train, 16);
   calls.clear();
   const steps = 5;
-  for (let step = 0; step < steps; step++)
-    executable.run(trainer.feeds(step, step * 16, steps));
+  for (let step = 0; step < steps; step++) executable.run(trainer.feeds(step, step * 16, steps));
   await backend.finish();
   expect(Object.fromEntries(calls)).toEqual({
     createCommandEncoder: steps,

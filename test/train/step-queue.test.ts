@@ -13,10 +13,14 @@ function queue() {
   const log: string[] = [];
   const ring = new Float32Array(4 * RING_ROWS).map((_, i) => i);
   const backend = { read: async () => ring } as unknown as Backend;
-  const steps = new StepQueue(backend, { main: standalone("ring", [RING_ROWS, 4]), metrics: undefined }, async (finished, pace) => {
-    expect(pace.imagesPerSecond).toBeGreaterThan(0);
-    log.push(finished.map(({ step, metrics }) => `${step}: ${metrics[0]}`).join(", "));
-  });
+  const steps = new StepQueue(
+    backend,
+    { main: standalone("ring", [RING_ROWS, 4]), metrics: undefined },
+    async (finished, pace) => {
+      expect(pace.imagesPerSecond).toBeGreaterThan(0);
+      log.push(finished.map(({ step, metrics }) => `${step}: ${metrics[0]}`).join(", "));
+    },
+  );
   const executable = (name: string) =>
     ({
       run: () => log.push(name),
@@ -65,10 +69,14 @@ test("a short last batch counts into the pace together with the steps before it"
   vi.spyOn(performance, "now").mockImplementation(() => now);
   const backend = { read: async () => new Float32Array(4 * RING_ROWS) } as unknown as Backend;
   const paces: { images: number; imagesPerSecond: number; milliseconds: number }[] = [];
-  const steps = new StepQueue(backend, { main: standalone("ring", [RING_ROWS, 4]), metrics: undefined }, async (finished, pace) => {
-    paces.push({ images: finished.reduce((n, { images }) => n + images, 0), ...pace });
-    now += 1000; // what is done with them is none of their time
-  });
+  const steps = new StepQueue(
+    backend,
+    { main: standalone("ring", [RING_ROWS, 4]), metrics: undefined },
+    async (finished, pace) => {
+      paces.push({ images: finished.reduce((n, { images }) => n + images, 0), ...pace });
+      now += 1000; // what is done with them is none of their time
+    },
+  );
   const run = (feeds: readonly unknown[]) => {
     now += 10 * feeds.length;
   };
