@@ -16,7 +16,6 @@ export type { Program } from "./graph/program.ts";
 export * as nn from "./nn/index.ts";
 export * as losses from "./nn/losses.ts";
 export * as f from "./ops/f.ts";
-export { records as ops } from "./ops/index.ts";
 export * as optim from "./optim/index.ts";
 export { printPlan } from "./plan/print.ts";
 export type { Checkpoint } from "./train/checkpoint.ts";
@@ -25,4 +24,5 @@ export { type LayerLook, type LayerPicture, type Look, type ParameterLook, Probe
 export { decodeTensors, encodeTensors, type TensorFile } from "./train/safetensors.ts";
 export { type EpochMetrics, type StepMetrics, Trainer, type TrainerOptions } from "./train/trainer.ts";
 export { type ParityRow, type VerifyOptions, verifyOps } from "./verify/parity.ts";
+export { records as ops } from "./verify/records.ts";
 export { byKernel, type KernelReport, keepVerdicts, verdict } from "./verify/report.ts";

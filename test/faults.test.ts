@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import type { WebGPUBackend } from "../src/backend/webgpu/backend.ts";
 import type { Magnified } from "../src/core/kernel.ts";
 import type { OpRecord } from "../src/core/op.ts";
-import { records } from "../src/ops/index.ts";
 import { compilePlan, type Plan } from "../src/plan/plan.ts";
 import { casesOf, compareResults, type ParityCase, type ParityVariant } from "../src/verify/parity.ts";
+import { records } from "../src/verify/records.ts";
 import { gpu } from "./support/gpu.ts";
 
 /**
@@ -34,7 +34,19 @@ function seedFault(source: string, fault: Fault): string | null {
     );
     return changed ? result : null;
   }
-  for (const [, array] of result.matchAll(/var<storage, read_write> (\w+)\s*:/g)) {
+  for (const [, array, type] of result.matchAll(/var<storage, read_write> (\w+)\s*: *([\w<>]+);/g)) {
+    const row = new RegExp(`struct ${type} \\{([^}]*)\\}`).exec(result)?.[1];
+    if (row) {
+      // The elements of a row have names.
+      const names = [...row.matchAll(/(\w+)\s*:/g)].map(([, name]) => name!);
+      result = result.replace(new RegExp(`\\b${array}\\.(\\w+) = [^;]+;`, "g"), (store, name: string) => {
+        changed = true;
+        const next = names[Math.min(names.indexOf(name) + 1, names.length - 1)]!;
+        if (fault === "index shifted") return store.replace(`${array}.${name} =`, `${array}.${next} =`);
+        return name === names.at(-1) ? "" : store;
+      });
+      continue;
+    }
     const store = new RegExp(`(^|[;{}])(\\s*)${array}\\[([^;]*?)\\] = ([^;]+);`, "gm");
     result = result.replace(store, (_, before: string, space: string, index: string, value: string) => {
       changed = true;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { records } from "../src/ops/index.ts";
 import { parityCases, runCase } from "../src/verify/parity.ts";
+import { records } from "../src/verify/records.ts";
 import { gpu } from "./support/gpu.ts";
 
 describe("parity: WebGPU against the reference", () => {

@@ -16,7 +16,6 @@ import * as pool from "./pool/pool2d.ts";
 import * as random from "./random/random.ts";
 import * as reduce from "./reduce/reduce.ts";
 import * as training from "./step/step.ts";
-import * as update from "./step/update.ts";
 
 const files = [
   arithmetic,
@@ -28,7 +27,6 @@ const files = [
   batch,
   augment,
   training,
-  update,
   matmul,
   conv,
   pool,
@@ -39,7 +37,7 @@ const files = [
   gather,
 ];
 
-/** Every op there is: parity and gradient tests, the verify command and the function table come from this list. */
+/** Every op of these rooms; verify/records.ts adds the updates that optimizers are. */
 export const records: readonly Op[] = files.flatMap((file) =>
   (Object.values(file) as unknown[]).filter((x): x is Op => typeof x === "function" && "infer" in x),
 );

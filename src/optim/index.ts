@@ -1,2 +1,3 @@
+export type { EmaOptions, OptimizerFactory, OptionsOf } from "./define.ts";
 export * from "./optimizers.ts";
 export * from "./schedules.ts";

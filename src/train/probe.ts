@@ -8,7 +8,6 @@ import type { Program } from "../graph/program.ts";
 import { Trace, type TracedLayer } from "../nn/module.ts";
 import { pack } from "../ops/layout/layout.ts";
 import { gradientStats } from "../ops/step/step.ts";
-import { HYPER_SIZE } from "../ops/step/update.ts";
 import { type Distribution, distributionOf, silentShare } from "./distribution.ts";
 import type { TrainingData } from "./options.ts";
 import { counters, forward, type StepParts } from "./step.ts";
@@ -79,7 +78,7 @@ function inspectionProgram(parts: StepParts, images: number): { program: Program
     ),
   );
   const stats = gradientStats(read(state.stats), loss, packed);
-  const hyper = feed("hyper", [HYPER_SIZE]);
+  const hyper = feed("hyper", [state.optimizer.hyperSize]);
   state.parameterArenas.forEach(({ arena, slots }, i) => {
     const before = read(wholeArena(arena));
     const [after] = callOp(state.optimizer.op, [before, packed[i]!, ...slots.map(read), hyper, stats]);

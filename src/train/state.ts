@@ -24,7 +24,7 @@ export interface ParameterArena {
   readonly slots: readonly Variable[];
 }
 
-/** Where a dynamic loss scale stands: see step-stats.ts. */
+/** Where a dynamic loss scale stands: see ops/step/stats.ts. */
 export interface LossScaler {
   readonly scale: number;
   readonly good: number;
@@ -46,7 +46,7 @@ export class ModelState {
   readonly bufferArenas: readonly Arena[];
   /** The moving average of each parameter, where the optimizer keeps one. */
   readonly averages: ReadonlyMap<Variable, Variable>;
-  /** What the last step's update knew of its gradients, and the loss scale: see step-stats.ts. */
+  /** What the last step's update knew of its gradients, and the loss scale: see ops/step/stats.ts. */
   readonly stats = standalone("gradient statistics", [STATS_SIZE]);
   /** Modules that count batches, by path. */
   readonly counting: readonly string[];

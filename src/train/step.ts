@@ -12,7 +12,6 @@ import { constant } from "../ops/elementwise/unary.ts";
 import { pack } from "../ops/layout/layout.ts";
 import { STATS, STATS_SIZE } from "../ops/step/stats.ts";
 import { gradientStats, recordMetrics, updateStatistics } from "../ops/step/step.ts";
-import { HYPER_SIZE } from "../ops/step/update.ts";
 import type { ModelState } from "./state.ts";
 
 /** Rows of the metrics ring; the host reads it before it wraps. */
@@ -89,7 +88,7 @@ export function trainingProgram(parts: StepParts, ring: Variable, constants: Con
   );
   const stats = gradientStats(read(state.stats), loss, packed, { scaling });
   const updates: Update[] = [{ variable: state.stats, value: stats }];
-  const hyper = feed("hyper", [HYPER_SIZE]);
+  const hyper = feed("hyper", [state.optimizer.hyperSize]);
   state.parameterArenas.forEach(({ arena, slots }, i) => {
     const params = wholeArena(arena);
     const results = callOp(state.optimizer.op, [read(params), packed[i]!, ...slots.map(read), hyper, stats]);

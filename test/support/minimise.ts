@@ -6,7 +6,6 @@ import { feed, layOut, read, standalone, wholeArena } from "../../src/graph/node
 import { pack } from "../../src/ops/layout/layout.ts";
 import { STATS_SIZE } from "../../src/ops/step/stats.ts";
 import { gradientStats } from "../../src/ops/step/step.ts";
-import { HYPER_SIZE } from "../../src/ops/step/update.ts";
 import type { Optimizer } from "../../src/optim/optimizers.ts";
 
 /**
@@ -30,7 +29,7 @@ export async function minimise(
   const loss = cost(w);
   const packed = pack(gradients(loss, [w]), { offsets: [0], size: arena.size });
   const nextStats = gradientStats(read(stats), loss, [packed]);
-  const hyper = feed("hyper", [HYPER_SIZE]);
+  const hyper = feed("hyper", [optimizer.hyperSize]);
   const params = wholeArena(arena);
   const results = callOp(optimizer.op, [read(params), packed, ...slots.map(read), hyper, nextStats]);
   const executable = await backend.compile({

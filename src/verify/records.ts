@@ -1,0 +1,9 @@
+import type { Op } from "../core/op.ts";
+import { records as ops } from "../ops/index.ts";
+import * as optimizers from "../optim/optimizers.ts";
+
+/** The updates of all optimizers. */
+const updates = (Object.values(optimizers) as { ops?: readonly Op[] }[]).flatMap(({ ops = [] }) => ops);
+
+/** Every op there is: parity and gradient tests, the verify command and its page come from this list. */
+export const records: readonly Op[] = [...ops, ...updates];
