@@ -150,7 +150,7 @@ function checkOptions(record: OptimizerRecord, given: unknown): asserts given is
   if (ema === undefined) return;
   if (typeof ema !== "object" || ema === null)
     throw new OptionError(`${name}: ema is ${show(ema)}; use { decay: 0.999 }.`);
-  checkNames(`${name}: ema`, ema, ["decay", "warmUp"]);
+  checkNames(`${name}, ema`, ema, ["decay", "warmUp"]);
   if (typeof ema.decay !== "function") checkDecay(name, ema.decay, "");
 }
 
@@ -259,6 +259,7 @@ class RuleOptimizer implements Optimizer {
     group?: Group,
   ): number | readonly number[] | boolean {
     const own = (group as Readonly<Record<string, unknown>> | undefined)?.[key];
+    const who = own === undefined ? this.name : `${this.name}, group "${group!.match}"`;
     const value = (own ?? this.given[key] ?? this.record.hyper[key] ?? 0) as Rate | readonly Rate[] | boolean;
     if (typeof value === "number" || typeof value === "boolean") return value;
     const follow = (rate: Rate, at: string) => {
@@ -267,7 +268,7 @@ class RuleOptimizer implements Optimizer {
       const fault = faultOf(this.record, key, result, true);
       if (fault)
         throw new OptionError(
-          `${this.name}: ${at} at step ${step + 1} of ${total} is ${show(result)}; use ${fault}.`,
+          `${who}: ${at} at step ${step + 1} of ${total} is ${show(result)}; use ${fault}.`,
         );
       return result;
     };
