@@ -5,9 +5,10 @@ import { STATS, STATUS } from "./stats.ts";
 
 /** A rule for one element, as a reference over whole arenas. */
 /*#__NO_SIDE_EFFECTS__*/
-export const eachElement =
-  (rule: (element: Record<string, number>, hyper: Numbers) => Numbers): UpdateRule["reference"] =>
-  (elements, hyper) => {
+export function eachElement(
+  rule: (element: Record<string, number>, hyper: Numbers) => Numbers,
+): UpdateRule["reference"] {
+  return (elements, hyper) => {
     const names = Object.keys(elements);
     const next: Record<string, Float64Array> = {};
     const element: Record<string, number> = {};
@@ -19,6 +20,7 @@ export const eachElement =
     }
     return next;
   };
+}
 
 /** An update's inputs as the rule sees them. */
 interface Step {
