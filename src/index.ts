@@ -52,7 +52,6 @@ export * as losses from "./nn/losses.ts";
 export * as metrics from "./nn/metrics.ts";
 export { stopGradient } from "./ops/elementwise/special.ts";
 export * as f from "./ops/f.ts";
-export { records as ops } from "./ops/index.ts";
 export * as optim from "./optim/index.ts";
 export { printPlan } from "./plan/print.ts";
 export type { Checkpoint } from "./train/checkpoint.ts";
@@ -72,4 +71,5 @@ export {
   type Weights,
 } from "./train/trainer.ts";
 export { type ParityRow, type VerifyOptions, verifyOps } from "./verify/parity.ts";
+export { records as ops } from "./verify/records.ts";
 export { byKernel, type KernelReport, keepVerdicts, verdict } from "./verify/report.ts";

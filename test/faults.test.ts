@@ -2,10 +2,10 @@ import { describe, expect, test } from "vitest";
 import type { WebGPUBackend } from "../src/backend/webgpu/backend.ts";
 import type { OpRecord } from "../src/core/op.ts";
 import { sizeOf } from "../src/core/shape.ts";
-import { records } from "../src/ops/index.ts";
 import type { Range } from "../src/plan/placement.ts";
 import { compilePlan, type Plan, type PlanStep } from "../src/plan/plan.ts";
 import { casesOf, compareResults, type ParityCase, type ParityVariant } from "../src/verify/parity.ts";
+import { records } from "../src/verify/records.ts";
 import { gpu } from "./support/gpu.ts";
 
 /**
@@ -30,7 +30,22 @@ function seedFaults(source: string, binding: number): { source: string; places: 
       return `for (var ${i}${type} = ${from}; select(${i} < ${to}, ${i} + 1 < ${to}, ${there("last turn dropped")}); `;
     },
   );
-  for (const [, array] of text.matchAll(/var<storage, read_write> (\w+)\s*:/g)) {
+  for (const [, array, type] of text.matchAll(/var<storage, read_write> (\w+)\s*: *([\w<>]+);/g)) {
+    const row = new RegExp(`struct ${type} \\{([^}]*)\\}`).exec(text)?.[1];
+    if (row) {
+      // The elements of a row have names.
+      const names = [...row.matchAll(/(\w+)\s*:/g)].map(([, name]) => name!);
+      text = text.replace(
+        new RegExp(`\\b${array}\\.(\\w+) = ([^;]+);`, "g"),
+        (_, name: string, value: string) => {
+          places.add("last element dropped").add("index shifted");
+          const next = names[Math.min(names.indexOf(name) + 1, names.length - 1)]!;
+          const dropped = name === names.at(-1) ? there("last element dropped") : "false";
+          return `if (${there("index shifted")}) { ${array}.${next} = ${value}; } else if (!(${dropped})) { ${array}.${name} = ${value}; }`;
+        },
+      );
+      continue;
+    }
     const store = new RegExp(`(^|[;{}])(\\s*)${array}\\[([^;]*?)\\] = ([^;]+);`, "gm");
     text = text.replace(store, (_, before: string, space: string, index: string, value: string) => {
       places.add("last element dropped").add("index shifted");

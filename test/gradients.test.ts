@@ -9,7 +9,7 @@ import { sizeOf } from "../src/core/shape.ts";
 import { gradients } from "../src/graph/autodiff.ts";
 import { feed } from "../src/graph/node.ts";
 import * as f from "../src/ops/f.ts";
-import { records } from "../src/ops/index.ts";
+import { records } from "../src/verify/records.ts";
 
 const STEP = 1e-5;
 /** Central differences err by about h²·f‴ + 1e-16/h; the rest is roundings of constants that are written as float32. */

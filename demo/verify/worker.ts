@@ -1,7 +1,7 @@
 // The verify page's side of the engine: the parity suite runs in this worker.
 import { type WebGPUBackend, webgpuBackend } from "../../src/backend/webgpu/backend.ts";
-import { records } from "../../src/ops/index.ts";
 import { countRows, type ParityRow, verifyOps } from "../../src/verify/parity.ts";
+import { records } from "../../src/verify/records.ts";
 import { adapterReport, keepVerdicts } from "../../src/verify/report.ts";
 import { serve } from "../shell/channel.ts";
 

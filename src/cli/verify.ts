@@ -2,8 +2,8 @@ import cliProgress from "cli-progress";
 import type { Command } from "commander";
 import { webgpuBackend } from "../backend/webgpu/backend.ts";
 import { OptionError } from "../core/errors.ts";
-import { records } from "../ops/index.ts";
 import { countRows, verifyOps } from "../verify/parity.ts";
+import { records } from "../verify/records.ts";
 import { adapterReport, byKernel, keepVerdicts, verifyReport } from "../verify/report.ts";
 import { print, printJson, table } from "./output.ts";
 

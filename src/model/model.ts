@@ -8,7 +8,7 @@ import { read } from "../graph/node.ts";
 import { decodeTensors, encodeTensors, type TensorFile } from "../interchange/safetensors.ts";
 import { describe, networkOf } from "../nn/describe.ts";
 import { type AnyModule, type Module, Trace, type TracedLayer } from "../nn/module.ts";
-import { matches } from "../optim/match.ts";
+import { matches } from "../optim/optimizer.ts";
 import type { Trainable } from "../optim/state.ts";
 import { type Compiled, compile, type DeviceTensor, Result } from "./compile.ts";
 import { checkFinite, checkFit, compareFile, countersOf, type LoadReport, stored } from "./files.ts";

@@ -4,11 +4,11 @@ import type { Shape } from "../core/shape.ts";
 import { feed } from "../graph/node.ts";
 import type { Trace as NetworkTrace } from "../nn/module.ts";
 import { randomUniform } from "../ops/random/random.ts";
-import type { Model } from "./model.ts";
+import type { ModelTensors } from "./tensors.ts";
 
 /** One pass of a model's network within a trace. */
 export interface Pass {
-  readonly model: Model<any, any>;
+  readonly model: { readonly tensors: ModelTensors };
   readonly trace: NetworkTrace;
 }
 

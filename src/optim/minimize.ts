@@ -25,11 +25,17 @@ export function forgetState({ optimizer, model }: OptimizerState): void {
   states.get(optimizer)?.delete(model);
 }
 
-/**
- * One step of an optimizer on a model's parameters, down the gradient of a scalar loss: give it among the updates of a
- * traced step. The optimizer keeps its slots for each model that it is used with.
- * @throws OptionError when the loss depends on no parameter of the model.
- */
+/** An optimizer as the public functions give it. */
+export interface Minimizer extends Optimizer {
+  /**
+   * One step on a model's parameters, down the gradient of a scalar loss: give it among the updates of a traced step.
+   * The optimizer keeps its slots for each model that it is used with.
+   * @throws OptionError when the loss depends on no parameter of the model.
+   */
+  minimize(loss: Tensor, model: Trainable, options?: MinimizeOptions): Minimization;
+}
+
+/** See Minimizer. */
 export function minimize(
   optimizer: Optimizer,
   loss: Tensor,

@@ -2,10 +2,11 @@ import { byteLength, bytesPerElement, type NumericArray } from "../core/dtype.ts
 import { bitsOf } from "../core/kernel.ts";
 import type { Arena, GraphNode, Tensor, Variable } from "../core/op.ts";
 import { sameShape, sizeOf, type TensorType } from "../core/shape.ts";
+import { isConstant } from "../graph/expression.ts";
 import { reachable, valueKey } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import { kernelOf } from "./inline.ts";
-import { isConstant, packOffsets, resolveView, storedBy, type Unit } from "./units.ts";
+import { overwrittenBy, packOffsets, resolveView, storedBy, type Unit } from "./units.ts";
 
 /** Which piece of memory a step binds. */
 export type Memory =
@@ -80,13 +81,15 @@ export class Placement {
   /** Results of in-place updates live where their variable lives. */
   private placeInPlaceResults(): void {
     for (const { variable, value } of this.program.updates ?? [])
-      for (let at = value; this.inPlace.get(at.node)?.includes(variable); ) {
+      for (
+        let at: Tensor | undefined = value;
+        at && this.inPlace.get(at.node)?.includes(variable);
+        at = overwrittenBy(at)
+      )
         this.fixed.set(valueKey(at), {
           memory: { kind: "arena", arena: variable.arena },
           offset: variable.offset * bytesPerElement(variable.dtype),
         });
-        at = resolveView(at.node.inputs[at.node.op!.inPlace![at.index]!]!);
-      }
   }
 
   private placeOutputs(): void {

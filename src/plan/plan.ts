@@ -10,7 +10,7 @@ import {
 } from "../core/kernel.ts";
 import type { Arena, GraphNode, Tensor, Variable } from "../core/op.ts";
 import { sameShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
-import { halfInputs, kernelContext, valueKey } from "../graph/node.ts";
+import { halfInputs, kernelContext, reachable, valueKey } from "../graph/node.ts";
 import { checkProgram, type Program, programRoots } from "../graph/program.ts";
 import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
 import { copyDispatch, fillDispatch } from "../ops/layout/copy-kernel.ts";
@@ -21,6 +21,7 @@ import { assignBuffers } from "./memory.ts";
 import { bytesOf, type Memory, Placement, type Range } from "./placement.ts";
 import {
   lastNode,
+  overwrittenBy,
   type Prologue,
   packOffsets,
   resolveView,
@@ -95,22 +96,22 @@ export function compilePlan(program: Program, facts: AdapterFacts, options: Plan
   return new PlanBuilder(program, facts, options, inPlace, ordered).build();
 }
 
-/** Nodes that overwrite the variable they read, because an update stores their result there. */
+/**
+ * Nodes that overwrite the variable they read, because an update stores their result there; or because a node that
+ * overwrites it in turn is the only one to read their result.
+ */
 function inPlaceNodes(program: Program): Map<GraphNode, Variable[]> {
   const result = new Map<GraphNode, Variable[]>();
   for (const { variable, value } of program.updates ?? []) {
-    // Several updates of one variable follow one another, each in place of the one before.
     const chain: GraphNode[] = [];
-    for (let at = value; ; ) {
-      const source = at.node.op?.inPlace?.[at.index];
-      if (source === undefined || source < 0) {
-        const { leaf } = at.node;
-        const begins = leaf?.kind === "variable" && sameVariable(leaf.variable, variable);
-        if (begins) for (const node of chain) result.set(node, [...(result.get(node) ?? []), variable]);
-        break;
-      }
+    let at: Tensor | undefined = value;
+    while (at && (at === value || readBy(program, at) === 1)) {
       chain.push(at.node);
-      at = resolveView(at.node.inputs[source]!);
+      at = overwrittenBy(at);
+      if (at?.node.leaf?.kind !== "variable") continue;
+      if (sameVariable(at.node.leaf.variable, variable))
+        for (const node of chain) result.set(node, [...(result.get(node) ?? []), variable]);
+      break;
     }
   }
   return result;
@@ -118,6 +119,21 @@ function inPlaceNodes(program: Program): Map<GraphNode, Variable[]> {
 
 const sameVariable = (a: Variable, b: Variable) =>
   a.arena === b.arena && a.offset === b.offset && sameShape(a.shape, b.shape);
+
+/** How many nodes read a value, or the program outside of them. */
+function readBy(program: Program, value: Tensor): number {
+  const roots = programRoots(program);
+  const readers = reachable(roots).filter(({ op }) => op?.implementation.kind !== "view");
+  const read = [...roots, ...readers.flatMap(({ inputs }) => inputs)];
+  return read.filter((x) => valueKey(resolveView(x)) === valueKey(value)).length;
+}
+
+/** Whether two ranges begin at the same place of an arena. */
+const samePlace = (a: Range, b: Range) =>
+  a.memory.kind === "arena" &&
+  b.memory.kind === "arena" &&
+  a.memory.arena === b.memory.arena &&
+  a.offset === b.offset;
 
 class PlanBuilder {
   private readonly steps: PlanStep[] = [];
@@ -219,12 +235,11 @@ class PlanBuilder {
     }
     const op = node.op!;
     op.inPlace?.forEach((source, index) => {
-      if (source < 0 || index >= outputs.length || this.inPlace.get(node)?.length) return;
-      const from = this.locate(node.inputs[source]!);
-      this.push(copyDispatch(sizeOf(outputs[index]!.shape), this.facts), node, [
-        from,
-        this.locate(outputs[index]!),
-      ]);
+      if (source < 0 || index >= outputs.length || !node.inputs[source]) return;
+      const from = this.locate(node.inputs[source]);
+      const to = this.locate(outputs[index]!);
+      if (samePlace(from, to)) return;
+      this.push(copyDispatch(sizeOf(outputs[index]!.shape), this.facts), node, [from, to]);
     });
     const left = fromMoments(node) && this.momentsLeft.get(node.inputs[0]!.node);
     if (left) {

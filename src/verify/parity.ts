@@ -13,8 +13,8 @@ import { feed, kernelContext, reachable } from "../graph/node.ts";
 import { mixedPrecision } from "../graph/precision.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import { elementBounds } from "../ops/bounds.ts";
-import { records } from "../ops/index.ts";
 import { kernelKey, type PlanOptions } from "../plan/plan.ts";
+import { records } from "./records.ts";
 
 /** One op on one sample with one kernel: how it compared with the reference. */
 export interface ParityRow {

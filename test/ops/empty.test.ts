@@ -3,7 +3,7 @@ import { ShapeError } from "../../src/core/errors.ts";
 import type { OpRecord } from "../../src/core/op.ts";
 import { Sampler } from "../../src/core/samples.ts";
 import { type Shape, sizeOf, type TensorType } from "../../src/core/shape.ts";
-import { records } from "../../src/ops/index.ts";
+import { records } from "../../src/verify/records.ts";
 
 /** A shape with one of its axes made empty, each in turn. */
 const emptied = (shape: Shape): Shape[] =>

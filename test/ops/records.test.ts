@@ -3,8 +3,8 @@ import { ShapeError } from "../../src/core/errors.ts";
 import { callOp } from "../../src/core/op.ts";
 import { Sampler } from "../../src/core/samples.ts";
 import { feed } from "../../src/graph/node.ts";
-import { records } from "../../src/ops/index.ts";
 import { casesOf } from "../../src/verify/parity.ts";
+import { records } from "../../src/verify/records.ts";
 
 describe("every record is complete", () => {
   test("names are unique", () => {
