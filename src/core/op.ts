@@ -1,3 +1,4 @@
+import { attributeOf, nearest, optional, required, show } from "./attributes.ts";
 import type { DType } from "./dtype.ts";
 import { ShapeError } from "./errors.ts";
 import type { Dispatch, Kernel, KernelContext } from "./kernel.ts";
@@ -67,6 +68,8 @@ export interface OpTable {}
 
 export interface GradientContext<A> {
   readonly inputs: readonly Tensor[];
+  /** The inputs as they were traced, where `inputs` may be computed again; see inSegment. For looking at, not to use. */
+  readonly traced: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   readonly attrs: A;
   /** Gradient of the loss in the first output. */
@@ -142,7 +145,10 @@ export interface OpRecord<A = any> {
   readonly name: string;
   /** What its operands are called, in order; a last one that begins with "..." stands for any number of them. */
   readonly operands: readonly string[];
-  /** Its attributes and their defaults: `required` where a caller must give one, `optional` where none is a value, too. */
+  /**
+   * Its attributes and their defaults, or kinds with defaults: see core/attributes.ts. `required` where a caller must give
+   * one, `optional` where none is a value, too.
+   */
   readonly attributes: Attributes;
   /** Writes a caller's shorthands out (a number for a pair, say) and checks what shapes do not show. */
   readonly resolve?: (given: any, inputs: readonly TensorType[]) => A;
@@ -166,8 +172,7 @@ export interface OpRecord<A = any> {
   readonly first?: boolean;
 }
 
-export const required: unique symbol = Symbol("required");
-export const optional: unique symbol = Symbol("optional");
+export { optional, required };
 export type Attributes = Readonly<Record<string, unknown>>;
 
 /** How an op is called: operands first, then an object of attributes. */
@@ -273,19 +278,25 @@ const plural = (count: number, what: string) => `${count} ${what}${count === 1 ?
 export function resolveAttributes(op: OpRecord, given: unknown, inputs: readonly TensorType[]): any {
   const names = Object.keys(op.attributes);
   for (const name of Object.keys(given ?? {}))
-    if (!names.includes(name))
+    if (!names.includes(name)) {
+      const meant = nearest(name, names);
       throw new ShapeError(
-        `${op.name}: there is no attribute "${name}"; ${names.length > 0 ? `use ${names.join(", ")}` : "it takes none"}.`,
+        `${op.name}: there is no attribute "${name}"; ${meant ? `did you mean ${meant}?` : names.length > 0 ? `use ${names.join(", ")}.` : "it takes none."}`,
       );
+    }
   if (names.length === 0) return undefined;
   const attrs: Record<string, unknown> = {};
   for (const name of names) {
-    const value = (given as Attributes | undefined)?.[name] ?? op.attributes[name];
-    if (value === required)
+    const { value, expects, accepts } = attributeOf(op.attributes[name]);
+    const own = (given as Attributes | undefined)?.[name];
+    if (own !== undefined && !accepts(own))
+      throw new ShapeError(`${op.name}: ${name} is ${show(own)}; use ${expects}.`);
+    const filled = own ?? value;
+    if (filled === required)
       throw new ShapeError(
         `${op.name}: needs the attribute "${name}"; give it, { ${name}: … }, after the operands.`,
       );
-    if (value !== optional) attrs[name] = value;
+    if (filled !== optional) attrs[name] = filled;
   }
   return op.resolve ? op.resolve(attrs, inputs) : attrs;
 }
@@ -295,18 +306,18 @@ function checkCount({ name, operands }: OpRecord, count: number): void {
   const least = many ? operands.length - 1 : operands.length;
   if (count < least || (!many && count > least))
     throw new ShapeError(
-      `${name}: takes ${many ? "at least " : ""}${plural(least, "operand")}${least > 0 ? ` (${operands.join(", ")})` : ""}, got ${count}.`,
+      `${name}: takes ${many ? "at least " : ""}${plural(least, "operand")}${least > 0 ? ` (${operands.join(", ")})` : ""}, got ${count}${count > least ? "; attributes come last, as an object" : ""}.`,
     );
 }
+
+/** An object as it is written down, which attributes are. */
+const isPlain = (x: unknown): boolean =>
+  typeof x === "object" && x !== null && [Object.prototype, null].includes(Object.getPrototypeOf(x));
 
 /** Calls an op as a user does and gives all its results. */
 export function callOp(op: OpRecord, args: readonly unknown[]): Tensor[] {
   const last = args.at(-1);
-  const hasAttrs =
-    args.length > 0 &&
-    (last === undefined ||
-      last === null ||
-      (typeof last === "object" && !(last instanceof Tensor) && !Array.isArray(last)));
+  const hasAttrs = args.length > 0 && (last === undefined || isPlain(last));
   const given = hasAttrs ? args.slice(0, -1) : args;
   const operands = op.operands.at(-1)?.startsWith("...") ? given.flat() : given;
   checkCount(op, operands.length);
@@ -316,10 +327,8 @@ export function callOp(op: OpRecord, args: readonly unknown[]): Tensor[] {
   const inputs = operands.map((x, i): Tensor => {
     if (x instanceof Tensor) return x;
     if (typeof x === "number") return constantOf(x, [], dtype);
-    const name = op.operands[Math.min(i, op.operands.length - 1)] ?? i;
-    throw new ShapeError(
-      `${op.name}: operand ${name} is ${x === null ? "null" : Array.isArray(x) ? "an array" : `a value of type ${typeof x}`}; pass a tensor or a number.`,
-    );
+    const name = op.operands[Math.min(i, op.operands.length - 1)]?.replace("...", "") ?? i;
+    throw new ShapeError(`${op.name}: operand ${name} is ${show(x)}; pass a tensor or a number.`);
   });
   const attrs = resolveAttributes(op, hasAttrs ? last : undefined, inputs);
   if (op.implementation.kind === "composition") {

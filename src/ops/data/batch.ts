@@ -1,5 +1,6 @@
 import gatherSource from "../../../shaders/data/gather-images.wgsl?raw";
 import windowSource from "../../../shaders/data/window.wgsl?raw";
+import { whole, wholes } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
 import { defineOp, type Op, required, type Tensor } from "../../core/op.ts";
@@ -14,7 +15,7 @@ export const batchIndices: Op<
 > = defineOp({
   name: "batchIndices",
   operands: ["order", "counters"],
-  attributes: { count: required },
+  attributes: { count: whole(required) },
   infer: ([order, counters], { count }) => {
     if (
       order?.dtype !== "u32" ||
@@ -96,7 +97,7 @@ export const gatherImages: Op<
 > = defineOp({
   name: "gatherImages",
   operands: ["indices", "mean", "deviation", "...chunks"],
-  attributes: { shape: required, perChunk: required },
+  attributes: { shape: wholes(required), perChunk: whole(required) },
   infer: ([indices, mean, deviation, ...chunks], { shape, perChunk }) => {
     if (
       indices?.dtype !== "u32" ||
