@@ -241,7 +241,10 @@ export const conv2d: Op<(x: Operand, weight: Operand, attrs?: Conv2dOptions) => 
     ] satisfies ErrorCase<Conv2dAttrs>[],
   });
 
-/** The gradient of conv2d in its input, of shape `inputShape`: every output spreads over the inputs that it saw. */
+/**
+ * The gradient of conv2d in its input, of shape `inputShape`: every output spreads over the inputs that it saw.
+ * @internal
+ */
 export const conv2dInputGrad: Op<
   (dy: Operand, weight: Operand, attrs: InputGradAttrs) => Tensor,
   InputGradAttrs
@@ -291,7 +294,10 @@ export const conv2dInputGrad: Op<
   ],
 });
 
-/** The gradient of conv2d in its weight, of shape `weightShape`. */
+/**
+ * The gradient of conv2d in its weight, of shape `weightShape`.
+ * @internal
+ */
 export const conv2dWeightGrad: Op<
   (x: Operand, dy: Operand, attrs: WeightGradAttrs) => Tensor,
   WeightGradAttrs

@@ -8,7 +8,10 @@ import { type } from "../../core/samples.ts";
 import { type Shape, showType, sizeOf } from "../../core/shape.ts";
 import { exact, UNIT_ROUNDOFF, within } from "../../core/tolerance.ts";
 
-/** `count` entries of `order` (u32) from position counters[2] on, wrapping at the end: the images of one step. */
+/**
+ * `count` entries of `order` (u32) from position counters[2] on, wrapping at the end: the images of one step.
+ * @internal
+ */
 export const batchIndices: Op<
   (order: Tensor, counters: Tensor, attrs: { count: number }) => Tensor,
   { count: number }
@@ -84,6 +87,7 @@ interface GatherImagesAttrs {
  *
  * Inputs: indices u32[B], mean f32[C], deviation f32[C], then the data set as u8[n, C, H, W] chunks, each small enough
  * for one binding. An index past the end reads the last chunk's last words, as WGSL's bounds rules have it.
+ * @internal
  */
 export const gatherImages: Op<
   (

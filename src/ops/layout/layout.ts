@@ -424,7 +424,10 @@ export interface PackAttrs {
   readonly dtype?: DType;
 }
 
-/** Lays tensors out at given offsets of one flat tensor of `size` elements, zero elsewhere: how gradients are collected. */
+/**
+ * Lays tensors out at given offsets of one flat tensor of `size` elements, zero elsewhere: how gradients are collected.
+ * @internal
+ */
 export const pack: Op<(tensors: readonly Operand[], attrs: PackAttrs) => Tensor, PackAttrs> = defineOp({
   name: "pack",
   operands: ["...tensors"],

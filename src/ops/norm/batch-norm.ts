@@ -25,7 +25,10 @@ import {
 
 export type { BatchNormAttrs };
 
-/** Mean, biased variance and 1/√(variance + eps) of each channel over the batch and all positions. */
+/**
+ * Mean, biased variance and 1/√(variance + eps) of each channel over the batch and all positions.
+ * @internal
+ */
 export const batchNormStatistics: Op<
   (x: Operand, attrs?: Partial<BatchNormAttrs>) => [mean: Tensor, variance: Tensor, inverse: Tensor],
   BatchNormAttrs
@@ -104,6 +107,7 @@ const GRAD_NAMES = ["gamma", "mean", "inverse"];
  * Gradients of batch norm in x, gamma and beta, x's through the statistics included:
  * dx = gamma/σ · (dy − mean(dy) − x̂ · mean(dy · x̂)), dgamma = Σ dy · x̂, dbeta = Σ dy, given mean and inverse = 1/σ.
  * Ioffe, Szegedy, 2015, §3.
+ * @internal
  */
 export const batchNormGrad: Op<
   (
@@ -249,6 +253,7 @@ function areOwn([x, , , mean, inverse]: readonly Tensor[]): boolean {
  * (x − mean) · inverse · gamma + beta; the other inputs come in a shape that broadcasts to x's. Where mean and inverse
  * are x's own, straight from batchNormStatistics, the gradient in x holds what goes through them, from one kernel, and
  * none is left for them.
+ * @internal
  */
 export const batchNormApply: Op<
   (x: Operand, gamma: Operand, beta: Operand, mean: Operand, inverse: Operand) => Tensor

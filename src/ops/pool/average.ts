@@ -101,7 +101,10 @@ function averageExtras(inputs: (shape: readonly number[]) => NDArray[]) {
   ];
 }
 
-/** Gradient of avgPool2d: each pixel gathers its share from the windows that hold it. */
+/**
+ * Gradient of avgPool2d: each pixel gathers its share from the windows that hold it.
+ * @internal
+ */
 export const avgPool2dGrad: Op<(dy: Operand, attrs: AveragePoolGradAttrs) => Tensor, AveragePoolGradAttrs> =
   defineOp({
     name: "avgPool2dGrad",

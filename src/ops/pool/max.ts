@@ -120,7 +120,10 @@ export const maxPool2d: Op<(x: Operand, attrs: PoolOptions) => Tensor, PoolAttrs
   errors: poolErrors("maxPool2d"),
 });
 
-/** Gradient of maxPool2d from the indices it found: each pixel gathers from the windows whose maximum it is. */
+/**
+ * Gradient of maxPool2d from the indices it found: each pixel gathers from the windows whose maximum it is.
+ * @internal
+ */
 export const maxPool2dGrad: Op<(index: Operand, dy: Operand, attrs: PoolGradAttrs) => Tensor, PoolGradAttrs> =
   defineOp({
     name: "maxPool2dGrad",
@@ -204,7 +207,10 @@ function maxGradSample(
   return { inputs: [index!, draw(y!.shape)], attrs: { ...attrs, size: [shape[2]!, shape[3]!] as Pair } };
 }
 
-/** The elements of x that maxPool2d found in another tensor of its shape, at the indices it gave: maxPool2dGrad's gradient. */
+/**
+ * The elements of x that maxPool2d found in another tensor of its shape, at the indices it gave: maxPool2dGrad's gradient.
+ * @internal
+ */
 export const maxPool2dPick: Op<(x: Operand, index: Operand, attrs: PoolOptions) => Tensor, PoolAttrs> =
   defineOp({
     name: "maxPool2dPick",

@@ -27,7 +27,7 @@ export interface ReduceAttrs {
 }
 
 type Kind = "sum" | "mean" | "max";
-type Reduction = Op<(x: Operand, attrs?: ReduceAttrs) => Tensor, ReduceAttrs>;
+type Reduction = (x: Operand, attrs?: ReduceAttrs) => Tensor;
 
 function reducedType(name: string, x: TensorType, { axes, keepdims }: ReduceAttrs): TensorType {
   const list = normalizeAxes(name, axes, x.shape.length);
@@ -146,7 +146,7 @@ function spread(dy: Tensor, x: Tensor, axes: readonly number[] | undefined, f: O
 }
 
 /** Σ over axes; 0 over nothing. */
-export const sum: Reduction = defineOp({
+export const sum: Op<Reduction, ReduceAttrs> = defineOp({
   name: "sum",
   operands: ["x"],
   attributes: { axes: wholes(optional), keepdims: false },
@@ -182,7 +182,7 @@ export const sum: Reduction = defineOp({
  * Σ over axes divided by the number of elements; NaN over nothing. As in PyTorch the sum comes first: where that is
  * beyond float32, so is the mean. A part of it may be where the whole is not, in an order that is the kernel's own.
  */
-export const mean: Reduction = defineOp({
+export const mean: Op<Reduction, ReduceAttrs> = defineOp({
   name: "mean",
   operands: ["x"],
   attributes: { axes: wholes(optional), keepdims: false },
@@ -226,7 +226,7 @@ function ramp(s: Sampler, slope: number, rows = 2, length = 5003): NDArray {
 }
 
 /** The maximum over axes; equal maxima share the gradient evenly, as torch.amax. */
-export const max: Reduction = defineOp({
+export const max: Op<Reduction, ReduceAttrs> = defineOp({
   name: "max",
   operands: ["x"],
   attributes: { axes: wholes(optional), keepdims: false },
