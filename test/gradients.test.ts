@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Sampler } from "../src/core/samples.ts";
 import { records } from "../src/ops/index.ts";
+import { samplesOf } from "../src/verify/parity.ts";
 import { checkSample } from "./support/differences.ts";
 
 /** Elements of a sample at most: the reference runs four times for each input. */
@@ -11,7 +11,7 @@ const differentiable = records.filter((op) => op.grad || op.implementation.kind 
 
 describe.each([1, 2] as const)("derivatives of order %i: finite differences in float64", (order) => {
   test.each(differentiable.map((op) => [op.name, op] as const))("%s", async (name, op) => {
-    const samples = op.samples(new Sampler(name)).filter((s) => s.gradient !== false);
+    const samples = samplesOf(op).filter((s) => s.gradient !== false);
     let checked = 0;
     for (const [number, sample] of samples.entries()) {
       if (sample.inputs.reduce((n, x) => n + x.data.length, 0) > LARGEST[order]) continue;

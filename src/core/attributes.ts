@@ -103,21 +103,13 @@ export function show(value: unknown): string {
   return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
 }
 
-/** The one of `names` that was likely meant: two letters off at most, case aside. */
+/** The one of `names` that was likely meant: it begins with the same letters, two at least. */
 export function nearest(given: string, names: readonly string[]): string | undefined {
-  const distances = names.map((name) => distance(given.toLowerCase(), name.toLowerCase()));
-  const least = Math.min(...distances);
-  return least <= Math.min(2, given.length - 2) ? names[distances.indexOf(least)] : undefined;
-}
-
-/** Letters to change, put in or leave out to make `b` of `a`. Source: Levenshtein, 1966. */
-function distance(a: string, b: string): number {
-  let above = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++)
-      row.push(Math.min(above[j]! + 1, row[j - 1]! + 1, above[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    above = row;
-  }
-  return above[b.length]!;
+  const common = (name: string) => {
+    let length = 0;
+    while (length < name.length && name[length]!.toLowerCase() === given[length]?.toLowerCase()) length++;
+    return length;
+  };
+  const most = Math.max(...names.map(common));
+  return most >= 2 ? names.find((name) => common(name) === most) : undefined;
 }

@@ -5,7 +5,7 @@ import type { Dispatch, Kernel, KernelContext } from "./kernel.ts";
 import type { NDArray } from "./ndarray.ts";
 import type { Sampler } from "./samples.ts";
 import type { Shape, TensorType } from "./shape.ts";
-import { accumulated, type Tolerance } from "./tolerance.ts";
+import type { Tolerance } from "./tolerance.ts";
 
 /**
  * One result of a node: what ops take and give while a graph is traced. It holds no numbers; `evaluate` and compiled
@@ -159,11 +159,12 @@ export interface OpRecord<A = any> {
   /** Gradients in the inputs; null where an input has none. Absent: the op is not differentiable. */
   readonly grad?: (context: GradientContext<A>, f: OpTable) => (Tensor | null)[];
   readonly implementation: Implementation<A>;
-  readonly tolerance: Tolerance | readonly Tolerance[];
+  /** One for all results or one for each; by default that of a sum as long as the largest input, see ops/bounds.ts. */
+  readonly tolerance?: Tolerance | readonly Tolerance[];
   /** What every element of the results is where all inputs are empty; 0, a sum of nothing, where it is absent. */
   readonly empty?: (attrs: A) => number;
-  /** With attributes as a caller writes them. */
-  readonly samples: (s: Sampler) => Sample<any>[];
+  /** With attributes as a caller writes them; by default tensors of usual shapes, see verify/parity.ts. */
+  readonly samples?: (s: Sampler) => Sample<any>[];
   /** Absent only where there is no input that could be wrong. */
   readonly errors?: readonly ErrorCase<any>[];
   /** Output i, where the op has that many, may overwrite input inPlace[i]: the update kernels. */
@@ -200,23 +201,13 @@ type Inputs<F extends Signature, T> = Readonly<OperandsOf<F, T>>;
 export interface OpDefinition<F extends Signature, A>
   extends Omit<
     OpRecord<A>,
-    | "operands"
-    | "attributes"
-    | "infer"
-    | "reference"
-    | "grad"
-    | "implementation"
-    | "samples"
-    | "errors"
-    | "tolerance"
+    "operands" | "attributes" | "infer" | "reference" | "grad" | "implementation" | "samples" | "errors"
   > {
   readonly operands?: OpRecord["operands"];
   readonly attributes?: Attributes;
   readonly infer: (inputs: Inputs<F, TensorType>, attrs: A) => TensorType[];
   readonly reference: (inputs: Inputs<F, NDArray>, attrs: A) => NDArray[];
   readonly grad?: (context: Gradient<F, A>, f: OpTable) => (Tensor | null)[];
-  /** By default that of sums as long as the largest input, which suits most ops. */
-  readonly tolerance?: OpRecord<A>["tolerance"];
   readonly samples?: (s: Sampler) => Sample<Partial<A>>[];
   readonly errors?: readonly ErrorCase<Partial<A>>[];
   readonly implementation:
@@ -233,9 +224,6 @@ export type Gradient<F extends Signature, A> = Omit<GradientContext<A>, "inputs"
   readonly outputs: ReturnType<F> extends Tensor ? readonly [Tensor, Tensor, ...Tensor[]] : ReturnType<F>;
 };
 
-/** As many roundings as the largest input has elements. */
-const USUAL = accumulated((inputs) => Math.max(1, ...inputs.map((x) => x.data.length)));
-
 /**
  * Declares an op and gives it as a function of tensors: planning, fusion, gradients and `verify` treat it as they treat
  * ours. Declare the constant with its type, which is how it is called:
@@ -247,8 +235,6 @@ export function defineOp<F extends Signature, A>(definition: OpDefinition<F, NoI
   const record = {
     operands: ["...operands"],
     attributes: {},
-    tolerance: USUAL,
-    samples: () => [],
     ...definition,
   };
   const op = (...args: unknown[]) => {

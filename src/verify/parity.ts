@@ -89,10 +89,9 @@ export function casesOf(op: OpRecord): ParityCase[] {
 const USUAL_SHAPES: readonly Shape[] = [[], [2, 3], [1031], [5, 8], [2, 3, 4, 4]];
 
 /** An op's samples; where it has none, tensors of usual shapes that it takes. */
-function samplesOf(op: OpRecord): Sample<any>[] {
+export function samplesOf(op: OpRecord): Sample<any>[] {
   const s = new Sampler(op.name);
-  const own = op.samples(s);
-  if (own.length > 0) return own;
+  if (op.samples) return op.samples(s);
   const usual = USUAL_SHAPES.map((shape) => ({ inputs: op.operands.map(() => s.randn(...shape)) }));
   const taken = usual.filter(({ inputs }) => {
     try {

@@ -17,6 +17,7 @@ const REFUSED: readonly (readonly [() => unknown, RegExp])[] = [
   [() => f.sum!(x, { axis: 1 }), /^sum: there is no attribute "axis"; did you mean axes\?$/],
   [() => f.sum!(x, { keepDims: true }), /^sum: there is no attribute "keepDims"; did you mean keepdims\?$/],
   [() => x.mean({ dim: 1 }), /^mean: there is no attribute "dim"; use axes, keepdims\.$/],
+  [() => f.transpose!(x, { permutation: [1, 0] }), /"permutation"; did you mean perm\?$/],
   [() => f.relu!(x, { inplace: true }), /^relu: there is no attribute "inplace"; it takes none\.$/],
   [
     () => f.conv2d!(image, weight, bias),

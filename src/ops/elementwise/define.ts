@@ -170,7 +170,7 @@ function defaultErrors<F extends Signature, A>(
   return cases;
 }
 
-const USUAL = within((y) => 2 ** -19 * Math.max(1, Math.abs(y)));
+const USUAL = /*#__PURE__*/ within((y) => 2 ** -19 * Math.max(1, Math.abs(y)));
 
 /** Declares an elementwise op: shapes broadcast, gradients are summed back to each input's shape by autodiff. */
 /*#__NO_SIDE_EFFECTS__*/
