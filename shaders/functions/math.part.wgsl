@@ -18,13 +18,14 @@ fn minimum(a: f32, b: f32) -> f32 {
   return keep_nan(a, keep_nan(b, min(a, b)));
 }
 
-// log(x); the builtin leaves it open below 0 and takes denormal numbers for 0: they are whole multiples of 2^-149.
+// log(x); the builtin leaves it open below 0, gives -88 at 0 on some drivers and takes denormal numbers for 0: they are
+// whole multiples of 2^-149.
 fn logarithm(x: f32) -> f32 {
   let bits = bitcast<u32>(x);
-  let nan = 0x7fc00000u;
+  let outside = select(0x7fc00000u, 0xff800000u, (bits & 0x7fffffffu) == 0u); // NaN below 0, minus infinity at 0
   let denormal = log(f32(bits)) - 103.27893;
-  let y = select(log(abs(x)), bitcast<f32>(nan), bits > 0x80000000u);
-  return keep_nan(x, select(y, denormal, bits - 1u < 0x007fffffu));
+  let inside = select(log(x), denormal, bits < 0x00800000u);
+  return keep_nan(x, select(inside, bitcast<f32>(outside), bits == 0u || bits >= 0x80000000u));
 }
 
 // |x|^y for finite y, and x that is neither 0 nor infinite, by its bits.
