@@ -115,6 +115,7 @@ export function pullback(
     const results = node.op.grad(
       {
         inputs: node.inputs.map((input) => again.value(input, node)),
+        traced: node.inputs,
         outputs: outputs.map((output) => again.value(output, node)),
         attrs: node.attrs,
         dy: first,

@@ -6,5 +6,6 @@ export { augmentImages } from "./data/augment-images.ts";
 export * from "./everyday.ts";
 export { mse, softCrossEntropy, softmaxCrossEntropy } from "./loss/loss.ts";
 export { batchNorm, batchNormInference } from "./norm/batch-norm.ts";
-export { avgPool2d, globalAvgPool2d, maxPool2d } from "./pool/pool2d.ts";
+export { avgPool2d, globalAvgPool2d } from "./pool/average.ts";
+export { maxPool2d } from "./pool/max.ts";
 export { dropout, randomUniform } from "./random/random.ts";

@@ -13,7 +13,8 @@ import * as loss from "./loss/loss.ts";
 import * as softmax from "./loss/softmax.ts";
 import * as matmul from "./matmul/matmul.ts";
 import * as batchnorm from "./norm/batch-norm.ts";
-import * as pool from "./pool/pool2d.ts";
+import * as averagePool from "./pool/average.ts";
+import * as maxPool from "./pool/max.ts";
 import * as random from "./random/random.ts";
 import * as reduce from "./reduce/reduce.ts";
 import * as recordRow from "./step/record-row.ts";
@@ -33,7 +34,8 @@ const files = [
   recordRow,
   matmul,
   conv,
-  pool,
+  maxPool,
+  averagePool,
   batchnorm,
   softmax,
   loss,

@@ -14,6 +14,7 @@ import { halfInputs, kernelContext, reachable, valueKey } from "../graph/node.ts
 import { checkProgram, type Program, programRoots } from "../graph/program.ts";
 import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
 import { copyDispatch, fillDispatch } from "../ops/layout/copy-kernel.ts";
+import { checkContracts } from "./contracts.ts";
 import { divide } from "./divide.ts";
 import { refusal, refuseExcluded, variantKey } from "./excluded.ts";
 import { kernelOf, overwriting, withEpilogue, withPrologue } from "./inline.ts";
@@ -343,6 +344,7 @@ class PlanBuilder {
     const key = kernelKey(node);
     const wanted = this.options.choices?.get(key);
     const variant = variants.find((v) => v.name === wanted) ?? variants[0]!;
+    checkContracts(op.name, op.implementation, variant);
     this.chosen.set(key, variant.name);
     return variant;
   }
