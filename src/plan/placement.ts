@@ -26,6 +26,7 @@ export interface Range {
 
 export const bytesOf = (type: TensorType) => byteLength(sizeOf(type.shape), type.dtype);
 const FEED_ALIGNMENT = 256;
+const WORD_ALIGNMENT = FEED_ALIGNMENT / 4;
 /** Larger constants are computed in every run rather than kept. */
 const LARGEST_FILL = 2 ** 16;
 
@@ -46,11 +47,14 @@ export class Placement {
   /** The temporary whose place a unit's result takes. */
   readonly overwritten = new Map<Unit, Temporary>();
   readonly own: number[] = [];
-  readonly fills: { slot: number; word: number }[] = [];
+  readonly fills: { slot: number; words: Uint32Array }[] = [];
   readonly feeds = new Map<string, Range & { type: TensorType }>();
   readonly arenas = new Set<Arena>();
   readonly constants = new Set<GraphNode>();
   feedBytes = 0;
+  /** The words of all dispatches, which the host writes once; equal ones share a place. */
+  private readonly table: number[] = [];
+  private readonly wordPlaces = new Map<string, Range>();
 
   constructor(
     private readonly program: Program,
@@ -143,7 +147,8 @@ export class Placement {
       if (!place) {
         place = this.ownBuffer(type);
         places.set(`${word} ${size}`, place);
-        this.fills.push({ slot: this.own.length - 1, word });
+        const words = new Uint32Array(Math.ceil(bytesOf(type) / 4)).fill(word);
+        this.fills.push({ slot: this.own.length - 1, words });
       }
       this.fixed.set(key, place);
       this.constants.add(node);
@@ -193,6 +198,31 @@ export class Placement {
       .filter((value) => unit.inputs.filter((other) => key(other) === key(value)).length === 1)
       .map((value) => this.temporaries.get(key(value)))
       .find((temporary) => temporary?.last === at && temporary.bytes === bytesOf(type));
+  }
+
+  /** Where a dispatch finds its words. */
+  words(words: readonly number[]): Range {
+    const key = words.join();
+    let range = this.wordPlaces.get(key);
+    if (!range) {
+      if (this.table.length === 0) this.own.push(0);
+      const first = this.wordPlaces.values().next().value;
+      const memory = first?.memory ?? { kind: "own", slot: this.own.length - 1 };
+      range = { memory, offset: 4 * this.table.length, bytes: 4 * words.length };
+      this.table.push(...words);
+      while (this.table.length % WORD_ALIGNMENT !== 0) this.table.push(0);
+      this.wordPlaces.set(key, range);
+    }
+    return range;
+  }
+
+  /** Makes the buffer of the words that were asked for. */
+  finishWords(): void {
+    const [range] = this.wordPlaces.values();
+    if (range?.memory.kind !== "own") return;
+    const words = Uint32Array.from(this.table);
+    this.own[range.memory.slot] = words.byteLength;
+    this.fills.push({ slot: range.memory.slot, words });
   }
 
   scratch(at: number, bytes: number, until = at): Range {

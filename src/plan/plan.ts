@@ -48,8 +48,8 @@ export interface Plan {
   /** Bytes of each shared and each own buffer. */
   readonly pool: readonly number[];
   readonly own: readonly number[];
-  /** Own buffers that hold one number throughout, as the 32-bit word the host fills them with. */
-  readonly fills: readonly { readonly slot: number; readonly word: number }[];
+  /** Own buffers that the host writes once: constants that kernels read, and the words of dispatches. */
+  readonly fills: readonly { readonly slot: number; readonly words: Uint32Array }[];
   readonly feeds: ReadonlyMap<string, Range & { readonly type: TensorType }>;
   readonly feedBytes: number;
   readonly outputs: ReadonlyMap<string, Range & { readonly type: TensorType }>;
@@ -132,6 +132,7 @@ class PlanBuilder {
       this.emit(unit, at);
     });
     this.emitCopies(this.units.length);
+    this.placement.finishWords();
     return this.finish();
   }
 
@@ -231,6 +232,7 @@ class PlanBuilder {
     const scratch = (variant.scratch ?? []).map((bytes) => this.placement.scratch(at, bytes));
     for (const dispatch of variant.dispatches) {
       const ranges = dispatch.bindings.map((binding) => {
+        if (binding.kind === "words") return this.placement.words(dispatch.words!);
         if (binding.kind === "scratch") return scratch[binding.index]!;
         if (binding.kind === "moments") return this.momentsLeft.get(node)!.range;
         if (binding.kind === "output") return this.locate(outputs[binding.index]!);
