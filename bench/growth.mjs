@@ -15,7 +15,12 @@ const cache = mkdtempSync(join(tmpdir(), "descent-growth-"));
 process.env.MESA_SHADER_CACHE_DIR = cache;
 process.on("exit", () => rmSync(cache, { recursive: true, force: true }));
 
-const vite = await createServer({ server: { middlewareMode: true, hmr: false, ws: false }, appType: "custom" });
+const vite = await createServer({
+  configFile: false,
+  optimizeDeps: { noDiscovery: true, include: [] },
+  server: { middlewareMode: true, hmr: false, ws: false },
+  appType: "custom",
+});
 const { f, feed, gpu, gradients } = await vite.ssrLoadModule("/src/node.ts");
 const { compilePlan } = await vite.ssrLoadModule("/src/plan/plan.ts");
 const [BATCH, INPUTS, HIDDEN] = [16, 32, 64];

@@ -8,6 +8,7 @@ export * from "./elementwise/compare.ts";
 export * from "./elementwise/unary.ts";
 export { gather, scatterAdd } from "./layout/gather.ts";
 export { concat, pad, reshape, slice, transpose } from "./layout/layout.ts";
+export { dynamicSlice, updateSlice } from "./layout/slices.ts";
 export { logSoftmax, softmax } from "./loss/softmax.ts";
 export { matmul } from "./matmul/matmul.ts";
 export { argmax, max, mean, sum } from "./reduce/reduce.ts";

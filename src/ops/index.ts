@@ -8,6 +8,7 @@ import * as compare from "./elementwise/compare.ts";
 import * as unary from "./elementwise/unary.ts";
 import * as gather from "./layout/gather.ts";
 import * as layout from "./layout/layout.ts";
+import * as slices from "./layout/slices.ts";
 import * as loss from "./loss/loss.ts";
 import * as softmax from "./loss/softmax.ts";
 import * as matmul from "./matmul/matmul.ts";
@@ -24,6 +25,7 @@ const files = [
   unary,
   activations,
   layout,
+  slices,
   reduce,
   batch,
   augment,

@@ -101,7 +101,9 @@ export class Placement {
     for (const unit of units)
       for (const value of unit.inputs) {
         const key = valueKey(resolveView(value));
-        users.set(key, [...(users.get(key) ?? []), unit]);
+        const list = users.get(key) ?? [];
+        list.push(unit);
+        users.set(key, list);
       }
     for (const unit of units) {
       if (unit.kind !== "pack") continue;
@@ -110,12 +112,13 @@ export class Placement {
       this.fixed.set(key, place);
       const offsets = packOffsets(unit.node);
       const keys = unit.inputs.map(valueKey);
+      const times = new Map<string, number>();
+      for (const key of keys) times.set(key, (times.get(key) ?? 0) + 1);
       const placed = new Map<string, GraphNode>();
       unit.inputs.forEach((value, i) => {
         const base = keys[i]!;
         // A tensor packed twice can be computed into neither place: the copy would read the buffer that it writes.
-        const once = keys.indexOf(base) === keys.lastIndexOf(base);
-        if (!value.node.op || !once || this.fixed.has(base) || bytesOf(value) === 0) return;
+        if (!value.node.op || times.get(base) !== 1 || this.fixed.has(base) || bytesOf(value) === 0) return;
         this.fixed.set(base, {
           memory: place.memory,
           offset: place.offset + offsets[i]! * bytesPerElement(value.dtype),
