@@ -34,6 +34,13 @@ function seedFault(source: string, fault: Fault): string | null {
     );
     return changed ? result : null;
   }
+  // An atomic maximum is a store that does not depend on the order.
+  result = result.replace(/atomicMax\(&(\w+)\[([^;]*?)\], ([^;]+)\);/g, (text, array, index) => {
+    changed = true;
+    const last = `arrayLength(&${array}) - 1u`;
+    if (fault === "last element dropped") return `if (u32(${index}) != ${last}) { ${text} }`;
+    return text.replace(`[${index}]`, `[min(u32(${index}) + 1u, ${last})]`);
+  });
   for (const [, array] of result.matchAll(/var<storage, read_write> (\w+)\s*:/g)) {
     const store = new RegExp(`(^|[;{}])(\\s*)${array}\\[([^;]*?)\\] = ([^;]+);`, "gm");
     result = result.replace(store, (_, before: string, space: string, index: string, value: string) => {

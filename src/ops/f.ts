@@ -5,6 +5,8 @@ export { conv2d } from "./conv/conv2d.ts";
 export { augmentImages } from "./data/augment-images.ts";
 export * from "./everyday.ts";
 export { mse, softCrossEntropy, softmaxCrossEntropy } from "./loss/loss.ts";
+export { einsum } from "./matmul/einsum.ts";
 export { batchNorm, batchNormInference } from "./norm/batch-norm.ts";
 export { avgPool2d, globalAvgPool2d, maxPool2d } from "./pool/pool2d.ts";
 export { dropout, randomUniform } from "./random/random.ts";
+export { sort, topK } from "./reduce/sort.ts";

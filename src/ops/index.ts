@@ -8,14 +8,19 @@ import * as compare from "./elementwise/compare.ts";
 import * as unary from "./elementwise/unary.ts";
 import * as gather from "./layout/gather.ts";
 import * as layout from "./layout/layout.ts";
+import * as parts from "./layout/parts.ts";
+import * as scatter from "./layout/scatter.ts";
 import * as slices from "./layout/slices.ts";
 import * as loss from "./loss/loss.ts";
 import * as softmax from "./loss/softmax.ts";
+import * as einsum from "./matmul/einsum.ts";
 import * as matmul from "./matmul/matmul.ts";
 import * as batchnorm from "./norm/batch-norm.ts";
 import * as pool from "./pool/pool2d.ts";
 import * as random from "./random/random.ts";
+import * as cumsum from "./reduce/cumsum.ts";
 import * as reduce from "./reduce/reduce.ts";
+import * as sort from "./reduce/sort.ts";
 import * as training from "./step/step.ts";
 import * as update from "./step/update.ts";
 
@@ -26,12 +31,17 @@ const files = [
   activations,
   layout,
   slices,
+  parts,
+  scatter,
   reduce,
+  cumsum,
+  sort,
   batch,
   augment,
   training,
   update,
   matmul,
+  einsum,
   conv,
   pool,
   batchnorm,

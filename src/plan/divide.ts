@@ -36,6 +36,8 @@ interface Reader {
 const STORES = 64;
 /** Inputs of one elementwise kernel, so that every adapter can bind them. */
 const MOST_INPUTS = 7;
+/** Nodes of one chain: a recurrence of elementwise ops is cut into kernels that are alike, however long it is. */
+const MOST_NODES = 48;
 
 /**
  * Divides a program into units. With `fuse`, an elementwise node joins whoever reads its result when that is one unit
@@ -170,6 +172,7 @@ class Division {
   /** Adds nodes to a group, if it then still fits the adapter. */
   private join(group: Group, chain: readonly GraphNode[]): boolean {
     const added = chain.filter((node) => !group.nodes.has(node));
+    if (group.nodes.size + added.length > MOST_NODES) return false;
     for (const node of added) group.nodes.add(node);
     const fits = group.into
       ? this.suits(group)

@@ -5,8 +5,8 @@ import type { Tensor } from "../../src/core/op.ts";
 import { Random } from "../../src/core/rng.ts";
 import { sizeOf } from "../../src/core/shape.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
-import { feed } from "../../src/graph/node.ts";
-import type { Program } from "../../src/graph/program.ts";
+import { feed, reachable } from "../../src/graph/node.ts";
+import { type Program, programRoots } from "../../src/graph/program.ts";
 import * as f from "../../src/ops/f.ts";
 import { compilePlan, type Plan } from "../../src/plan/plan.ts";
 import { planBytes } from "../../src/plan/print.ts";
@@ -80,7 +80,7 @@ test("its gradients are those of the reference, fused or not", async () => {
     for (const name of Object.keys(program.outputs!)) {
       const { data } = await executable.fetch(name);
       const wanted = (await reference.fetch(name)).data;
-      const largest = wanted.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+      const largest = Math.max(...Array.from(wanted, Math.abs));
       data.forEach((value, i) => {
         expect(Math.abs(value - wanted[i]!) / largest, `${name}[${i}]`).toBeLessThan(1e-5);
       });
@@ -89,8 +89,39 @@ test("its gradients are those of the reference, fused or not", async () => {
   }
 });
 
+test("a recurrence of elementwise ops is cut into kernels that are alike", async () => {
+  const { facts } = await gpu();
+  const [w, b] = [feed("w", [64]), feed("b", [64])];
+  const plans = [200, 800].map((length) => {
+    let h = feed("x", [8, 64]);
+    for (let t = 0; t < length; t++) h = h.mul(w).add(b).tanh();
+    return compilePlan({ name: "elementwise", outputs: { h } }, facts);
+  });
+  for (const plan of plans) expect(shaders(plan).size).toBeLessThanOrEqual(4);
+  expect(plans[1]!.steps.length).toBeGreaterThan(3 * plans[0]!.steps.length);
+});
+
+test("a graph of thousands of nodes is planned in about linear time", async () => {
+  const { facts } = await gpu();
+  const layers = (count: number): Program => {
+    const params = Array.from({ length: count }, (_, i) => feed(`w${i}`, [16, 16]));
+    const y = params.reduce((h, w) => h.add(h.matmul(w).tanh()), feed("x", [4, 16]));
+    const grads = gradients(f.sum(y), params);
+    return { name: "deep", outputs: Object.fromEntries(grads.map((g, i) => [`g${i}`, g])) };
+  };
+  const program = layers(700);
+  expect(reachable(programRoots(program)).length).toBeGreaterThan(5000);
+  const begin = performance.now();
+  const plan = compilePlan(program, facts);
+  // Generous: bench/growth.mjs prints what it takes.
+  expect(performance.now() - begin).toBeLessThan(20_000);
+  expect(plan.steps.length).toBeGreaterThan(2000);
+});
+
 /** The gradient in x of what `cut` makes of it, the reference's beside it. */
-async function gradientOf(cut: (x: Tensor) => Tensor[]): Promise<{ plan: Plan; got: NumericArray; want: NumericArray }> {
+async function gradientOf(
+  cut: (x: Tensor) => Tensor[],
+): Promise<{ plan: Plan; got: NumericArray; want: NumericArray }> {
   const x = feed("x", [3, 8, 4]);
   const pieces = cut(x);
   const loss = pieces.map((piece) => piece.square().sum()).reduce((a, b) => a.add(b));
@@ -104,7 +135,11 @@ async function gradientOf(cut: (x: Tensor) => Tensor[]): Promise<{ plan: Plan; g
     results.push((await executable.fetch("dx")).data);
     executable.dispose();
   }
-  return { plan: compilePlan({ name: "cut", outputs: { dx } }, backend.facts), got: results[0]!, want: results[1]! };
+  return {
+    plan: compilePlan({ name: "cut", outputs: { dx } }, backend.facts),
+    got: results[0]!,
+    want: results[1]!,
+  };
 }
 
 const kernels = (plan: Plan) => plan.steps.map((step) => step.kernel);
