@@ -173,6 +173,8 @@ export interface OpRecord<A = any> {
   readonly inPlace?: readonly number[];
   /** Callers get the first result alone; the others serve the op's own gradient. */
   readonly first?: boolean;
+  /** Callers get a list, even of one result. */
+  readonly list?: boolean;
 }
 
 export { optional, required };
@@ -241,7 +243,7 @@ export function defineOp<F extends Signature, A>(definition: OpDefinition<F, NoI
   };
   const op = (...args: unknown[]) => {
     const results = callOp(op as unknown as OpRecord, args);
-    return results.length === 1 || definition.first ? results[0]! : results;
+    return definition.first || (results.length === 1 && !definition.list) ? results[0]! : results;
   };
   // A function has a name of its own, which assignment does not change.
   return Object.defineProperties(op, Object.getOwnPropertyDescriptors(record)) as unknown as Op<F, A>;

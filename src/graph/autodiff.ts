@@ -5,6 +5,7 @@ import { type Shape, sameShape, showShape, sizeOf } from "../core/shape.ts";
 import * as f from "../ops/everyday.ts";
 import "../ops/methods.ts";
 import { reachable } from "./node.ts";
+import { isSliced, sumSlices } from "./slices.ts";
 
 /** Results at most this many bytes large are kept, statistics of batch norm for instance. */
 const SMALL = 2 ** 14;
@@ -95,7 +96,23 @@ export function pullback(
     if (wanted.has(node) || node.inputs.some((x) => dependent.has(x.node))) dependent.add(node);
 
   const received = new Map<GraphNode, (Tensor | null)[]>();
+  // Gradients of slices are collected: each alone would be as large as what was sliced.
+  const sliced = new Map<GraphNode, Tensor[][]>();
   const accumulate = (target: Tensor, gradient: Tensor) => {
+    if (isSliced(gradient)) {
+      const lists = sliced.get(target.node) ?? target.node.outputs.map(() => []);
+      lists[target.index]!.push(gradient);
+      sliced.set(target.node, lists);
+    } else add(target, gradient);
+  };
+  /** Adds up what was collected for a node, when nothing more can come. */
+  const settle = (node: GraphNode) => {
+    sliced.get(node)?.forEach((list, index) => {
+      if (list.length > 0) add(new Tensor(node, index), sumSlices(list));
+    });
+    sliced.delete(node);
+  };
+  const add = (target: Tensor, gradient: Tensor) => {
     const slots = received.get(target.node) ?? target.node.outputs.map(() => null);
     const before = slots[target.index];
     slots[target.index] = before ? f.add(before, gradient) : gradient;
@@ -104,6 +121,7 @@ export function pullback(
   for (const [result, weight] of seeds) accumulate(result, weight);
 
   for (const node of nodes.reverse()) {
+    settle(node);
     const dys = received.get(node);
     if (!dys || !node.op || !dependent.has(node)) continue;
     if (!node.op.grad)

@@ -8,7 +8,8 @@ import { type PipelineMaker, type Shader, WarmUp } from "./warm-up.ts";
  * Software drivers compile when a pipeline first runs; theirs have run when they are given out.
  */
 export class PipelineCache implements PipelineMaker {
-  private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  /** By the kinds of bindings, then by the source. */
+  private readonly pipelines = new Map<string, Map<string, Promise<GPUComputePipeline>>>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
   private readonly warmUp: WarmUp | undefined;
@@ -37,11 +38,13 @@ export class PipelineCache implements PipelineMaker {
   }
 
   get(source: string, accesses: readonly Access[], label: string): Promise<GPUComputePipeline> {
-    const key = `${accesses.join()}\n${source}`;
-    let pipeline = this.pipelines.get(key);
+    const key = accesses.join();
+    const bySource = this.pipelines.get(key) ?? new Map<string, Promise<GPUComputePipeline>>();
+    this.pipelines.set(key, bySource);
+    let pipeline = bySource.get(source);
     if (!pipeline) {
       pipeline = this.make({ source, accesses, label });
-      this.pipelines.set(key, pipeline);
+      bySource.set(source, pipeline);
     }
     return pipeline;
   }

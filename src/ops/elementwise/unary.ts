@@ -188,6 +188,10 @@ export const cast: Op<(x: Operand, attrs: { dtype: DType }) => Tensor, { dtype: 
   ],
 });
 
+/** WGSL reads -2147483648i as the negation of a number that is too large. */
+const i32Literal = (value: number) =>
+  Math.trunc(value) === -(2 ** 31) ? "i32(-2147483648)" : `${Math.trunc(value)}i`;
+
 /** A tensor filled with one number. */
 export const constant: Op<
   (attrs: { value: number; shape?: Shape; dtype?: DType }) => Tensor,
@@ -214,13 +218,14 @@ export const constant: Op<
   implementation: {
     kind: "elementwise",
     expression: (_, { value, dtype }) =>
-      dtype === "f32" ? floatLiteral(value) : dtype === "i32" ? `${Math.trunc(value)}i` : `${value >>> 0}u`,
+      dtype === "f32" ? floatLiteral(value) : dtype === "i32" ? i32Literal(value) : `${value >>> 0}u`,
   },
   tolerance: exact,
   samples: () => [
     { inputs: [], attrs: { value: 1.5, shape: [], dtype: "f32" } },
     { inputs: [], attrs: { value: -0.1, shape: [3, 7], dtype: "f32" } },
     { inputs: [], attrs: { value: -7, shape: [1024], dtype: "i32" } },
+    { inputs: [], attrs: { value: -(2 ** 31), shape: [5], dtype: "i32" } },
     { inputs: [], attrs: { value: 1, shape: [0], dtype: "bool" } },
     { inputs: [], attrs: { value: Number.POSITIVE_INFINITY, shape: [5], dtype: "f32" } },
     { inputs: [], attrs: { value: Number.NEGATIVE_INFINITY, shape: [1024], dtype: "f32" } },

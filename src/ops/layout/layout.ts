@@ -2,7 +2,7 @@ import { dtype, whole, wholes } from "../../core/attributes.ts";
 import type { DType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { Dispatch, Kernel } from "../../core/kernel.ts";
-import { type NDArray, referenceArray } from "../../core/ndarray.ts";
+import { referenceArray } from "../../core/ndarray.ts";
 import { defineOp, type Op, type Operand, optional, required, type Tensor } from "../../core/op.ts";
 import { type } from "../../core/samples.ts";
 import {
@@ -15,36 +15,13 @@ import {
 } from "../../core/shape.ts";
 import { exact } from "../../core/tolerance.ts";
 import { type Axis, concatDispatch, stridedVariants, wholeAxis } from "./kernel.ts";
-
-function stridedReference(x: NDArray, shape: Shape, axes: readonly Axis[], fill: number): NDArray {
-  const size = sizeOf(shape);
-  const data = referenceArray(x.dtype, size);
-  for (let i = 0; i < size; i++) {
-    let rest = i;
-    let offset = 0;
-    let inside = true;
-    for (let a = axes.length - 1; a >= 0; a--) {
-      const { dim, start, step, hole, limit, stride } = axes[a]!;
-      const position = start + (rest % dim) * step;
-      rest = Math.floor(rest / dim);
-      inside &&= position >= 0 && position % hole === 0 && position / hole < limit;
-      offset += (position / hole) * stride;
-    }
-    data[i] = inside ? x.data[offset]! : fill;
-  }
-  return { shape, dtype: x.dtype, data };
-}
+import { movable, type SliceAttrs, sliceAxes, stridedReference } from "./strided.ts";
 
 /** The kernel of ops that rearrange one input. */
 const stridedKernel =
   <A>(axesOf: (x: TensorType, attrs: A) => Axis[], fillOf: (attrs: A) => number): Kernel<A> =>
   ({ inputs: [x], attrs, facts }) =>
     stridedVariants(x!.dtype, axesOf(x!, attrs), fillOf(attrs), facts);
-
-function movable(op: string, x: TensorType): void {
-  if (x.dtype === "u8")
-    throw new ShapeError(`${op}: input is u8, packed four to a word; gather it to f32 first.`);
-}
 
 /** The same elements under another shape. One axis may be −1: it is worked out. A view: no work on the device. */
 export const reshape: Op<(x: Operand, attrs: { shape: Shape }) => Tensor, { shape: Shape }> = defineOp({
@@ -141,29 +118,6 @@ export const transpose: Op<
 function permuted(x: TensorType, perm: readonly number[]): Axis[] {
   const strides = stridesOf(x.shape);
   return perm.map((axis) => wholeAxis(x.shape[axis]!, strides[axis]!));
-}
-
-export interface SliceAttrs {
-  /** First element of each axis, from the front. */
-  readonly starts: readonly number[];
-  /** One past the last element. */
-  readonly ends: readonly number[];
-  readonly steps?: readonly number[];
-}
-
-function sliceAxes(x: TensorType, { starts, ends, steps }: SliceAttrs): Axis[] {
-  const strides = stridesOf(x.shape);
-  return x.shape.map((limit, axis) => {
-    const step = steps?.[axis] ?? 1;
-    return {
-      dim: Math.max(0, Math.ceil((ends[axis]! - starts[axis]!) / step)),
-      start: starts[axis]!,
-      step,
-      hole: 1,
-      limit,
-      stride: strides[axis]!,
-    };
-  });
 }
 
 /** Elements starts[i] … ends[i]−1 of each axis, every steps[i]-th. */
