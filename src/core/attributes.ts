@@ -57,6 +57,15 @@ export function wholes(value: unknown): Attribute {
   return attribute(value, "a list of whole numbers", (x) => isList(x, Number.isInteger));
 }
 
+/*#__NO_SIDE_EFFECTS__*/
+export function wholeOrWholes(value: unknown): Attribute {
+  return attribute(
+    value,
+    "a whole number, or a list of them",
+    (x) => Number.isInteger(x) || isList(x, Number.isInteger),
+  );
+}
+
 /** Two numbers, or one for both. */
 /*#__NO_SIDE_EFFECTS__*/
 export function pair(value: unknown): Attribute {
@@ -82,12 +91,22 @@ export function dtype(value: unknown): Attribute {
   return choice(DTYPES, value);
 }
 
+/*#__NO_SIDE_EFFECTS__*/
+export function text(value: unknown): Attribute {
+  return attribute(value, "a string", (x) => typeof x === "string");
+}
+
+/*#__NO_SIDE_EFFECTS__*/
+export function records(value: unknown): Attribute {
+  return attribute(value, "a list of objects", (x) => isList(x, (y) => typeof y === "object" && y !== null));
+}
+
 /** What a record says of an attribute, its default written out to a kind. */
 export function attributeOf(declared: unknown): Attribute {
   if (typeof declared === "object" && declared !== null && kinds.has(declared)) return declared as Attribute;
   if (typeof declared === "boolean") return flag(declared);
   if (isNumber(declared)) return anyNumber(declared);
-  if (typeof declared === "string") return attribute(declared, "a string", (x) => typeof x === "string");
+  if (typeof declared === "string") return text(declared);
   return attribute(declared, "a value", (x) => x !== null);
 }
 

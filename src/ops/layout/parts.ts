@@ -1,4 +1,5 @@
 import iotaSource from "../../../shaders/layout/iota.wgsl?raw";
+import { dtype, number, whole, wholeOrWholes } from "../../core/attributes.ts";
 import { type DType, wgslType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { bitsOf, gridOf, output, specialize, words } from "../../core/kernel.ts";
@@ -48,7 +49,7 @@ export const split: Op<(x: Operand, attrs: SplitAttrs) => readonly Tensor[], Req
   {
     name: "split",
     operands: ["x"],
-    attributes: { sizes: required, axis: 0 },
+    attributes: { sizes: wholeOrWholes(required), axis: whole(0) },
     list: true,
     infer: ([x], attrs) =>
       partsOf(x, attrs).map((part) => ({ shape: sliceAxes(x, part).map((a) => a.dim), dtype: x.dtype })),
@@ -100,7 +101,7 @@ export const stack: Op<(tensors: readonly Operand[], attrs?: { axis?: number }) 
   defineOp({
     name: "stack",
     operands: ["...tensors"],
-    attributes: { axis: 0 },
+    attributes: { axis: whole(0) },
     infer: (inputs, { axis }) => [{ shape: stacked(inputs, axis).shape, dtype: inputs[0]!.dtype }],
     reference: (inputs, { axis }) => {
       const { at, shape } = stacked(inputs, axis);
@@ -154,7 +155,7 @@ export interface IotaAttrs {
 export const iota: Op<(attrs: IotaAttrs) => Tensor, Required<IotaAttrs>> = defineOp({
   name: "iota",
   operands: [],
-  attributes: { size: required, start: 0, step: 1, dtype: "i32" },
+  attributes: { size: whole(required), start: number(0), step: number(1), dtype: dtype("i32") },
   infer: (_, { size, start, step, dtype }) => {
     if (!["f32", "i32", "u32"].includes(dtype))
       throw new ShapeError(`iota: dtype is ${dtype}; use f32, i32 or u32.`);
@@ -224,7 +225,7 @@ export interface OneHotAttrs {
 export const oneHot: Op<(indices: Operand, attrs: OneHotAttrs) => Tensor, Required<OneHotAttrs>> = defineOp({
   name: "oneHot",
   operands: ["indices"],
-  attributes: { classes: required, dtype: "f32" },
+  attributes: { classes: whole(required), dtype: dtype("f32") },
   infer: ([indices], { classes, dtype }) => {
     if (indices.dtype !== "i32" && indices.dtype !== "u32")
       throw new ShapeError(`oneHot: indices are ${showType(indices)}; use i32 or u32.`);

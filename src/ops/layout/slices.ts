@@ -1,3 +1,4 @@
+import { records, wholes } from "../../core/attributes.ts";
 import { byteLength } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { NDArray } from "../../core/ndarray.ts";
@@ -85,7 +86,7 @@ export const dynamicSlice: Op<
 > = defineOp({
   name: "dynamicSlice",
   operands: ["x", "starts"],
-  attributes: { sizes: required, axes: optional },
+  attributes: { sizes: wholes(required), axes: wholes(optional) },
   infer: ([x, starts], attrs) => [{ shape: dynamicShape(x, starts, attrs), dtype: x.dtype }],
   reference: ([x, starts], attrs) => {
     const shape = dynamicShape(x, starts, attrs);
@@ -168,7 +169,7 @@ export const updateSlice: Op<
 > = defineOp({
   name: "updateSlice",
   operands: ["x", "update", "starts"],
-  attributes: { axes: optional },
+  attributes: { axes: wholes(optional) },
   infer: ([x, update, starts], attrs) => {
     checkUpdate(x, update, starts, attrs);
     return [{ shape: x.shape, dtype: x.dtype }];
@@ -310,12 +311,13 @@ function forEachPlaced(axes: readonly Axis[], visit: (index: number, at: number)
 /**
  * Zeros of `shape` with slices added at their places, in their order: the gradient of a tensor that was sliced, which costs
  * what the slices do rather than a tensor for each. The starts of places that have none follow the slices as operands.
+ * @internal
  */
 export const addSlices: Op<(tensors: readonly Operand[], attrs: AddSlicesAttrs) => Tensor, AddSlicesAttrs> =
   defineOp({
     name: "addSlices",
     operands: ["...tensors"],
-    attributes: { shape: required, places: required },
+    attributes: { shape: wholes(required), places: records(required) },
     infer: (inputs, attrs) => {
       placedSlices(inputs, attrs);
       return [{ shape: attrs.shape, dtype: "f32" }];

@@ -1,3 +1,4 @@
+import { whole } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { type NDArray, referenceArray } from "../../core/ndarray.ts";
 import { defineOp, type Op, type Operand, required, type Tensor } from "../../core/op.ts";
@@ -61,7 +62,7 @@ export const sort: Op<
 > = defineOp({
   name: "sort",
   operands: ["x"],
-  attributes: { axis: -1, descending: false },
+  attributes: { axis: whole(-1), descending: false },
   infer: ([x], { axis }) => {
     check("sort", x, axis);
     return [
@@ -141,7 +142,7 @@ export const topK: Op<
 > = defineOp({
   name: "topK",
   operands: ["x"],
-  attributes: { k: required, axis: -1, largest: true },
+  attributes: { k: whole(required), axis: whole(-1), largest: true },
   infer: ([x], attrs) => {
     const shape = shortened(x, attrs);
     return [
