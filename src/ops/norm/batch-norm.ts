@@ -22,6 +22,7 @@ import {
   statisticsOf,
   statisticsScale,
 } from "./batch-norm-reference.ts";
+import { gradOfGrad } from "./batch-norm-second.ts";
 
 export type { BatchNormAttrs };
 
@@ -159,41 +160,8 @@ export const batchNormGrad: Op<
       { shape, dtype: "f32", data: dbeta },
     ];
   },
-  // With t = x − mean, s = gamma · inverse and n elements of a channel; a, b, c are the gradients in dx, dgamma, dbeta:
-  // Σ a·dx + b·dgamma + c·dbeta = s (Σa·dy − Σa·Σdy/n − inverse²·Σa·t·Σdy·t/n) + b·inverse·Σdy·t + c·Σdy, all of it
-  // differentiated in dy, t, s and inverse.
-  grad: ({ inputs: [x, gamma, mean, inverse, dy], dy: a, dys: [, b, c] }, f) => {
-    const { count } = layoutOf("", x);
-    const spread = (value: Tensor) => f.reshape(value, { shape: besides(x.shape) });
-    const axes = x.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
-    const sum = (value: Tensor) => f.sum(value, { axes, keepdims: true });
-    const flat = (value: Tensor) => f.reshape(value, { shape: gamma.shape });
-    const v = spread(inverse);
-    const t = f.sub(x, spread(mean));
-    const s = f.mul(spread(gamma), v);
-    const [sumA, sumDy, at, dyt] = [sum(a), sum(dy), sum(f.mul(a, t)), sum(f.mul(dy, t))];
-    const square = f.div(f.square(v), count);
-    const inScale = f.sub(
-      f.sub(sum(f.mul(a, dy)), f.div(f.mul(sumA, sumDy), count)),
-      f.mul(square, f.mul(at, dyt)),
-    );
-    const bv = b && f.mul(spread(b), v);
-    const viaT = f.neg(f.mul(f.mul(s, square), f.add(f.mul(a, dyt), f.mul(dy, at))));
-    const dt = bv ? f.add(viaT, f.mul(bv, dy)) : viaT;
-    const viaDy = f.mul(s, f.sub(f.sub(a, f.div(sumA, count)), f.mul(f.mul(square, at), t)));
-    const scaled = bv ? f.add(viaDy, f.mul(bv, t)) : viaDy;
-    const viaInverse = f.sub(
-      f.mul(spread(gamma), inScale),
-      f.mul(f.mul(2 / count, f.mul(s, v)), f.mul(at, dyt)),
-    );
-    return [
-      dt,
-      flat(f.mul(v, inScale)),
-      flat(f.neg(sum(dt))),
-      flat(b ? f.add(viaInverse, f.mul(spread(b), dyt)) : viaInverse),
-      c ? f.add(scaled, spread(c)) : scaled,
-    ];
-  },
+  grad: ({ inputs: [x, gamma, mean, inverse, dy], dy: a, dys: [, b, c] }, f) =>
+    gradOfGrad([x, gamma, mean, inverse, dy], [a, b ?? null, c ?? null], f),
   implementation: {
     kind: "kernel",
     loads: [4],
