@@ -6,10 +6,11 @@ import * as activations from "./elementwise/activations.ts";
 import * as arithmetic from "./elementwise/arithmetic.ts";
 import * as compare from "./elementwise/compare.ts";
 import * as unary from "./elementwise/unary.ts";
+import * as dynamicSlice from "./layout/dynamic-slice.ts";
 import * as gather from "./layout/gather.ts";
+import * as indices from "./layout/indices.ts";
 import * as layout from "./layout/layout.ts";
 import * as parts from "./layout/parts.ts";
-import * as scatter from "./layout/scatter.ts";
 import * as slices from "./layout/slices.ts";
 import * as loss from "./loss/loss.ts";
 import * as softmax from "./loss/softmax.ts";
@@ -32,7 +33,8 @@ const files = [
   layout,
   slices,
   parts,
-  scatter,
+  dynamicSlice,
+  indices,
   reduce,
   cumsum,
   sort,
@@ -52,6 +54,6 @@ const files = [
 ];
 
 /** Every op there is: parity and gradient tests, the verify command and the function table come from this list. */
-export const records: readonly Op[] = files.flatMap((file) =>
+export const records: readonly Op[] = /*#__PURE__*/ files.flatMap((file) =>
   (Object.values(file) as unknown[]).filter((x): x is Op => typeof x === "function" && "infer" in x),
 );
