@@ -1,10 +1,25 @@
-// Four projects, run in this order by `npm test`: architecture, node, browser, package.
+// Five projects, run in this order by `npm test`: architecture, node, browser and page, package.
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
-import { chromium } from "./test/browser/chromium.ts";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+import { chromium } from "./scripts/browser.mjs";
+
+/** Files that compile shaders for minutes begin first, so that all workers end at about the same time. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification) =>
+      /\/test\/(parity\/|faults\.|plan\/inline\.)/.test(moduleId);
+    return [...new Set(sorted.map(({ project }) => project))].flatMap((project) => {
+      const own = sorted.filter((file) => file.project === project);
+      return [...own.filter(isLong), ...own.filter((file) => !isLong(file))];
+    });
+  }
+}
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: { name: "architecture", include: ["test/architecture.test.ts"] },
@@ -15,7 +30,7 @@ export default defineConfig({
           name: "node",
           include: ["test/**/*.test.ts"],
           exclude: ["test/architecture.test.ts", "test/package.test.ts", "test/browser/**"],
-          globalSetup: "test/support/adapter.ts",
+          globalSetup: ["test/support/adapter.ts", "test/support/build.ts"],
           pool: "forks",
           isolate: false, // test files share a process, and so its device and its compiled pipelines
           maxWorkers: 2,
@@ -26,7 +41,7 @@ export default defineConfig({
         test: {
           name: "browser",
           include: ["test/browser/**/*.browser.test.ts"],
-          globalSetup: "test/browser/chromium.ts",
+          globalSetup: "test/browser/set-up.ts",
           testTimeout: 60_000,
           browser: {
             enabled: true,
@@ -38,11 +53,13 @@ export default defineConfig({
         },
       },
       {
-        // Node drives a page as a person would: the demo through Vite.
+        // Node drives a page as a person would: the demo as it is built.
         test: {
           name: "page",
           include: ["test/browser/**/*.page.test.ts"],
-          globalSetup: "test/browser/chromium.ts",
+          globalSetup: "test/browser/set-up.ts",
+          isolate: false, // test files share a process, and so its browser
+          maxWorkers: 1,
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },
@@ -51,6 +68,7 @@ export default defineConfig({
         test: {
           name: "package",
           include: ["test/package.test.ts"],
+          globalSetup: "test/support/build.ts",
           testTimeout: 120_000,
           hookTimeout: 300_000,
         },

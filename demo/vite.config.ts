@@ -21,8 +21,18 @@ export default defineConfig({
     target: "es2023",
     rolldownOptions: { input: pages.map((name) => `${root}/${name}`) },
   },
-  worker: { format: "es", plugins: () => [leanShaders(), leanRecords("cases", "tolerances")] },
+  worker: {
+    format: "es",
+    plugins: () => [leanShaders(), leanRecords("cases", "tolerances")],
+    // training/worker.ts becomes assets/training-worker-HASH.js.
+    rolldownOptions: {
+      output: { entryFileNames: ({ facadeModuleId }) => `assets/${workerName(facadeModuleId)}-[hash].js` },
+    },
+  },
 });
+
+const workerName = (path: string | null) =>
+  path?.slice(root.length + 1, -".ts".length).replaceAll("/", "-") ?? "worker";
 
 /** What the head of every page says, and the chosen theme before anything is painted. */
 function sharedHead(): Plugin {

@@ -1,16 +1,15 @@
 // Makes sure that Dawn (npm `webgpu`) finds an adapter.
 //
-// Where the machine has none, Debian's and Ubuntu's packages of lavapipe, Mesa's software Vulkan driver, are unpacked
-// into .cache/lavapipe: no root, nothing installed, no change to the system. Deleting that folder undoes it.
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+// Where the machine has none, lavapipe, Mesa's software Vulkan driver, is unpacked into .cache/lavapipe.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cacheFolder, libraryFolders, unpackPackages } from "./debian.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const cache = join(root, ".cache", "lavapipe");
+const cache = join(cacheFolder, "lavapipe");
 const manifest = join(cache, "lvp_icd.json"); // tells the Vulkan loader where the driver lies, relative to itself
-const packages = ["mesa-vulkan-drivers", "libvulkan1"];
 
 /**
  * Finds an adapter, setting up the software driver if there is none.
@@ -18,7 +17,7 @@ const packages = ["mesa-vulkan-drivers", "libvulkan1"];
  * @returns the adapter's name, and the environment variables a process needs at its start to see it
  * @throws Error whose message says what to install
  */
-export function ensureAdapter() {
+export async function ensureAdapter() {
   const system = probe(process.env);
   if (system.name) return { name: system.name, env: {} };
   if (system.cannotLoad)
@@ -27,7 +26,7 @@ export function ensureAdapter() {
     throw new Error(remedy(system.reason, "DESCENT_NO_DRIVER_SETUP is set"));
 
   try {
-    if (!isComplete()) unpackLavapipe();
+    if (!isComplete()) await unpackLavapipe();
   } catch (error) {
     throw new Error(remedy(system.reason, error.message));
   }
@@ -76,98 +75,17 @@ function lavapipeEnv() {
   };
 }
 
-/** Downloads and unpacks under a temporary name, then renames: safe against interruption and a second process. */
-function unpackLavapipe() {
-  if (!hasAptGet()) throw new Error("apt-get is not available");
-  console.error(
-    "WebGPU finds no GPU here: setting up lavapipe, a software driver, by unpacking the system's packages of it",
-  );
-  console.error(`into ${cache} (once, about 70 MB to download and 250 MB there; the system stays as it is).`);
-
-  sweepInterrupted();
-  const work = `${cache}.${process.pid}.tmp`;
-  try {
-    const debs = download(join(work, "apt"));
-    const tree = join(work, "tree");
-    mkdirSync(tree);
-    for (const deb of debs)
-      execFileSync("dpkg-deb", ["-x", deb, tree], { stdio: ["ignore", "ignore", "pipe"] });
-    writeManifest(tree);
-    publish(tree);
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
-}
-
-function hasAptGet() {
-  return ["apt-get", "dpkg-deb"].every((tool) => spawnSync(tool, ["--version"]).status === 0);
-}
-
-/** Removes what interrupted set-ups left; a folder carries the id of the process that fills it. */
-function sweepInterrupted() {
-  mkdirSync(dirname(cache), { recursive: true });
-  for (const name of readdirSync(dirname(cache))) {
-    const pid = /^lavapipe\.(\d+)\.tmp$/.exec(name)?.[1];
-    if (pid && !isAlive(Number(pid))) rmSync(join(dirname(cache), name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === "EPERM";
-  }
-}
-
-/** Fetches the packages, and those of their needs that the system lacks, with lists and archives in `folder`. */
-function download(folder) {
-  for (const part of ["lists/partial", "archives/partial", "none"])
-    mkdirSync(join(folder, part), { recursive: true });
-  const settings = {
-    "Dir::State::lists": `${folder}/lists`,
-    "Dir::Cache": folder,
-    "APT::Sandbox::User": "root", // that is: keep the user who runs this
-    "Debug::NoLocking": 1,
-    "Acquire::Retries": 2,
-    "Acquire::Languages": "none",
-  };
-  let release = [];
-  const distribution = readFileSync("/etc/os-release", "utf8");
-  if (/^VERSION_CODENAME=bookworm$/m.test(distribution)) {
-    // Dawn rejects the Mesa 22.3 of Debian 12; backports has a newer one.
-    writeFileSync(join(folder, "sources.list"), bookwormSources());
-    settings["Dir::Etc::sourcelist"] = `${folder}/sources.list`;
-    settings["Dir::Etc::sourceparts"] = `${folder}/none`;
-    release = ["-t", "bookworm-backports"];
-  }
-  const options = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
-  const apt = (...words) =>
-    spawnSync("apt-get", ["-qq", ...options, ...release, ...words], { encoding: "utf8" });
-  const update = apt("update"); // an unreachable source that is not needed may fail
-  const install = apt("install", "--download-only", "--yes", "--no-install-recommends", ...packages);
-  if (install.status !== 0) {
-    const complaints = `${update.stderr}${install.stderr}`.trim().split("\n");
-    throw new Error(`apt-get failed: ${complaints[0]}`);
-  }
-  const archives = join(folder, "archives");
-  const debs = readdirSync(archives).filter((name) => name.endsWith(".deb"));
-  if (debs.length === 0)
-    throw new Error(`${packages.join(" and ")} are installed, yet Dawn accepts no driver`);
-  return debs.map((name) => join(archives, name));
-}
-
-/** Debian 12 with backports, from the mirror that the system already uses. */
-function bookwormSources() {
-  const read = (file) => (existsSync(file) ? readFileSync(file, "utf8") : "");
-  const mirror =
-    /^URIs:\s*(\S+)/m.exec(read("/etc/apt/sources.list.d/debian.sources"))?.[1] ??
-    /^deb\s+(?:\[.*?\]\s+)?(\S+)/m.exec(read("/etc/apt/sources.list"))?.[1] ??
-    "http://deb.debian.org/debian";
-  const key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]";
-  const suites = ["bookworm", "bookworm-updates", "bookworm-backports"];
-  return suites.map((suite) => `deb ${key} ${mirror} ${suite} main\n`).join("");
+async function unpackLavapipe() {
+  await unpackPackages({
+    folder: cache,
+    packages: ["mesa-vulkan-drivers", "libvulkan1"],
+    announcement:
+      `WebGPU finds no GPU here: unpacking lavapipe, a software driver, from the system's packages into ` +
+      `${cache} (once, about 70 MB to download and 250 MB there; the system stays as it is).`,
+    complete: isComplete,
+    finish: writeManifest,
+    backports: ["bookworm"], // Dawn rejects the Mesa 22.3 of Debian 12
+  });
 }
 
 function writeManifest(tree) {
@@ -175,21 +93,9 @@ function writeManifest(tree) {
   const original = readdirSync(folder).find((name) => name.startsWith("lvp_icd"));
   if (!original) throw new Error("the package mesa-vulkan-drivers holds no lavapipe");
   const content = JSON.parse(readFileSync(join(folder, original), "utf8"));
-  const [architecture] = readdirSync(join(tree, "usr/lib")).filter((name) => name.endsWith("-linux-gnu"));
-  content.ICD.library_path = `./usr/lib/${architecture}/libvulkan_lvp.so`;
+  const libraries = libraryFolders(tree).find((name) => existsSync(join(tree, name, "libvulkan_lvp.so")));
+  content.ICD.library_path = `./${libraries}/libvulkan_lvp.so`;
   writeFileSync(join(tree, "lvp_icd.json"), JSON.stringify(content, null, 2));
-}
-
-/** Gives the finished folder its name, unless another process was quicker. */
-function publish(tree) {
-  try {
-    renameSync(tree, cache);
-  } catch (error) {
-    if (isComplete()) return;
-    if (!existsSync(cache)) throw error;
-    renameSync(cache, `${tree}.damaged`); // parts of it were deleted
-    renameSync(tree, cache);
-  }
 }
 
 function remedy(reason, why) {

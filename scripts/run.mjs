@@ -18,7 +18,7 @@ if (!command) {
 
 const child = spawn(command, args, {
   stdio: "inherit",
-  env: { ...process.env, PATH: withLocalPrograms(process.env.PATH), ...adapterEnv() },
+  env: { ...process.env, PATH: withLocalPrograms(process.env.PATH), ...(await adapterEnv()) },
   shell: process.platform === "win32", // where npm's programs are .cmd files
 });
 // A terminal sends Ctrl-C to the child as well, and the child must not get it twice.
@@ -32,9 +32,9 @@ child.on("exit", (code, signal) => {
   process.exitCode = code ?? 128 + constants.signals[signal];
 });
 
-function adapterEnv() {
+async function adapterEnv() {
   try {
-    return ensureAdapter().env;
+    return (await ensureAdapter()).env;
   } catch (error) {
     console.error(error.message);
     if (!optional) process.exit(1);

@@ -6,19 +6,19 @@ import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium as browsers } from "playwright-core";
-import { build, preview, runnerImport } from "vite";
+import { build, preview } from "vite";
+import { chromium, ensureBrowser } from "./browser.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const { chromium } = (await runnerImport(join(root, "test/browser/chromium.ts"))).module;
 const images = join(root, "docs/images");
 const LARGEST = 200_000;
-const DESKTOP = { width: 1280, height: 1100 };
+const DESKTOP = { width: 1280, height: 1040 };
 const PHONE = { width: 390, height: 844 };
 const MINUTES = 60_000;
 
-/** What is done on a page before its picture is taken; `phone` is what a phone's picture begins with. */
+/** What is done on a page before its picture is taken; `phone` is what a phone's begins with and how it gets there. */
 const pages = {
-  training: { path: "index.html", prepare: train, phone: ".transport" },
+  training: { path: "index.html", prepare: train, phone: { top: ".transport", prepare: comeBack } },
   initialisation: { path: "initialisation.html", prepare: play },
   optimizers: { path: "optimizers.html", prepare: play },
   verify: { path: "verify.html?ops=relu,add,sum,softmax,maxPool2d", prepare: verify },
@@ -31,6 +31,7 @@ if (unknown) {
   process.exit(2);
 }
 
+await ensureBrowser();
 mkdirSync(images, { recursive: true });
 const configFile = join(root, "demo/vite.config.ts");
 await build({ configFile, logLevel: "warn" });
@@ -49,26 +50,28 @@ try {
     page.on("pageerror", (error) => console.error(`${name}: ${error.message}`));
     await page.goto(new URL(path, server.resolvedUrls.local[0]).href);
     await prepare(page);
-    for (const [suffix, viewport] of phone
-      ? [
-          ["", DESKTOP],
-          ["-phone", PHONE],
-        ]
-      : [["", DESKTOP]]) {
-      await page.setViewportSize(viewport);
-      const top = viewport === PHONE ? phone : "body";
-      await page.locator(top).evaluate((element) => element.scrollIntoView({ behavior: "instant" }));
-      for (const colorScheme of ["light", "dark"]) {
-        await page.emulateMedia({ colorScheme });
-        await page.waitForTimeout(500); // canvases are drawn in the frames after
-        await take(page, `${name}${suffix}-${colorScheme}`);
-      }
+    await takeBoth(page, name, "body");
+    if (phone) {
+      await page.setViewportSize(PHONE);
+      await phone.prepare(page);
+      await takeBoth(page, `${name}-phone`, phone.top);
     }
     await context.close();
   }
 } finally {
   await browser.close();
   await server.close();
+}
+
+/** Pictures in both themes, from the top of an element on. */
+async function takeBoth(page, name, top) {
+  await page.mouse.move(0, 0); // nothing is pointed at
+  await page.locator(top).evaluate((element) => element.scrollIntoView({ behavior: "instant" }));
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    await page.waitForTimeout(500); // canvases are drawn in the frames after
+    await take(page, `${name}-${colorScheme}`);
+  }
 }
 
 async function take(page, name) {
@@ -109,6 +112,14 @@ async function train(page) {
   );
   await page.locator("#toggle").click();
   await page.locator("#status", { hasText: /^Paused at step/ }).waitFor({ timeout: MINUTES });
+}
+
+/** The next visit, on a smaller screen: what is folded away there is decided when the page opens. */
+async function comeBack(page) {
+  await page.reload();
+  await page.locator("#status", { hasText: /^Paused at step/ }).waitFor({ timeout: MINUTES });
+  await page.locator("#toggle:enabled").waitFor({ timeout: MINUTES });
+  await page.locator("#notices button", { hasText: "Dismiss" }).click();
 }
 
 async function verify(page) {

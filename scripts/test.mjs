@@ -12,12 +12,13 @@ const run = ["node", "scripts/run.mjs"]; // in an environment with an adapter
 const plain = process.stdout.isTTY ? [] : ["--colors=off"];
 
 const stages = [
+  { title: "Set-up", command: ["node", "scripts/setup.mjs"] },
   { title: "Types", command: ["tsc", "--noEmit"] },
   { title: "Lint and format", command: ["biome", "ci", ...plain, "."] },
   { title: "Architecture", command: vitest("architecture") },
+  { title: "Build", command: ["npm", "run", "--silent", "build"] },
   { title: "Operations, gradients and training", command: [...run, ...vitest("node")] },
   { title: "Browser", command: vitest("browser", "page") },
-  { title: "Build", command: ["npm", "run", "--silent", "build"] },
   { title: "Package", command: [...run, ...vitest("package")] },
 ];
 

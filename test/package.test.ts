@@ -1,7 +1,6 @@
 // The package as a user gets it: packed, installed into an empty project, imported, type-checked and run.
-// It packs dist/ as it is: `npm run test:package` builds first.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, posix, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -19,7 +18,6 @@ const project = mkdtempSync(join(tmpdir(), "descent-package-"));
 let packed: Packed;
 
 beforeAll(() => {
-  if (!existsSync("dist/cli.js")) throw new Error("dist/ is not built: npm run build");
   const [tarball] = JSON.parse(
     run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", project], "."),
   );

@@ -1,6 +1,7 @@
 import type { Backend } from "../../src/backend/backend.ts";
 import { ndarray } from "../../src/core/ndarray.ts";
-import { type ResidentData, residentArrays } from "../../src/data/resident.ts";
+import { residentArrays } from "../../src/data/arrays.ts";
+import type { ResidentData } from "../../src/data/resident.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { adam, type Optimizer, sgd } from "../../src/optim/index.ts";
 import type { Distribution } from "../../src/train/distribution.ts";
@@ -72,8 +73,7 @@ export class Experiment {
   /** Back to step 0 under a scheme; the seed decides the same random numbers for all. */
   reset(scheme: SchemeKey): void {
     this.scheme = scheme;
-    this.trainer.step = 0;
-    this.trainer.state.initialize();
+    this.trainer.reset();
   }
 
   /**

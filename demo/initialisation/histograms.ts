@@ -1,32 +1,16 @@
 import type { Distribution } from "../../src/train/distribution.ts";
 import { Picture } from "../shell/canvas.ts";
 import { fill, h } from "../shell/dom.ts";
-import { short } from "../shell/plot.ts";
+import { short } from "../shell/numbers.ts";
+import { deadUnits, type Note, notFiniteNote, type Part, verdictOn } from "../shell/rules.ts";
 import type { LayerView } from "./experiment.ts";
 import { reach, spread } from "./pictures.ts";
-
-type Part = "activations" | "gradients";
 
 interface Cell {
   readonly element: HTMLElement;
   readonly picture: Picture;
   readonly std: HTMLElement;
   readonly note: HTMLElement;
-}
-
-/** From `first` to `last` layer, how the spread of something changes, in words. */
-export function verdictOn(part: Part, first: number, last: number): string {
-  const name = part === "activations" ? "Activations" : "Gradients";
-  const [from, to] = part === "activations" ? [first, last] : [last, first];
-  const way =
-    part === "activations"
-      ? "from the first to the last hidden layer"
-      : "from the last hidden layer back to the first";
-  if (from === 0 && to === 0) return `${name} are zero in every layer.`;
-  if (to === 0) return `${name} vanish: ${way} nothing is left.`;
-  const factor = to / from;
-  const verb = factor < 0.05 ? "vanish" : factor > 20 ? "explode" : "keep their size";
-  return `${name} ${verb}: ${way} their spread changes by a factor of ${short(factor)}.`;
 }
 
 /** Small pictures of one distribution for each hidden layer, with what they were before training behind them. */
@@ -71,21 +55,24 @@ export class LayerHistograms {
         spread(shown, outline, end, this.color),
         `${this.part} of hidden layer ${i + 1}: standard deviation ${short(shown.std)}, from ${short(shown.from)} to ${short(shown.to)}`,
       );
-      std.textContent = `σ ${short(shown.std)}`;
-      note.textContent = this.noteOn(shown, layers[i]!.silent);
+      std.textContent = shown.notFinite === 1 ? "σ –" : `σ ${short(shown.std)}`;
+      const { text, alarm } = this.noteOn(shown, layers[i]!.silent);
+      note.textContent = text;
+      note.classList.toggle("alarm", alarm);
     });
     this.said.textContent = this.verdict(layers);
   }
 
   verdict(layers: readonly LayerView[]): string {
-    const first = layers[0]?.[this.part].std ?? 0;
-    const last = layers.at(-1)?.[this.part].std ?? 0;
-    return verdictOn(this.part, first, last);
+    return verdictOn(
+      this.part,
+      layers.map((layer) => layer[this.part]),
+    );
   }
 
-  private noteOn({ notFinite }: Distribution, silent: number): string {
-    if (notFinite > 0) return `${Math.round(100 * notFinite)} % not finite`;
-    return this.part === "activations" && silent > 0 ? `${Math.round(100 * silent)} % dead units` : "";
+  private noteOn({ notFinite }: Distribution, silent: number): Note {
+    if (notFinite > 0 || this.part === "gradients") return notFiniteNote(notFinite);
+    return deadUnits(silent);
   }
 
   private cell(i: number): Cell {

@@ -5,8 +5,9 @@ import { button, h, oncePerFrame } from "../shell/dom.ts";
 import type { EngineChoice } from "../shell/engine.ts";
 import { checkField, numberField, selectField } from "../shell/fields.ts";
 import { notice, showError } from "../shell/notices.ts";
+import { percent, short } from "../shell/numbers.ts";
 import { figure, page } from "../shell/page.ts";
-import { LivePlot, short } from "../shell/plot.ts";
+import { LivePlot } from "../shell/plot.ts";
 import type { OptimizerKey } from "./experiment.ts";
 import { LayerHistograms } from "./histograms.ts";
 import { boundaryPicture } from "./pictures.ts";
@@ -171,6 +172,7 @@ const lesson = h("p", { id: "lesson" });
 const outcome = h("p", { class: "outcome", id: "outcome", hidden: true });
 const summary = h("p", { class: "unseen", id: "summary", role: "status", aria: { live: "polite" } });
 const boundary = new Picture("Decision boundary", (width) => width);
+const boundaryNote = h("p", { class: "alarm", id: "boundary-note", hidden: true });
 const lossPlot = new LivePlot({
   label: "Loss",
   series: [
@@ -229,7 +231,7 @@ page(
   axisField.element,
   figure(
     "Activations, layer by layer",
-    "What each hidden layer gives, counted on a logarithmic scale; bars are now, dark lines before training, the tick below marks zero. σ is the standard deviation, a dead unit gives 0 for every point.",
+    "What each hidden layer gives, counted on a logarithmic scale; bars are now, thin lines before training, the tick below marks zero. σ is the standard deviation, a dead unit gives 0 for every point, and more than half of them in a layer are too many.",
     activations.element,
   ),
   figure(
@@ -243,7 +245,7 @@ page(
     figure(
       "Decision boundary",
       "How the network divides the plane; circles are one class, squares the other.",
-      h("div", { class: "plane" }, boundary.element),
+      h("div", { class: "plane" }, boundary.element, boundaryNote),
     ),
     figure(
       "Loss and accuracy",
@@ -290,6 +292,7 @@ async function begin(): Promise<void> {
   const scheme = schemeField.value;
   if (playing) pause();
   ended = false;
+  stepButton.disabled = false;
   divergedAt = undefined;
   told = Number.NEGATIVE_INFINITY;
   outcome.hidden = true;
@@ -362,20 +365,26 @@ const drawLayers = oncePerFrame(() => {
   activations.show(layers, axisField.value);
   gradients.show(layers, axisField.value);
   const on = points;
+  const unanswered = sure.filter(Number.isNaN).length / sure.length;
+  boundaryNote.hidden = unanswered === 0;
+  boundaryNote.textContent =
+    unanswered === 0
+      ? ""
+      : `Grey: at ${percent(unanswered)} of the places the network's answer is not a finite number, so there is no boundary.`;
   boundary.set(
     boundaryPicture(sure, on),
-    `Decision boundary on ${on.count} points: ${curve.length > 0 ? percent(curve.at(-1)!.accuracy) : "before training"}.`,
+    `Decision boundary on ${on.count} points: ${curve.length > 0 ? right(curve.at(-1)!.accuracy) : "before training"}. ${boundaryNote.textContent}`,
   );
 });
 
-const percent = (share: number) => `${Math.round(100 * share)} % right`;
+const right = (share: number) => `${percent(share)} right`;
 
 const drawCurve = oncePerFrame(() => {
   const now = curve.at(-1);
   readings.step.textContent = String(now?.step ?? 0);
   readings.loss.textContent =
     divergedAt !== undefined ? `diverged at step ${divergedAt}` : now ? now.loss.toPrecision(3) : "–";
-  readings.accuracy.textContent = now ? `${Math.round(100 * now.accuracy)} %` : "–";
+  readings.accuracy.textContent = now ? percent(now.accuracy) : "–";
   const stride = Math.max(1, Math.ceil(curve.length / POINTS));
   const shown = curve.filter((_, i) => i % stride === 0 || i === curve.length - 1);
   lossPlot.set([
@@ -391,7 +400,7 @@ function tell(): void {
   told = performance.now();
   const now = curve.at(-1);
   const training = now
-    ? `Step ${now.step}: loss ${now.loss.toPrecision(3)}, ${percent(now.accuracy)}. `
+    ? `Step ${now.step}: loss ${now.loss.toPrecision(3)}, ${right(now.accuracy)}. `
     : "Before training. ";
   summary.textContent = `${training}${activations.verdict(last.layers)} ${gradients.verdict(last.layers)}`;
 }
@@ -432,6 +441,7 @@ worker.on("ended", (report) => {
   playing = false;
   rests();
   playButton.textContent = "Begin again";
+  stepButton.disabled = true;
   if (report.diverged) divergedAt = report.step;
   drawCurve();
   outcome.textContent = summary.textContent = report.message;

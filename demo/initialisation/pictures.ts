@@ -1,7 +1,7 @@
 import type { Distribution } from "../../src/train/distribution.ts";
 import type { Paint } from "../shell/canvas.ts";
 import { h } from "../shell/dom.ts";
-import { color } from "../shell/theme.ts";
+import { color, rgb } from "../shell/theme.ts";
 import { EXTENT, GRID, type Points } from "./points.ts";
 
 /** The largest absolute value of distributions: the end of an axis that shows them all. */
@@ -49,17 +49,16 @@ export function spread(
   };
 }
 
-const rgb = (hex: string) => [1, 3, 5].map((i) => Number.parseInt(hex.slice(i, i + 2), 16));
-
-/** How the network divides the plane, and the points: circles are the first class, squares the second. */
+/** How the network divides the plane, and the points: circles are the first class, squares the second; grey is no answer. */
 export function boundaryPicture(sure: Float32Array | undefined, points: Points): Paint {
   return (context, width, height) => {
-    const paper = rgb(color("surface"));
-    const classes = [rgb(color("series-1")), rgb(color("series-2"))];
+    const paper = rgb("surface");
+    const [first, second, none] = [rgb("series-1"), rgb("series-2"), rgb("line-strong")];
     if (sure) {
       const image = new ImageData(GRID, GRID);
       sure.forEach((p, i) => {
-        const [ends, amount] = p < 0.5 ? [classes[0]!, 1 - 2 * p] : [classes[1]!, 2 * p - 1];
+        const ends = Number.isNaN(p) ? none : p < 0.5 ? first : second;
+        const amount = Number.isNaN(p) ? 1 : Math.abs(2 * p - 1);
         for (let c = 0; c < 3; c++)
           image.data[4 * i + c] = paper[c]! + (ends[c]! - paper[c]!) * (0.08 + 0.47 * amount);
         image.data[4 * i + 3] = 255;

@@ -1,11 +1,12 @@
 import "./optimizers.css";
 import { connect } from "../shell/channel.ts";
-import { button, fill, h, oncePerFrame } from "../shell/dom.ts";
+import { button, h, oncePerFrame } from "../shell/dom.ts";
 import type { EngineChoice } from "../shell/engine.ts";
 import { numberField, selectField } from "../shell/fields.ts";
 import { notice, showError } from "../shell/notices.ts";
+import { short } from "../shell/numbers.ts";
 import { figure, page } from "../shell/page.ts";
-import { LivePlot, short } from "../shell/plot.ts";
+import { LivePlot } from "../shell/plot.ts";
 import { LANDSCAPE_KEYS, LANDSCAPES, type LandscapeKey } from "./landscapes.ts";
 import { LandscapeMap, type Point } from "./map.ts";
 import { LAST_STEP, type Path, ROW } from "./path.ts";
@@ -57,6 +58,7 @@ const plot = new LivePlot({
   x: "step",
   left: "cost",
   log: true,
+  format: (cost) => (cost <= FLOOR ? `≤ ${short(FLOOR)}` : short(cost)),
   height: 380,
 });
 const landscapeField = selectField<LandscapeKey>({
@@ -370,10 +372,8 @@ function tell(now = false): void {
     return cost(a) - cost(b);
   });
   const said = ranked.map((key) => `${RACERS[key].label} ${standing(key)}`);
-  fill(
-    summary,
-    said.length === 0 ? "No optimizer runs." : `Step ${raceStep()}, lowest first: ${said.join("; ")}.`,
-  );
+  summary.textContent =
+    said.length === 0 ? "No optimizer runs." : `Step ${raceStep()}, lowest first: ${said.join("; ")}.`;
 }
 
 worker.on("legs", (report) => {

@@ -1,6 +1,6 @@
 import { Picture } from "../shell/canvas.ts";
 import { h } from "../shell/dom.ts";
-import { color, onTheme } from "../shell/theme.ts";
+import { color, onTheme, rgb } from "../shell/theme.ts";
 import { LANDSCAPES, type Landscape, type LandscapeKey } from "./landscapes.ts";
 import { type HeightMap, type Path, ROW } from "./path.ts";
 import { RACERS, type RacerKey } from "./racers.ts";
@@ -8,9 +8,6 @@ import { RACERS, type RacerKey } from "./racers.ts";
 export type Point = readonly [x: number, y: number];
 
 const LEVELS = 16;
-
-const rgb = (hex: string): [number, number, number] =>
-  [1, 3, 5].map((i) => Number.parseInt(hex.slice(i, i + 2), 16)) as [number, number, number];
 
 /** Costs on a scale that shows both the floor of a valley and the cliffs: 0 at the lowest, 1 at the highest. */
 function levelled({ values }: HeightMap): Float32Array {
@@ -155,7 +152,7 @@ export class LandscapeMap {
     if (this.background?.width === size) return this.background;
     const { side } = this.heights;
     const t = levelled(this.heights);
-    const [low, high] = [rgb(color("accent")), rgb(color("surface"))];
+    const [low, high] = [rgb("accent"), rgb("surface")];
     const cells = h("canvas", { width: side, height: side });
     const image = new ImageData(side, side);
     t.forEach((value, i) => {

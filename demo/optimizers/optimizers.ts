@@ -8,19 +8,10 @@ const betas = (s: Settings): [number, number] => [s.momentum, s.beta2];
 /** The engine's optimizer with a racer's settings. */
 export const OPTIMIZERS: Readonly<Record<RacerKey, (settings: Settings) => Optimizer>> = {
   sgd: (s) => sgd({ lr: rate(s), weightDecay: s.weightDecay }),
-  momentum: (s) => sgd({ lr: rate(s), momentum: s.momentum, weightDecay: s.weightDecay }),
-  // The look-ahead of no momentum is plain descent: the same row, which the op takes as it is.
+  // A schedule of momentum has a velocity even while it is 0: the graph stays while numbers change.
+  momentum: (s) => sgd({ lr: rate(s), momentum: () => s.momentum, weightDecay: s.weightDecay }),
   nesterov: (s) =>
-    sgd({ lr: rate(s), momentum: s.momentum, nesterov: s.momentum > 0, weightDecay: s.weightDecay }),
+    sgd({ lr: rate(s), momentum: () => s.momentum, nesterov: true, weightDecay: s.weightDecay }),
   adam: (s) => adam({ lr: rate(s), betas: betas(s), weightDecay: s.weightDecay }),
   adamW: (s) => adamW({ lr: rate(s), betas: betas(s), weightDecay: s.weightDecay }),
-};
-
-/** Slots of each op, whatever momentum is set: the graph stays while numbers change. */
-export const SLOTS: Readonly<Record<RacerKey, number>> = {
-  sgd: 0,
-  momentum: 1,
-  nesterov: 1,
-  adam: 2,
-  adamW: 2,
 };

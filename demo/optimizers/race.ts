@@ -6,11 +6,10 @@ import type { Program } from "../../src/graph/program.ts";
 import * as f from "../../src/ops/f.ts";
 import { STATS, STATS_SIZE, STATUS } from "../../src/ops/step/stats.ts";
 import { gradientStats, recordMetrics } from "../../src/ops/step/step.ts";
-import * as rules from "../../src/ops/step/update.ts";
-import { HYPER_SIZE } from "../../src/ops/step/update.ts";
+import type { Optimizer } from "../../src/optim/index.ts";
 import { COSTS } from "./costs.ts";
 import { LANDSCAPES, type LandscapeKey } from "./landscapes.ts";
-import { OPTIMIZERS, SLOTS } from "./optimizers.ts";
+import { OPTIMIZERS } from "./optimizers.ts";
 import { type HeightMap, ROW } from "./path.ts";
 import type { RacerKey, Settings } from "./racers.ts";
 
@@ -36,7 +35,7 @@ const costAt = (landscape: LandscapeKey, p: Tensor): Tensor =>
  * update op that trains networks, and a row (x, y, cost, status) of where it came to.
  */
 function stepProgram(
-  key: RacerKey,
+  { op, hyperSize }: Optimizer,
   landscape: LandscapeKey,
   { point, slots, stats, ring }: Variables,
 ): Program {
@@ -44,11 +43,11 @@ function stepProgram(
   const cost = costAt(landscape, p);
   const [gradient] = gradients(cost, [p]);
   const checked = gradientStats(read(stats), cost, [gradient!]);
-  const [next, ...moved] = callOp(rules[key], [
+  const [next, ...moved] = callOp(op, [
     p,
     gradient!,
     ...slots.map(read),
-    feed("hyper", [HYPER_SIZE]),
+    feed("hyper", [hyperSize]),
     checked,
   ]);
   // The row's place for the gradient's norm takes the cost that was reached.
@@ -60,7 +59,7 @@ function stepProgram(
     part(next!, 1, 2),
   ]);
   return {
-    name: `${key} on ${landscape}`,
+    name: `${op.name} on ${landscape}`,
     updates: [
       { variable: stats, value: checked },
       { variable: point, value: next! },
@@ -85,13 +84,14 @@ export class Runner {
     private settings: Settings,
     start: readonly [number, number],
   ) {
+    const optimizer = OPTIMIZERS[key](settings);
     this.variables = {
       point: standalone(`${key} point`, [SIZE]),
-      slots: Array.from({ length: SLOTS[key] }, (_, i) => standalone(`${key} slot ${i}`, [SIZE])),
+      slots: optimizer.slots.map((slot) => standalone(`${key} ${slot}`, [SIZE])),
       stats: standalone(`${key} statistics`, [STATS_SIZE]),
       ring: standalone(`${key} path`, [ROWS, ROW]),
     };
-    this.executable = backend.compile(stepProgram(key, landscape, this.variables));
+    this.executable = backend.compile(stepProgram(optimizer, landscape, this.variables));
     this.reset(start);
   }
 

@@ -7,11 +7,19 @@ export interface Action {
 
 const place = h("div", { class: "notices", id: "notices", role: "status", aria: { live: "polite" } });
 
-/** Where notices appear: the page puts it above its content. */
-export const noticePlace = (): HTMLElement => place;
+/**
+ * Where notices appear: the page puts it before its content, for whoever goes by the keyboard. It is seen at the window's
+ * lower edge wherever the page is scrolled to, and the page ends above it.
+ */
+export function noticePlace(): HTMLElement {
+  new ResizeObserver(() => {
+    document.documentElement.style.setProperty("--notices", `${place.offsetHeight}px`);
+  }).observe(place);
+  return place;
+}
 
 /**
- * Says a sentence above the page's content, with buttons for what can be done about it. The same sentence is not said
+ * Says a sentence at the window's lower edge, with buttons for what can be done about it. The same sentence is not said
  * twice at a time. The result takes it away.
  */
 export function notice(
@@ -48,7 +56,7 @@ export function notice(
 /** The sentence of an error. */
 export const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Shows an error above the page's content. */
+/** Shows an error as a notice. */
 export function showError(error: unknown): void {
   notice(sentence(error), { kind: "error" });
 }

@@ -1,7 +1,8 @@
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { h, oncePerFrame } from "./dom.ts";
-import { color, onTheme } from "./theme.ts";
+import { short } from "./numbers.ts";
+import { color, onTheme, rgb } from "./theme.ts";
 
 export interface Series {
   readonly label: string;
@@ -38,18 +39,6 @@ export interface PlotOptions {
 
 /** Columns: x, then one for each series; null where a series has no value. */
 export type Columns = readonly (readonly (number | null)[])[];
-
-export const short = (value: number): string =>
-  value === 0
-    ? "0"
-    : Math.abs(value) >= 1e4 || Math.abs(value) < 1e-3
-      ? value.toExponential(1).replace("e+", "e")
-      : String(Number(value.toPrecision(3)));
-
-const alphaHex = (alpha: number) =>
-  Math.round(alpha * 255)
-    .toString(16)
-    .padStart(2, "0");
 
 /** Curves of live data: drawn at most once a frame, as wide as their place, in the colours of the theme. */
 export class LivePlot {
@@ -198,7 +187,7 @@ export class LivePlot {
       series: [
         {},
         ...this.series.map((one): uPlot.Series => {
-          const stroke = color(one.color) + (one.alpha === undefined ? "" : alphaHex(one.alpha));
+          const stroke = `rgb(${rgb(one.color).join(" ")} / ${one.alpha ?? 1})`;
           return {
             label: one.label,
             scale: one.axis ?? "left",

@@ -1,7 +1,8 @@
 import { h } from "../shell/dom.ts";
+import { short } from "../shell/numbers.ts";
 import { figure } from "../shell/page.ts";
-import { type Columns, LivePlot, short } from "../shell/plot.ts";
-import type { Curves, KeptRun, ValidationCurve } from "./protocol.ts";
+import { type Columns, LivePlot } from "../shell/plot.ts";
+import type { Curves, KeptRun, RunHistory, ValidationCurve } from "./protocol.ts";
 import { noCurves, noValidation } from "./protocol.ts";
 
 const percent = (value: number) => `${Number((100 * value).toPrecision(3))} %`;
@@ -161,7 +162,7 @@ export class Charts {
     this.draw();
   }
 
-  replace(history: { curves: Curves; validation: ValidationCurve }): void {
+  replace(history: RunHistory): void {
     this.curves = history.curves;
     this.validation = history.validation;
     this.draw();

@@ -69,9 +69,10 @@ export class DataPanel {
     );
   }
 
-  show({ kind, train, test, note }: DataInfo): void {
+  show({ kind, train, validation, test, note }: DataInfo): void {
+    const say = (count: number) => count.toLocaleString("en");
     this.kind.value = kind;
-    this.about.textContent = `${train.toLocaleString("en")} images to learn from, ${test.toLocaleString("en")} held out. ${note}`;
+    this.about.textContent = `${say(train)} images to learn from, ${say(validation)} held out to watch it by, ${say(test)} to test it on once, at the end. ${note}`;
     this.forget.hidden = kind !== "cifar10";
     this.bar.hidden = true;
   }

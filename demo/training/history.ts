@@ -1,5 +1,5 @@
 import type { StepMetrics } from "../../src/train/options.ts";
-import { type Curves, noCurves, noValidation, type ValidationCurve } from "./protocol.ts";
+import { type Curves, noCurves, noValidation, type RunHistory, type Tested } from "./protocol.ts";
 
 /** Beyond this many points every other one is dropped: what is drawn stays the same. */
 const MOST_POINTS = 20_000;
@@ -12,10 +12,12 @@ export class History {
 
   constructor(
     private curves: Curves = noCurves(),
-    private readonly validation: ValidationCurve = noValidation(),
+    private readonly validation = noValidation(),
+    private test: Tested | undefined = undefined,
   ) {}
 
   add(step: StepMetrics): void {
+    this.test = undefined; // that was of another network
     for (const to of [this.curves, this.fresh]) {
       to.step.push(step.step);
       to.loss.push(step.loss);
@@ -38,6 +40,10 @@ export class History {
     validation.accuracy.push(accuracy);
   }
 
+  addTest(test: Tested): void {
+    this.test = test;
+  }
+
   /** The loss is about as low as it ever was: a good place to come back to. */
   get nearBest(): boolean {
     return (this.smooth ?? 0) <= 1.5 * this.best;
@@ -50,8 +56,8 @@ export class History {
     return fresh;
   }
 
-  get all(): { curves: Curves; validation: ValidationCurve } {
-    return { curves: this.curves, validation: this.validation };
+  get all(): RunHistory {
+    return { curves: this.curves, validation: this.validation, test: this.test };
   }
 
   /** Numbers the steps anew, when an epoch has another number of them. */
@@ -67,6 +73,7 @@ export class History {
     return new History(
       mapCurves(this.curves, (list) => [...list]),
       { step: [...step], loss: [...loss], accuracy: [...accuracy] },
+      this.test,
     );
   }
 }

@@ -7,9 +7,10 @@ import { page } from "../shell/page.ts";
 import { Charts } from "./charts.ts";
 import { controls } from "./controls.ts";
 import { DataPanel } from "./data-panel.ts";
+import { watchDrops } from "./dropping.ts";
 import { watchInterruptions } from "./interruptions.ts";
 import { ModelPanel } from "./model.ts";
-import type { Config, DataInfo, DataKind, Events, KeptRun, Machine, Status } from "./protocol.ts";
+import type { Config, DataInfo, DataKind, Events, KeptRun, Machine, Status, Tested } from "./protocol.ts";
 import { keptRun, RunsView } from "./runs.ts";
 import { Transport } from "./transport.ts";
 import { EvaluationViews } from "./views/evaluation.ts";
@@ -41,6 +42,7 @@ let config: Config = {
   seed: 1,
 };
 let info: DataInfo;
+let tested: Tested | undefined;
 let status: Status = { phase: "preparing", step: 0, stepsPerEpoch: 1, epochs: 1 };
 let runs: KeptRun[] = [];
 let runId = new Date().toISOString();
@@ -52,16 +54,34 @@ const act =
     run(...args).catch(showError);
   };
 
+/** What changes the run, one after another: each begins with the configuration that the one before it left. */
+let changing: Promise<unknown> = Promise.resolve();
+
+function inTurn<T>(task: () => Promise<T>): Promise<T> {
+  const result = changing.then(task);
+  changing = result.catch(() => {}); // whoever asked for it is told
+  return result;
+}
+
 const transport = new Transport({
-  start: act(() => worker.call("start")),
-  pause: act(() => worker.call("pause")),
-  step: act(() => worker.call("step")),
-  reset: act(async () => {
-    await keepRun();
-    await worker.call("reset");
+  start: act(async () => {
+    await shownIsSet();
+    if (status.phase === "done") await oneMoreEpoch();
+    await worker.call("start");
   }),
+  pause: act(() => worker.call("pause")),
+  step: act(async () => {
+    await shownIsSet();
+    await worker.call("step");
+  }),
+  reset: act(() =>
+    inTurn(async () => {
+      await keepRun();
+      await worker.call("reset");
+    }),
+  ),
   save: act(save),
-  load: act(load),
+  load: act((file: File) => inTurn(() => load(file))),
 });
 const data = new DataPanel({
   choose: act((kind: DataKind) => useData(() => worker.call("loadData", kind))),
@@ -101,16 +121,33 @@ page(
 
 function change(part: Partial<Config>): void {
   const anew = "layers" in part || "seed" in part;
-  const next = { ...config, ...part };
-  act(async () => {
+  const set = inTurn(async () => {
     if (anew) await keepRun();
-    config = next;
-    await worker.call("configure", next);
-  })();
+    config = { ...config, ...part };
+    await worker.call("configure", config);
+  });
+  set.catch(showError);
+}
+
+/** What the page shows is what the worker will train, or it is said why not. */
+async function shownIsSet(): Promise<void> {
+  await model.fits();
+  await changing;
+}
+
+/** After the last epoch: to the end of the next one. */
+async function oneMoreEpoch(): Promise<void> {
+  change({ epochs: Math.floor(status.step / status.stepsPerEpoch) + 1 });
+  await changing;
+  settings.show(config);
 }
 
 /** A new data set: another network is opened for it. */
-async function useData(get: () => Promise<DataInfo>): Promise<void> {
+function useData(get: () => Promise<DataInfo>): Promise<void> {
+  return inTurn(() => replaceData(get));
+}
+
+async function replaceData(get: () => Promise<DataInfo>): Promise<void> {
   const before = info;
   try {
     await worker.call("pause");
@@ -145,9 +182,15 @@ async function opened(next: Config): Promise<void> {
 /** Empties what belongs to the run before. */
 function restart(): void {
   runId = new Date().toISOString();
+  setTested(undefined);
   transport.clear();
   evaluation.clear();
   inside.clear();
+}
+
+function setTested(next: Tested | undefined): void {
+  tested = next;
+  transport.setTested(next);
 }
 
 function showConfig(next: Config): void {
@@ -160,7 +203,7 @@ function showConfig(next: Config): void {
 async function keepRun(): Promise<void> {
   const { curves, validation } = charts;
   if (curves.step.length < 10) return;
-  await worker.call("keepRun", keptRun(runId, config, curves, validation));
+  await worker.call("keepRun", keptRun(runId, config, { curves, validation, test: tested }));
   await showRuns();
 }
 
@@ -187,24 +230,28 @@ async function load(file: File): Promise<void> {
 }
 
 worker.on("status", (next) => {
-  const ended = next.phase === "done" && status.phase !== "done";
+  const ended = next.phase === "done" && status.phase === "running";
   status = next;
   transport.setStatus(next);
   if (ended) act(keepRun)();
 });
 worker.on("curves", (curves) => {
   charts.add(curves);
+  if (curves.step.length > 0) setTested(undefined);
   transport.setCurves(curves);
 });
 worker.on("history", (history) => {
   charts.replace(history);
   restart();
+  transport.setCurves(history.curves);
+  setTested(history.test);
 });
 worker.on("validation", (validation) => {
   charts.addValidation(validation);
   transport.setValidation(validation);
   evaluation.show(validation);
 });
+worker.on("tested", setTested);
 worker.on("stats", (stats) => transport.setStats(stats));
 worker.on("look", (look) => inside.show(look));
 worker.on("filters", (maps) => inside.showFilters(maps));
@@ -212,11 +259,12 @@ worker.on("picture", (answer) => picture.show(answer));
 worker.on("progress", ({ done, total }) => data.progress(done, total));
 worker.on("problem", ({ message }) => notice(message, { kind: "error" }));
 worker.on("notFinite", ({ message, good }) => {
-  const back = (part: Partial<Config>) => async () => {
-    await worker.call("configure", { ...config, ...part });
-    showConfig(await worker.call("goBack"));
-    await worker.call("start");
-  };
+  const back = (part: Partial<Config>) => () =>
+    inTurn(async () => {
+      await worker.call("configure", { ...config, ...part });
+      showConfig(await worker.call("goBack"));
+      await worker.call("start");
+    });
   const to = good === undefined ? "the start" : `step ${good}`;
   notice(message, {
     kind: "error",
@@ -246,7 +294,7 @@ worker.on("lost", ({ message }) => {
 function show(machine: Machine): void {
   useMachine(machine);
   transport.setReady(true);
-  transport.setStatus({ ...status, phase: "paused" });
+  transport.setStatus({ ...status, phase: status.phase === "done" ? "done" : "paused" });
 }
 
 function useMachine(machine: Machine): void {
@@ -292,6 +340,7 @@ async function begin(machine: Machine): Promise<void> {
   }
   await opened({ ...config, data: info.kind });
   try {
+    await takeFolder();
     const resumed = await worker.call("resume");
     if (resumed) {
       showConfig(resumed.config);
@@ -304,12 +353,24 @@ async function begin(machine: Machine): Promise<void> {
   show(machine);
 }
 
+/** A place for this tab's run, the same one after a reload. */
+async function takeFolder(): Promise<void> {
+  const KEY = "descent.folder";
+  const { folder, shared } = await worker.call("takeFolder", { mine: sessionStorage.getItem(KEY) });
+  sessionStorage.setItem(KEY, folder);
+  if (shared) notice("This page is open in another tab, too: each tab keeps a run of its own.");
+}
+
 async function main(): Promise<void> {
   try {
-    await begin(await worker.call("gpu"));
+    const machine = await worker.call("gpu");
+    await inTurn(() => begin(machine));
   } catch (error) {
     if (!(error instanceof Error && error.name === "DeviceError")) throw error;
-    const useCpu = async () => begin(await worker.call("cpu"));
+    const useCpu = async () => {
+      const machine = await worker.call("cpu");
+      await inTurn(() => begin(machine));
+    };
     stage.replaceChildren(
       withoutWebgpu(error.message, {
         label: "Go on with the CPU reference: a tiny network on the generated shapes, slowly",
@@ -324,18 +385,7 @@ watchInterruptions({
   onHidden: act(() => worker.call("keep")),
   say: notice,
 });
-const dropping = (on: boolean) => document.body.classList.toggle("dropping", on);
-addEventListener("dragover", (event) => {
-  event.preventDefault();
-  dropping(true);
-});
-addEventListener("dragleave", () => dropping(false));
-addEventListener("drop", (event) => {
-  event.preventDefault();
-  dropping(false);
-  const files = [...(event.dataTransfer?.files ?? [])];
-  const [first] = files;
-  if (!first) return;
+watchDrops((first, files) => {
   if (files.length === 1 && first.type.startsWith("image/")) picture.upload(first);
   else act(() => useData(() => worker.call("dropData", files)))();
 });

@@ -30,6 +30,9 @@ export class ModelPanel {
   private layers: string[] = [];
   private name = "";
   private asked = 0;
+  private refreshing: Promise<void> = Promise.resolve();
+  /** What does not fit, in a sentence. */
+  private wrong: string | undefined;
   private readonly choice = h("select", {
     id: "model",
     aria: { label: "Network" },
@@ -109,24 +112,39 @@ export class ModelPanel {
     this.name = name;
     this.layers = [...layers];
     this.choice.value = name;
-    void this.refresh().catch(showError);
+    this.refresh();
+  }
+
+  /**
+   * Waits until the layers shown are understood.
+   * @throws Error when one does not fit: what is shown could not be what is trained.
+   */
+  async fits(): Promise<void> {
+    await this.refreshing;
+    if (!this.wrong) return;
+    (this.element as HTMLDetailsElement).open = true;
+    throw new Error(`${this.wrong} Nothing is trained until the layers fit.`);
   }
 
   private choose(name: string): void {
     this.name = name;
     this.layers = [...this.layersOf(name)];
-    void this.refresh(true).catch(showError);
+    this.refresh(true);
   }
 
   private edit(change: (layers: string[]) => void, focus?: number): void {
     change(this.layers);
     this.name = "own";
     this.choice.value = "own";
-    void this.refresh(true, focus).catch(showError);
+    this.refresh(true, focus);
   }
 
   /** Asks what the layers make, shows it, and passes them on when they fit together. */
-  private async refresh(changed = false, focus?: number): Promise<void> {
+  private refresh(changed = false, focus?: number): void {
+    this.refreshing = this.describe(changed, focus).catch(showError);
+  }
+
+  private async describe(changed: boolean, focus?: number): Promise<void> {
     const ask = ++this.asked;
     const { layers, name } = this;
     const described = await this.options.describe(layers);
@@ -137,6 +155,8 @@ export class ModelPanel {
   }
 
   private draw({ rows, error }: Layers): void {
+    this.wrong =
+      error && `Layer ${error.index + 1}, "${this.layers[error.index]}", does not fit: ${error.message}`;
     const total = (of: (row: Layers["rows"][number]) => number) => rows.reduce((n, row) => n + of(row), 0);
     this.summary.textContent = error
       ? `layer ${error.index + 1} does not fit`

@@ -73,6 +73,7 @@ export const noValidation = (): ValidationCurve => ({ step: [], loss: [], accura
 export interface DataInfo {
   readonly kind: DataKind;
   readonly train: number;
+  readonly validation: number;
   readonly test: number;
   readonly shape: readonly [number, number, number];
   readonly classes: readonly string[];
@@ -98,6 +99,17 @@ export interface Validation {
   readonly confusion: readonly number[];
   /** Worst first: the true class has the least probability. */
   readonly worst: readonly Example[];
+}
+
+/** The final figure: what the network makes of all test images, which nothing before was chosen by. */
+export type Tested = Pick<Validation, "step" | "count" | "loss" | "accuracy">;
+
+/** All that was measured in a run. */
+export interface RunHistory {
+  readonly curves: Curves;
+  readonly validation: ValidationCurve;
+  /** Once the last epoch is done. */
+  readonly test?: Tested | undefined;
 }
 
 /** Small pictures of numbers, [count, channels, height, width]. */
@@ -145,6 +157,7 @@ export interface KeptRun {
   readonly config: Config;
   readonly curves: { readonly step: readonly number[]; readonly loss: readonly number[] };
   readonly validation: ValidationCurve;
+  readonly test?: Tested | undefined;
 }
 
 export interface Events {
@@ -152,7 +165,9 @@ export interface Events {
   curves: Curves;
   validation: Validation;
   /** All of a run that goes on: after a resume, a load or a step back. */
-  history: { curves: Curves; validation: ValidationCurve };
+  history: RunHistory;
+  /** The last epoch is done. */
+  tested: Tested;
   stats: Stats;
   look: Look;
   filters: Maps;

@@ -1,11 +1,11 @@
 import { fill, h } from "../shell/dom.ts";
 import { runName } from "./charts.ts";
-import type { Config, Curves, KeptRun, ValidationCurve } from "./protocol.ts";
+import type { Config, KeptRun, RunHistory } from "./protocol.ts";
 
 const MOST_POINTS = 400;
 
 /** A run as it is kept: its curve thinned. */
-export function keptRun(id: string, config: Config, curves: Curves, validation: ValidationCurve): KeptRun {
+export function keptRun(id: string, config: Config, { curves, validation, test }: RunHistory): KeptRun {
   const every = Math.max(1, Math.ceil(curves.step.length / MOST_POINTS));
   const mean = (values: readonly number[], i: number) => {
     const part = values.slice(i, i + every);
@@ -18,6 +18,7 @@ export function keptRun(id: string, config: Config, curves: Curves, validation: 
     config,
     curves: { step: at.map((i) => curves.step[i]!), loss: at.map((i) => mean(curves.loss, i)) },
     validation,
+    test,
   };
 }
 
@@ -80,9 +81,16 @@ export class RunsView {
         h(
           "tr",
           {},
-          ["Draw", "Run", ...settings.map(([, name]) => name), "Steps", "Loss", "Best accuracy", ""].map(
-            (name) => h("th", { scope: "col" }, name),
-          ),
+          [
+            "Draw",
+            "Run",
+            ...settings.map(([, name]) => name),
+            "Steps",
+            "Loss",
+            "Best held-out",
+            "Test",
+            "",
+          ].map((name) => h("th", { scope: "col" }, name)),
         ),
       ),
       h(
@@ -114,6 +122,7 @@ export class RunsView {
             h("td", {}, run.curves.step.at(-1) ?? 0),
             h("td", {}, run.curves.loss.at(-1)?.toFixed(3) ?? ""),
             h("td", {}, `${(100 * best).toFixed(1)} %`),
+            h("td", {}, run.test ? `${(100 * run.test.accuracy).toFixed(1)} %` : "–"),
             h(
               "td",
               {},

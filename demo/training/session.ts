@@ -1,29 +1,14 @@
-import type { Split } from "../../src/data/dataset.ts";
+import type { Parts } from "./data/parts.ts";
 import { type Backend, type Checkpoint, data, losses, NonFiniteError, nn, Probe, Trainer } from "./engine.ts";
 import { History } from "./history.ts";
+import { Now } from "./now.ts";
 import { liveOptimizer } from "./optimizer.ts";
 import type { Config, Events, PictureAnswer, Status } from "./protocol.ts";
 import { answer, firstFilters, imageBytes, validate } from "./views-data.ts";
 
-/** Looking takes at most about one part in this many of the time. */
-const LOOK_SHARE = 8;
 const VALIDATION_IMAGES = 1000;
 /** So many steps are timed dispatch by dispatch when training starts; their median is shown. */
 const TIMED_STEPS = 3;
-
-/** Something done now and then between steps: not sooner than `least` ms, nor so often that it slows training down. */
-class Now {
-  private due = 0;
-  constructor(private readonly least: number) {}
-
-  async andThen(task: () => Promise<void>): Promise<void> {
-    const start = performance.now();
-    if (start < this.due) return;
-    await task();
-    const end = performance.now();
-    this.due = end + Math.max(this.least, LOOK_SHARE * (end - start));
-  }
-}
 
 export interface Saved {
   readonly config: Config;
@@ -58,7 +43,7 @@ export class Session {
 
   constructor(
     private readonly device: Backend,
-    private readonly split: Split,
+    private readonly split: Parts,
     private config: Config,
     private readonly emit: Emit,
     private readonly save: (saved: Saved) => Promise<void>,
@@ -79,6 +64,11 @@ export class Session {
 
   get step(): number {
     return this.trainer?.step ?? 0;
+  }
+
+  /** The last epoch is done. */
+  private get atEnd(): boolean {
+    return this.step > 0 && this.step >= this.stepsPerEpoch * this.config.epochs;
   }
 
   private get stepsPerEpoch(): number {
@@ -108,7 +98,9 @@ export class Session {
     return this.trainer;
   }
 
-  private status(phase = this.phase, compiled?: Status["compiled"]): void {
+  private status(wanted = this.phase, compiled?: Status["compiled"]): void {
+    const rests = wanted === "paused" || wanted === "done";
+    const phase = rests ? (this.atEnd ? "done" : "paused") : wanted;
     this.phase = phase;
     const { step, stepsPerEpoch } = this;
     const { epochs } = this.config;
@@ -157,6 +149,7 @@ export class Session {
       for (;;) {
         const restart = new AbortController();
         const { batchSize, epochs } = this.config;
+        if (this.atEnd) break;
         const signal = AbortSignal.any([this.stop.signal, restart.signal]);
         const fit = trainer.fit(this.split.train, {
           batchSize,
@@ -193,8 +186,9 @@ export class Session {
         trainer = await this.upToDate();
       }
       await this.look(true);
+      if (this.atEnd) await this.test();
       await this.keep();
-      this.status(this.stop.signal.aborted ? "paused" : "done");
+      this.status("paused");
     } catch (error) {
       this.status("stopped");
       if (!(error instanceof NonFiniteError)) throw error;
@@ -251,8 +245,8 @@ export class Session {
     this.status();
   }
 
-  /** A new network at step 0. */
-  async reset(config = this.config): Promise<void> {
+  /** A new network at step 0; `meanwhile` is done before anything can be trained or kept again. */
+  async reset(config = this.config, meanwhile?: () => Promise<void>): Promise<void> {
     await this.pause();
     await this.between(async () => {
       await this.dispose();
@@ -265,6 +259,7 @@ export class Session {
       this.timers = Session.timers();
       this.stale = "nothing";
       this.make();
+      await meanwhile?.();
     });
     this.emit("history", this.history.all);
     this.status("paused");
@@ -292,10 +287,20 @@ export class Session {
   }
 
   private async validate(): Promise<void> {
-    const { test } = this.split;
-    const result = await validate(this.trainer!, this.probe!, test, Math.min(VALIDATION_IMAGES, test.count));
+    const { validation } = this.split;
+    const count = Math.min(VALIDATION_IMAGES, validation.count);
+    const result = await validate(this.trainer!, this.probe!, validation, count);
     this.history.addValidation(result);
     this.emit("validation", result);
+  }
+
+  /** The final figure, on images that were not looked at before. */
+  private async test(): Promise<void> {
+    const { test } = this.split;
+    const { step, count, loss, accuracy } = await validate(this.trainer!, this.probe!, test, test.count);
+    const tested = { step, count, loss, accuracy };
+    this.history.addTest(tested);
+    this.emit("tested", tested);
   }
 
   private async inspect(): Promise<void> {
@@ -311,7 +316,7 @@ export class Session {
   show(picture: Uint8Array | number): Promise<{ image: Uint8Array<ArrayBuffer>; answer: PictureAnswer }> {
     const image =
       typeof picture === "number"
-        ? imageBytes(this.split.test, picture % this.split.test.count)
+        ? imageBytes(this.split.validation, picture % this.split.validation.count)
         : Uint8Array.from(picture);
     this.picture = image;
     return this.between(async () => ({ image, answer: await this.askPicture(image) }));
@@ -325,6 +330,11 @@ export class Session {
   private async snapshot(): Promise<Saved> {
     const checkpoint = await this.trainer!.checkpoint();
     return { config: this.config, step: this.step, checkpoint, history: this.history.copy() };
+  }
+
+  /** Keeps the run now, as soon as no step is in flight. */
+  keepNow(): Promise<void> {
+    return this.between(() => this.keep());
   }
 
   private async keep(): Promise<void> {

@@ -1,6 +1,6 @@
 import { button, fill, h } from "../shell/dom.ts";
-import { short } from "../shell/plot.ts";
-import type { Curves, Machine, Stats, Status, Validation } from "./protocol.ts";
+import { short } from "../shell/numbers.ts";
+import type { Curves, Machine, Stats, Status, Tested, Validation } from "./protocol.ts";
 
 export interface TransportActions {
   readonly start: () => void;
@@ -35,6 +35,7 @@ export class Transport {
   // It changes with every step, which nobody wants read out: what is said aloud is the summary's.
   private readonly state = h("p", { id: "status", class: "muted" });
   private readonly summary = h("p", { id: "summary", role: "status", class: "unseen" });
+  private readonly tested = h("p", { id: "tested", hidden: true });
   private readonly skipped = h("p", { id: "skipped", class: "muted", hidden: true });
   private readonly excluded = h("p", { id: "excluded", class: "muted", hidden: true });
   private readonly bar = h("progress", { max: 1, value: 0, aria: { label: "Steps of the run" } });
@@ -101,7 +102,7 @@ export class Transport {
         ),
       ),
       this.bar,
-      this.state,
+      h("div", { class: "state" }, this.state, this.tested),
       this.summary,
       this.excluded,
       this.skipped,
@@ -113,11 +114,21 @@ export class Transport {
         ),
       ),
     );
+    // The settings stand below it, however many lines it has.
+    new ResizeObserver(() => {
+      document.documentElement.style.setProperty("--transport", `${this.element.offsetHeight}px`);
+    }).observe(this.element);
     this.toggle.setAttribute("aria-keyshortcuts", "Control+Enter Meta+Enter");
     this.one.setAttribute("aria-keyshortcuts", "Control+Shift+Enter Meta+Shift+Enter");
     addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
+      // What is being typed counts: a field takes it when it is left.
+      const field = document.activeElement;
+      if (field instanceof HTMLInputElement) {
+        field.blur();
+        field.focus();
+      }
       (event.shiftKey ? this.one : this.toggle).click();
     });
     this.setReady(false);
@@ -148,8 +159,14 @@ export class Transport {
 
   setStatus({ phase, step, stepsPerEpoch, epochs, compiled }: Status): void {
     this.running = phase === "running" || phase === "compiling";
-    this.toggle.textContent = this.running ? "Pause" : step > 0 ? "Go on" : "Start";
-    this.one.disabled = this.running;
+    this.toggle.textContent = this.running
+      ? "Pause"
+      : phase === "done"
+        ? "One more epoch"
+        : step > 0
+          ? "Go on"
+          : "Start";
+    this.one.disabled = this.running || phase === "done";
     const epoch = Math.min(epochs, Math.floor(step / stepsPerEpoch) + 1);
     this.bar.value = Math.min(1, step / (stepsPerEpoch * epochs));
     const place = `step ${step} of ${stepsPerEpoch * epochs}, epoch ${epoch} of ${epochs}`;
@@ -160,7 +177,7 @@ export class Transport {
         : "Compiling the training step …",
       running: `Training: ${place}`,
       paused: step === 0 ? `Ready on ${this.where}.` : `Paused at ${place}.`,
-      done: `Done: ${place}. More epochs go on from here.`,
+      done: `Done: ${place}.`,
       stopped: `Stopped at ${place}.`,
     }[phase];
     if (this.state.textContent !== said) this.state.textContent = said;
@@ -178,7 +195,8 @@ export class Transport {
       reading("loss") === "–"
         ? ""
         : ` Training loss ${reading("loss")}, held-out accuracy ${reading("accuracy")}.`;
-    this.summary.textContent = `${said}${/[.…]$/.test(said) ? "" : "."}${numbers}`;
+    const test = this.tested.hidden ? "" : ` ${this.tested.textContent}`;
+    this.summary.textContent = `${said}${/[.…]$/.test(said) ? "" : "."}${numbers}${test}`;
   }
 
   private set(name: string, value: string): void {
@@ -204,6 +222,14 @@ export class Transport {
 
   setValidation({ accuracy }: Pick<Validation, "accuracy">): void {
     this.set("accuracy", `${(100 * accuracy).toFixed(1)} %`);
+  }
+
+  /** The final figure; none while there is more to come. */
+  setTested(tested: Tested | undefined): void {
+    this.tested.hidden = !tested;
+    if (!tested) return;
+    const { count, accuracy, loss } = tested;
+    this.tested.textContent = `Test accuracy ${(100 * accuracy).toFixed(1)} %, loss ${loss.toFixed(3)}, on ${count.toLocaleString("en")} images that are looked at only at the end of a run.`;
   }
 
   clear(): void {

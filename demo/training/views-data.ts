@@ -22,7 +22,7 @@ export function imageBytes(set: ImageDataset, index: number): Uint8Array<ArrayBu
 
 const SHEET = 24;
 
-/** Loss, accuracy, confusion and the worst mistakes over the first `count` held-out images. */
+/** Loss, accuracy, confusion and the worst mistakes over the first `count` images of a set. */
 export async function validate(
   trainer: Trainer,
   probe: Probe,
@@ -62,7 +62,7 @@ const MOST_FILTERS = 64;
 
 /** The weights of the first layer as pictures, where it looks at pixels. */
 export async function firstFilters(trainer: Trainer, shape: readonly number[]): Promise<Maps | undefined> {
-  const variable = trainer.state.parameterVariables[0];
+  const variable = trainer.model.parameters[0];
   if (!variable) return undefined;
   const [count = 0, ...rest] = variable.shape;
   const [channels = 0, height = 0, width = 0] = shape;
@@ -71,7 +71,7 @@ export async function firstFilters(trainer: Trainer, shape: readonly number[]): 
   if (!convolution && !pixels) return undefined;
   const size = rest.reduce((a, b) => a * b, 1);
   const kept = Math.min(count, MOST_FILTERS);
-  const data = (await trainer.state.backend.read(variable)) as Float32Array;
+  const data = (await trainer.model.device.read(variable)) as Float32Array;
   return {
     label: variable.name,
     shape: [kept, ...(convolution ? rest : [channels, height, width])],

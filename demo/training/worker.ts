@@ -3,19 +3,23 @@ import type { NamedBytes } from "../../src/data/cifar10.ts";
 import type { Split } from "../../src/data/dataset.ts";
 import { serve } from "../shell/channel.ts";
 import { cifarSplit, forgetCifar, keepCifar, keptCifar, readCifarFiles } from "./data/cifar.ts";
+import { type Parts, withValidation } from "./data/parts.ts";
 import { filesOf, forgetSession, keepSession, keptSession, savedOf } from "./data/saved.ts";
 import { listFiles, readJson, removeFile, storageSentence, writeJson } from "./data/store.ts";
+import { takeFolder } from "./data/tabs.ts";
 import { readTar, writeTar } from "./data/tar.ts";
 import { type Backend, cpuBackend, DataError, data, gpu, nn } from "./engine.ts";
 import type { Config, DataInfo, Events, KeptRun, Layers, Machine } from "./protocol.ts";
 import { type Saved, Session } from "./session.ts";
 
 let device: Backend | undefined;
-let split: Split | undefined;
+let split: Parts | undefined;
 let info: DataInfo | undefined;
 let session: Session | undefined;
 /** The run as it was last saved, for a device that is lost. */
 let last: Saved | undefined;
+/** Where this tab keeps its run. */
+let home: string | undefined;
 
 const LARGEST_CHECKPOINT = 1_000_000_000;
 
@@ -34,9 +38,10 @@ async function keeping(what: string, task: () => Promise<void>): Promise<void> {
 }
 
 function useSplit(kind: DataInfo["kind"], next: Split, note: string): DataInfo {
-  split = next;
-  const { shape, classes } = next.train;
-  info = { kind, train: next.train.count, test: next.test.count, shape, classes, note };
+  split = withValidation(next);
+  const { train, validation, test } = split;
+  const { shape, classes } = train;
+  info = { kind, train: train.count, validation: validation.count, test: test.count, shape, classes, note };
   return info;
 }
 
@@ -51,14 +56,20 @@ const ready = (): Session => {
   return session;
 };
 
+async function keep(saved: Saved): Promise<void> {
+  last = saved;
+  await keeping("this run", async () => {
+    if (!home) throw new Error("this tab has no place for it");
+    await keepSession(home, saved);
+  });
+}
+
 async function open(config: Config): Promise<Session> {
   if (!device || !split) throw new Error("There is no device or no data yet.");
   await session?.close();
+  last = undefined;
   session = undefined;
-  session = new Session(device, split, config, emit, async (saved) => {
-    last = saved;
-    await keeping("this run", () => keepSession(saved));
-  });
+  session = new Session(device, split, config, emit, keep);
   return session;
 }
 
@@ -160,16 +171,26 @@ const methods = {
   },
   pause: async (): Promise<void> => session?.pause(),
   reset: async (): Promise<void> => {
-    await keeping("the run", forgetSession);
-    await ready().reset();
+    await ready().reset(undefined, async () => {
+      last = undefined;
+      await keeping("the run", async () => {
+        if (home) await forgetSession(home);
+      });
+    });
   },
   configure: async (config: Config): Promise<void> => ready().configure(config),
 
   show: async (picture: Uint8Array | number) => ready().show(picture),
 
+  /** Takes a place to keep the run in: `mine` is the one that this tab had before. */
+  async takeFolder({ mine }: { mine: string | null }): Promise<{ folder: string; shared: boolean }> {
+    const taken = await takeFolder(mine);
+    home = taken.folder;
+    return taken;
+  },
   /** The run of the last visit, if there is one for these data. */
   async resume(): Promise<{ config: Config; step: number } | undefined> {
-    const saved = await keptSession();
+    const saved = home && (await keptSession(home));
     if (!saved || saved.config.data !== info!.kind) return undefined;
     await goOnFrom(saved, "The run of the last visit");
     return { config: saved.config, step: saved.step };
@@ -182,17 +203,16 @@ const methods = {
   goBack: async (): Promise<Config> => ready().goBack(),
   /** Keeps the run now: the page may be closed. */
   async keep(): Promise<void> {
-    if (!session || session.step === 0) return;
-    const saved = await session.saved();
-    last = saved;
-    await keeping("this run", () => keepSession(saved));
+    await session?.keepNow();
   },
   /** A new device after one was lost, with the run as it was last saved. */
   async recover(config: Config): Promise<{ machine: Machine; step: number }> {
     const machine = await openGpu();
+    const saved = last;
     await open(config);
-    if (last) await ready().restore(last, "The last checkpoint");
-    return { machine, step: last?.step ?? 0 };
+    last = saved;
+    if (saved) await ready().restore(saved, "The last checkpoint");
+    return { machine, step: saved?.step ?? 0 };
   },
 
   async runs(): Promise<KeptRun[]> {

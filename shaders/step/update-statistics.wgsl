@@ -7,7 +7,7 @@ const COUNT = 1u;
 @group(0) @binding(1) var<storage, read> batch: array<f32>;
 @group(0) @binding(2) var<storage, read> momentum: array<f32>;
 @group(0) @binding(3) var<storage, read> scale: array<f32>;
-@group(0) @binding(4) var<storage, read> stats: array<f32>;
+@group(0) @binding(4) var<storage, read> stats: Stats;
 
 @compute @workgroup_size(64)
 fn main(
@@ -16,6 +16,6 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let i = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
-  if (i >= COUNT || stats[1] != 0.0) { return; }
+  if (i >= COUNT || stats.status != 0.0) { return; }
   running[i] = (1.0 - momentum[i]) * running[i] + momentum[i] * (scale[i] * batch[i]);
 }

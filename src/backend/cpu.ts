@@ -7,7 +7,16 @@ import { showType, sizeOf } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
 import { checkProgram, type Program, programRoots } from "../graph/program.ts";
 import { compilePlan, type Plan, type PlanOptions } from "../plan/plan.ts";
-import type { Backend, Executable } from "./backend.ts";
+import {
+  type Backend,
+  checkLength,
+  claim,
+  disown,
+  type Executable,
+  type Feeds,
+  neverGiven,
+  type Resident,
+} from "./backend.ts";
 
 const FACTS: AdapterFacts = {
   name: "CPU reference",
@@ -51,6 +60,7 @@ class CpuBackend implements Backend {
   }
 
   private arena(arena: Arena): NumericArray {
+    claim(arena, this);
     let data = this.arenas.get(arena);
     if (!data) {
       data =
@@ -71,6 +81,7 @@ class CpuBackend implements Backend {
   }
 
   write(variable: Variable, data: NumericArray): void {
+    checkLength(variable, data);
     this.view(variable).set(data);
   }
 
@@ -80,8 +91,12 @@ class CpuBackend implements Backend {
     return this.view(variable).slice();
   }
 
+  copy(from: Variable, to: Variable): void {
+    this.view(to).set(this.view(from));
+  }
+
   release(arena: Arena): void {
-    this.arenas.delete(arena);
+    if (this.arenas.delete(arena)) disown(arena);
   }
 
   async finish(): Promise<void> {}
@@ -91,7 +106,7 @@ class CpuBackend implements Backend {
   }
 
   dispose(): void {
-    this.arenas.clear();
+    for (const arena of [...this.arenas.keys()]) this.release(arena);
   }
 
   [Symbol.dispose](): void {
@@ -122,8 +137,9 @@ class CpuExecutable implements Executable {
     return this.printed;
   }
 
-  run(feeds: Readonly<Record<string, NumericArray>> = {}): void {
+  run(feeds: Feeds = {}, resident: Readonly<Record<string, Resident>> = {}): void {
     for (const [name, data] of Object.entries(feeds)) this.feed(name, data);
+    for (const [name, from] of Object.entries(resident)) this.feed(name, this.numbersOf(from));
     const results = new Map<GraphNode, NDArray[]>();
     const keep = new Set(programRoots(this.program).map((value) => value.node));
     for (const node of this.nodes) {
@@ -146,7 +162,16 @@ class CpuExecutable implements Executable {
     );
   }
 
-  runMany(feeds: readonly Readonly<Record<string, NumericArray>>[]): void {
+  private numbersOf(from: Resident): NumericArray {
+    if ("variable" in from) return this.backend.view(from.variable);
+    if (!(from.executable instanceof CpuExecutable) || from.executable.backend !== this.backend)
+      throw new DescentError(
+        `${this.program.name}: the input is a result on another device; read it and pass the numbers.`,
+      );
+    return from.executable.outputs.get(from.output)!.data;
+  }
+
+  runMany(feeds: readonly Feeds[]): void {
     for (const one of feeds) this.run(one);
   }
 
@@ -164,9 +189,10 @@ class CpuExecutable implements Executable {
     const type = node.outputs[0]!;
     const { leaf } = node;
     if (leaf?.kind === "variable") return { ...type, data: this.backend.view(leaf.variable) };
+    if (leaf?.kind === "data") return leaf.data;
     if (leaf?.kind === "feed") {
       const data = this.feeds.get(leaf.name);
-      if (!data) throw new DescentError(`Feed "${leaf.name}" was never given; pass it to run().`);
+      if (!data) throw new DescentError(neverGiven(this.program.name, leaf.name, type));
       return data;
     }
     throw new Error("A node without an op must be a leaf.");

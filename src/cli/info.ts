@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { webgpuBackend } from "../backend/webgpu/backend.ts";
-import { printJson, table } from "./output.ts";
+import { print, printJson, table } from "./output.ts";
 
 const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 
@@ -56,7 +56,7 @@ export function infoCommand(program: Command): void {
           ["limits", ""],
           ...Object.entries(limits).map(([name, value]) => [`  ${name}`, String(value)]),
         ];
-        console.log(table(rows));
+        print(table(rows));
       }
       backend.dispose();
     });

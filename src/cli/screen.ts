@@ -1,5 +1,6 @@
 import cliProgress from "cli-progress";
 import type { EpochMetrics, StepMetrics } from "../train/trainer.ts";
+import { print } from "./output.ts";
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
@@ -28,7 +29,7 @@ export class Screen {
   /** A line that stays. */
   say(text: string): void {
     this.clear();
-    this.out.write(`${text}\n`);
+    print(text, this.out);
   }
 
   download(received: number, total?: number): void {
@@ -40,7 +41,7 @@ export class Screen {
   }
 
   compiling(done: number, total: number): void {
-    if (!this.out.isTTY && done === 0 && !this.compilingSaid) this.out.write("Compiling kernels …\n");
+    if (!this.out.isTTY && done === 0 && !this.compilingSaid) print("Compiling kernels …", this.out);
     this.compilingSaid = true;
     if (done < total) this.draw("Compiling kernels {value}/{total} {bar}", total, done, {});
     else this.clear();

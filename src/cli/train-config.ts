@@ -1,5 +1,5 @@
 import { CheckpointError, OptionError } from "../core/errors.ts";
-import { type ImageDataset, type Split, subset } from "../data/dataset.ts";
+import { holdOut, type ImageDataset, subset } from "../data/dataset.ts";
 import { loadCifar10 } from "../data/node/cifar10-files.ts";
 import { shapes } from "../data/shapes.ts";
 import { modelNames } from "../nn/models.ts";
@@ -136,14 +136,24 @@ export function makeOptimizer(config: Omit<TrainConfig, "images">): Optimizer {
   }
 }
 
-/** Reads or generates the data; a download shows its progress through `onProgress`. */
+/** What a run learns from, what each epoch is validated on, and what the result is quoted for, once. */
+export interface RunData {
+  readonly train: ImageDataset;
+  readonly validation: ImageDataset;
+  readonly test: ImageDataset;
+}
+
+/**
+ * Reads or generates the data and holds the last tenth of the training images out for validation; a download shows its
+ * progress through `onProgress`.
+ */
 export async function loadData(
   { dataset, data, limit }: Pick<TrainConfig, "dataset" | "data" | "limit">,
   onProgress: (received: number, total?: number) => void,
-): Promise<Split> {
+): Promise<RunData> {
   const split =
     dataset === "shapes" ? shapes({ seed: 0 }) : await loadCifar10(data, { download: true, onProgress });
-  if (!limit) return split;
-  const limited = (part: ImageDataset) => subset(part, Math.min(part.count, limit));
-  return { train: limited(split.train), test: limited(split.test) };
+  const limited = (part: ImageDataset) => (limit ? subset(part, limit) : part);
+  const { kept, held } = holdOut(limited(split.train));
+  return { train: kept, validation: held, test: limited(split.test) };
 }

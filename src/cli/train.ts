@@ -5,19 +5,18 @@ import { WebGPUBackend } from "../backend/webgpu/backend.ts";
 import { tuningFile } from "../backend/webgpu/node/tuning-file.ts";
 import { adapterPeaks, type Peaks } from "../backend/webgpu/peaks.ts";
 import { DescentError, OptionError } from "../core/errors.ts";
-import type { ImageDataset } from "../data/dataset.ts";
 import { crossEntropy } from "../nn/losses.ts";
 import { imageModel, modelNames } from "../nn/models.ts";
 import { planBytes, printPlan } from "../plan/print.ts";
 import { newestCheckpoint, newestPath, readTensors } from "../train/node/checkpoint-files.ts";
 import { NodeTrainer } from "../train/node/trainer.ts";
 import { chromeTrace, profileTable } from "../train/profile.ts";
-import type { Evaluation, ProfileOptions } from "../train/trainer.ts";
+import type { ProfileOptions } from "../train/trainer.ts";
 import { BACKENDS, openBackend } from "./backend.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { COUNT, choice, DECAY, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
-import { printJson } from "./output.ts";
-import { freeFolder, RunFolder } from "./run-folder.ts";
+import { print, printJson } from "./output.ts";
+import { freeFolder, type ResultLine, RunFolder } from "./run-folder.ts";
 import { Screen } from "./screen.ts";
 import {
   DATASETS,
@@ -26,6 +25,7 @@ import {
   makeOptimizer,
   OPTIMIZERS,
   PRECISIONS,
+  type RunData,
   SCHEDULES,
   type TrainConfig,
 } from "./train-config.ts";
@@ -54,7 +54,7 @@ const DEFAULT_OUT = "runs/train";
 export function trainCommand(program: Command): void {
   const command = program
     .command("train")
-    .description("train a network on images")
+    .description("train a network on images; the last tenth of the training images validates each epoch")
     .addOption(choice("--dataset <name>", "the images; shapes are generated", DATASETS, "shapes"))
     .option("--data <dir>", "folder of CIFAR-10 in its binary layout; downloaded there if missing", "data")
     .addOption(choice("--model <name>", "the network", modelNames, "cnn"))
@@ -132,15 +132,20 @@ async function oldSettings(
   return { ...stored, ...Object.fromEntries(changed.map((key) => [key, options[key]])) };
 }
 
-function checkImages(config: Settings | TrainConfig, images: ImageDataset): void {
-  if (config.batchSize > images.count)
+function checkImages(config: Settings | TrainConfig, { train, validation }: RunData): void {
+  if (config.batchSize > train.count)
     throw new OptionError(
-      `A batch of ${config.batchSize} is larger than the training set of ${images.count}; use --batch-size ${images.count} or less.`,
+      `A batch of ${config.batchSize} is larger than the training set of ${train.count}; use --batch-size ${train.count} or less.`,
     );
-  if ("images" in config && config.images !== images.count)
+  if (!("images" in config) || config.images === train.count) return;
+  // Runs of version 0.1 learned from all of them, and were validated on the test images.
+  if (config.images === train.count + validation.count)
     throw new OptionError(
-      `The run was trained on ${config.images} images and ${config.data} holds ${images.count}; give the folder with the same data by --data.`,
+      `The run was trained on all ${config.images} images by an older version, and ${validation.count} of them are held out for validation now; start a new run with --out.`,
     );
+  throw new OptionError(
+    `The run was trained on ${config.images} images and ${config.data} holds ${train.count}; give the folder with the same data by --data.`,
+  );
 }
 
 async function train(options: TrainOptions, given: readonly string[]): Promise<void> {
@@ -149,16 +154,15 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
   const settings = resume ? await oldSettings(options, given, folder) : newSettings(options);
   // Everything that can be refused is refused before anything takes long or is written.
   const optimizer = makeOptimizer(settings);
+  if (!options.plan) await (resume ? folder.lock() : folder.claim(options.overwrite));
   const resumed = resume ? await newestCheckpoint(folder.checkpoints) : undefined;
   const init = settings.init && !resumed ? await readTensors(settings.init) : undefined;
-  if (!resumed && !options.plan) await folder.check(options.overwrite);
 
   const screen = new Screen(json ? process.stderr : process.stdout);
-  const { train: images, test } = await loadData(settings, (received, total) =>
-    screen.download(received, total),
-  );
+  const data = await loadData(settings, (received, total) => screen.download(received, total));
   screen.clear();
-  checkImages(settings, images);
+  checkImages(settings, data);
+  const { train: images, validation } = data;
   const config: TrainConfig = { ...settings, images: images.count };
 
   const backend = await openBackend(config.backend);
@@ -174,14 +178,14 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
   if (init) trainer.initializeFrom(init, config.init!);
   // A resumed run keeps the kernels of its checkpoint, and so its bits.
   if (!resumed && options.tune !== false && backend instanceof WebGPUBackend) {
-    const programs = () => trainer.programs(images, config.batchSize, test);
+    const programs = () => trainer.programs(images, config.batchSize, validation);
     trainer.choose(await chooseKernels(backend, programs, screen, options.tune ?? false));
   }
   if (options.plan) {
     const { plan } = await trainer.trainingStep(images, config.batchSize);
     const { name, steps } = plan;
     if (json) printJson({ plan: name, dispatches: steps.length, peakBytes: planBytes(plan).total });
-    else console.log(printPlan(plan));
+    else print(printPlan(plan));
     return;
   }
 
@@ -197,7 +201,7 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
           tuningFile(undefined, (text) => screen.say(text)),
         )
       : undefined;
-  await run({ trainer, config, images, test, folder, screen, json, profile, peaks });
+  await run({ trainer, config, data, folder, screen, json, profile, peaks });
   await trainer.dispose();
   backend.dispose();
 }
@@ -221,8 +225,7 @@ function profileInto(folder: RunFolder, screen: Screen, peaks?: Peaks): ProfileO
 interface Run {
   readonly trainer: NodeTrainer;
   readonly config: TrainConfig;
-  readonly images: ImageDataset;
-  readonly test: ImageDataset;
+  readonly data: RunData;
   readonly folder: RunFolder;
   readonly screen: Screen;
   readonly json: boolean;
@@ -232,28 +235,23 @@ interface Run {
 }
 
 /** Trains to the end or to an interruption, and leaves a checkpoint, the metrics and the curves. */
-async function run({
-  trainer,
-  config,
-  images,
-  test,
-  folder,
-  screen,
-  json,
-  profile,
-  peaks,
-}: Run): Promise<void> {
+async function run({ trainer, config, data, folder, screen, json, profile, peaks }: Run): Promise<void> {
+  const { train: images, validation, test } = data;
   const { epochs, batchSize, model, dataset } = config;
   const stepsPerEpoch = Math.ceil(images.count / batchSize);
   const total = epochs * stepsPerEpoch;
   const precision = config.precision === "f32" ? "" : `, ${config.precision} precision`;
   const title = `${model} on ${dataset}, ${config.optimizer}, batch ${batchSize}${precision}`;
   const start = trainer.step > 0 ? `, on from step ${trainer.step} of ${total}` : "";
-  screen.say(`${title}: ${images.count} images, ${epochs} epochs${start} → ${folder.path}`);
+  screen.say(
+    `${title}: ${images.count} images and ${validation.count} held out, ${epochs} epochs${start} → ${folder.path}`,
+  );
   if (trainer.step >= total) screen.say("all of them are done; train on with a larger --epochs");
 
   const controller = new AbortController();
-  onInterrupt(() => {
+  let interrupted: number | undefined;
+  onInterrupt((exitCode) => {
+    interrupted = exitCode;
     screen.say("stopping after this step and saving a checkpoint …");
     controller.abort();
   });
@@ -261,6 +259,7 @@ async function run({
     folder.record(line);
     if (json) printJson(line);
   };
+  const onValidation = (done: number, count: number) => screen.validation(done, count);
   let savedAt = trainer.step > 0 ? trainer.step : -1;
   /** The metrics go first: those after a checkpoint are measured again, those before it would be missed. */
   const keep = async () => {
@@ -270,31 +269,30 @@ async function run({
     savedAt = trainer.step;
   };
   const began = performance.now();
-  let validation: Evaluation | undefined;
   try {
     const fitting = trainer.fit(images, {
       epochs,
       batchSize,
-      validation: test,
+      validation,
       signal: controller.signal,
       onStep: (metrics) => {
         const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
         record({ step, epoch, loss, accuracy, ...(skipped && { skipped }), imagesPerSecond });
         screen.step(metrics, { epochs, stepsPerEpoch, images: images.count });
       },
-      onValidation: (done, count) => screen.validation(done, count),
+      onValidation,
       onProgress: ({ done, total }) => screen.compiling(done, total),
       ...(profile ? { profile: profileInto(folder, screen, peaks) } : {}),
     });
-    for await (const metrics of fitting) {
-      const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
-      validation = metrics.validation!;
-      const { loss: valLoss, accuracy: valAccuracy } = validation;
-      const skips = config.precision === "mixed" ? { skipped } : {};
-      record({ step, epoch, loss, accuracy, valLoss, valAccuracy, ...skips, imagesPerSecond });
-      screen.epoch({ ...metrics, validation }, epochs);
-      await keep();
-    }
+    if (trainer.step < total)
+      for await (const metrics of fitting) {
+        const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
+        const { loss: valLoss, accuracy: valAccuracy } = metrics.validation!;
+        const skips = config.precision === "mixed" ? { skipped } : {};
+        record({ step, epoch, loss, accuracy, valLoss, valAccuracy, ...skips, imagesPerSecond });
+        screen.epoch({ ...metrics, validation: metrics.validation! }, epochs);
+        await keep();
+      }
     await keep();
   } catch (error) {
     screen.clear();
@@ -307,17 +305,22 @@ async function run({
       `stopped at step ${trainer.step} of ${total}; go on with: descent train --resume ${folder.path}`,
     );
     if (json) printJson({ done: false, steps: trainer.step, out: folder.path });
+    process.exitCode = interrupted;
     return;
   }
-  validation ??= await trainer.evaluate(test, {
-    onValidation: (done, count) => screen.validation(done, count),
+  const { loss: testLoss, accuracy: testAccuracy } = await trainer.evaluate(test, {
+    batchSize,
+    onValidation,
   });
+  const result: ResultLine = { step: trainer.step, epoch: epochs, testLoss, testAccuracy };
+  folder.recordResult(result);
+  await folder.flush(title);
+  if (json) printJson(result);
   const seconds = (performance.now() - began) / 1000;
-  const { accuracy: valAccuracy } = validation;
   screen.say(
-    `done: ${(100 * valAccuracy).toFixed(1)} % of ${test.count} held-out images right${config.ema === undefined ? "" : " with averaged weights"} after ${trainer.step} steps, in ${seconds.toFixed(0)} s → ${folder.path}/curves.svg`,
+    `done: ${(100 * testAccuracy).toFixed(1)} % of ${test.count} test images right${config.ema === undefined ? "" : " with averaged weights"} after ${trainer.step} steps, in ${seconds.toFixed(0)} s → ${folder.path}/curves.svg`,
   );
-  if (json) printJson({ done: true, valAccuracy, steps: trainer.step, seconds, out: folder.path });
+  if (json) printJson({ done: true, testAccuracy, steps: trainer.step, seconds, out: folder.path });
 }
 
 async function lastCheckpoint(folder: RunFolder): Promise<string> {

@@ -10,7 +10,7 @@ import { imageModel, modelNames } from "../nn/models.ts";
 import { adamW } from "../optim/optimizers.ts";
 import { Trainer } from "../train/trainer.ts";
 import { COUNT, choice, numeric } from "./options.ts";
-import { printJson, table } from "./output.ts";
+import { print, printJson, table } from "./output.ts";
 import { Screen } from "./screen.ts";
 import { DATASETS, loadData, type TrainConfig } from "./train-config.ts";
 
@@ -56,7 +56,9 @@ export function tuneCommand(program: Command): void {
 
 async function tuneAhead(options: TuneOptions): Promise<void> {
   const screen = new Screen(process.stderr);
-  const { train, test } = await loadData(options, (received, total) => screen.download(received, total));
+  const { train, validation } = await loadData(options, (received, total) =>
+    screen.download(received, total),
+  );
   screen.clear();
   const backend = await webgpuBackend();
   const trainer = new Trainer({
@@ -67,7 +69,7 @@ async function tuneAhead(options: TuneOptions): Promise<void> {
   });
   const store = tuningFile(undefined, (text) => screen.say(text));
   const kernels: TunedKernel[] = [];
-  await tune(backend, trainer.programs(train, options.batchSize, test), {
+  await tune(backend, trainer.programs(train, options.batchSize, validation), {
     store,
     again: options.again,
     onProgress: (done, total, kernel) => {
@@ -81,12 +83,12 @@ async function tuneAhead(options: TuneOptions): Promise<void> {
     printJson({ adapter: { name, vendor, architecture, device, description }, store: store.place, kernels });
   else {
     const rows = kernels.map((kernel) => [kernel.choice ?? "default", results(kernel), kernel.key]);
-    console.log(`${name}\n\n${table([["choice", "milliseconds", "op and shapes"], ...rows])}\n`);
+    print(`${name}\n\n${table([["choice", "milliseconds", "op and shapes"], ...rows])}\n`);
     const faults = kernels.flatMap(({ key, candidates }) =>
       candidates.filter(isFaulty).map((c) => `${c.name} is not used for ${key}: ${c.note}`),
     );
-    for (const fault of faults) console.log(fault);
-    console.log(`${kernels.length} choices are in ${store.place}; descent train uses them.`);
+    for (const fault of faults) print(fault);
+    print(`${kernels.length} choices are in ${store.place}; descent train uses them.`);
   }
   await trainer.dispose();
   backend.dispose();

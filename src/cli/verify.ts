@@ -2,10 +2,10 @@ import cliProgress from "cli-progress";
 import type { Command } from "commander";
 import { webgpuBackend } from "../backend/webgpu/backend.ts";
 import { OptionError } from "../core/errors.ts";
-import { records } from "../ops/index.ts";
-import { countRows, verifyOps } from "../verify/parity.ts";
+import { countRows, verify } from "../verify/parity.ts";
+import { records } from "../verify/records.ts";
 import { adapterReport, byKernel, keepVerdicts, verifyReport } from "../verify/report.ts";
-import { printJson, table } from "./output.ts";
+import { print, printJson, table } from "./output.ts";
 
 export function verifyCommand(program: Command): void {
   program
@@ -30,7 +30,7 @@ export function verifyCommand(program: Command): void {
               clearOnComplete: true,
             });
       bar?.start(countRows(backend, ops), 0, { op: "" });
-      const rows = await verifyOps(backend, { ops, onRow: (row) => bar?.increment({ op: row.op }) });
+      const rows = await verify(backend, ops, { onRow: (row) => bar?.increment({ op: row.op }) });
       bar?.stop();
       await keepVerdicts(backend, rows);
       const report = verifyReport(adapterReport(backend), rows);
@@ -46,12 +46,12 @@ export function verifyCommand(program: Command): void {
           worst.tolerance.toExponential(2),
           pass ? "right" : "WRONG",
         ]);
-        console.log(`${backend.facts.name}\n`);
-        console.log(table([["op", "kernel", "dtype", "worst error", "tolerance", "verdict"], ...lines]));
+        print(`${backend.facts.name}\n`);
+        print(table([["op", "kernel", "dtype", "worst error", "tolerance", "verdict"], ...lines]));
         for (const row of rows.filter((r) => !r.pass))
-          console.log(`\n${row.op} [${row.kernel}], ${row.case}: ${row.message}`);
-        for (const { instead } of kernels) if (instead) console.log(`\n${instead}`);
-        console.log(
+          print(`\n${row.op} [${row.kernel}], ${row.case}: ${row.message}`);
+        for (const { instead } of kernels) if (instead) print(`\n${instead}`);
+        print(
           failed === 0
             ? `\nAll ${passed} cases agree with the reference: this adapter computes right.`
             : `\n${failed} of ${rows.length} cases are wrong on this adapter: the kernels named above are not used here from now on. Update its driver and verify again, or train with --backend cpu.`,

@@ -135,6 +135,11 @@ export function perThread(length: number, all: number, width: number, facts: Ada
   return 1;
 }
 
+/** The WGSL struct of a row of numbers, so that a shader reads them by the names that TypeScript declares. */
+export function wgslStruct(name: string, fields: readonly string[], element = "f32"): string {
+  return [`struct ${name} {`, ...fields.map((field) => `  ${field}: ${element},`), "}", ""].join("\n");
+}
+
 type ConstantValue = number | string | boolean;
 /** Values for the top-level consts and aliases of a shader. */
 export type Constants = Readonly<Record<string, ConstantValue>>;

@@ -18,6 +18,29 @@ export interface Split {
   test: ImageDataset;
 }
 
+/**
+ * Checks that a data set has as many pixels and labels as its `count` and `shape` say, and no label without a class.
+ *
+ * @throws DataError that names the counts, or the label.
+ */
+export function checkDataset({ name, count, shape, images, labels, classes }: ImageDataset): void {
+  const [channels, height, width] = shape;
+  if (labels.length !== count)
+    throw new DataError(
+      `${name} has ${count} images and ${labels.length} labels: give each image one label.`,
+    );
+  if (images.length !== count * channels * height * width)
+    throw new DataError(
+      `${name} has ${images.length} bytes of pixels, ${count} images of ${shape.join(" × ")} are ` +
+        `${count * channels * height * width}: give all of them, or the right count and shape.`,
+    );
+  const wrong = labels.findIndex((label) => label >= classes.length);
+  if (wrong >= 0)
+    throw new DataError(
+      `${name} has the label ${labels[wrong]} at image ${wrong}, labels are 0 to ${classes.length - 1}: name a class for each.`,
+    );
+}
+
 /** Mean and standard deviation of each channel, in units of 0..1. */
 export interface ChannelStatistics {
   mean: number[];
@@ -30,9 +53,10 @@ export interface ChannelStatistics {
  * Sums are exact integers, so the result depends on neither order nor machine. A constant channel gets the
  * standard deviation 1, so that dividing by it is safe.
  *
- * @throws DataError when the data set holds no pixel.
+ * @throws DataError when the data set holds no pixel, or not as much as it says.
  */
 export function channelStatistics(dataset: ImageDataset): ChannelStatistics {
+  checkDataset(dataset);
   const [channels, height, width] = dataset.shape;
   const plane = height * width;
   const pixels = dataset.count * plane;
@@ -70,12 +94,36 @@ export function subset(dataset: ImageDataset, count: number): ImageDataset {
   if (!Number.isInteger(count) || count < 1) {
     throw new OptionError(`A subset of ${count} images cannot be taken: give a whole number from 1.`);
   }
-  const kept = Math.min(count, dataset.count);
+  return part(dataset, 0, Math.min(count, dataset.count));
+}
+
+/**
+ * Divides a data set into its first nine tenths and its last tenth, which is at least one image, sharing its memory.
+ *
+ * @throws DataError when there is only one image.
+ */
+export function holdOut(dataset: ImageDataset): { kept: ImageDataset; held: ImageDataset } {
+  if (dataset.count < 2)
+    throw new DataError(
+      `${dataset.name} has ${dataset.count} ${dataset.count === 1 ? "image" : "images"}: ` +
+        "at least two are needed to train on some and validate on others.",
+    );
+  const held = Math.max(1, Math.floor(dataset.count / 10));
+  const kept = dataset.count - held;
+  return {
+    kept: part(dataset, 0, kept),
+    held: { ...part(dataset, kept, held), name: `${dataset.name}, held out` },
+  };
+}
+
+function part(dataset: ImageDataset, from: number, count: number): ImageDataset {
+  checkDataset(dataset);
   const [channels, height, width] = dataset.shape;
+  const size = channels * height * width;
   return {
     ...dataset,
-    count: kept,
-    images: dataset.images.subarray(0, kept * channels * height * width),
-    labels: dataset.labels.subarray(0, kept),
+    count,
+    images: dataset.images.subarray(from * size, (from + count) * size),
+    labels: dataset.labels.subarray(from, from + count),
   };
 }

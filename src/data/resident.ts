@@ -1,26 +1,21 @@
 import type { Backend } from "../backend/backend.ts";
 import { DataError } from "../core/errors.ts";
-import type { NDArray } from "../core/ndarray.ts";
 import type { Tensor, Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import { read, standalone } from "../graph/node.ts";
+import type { Normalization } from "../model/model.ts";
 import { gatherImages } from "../ops/data/batch.ts";
 import { gather } from "../ops/layout/gather.ts";
-import type { ImageDataset } from "./dataset.ts";
+import { checkDataset, type ImageDataset } from "./dataset.ts";
 
 /** A data set kept on the device, from which the graph gathers batches by index. */
-export interface ResidentData {
+export interface ResidentData<X = any, Y = any> {
   readonly name: string;
   readonly count: number;
   /** Inputs and targets of the images whose indices (u32) are given. */
-  batch(indices: Tensor): { x: Tensor; y: Tensor };
+  batch(indices: Tensor): { x: X; y: Y };
   /** Frees the device memory. */
   release(): void;
-}
-
-export interface Normalization {
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
 }
 
 /**
@@ -31,7 +26,8 @@ export function residentImages(
   backend: Backend,
   dataset: ImageDataset,
   normalization: Normalization,
-): ResidentData {
+): ResidentData<Tensor, Tensor> {
+  checkDataset(dataset);
   if (dataset.count === 0) throw new DataError(`${dataset.name}: has no images; give it at least one.`);
   const size = sizeOf(dataset.shape);
   // Chunks begin at whole words, so that they can be copied as they are.
@@ -62,28 +58,6 @@ export function residentImages(
     }),
     release: () => {
       for (const variable of [...chunks, labels, mean, deviation]) backend.release(variable.arena);
-    },
-  };
-}
-
-/** Uploads arrays: inputs [n, …] in f32 and targets [n, …] in f32 or i32. */
-export function residentArrays(backend: Backend, name: string, x: NDArray, y: NDArray): ResidentData {
-  const count = x.shape[0] ?? 0;
-  if (count === 0 || y.shape[0] !== count)
-    throw new DataError(
-      `${name}: ${count} inputs and ${y.shape[0] ?? 0} targets; give as many of one as of the other, at least one.`,
-    );
-  const inputs = standalone(`${name} inputs`, x.shape, x.dtype);
-  const targets = standalone(`${name} targets`, y.shape, y.dtype);
-  backend.write(inputs, x.data);
-  backend.write(targets, y.data);
-  return {
-    name,
-    count,
-    batch: (indices) => ({ x: gather(read(inputs), indices), y: gather(read(targets), indices) }),
-    release: () => {
-      backend.release(inputs.arena);
-      backend.release(targets.arena);
     },
   };
 }

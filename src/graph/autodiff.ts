@@ -72,7 +72,23 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
     throw new ShapeError(
       `gradients: the loss has shape ${showShape(loss.shape)}; reduce it to a scalar, e.g. by its mean.`,
     );
-  const nodes = reachable([loss]);
+  return pullback([[loss, f.constant({ value: 1 })]], targets);
+}
+
+/**
+ * Σ vᵢᵀ·∂yᵢ/∂x for each target x: reverse-mode differentiation from results yᵢ with weights vᵢ of their shapes.
+ * @throws ShapeError when a weight has not the shape of its result, or an op on the way has no gradient.
+ */
+export function pullback(
+  seeds: readonly (readonly [result: Tensor, weight: Tensor])[],
+  targets: readonly Tensor[],
+): Tensor[] {
+  for (const [{ shape }, weight] of seeds)
+    if (!sameShape(shape, weight.shape))
+      throw new ShapeError(
+        `pullback: the weight is ${showShape(weight.shape)}, the result ${showShape(shape)}; use equal shapes.`,
+      );
+  const nodes = reachable(seeds.map(([result]) => result));
   const again = new Again(nodes);
   const wanted = new Set(targets.map((t) => t.node));
   const dependent = new Set<GraphNode>();
@@ -102,7 +118,7 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
     slots[target.index] = before ? f.add(before, gradient) : gradient;
     received.set(target.node, slots);
   };
-  accumulate(loss, f.constant({ value: 1, shape: [], dtype: "f32" }));
+  for (const [result, weight] of seeds) accumulate(result, weight);
 
   for (const node of nodes.reverse()) {
     settle(node);
@@ -117,6 +133,7 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
     const results = node.op.grad(
       {
         inputs: node.inputs.map((input) => again.value(input, node)),
+        traced: node.inputs,
         outputs: outputs.map((output) => again.value(output, node)),
         attrs: node.attrs,
         dy: first,

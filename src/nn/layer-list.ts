@@ -1,7 +1,8 @@
 import { DescentError, OptionError } from "../core/errors.ts";
-import type { GraphNode, Tensor } from "../core/op.ts";
+import type { Tensor } from "../core/op.ts";
 import { type Shape, showShape, sizeOf } from "../core/shape.ts";
 import { feed, reachable } from "../graph/node.ts";
+import { flopsOf } from "./cost.ts";
 import { heNormal, type Initializer, xavierNormal, zeros } from "./init.ts";
 import * as nn from "./layers.ts";
 import { type Module, parametersOf, Trace } from "./module.ts";
@@ -218,15 +219,6 @@ export interface LayerRow {
   readonly flops: number;
   /** Of the result for one image and of the parameters, in float32. */
   readonly bytes: { readonly result: number; readonly parameters: number };
-}
-
-function flopsOf(node: GraphNode): number {
-  const size = sizeOf(node.outputs[0]!.shape);
-  const name = node.op?.name;
-  if (name === "conv2d") return 2 * size * sizeOf(node.inputs[1]!.shape.slice(1));
-  if (name === "matmul") return 2 * size * node.inputs[0]!.shape.at(-1)!;
-  if (!node.op || node.op.implementation.kind === "view" || name === "constant") return 0;
-  return Math.max(size, sizeOf(node.inputs[0]?.shape ?? []));
 }
 
 /** Traces one layer for a batch of one image. */

@@ -30,6 +30,7 @@ export function linear(options: LinearOptions): Module {
   const bias = { shape: [options.out], init: options.init ? zeros : torchDefault(options.in) };
   const module: Module = {
     label: `linear(${options.in} → ${options.out})`,
+    description: { layer: "linear", args: [options] },
     parameters: options.bias === false ? { weight } : { weight, bias },
     forward(x, context) {
       if (x.shape.at(-1) !== options.in)
@@ -92,6 +93,7 @@ export function conv2d(options: Conv2dOptions): Module {
   const bias = { shape: [options.out], init: options.init ? zeros : torchDefault(fanIn) };
   const module: Module = {
     label: `conv2d(${options.in} → ${options.out}, kernel ${kernel.join("×")}${stride.some((s) => s !== 1) ? `, stride ${stride.join("×")}` : ""})`,
+    description: { layer: "conv2d", args: [options] },
     parameters: options.bias === false ? { weight } : { weight, bias },
     forward(x, context) {
       if (x.shape.length !== 4 || x.shape[1] !== options.in)
@@ -121,6 +123,7 @@ export function batchNorm(features: number, options: BatchNormOptions = {}): Mod
   const { eps = 1e-5, momentum = 0.1 } = options;
   const module: Module = {
     label: `batchNorm(${features})`,
+    description: { layer: "batchNorm", args: [features, options] },
     parameters: { weight: { shape: [features], init: ones }, bias: { shape: [features], init: zeros } },
     buffers: { running_mean: { shape: [features], value: 0 }, running_var: { shape: [features], value: 1 } },
     countsBatches: true,
@@ -167,7 +170,11 @@ export function maxPool2d(kernel: Pair, options: Pool2dOptions = {}): Module {
     stride: pair(options.stride ?? kernel),
     padding: pair(options.padding ?? 0),
   };
-  return { label: `maxPool2d(${attrs.kernel.join("×")})`, forward: (x) => f.maxPool2d(x, attrs) };
+  return {
+    label: `maxPool2d(${attrs.kernel.join("×")})`,
+    description: { layer: "maxPool2d", args: [kernel, options] },
+    forward: (x) => f.maxPool2d(x, attrs),
+  };
 }
 
 /** The mean of each window; stride is the kernel unless given. */
@@ -178,18 +185,24 @@ export function avgPool2d(kernel: Pair, options: Pool2dOptions = {}): Module {
     padding: pair(options.padding ?? 0),
     countIncludePad: options.countIncludePad ?? true,
   };
-  return { label: `avgPool2d(${attrs.kernel.join("×")})`, forward: (x) => f.avgPool2d(x, attrs) };
+  return {
+    label: `avgPool2d(${attrs.kernel.join("×")})`,
+    description: { layer: "avgPool2d", args: [kernel, options] },
+    forward: (x) => f.avgPool2d(x, attrs),
+  };
 }
 
 /** The mean over height and width: [N, C, H, W] → [N, C]. */
 export const globalAvgPool2d = (): Module => ({
   label: "globalAvgPool2d()",
+  description: { layer: "globalAvgPool2d" },
   forward: (x) => f.globalAvgPool2d(x),
 });
 
 /** [N, …] → [N, product of the rest]. */
 export const flatten = (): Module => ({
   label: "flatten()",
+  description: { layer: "flatten" },
   forward: (x) => f.reshape(x, { shape: [x.shape[0]!, x.shape.slice(1).reduce((n, dim) => n * dim, 1)] }),
 });
 
@@ -202,6 +215,7 @@ export function dropout(p = 0.5): Module {
     throw new OptionError(`dropout: p is ${p}; use a probability of at least 0 and below 1.`);
   const module: Module = {
     label: `dropout(${p})`,
+    description: { layer: "dropout", args: [p] },
     forward: (x, context) =>
       context.training && p > 0 ? f.dropout(x, context.counters, { p, layer: context.nextLayer() }) : x,
   };
@@ -217,6 +231,7 @@ export function augmented(network: Module, options: { flip?: boolean; shift?: nu
   if (!network.children) return augmented(sequential(network), options);
   return {
     ...network,
+    description: { layer: "augmented", args: [options], wraps: network },
     forward: (x, context) =>
       network.forward(
         context.training
@@ -232,14 +247,16 @@ export function embedding(options: { count: number; features: number; init?: Ini
   positive("embedding", { count: options.count, features: options.features });
   const module: Module = {
     label: `embedding(${options.count} × ${options.features})`,
+    description: { layer: "embedding", args: [options] },
     parameters: { weight: { shape: [options.count, options.features], init: options.init ?? normal(1) } },
     forward: (x, context) => f.gather(context.parameter(module, "weight"), x),
   };
   return module;
 }
 
-const activation = (name: string, apply: (x: Tensor) => Tensor): Module => ({
-  label: `${name}()`,
+const activation = (layer: string, apply: (x: Tensor) => Tensor, ...args: unknown[]): Module => ({
+  label: `${layer}()`,
+  description: { layer, args },
   forward: apply,
 });
 
@@ -258,17 +275,18 @@ export const softplus = () => activation("softplus", (x) => x.softplus());
 /** x · tanh(softplus(x)). Misra, 2019. */
 export const mish = () => activation("mish", (x) => x.mish());
 /** x where x > 0, else slope · x. Maas, Hannun, Ng, 2013. */
-export const leakyRelu = (slope = 0.01) => activation("leakyRelu", (x) => x.leakyRelu({ slope }));
+export const leakyRelu = (slope = 0.01) => activation("leakyRelu", (x) => x.leakyRelu({ slope }), slope);
 /** x where x > 0, else α(eˣ − 1). Clevert, Unterthiner, Hochreiter, 2015, eq. 15. */
-export const elu = (alpha = 1) => activation("elu", (x) => x.elu({ alpha }));
+export const elu = (alpha = 1) => activation("elu", (x) => x.elu({ alpha }), alpha);
 /** x·Φ(x), by erf or by its tanh approximation. Hendrycks, Gimpel, 2016, §2. */
 export const gelu = (approximate: "none" | "tanh" = "none") =>
-  activation("gelu", (x) => x.gelu({ approximate }));
+  activation("gelu", (x) => x.gelu({ approximate }), approximate);
 
 /** Runs modules one after another; their names in checkpoints are 0, 1, 2, … */
 export function sequential(...modules: readonly Module[]): Module {
   return {
     label: `sequential(${modules.length})`,
+    description: { layer: "sequential" },
     children: Object.fromEntries(modules.map((module, i) => [String(i), module])),
     forward: (x, context) => modules.reduce((value, module) => context.run(module, value), x),
   };
@@ -280,13 +298,18 @@ export function sequential(...modules: readonly Module[]): Module {
  */
 export function checkpoint(network: Module): Module {
   if (!network.children) return checkpoint(sequential(network));
-  return { ...network, forward: (x, context) => inSegment(() => network.forward(x, context)) };
+  return {
+    ...network,
+    description: { layer: "checkpoint", wraps: network },
+    forward: (x, context) => inSegment(() => network.forward(x, context)),
+  };
 }
 
 /** x + body(x), or shortcut(x) + body(x) where shapes change. He et al., 2016, eq. 1 and 2. */
 export function residual(body: Module, shortcut?: Module): Module {
   return {
     label: "residual()",
+    description: { layer: "residual" },
     children: shortcut ? { body, shortcut } : { body },
     forward: (x, context) => f.add(shortcut ? context.run(shortcut, x) : x, context.run(body, x)),
   };

@@ -1,6 +1,7 @@
 import { ShapeError } from "../core/errors.ts";
-import type { Tensor } from "../core/op.ts";
+import { Tensor } from "../core/op.ts";
 import { type Shape, showShape } from "../core/shape.ts";
+import { leavesOf } from "../core/tree.ts";
 import type { Initializer } from "./init.ts";
 
 /** A tensor that is trained. */
@@ -15,41 +16,53 @@ export interface BufferSpec {
   readonly value: number;
 }
 
-/** A layer or a network: its tensors, its parts, and what it computes. */
-export interface Module {
+/** A layer's options, from which a file that holds the network makes it again: see describe.ts. */
+export interface Description {
+  readonly layer: string;
+  readonly args?: readonly unknown[];
+  /** The network that it is a form of, whose parts it has. */
+  readonly wraps?: AnyModule;
+}
+
+/** A layer or a network: its tensors, its parts, and what it computes from In, a tensor or a tree of them. */
+export interface Module<In = Tensor, Out = Tensor> {
   /** As it is written in code: `conv2d(3 → 32, kernel 3)`. */
   readonly label: string;
   readonly parameters?: Readonly<Record<string, ParameterSpec>>;
   readonly buffers?: Readonly<Record<string, BufferSpec>>;
   /** Parts by the name they have in checkpoints. */
-  readonly children?: Readonly<Record<string, Module>>;
+  readonly children?: Readonly<Record<string, AnyModule>>;
+  /** How a file says what it is; absent for layers that only code can make. */
+  readonly description?: Description;
   /** Batch norm counts its batches; PyTorch keeps the count beside the running statistics. */
   readonly countsBatches?: boolean;
-  forward(x: Tensor, context: ForwardContext): Tensor;
+  forward(x: In, context: ForwardContext): Out;
 }
+
+export type AnyModule = Module<any, any>;
 
 /** What a module may ask for while it is traced. */
 export interface ForwardContext {
   readonly training: boolean;
   /** u32[4]: step, seed, position in the epoch, row of the metrics ring. */
   readonly counters: Tensor;
-  parameter(module: Module, name: string): Tensor;
-  buffer(module: Module, name: string): Tensor;
+  parameter(module: AnyModule, name: string): Tensor;
+  buffer(module: AnyModule, name: string): Tensor;
   /** Notes a batch statistic for a running one: running ← (1 − momentum)·running + momentum·scale·batch. */
-  track(module: Module, name: string, batch: Tensor, momentum: number, scale: number): void;
+  track(module: AnyModule, name: string, batch: Tensor, momentum: number, scale: number): void;
   /** A number that differs between calls, for random keys: a module used twice draws twice. */
   nextLayer(): number;
   /** Runs a part, so that its result can be looked at by name. */
-  run(module: Module, x: Tensor): Tensor;
+  run<In, Out>(module: Module<In, Out>, x: In): Out;
 }
 
 export interface NamedModule {
   readonly path: string;
-  readonly module: Module;
+  readonly module: AnyModule;
 }
 
 /** All modules of a network with their paths, parents first; a module used twice is named once, by its first place. */
-export function modulesOf(root: Module, path = "", seen = new Set<Module>()): NamedModule[] {
+export function modulesOf(root: AnyModule, path = "", seen = new Set<AnyModule>()): NamedModule[] {
   if (seen.has(root)) return [];
   seen.add(root);
   const children = Object.entries(root.children ?? {});
@@ -62,15 +75,15 @@ export function modulesOf(root: Module, path = "", seen = new Set<Module>()): Na
 export interface NamedTensor<T> {
   /** As in a PyTorch state_dict: `0.weight`, `1.running_mean`. */
   readonly name: string;
-  readonly module: Module;
+  readonly module: AnyModule;
   /** The tensor's name within its module. */
   readonly key: string;
   readonly spec: T;
 }
 
 function named<T>(
-  root: Module,
-  pick: (module: Module) => Readonly<Record<string, T>> | undefined,
+  root: AnyModule,
+  pick: (module: AnyModule) => Readonly<Record<string, T>> | undefined,
 ): NamedTensor<T>[] {
   return modulesOf(root).flatMap(({ path, module }) =>
     Object.entries(pick(module) ?? {}).map(([key, spec]) => ({
@@ -82,42 +95,47 @@ function named<T>(
   );
 }
 
-export const parametersOf = (root: Module): NamedTensor<ParameterSpec>[] =>
+export const parametersOf = (root: AnyModule): NamedTensor<ParameterSpec>[] =>
   named(root, (module) => module.parameters);
-export const buffersOf = (root: Module): NamedTensor<BufferSpec>[] => named(root, (module) => module.buffers);
+export const buffersOf = (root: AnyModule): NamedTensor<BufferSpec>[] =>
+  named(root, (module) => module.buffers);
 
-/** One traced call of a module. */
+/** One tensor that a traced call of a module gave; a result of several has a path for each. */
 export interface TracedLayer {
   readonly path: string;
-  readonly module: Module;
-  readonly input: Tensor;
+  readonly module: AnyModule;
   readonly output: Tensor;
 }
 
 /** Where a trace finds the current values of the network's tensors. */
 export interface TensorSource {
   readonly counters: Tensor;
-  parameter(module: Module, name: string): Tensor;
-  buffer(module: Module, name: string): Tensor;
+  parameter(module: AnyModule, name: string): Tensor;
+  buffer(module: AnyModule, name: string): Tensor;
+  /** By default counted from 0 within one trace. */
+  nextLayer?(): number;
 }
 
 export interface TrackedStatistic {
-  readonly module: Module;
+  readonly module: AnyModule;
   readonly name: string;
   readonly batch: Tensor;
   readonly momentum: number;
   readonly scale: number;
 }
 
+const isTensor = (x: unknown): x is Tensor => x instanceof Tensor;
+const showTree = (x: unknown) => (x instanceof Tensor ? showShape(x.shape) : "its inputs");
+
 /** Traces a network once: every layer's input and output, and the statistics its batch norms ask to track. */
 export class Trace implements ForwardContext {
   readonly layers: TracedLayer[] = [];
   readonly tracked: TrackedStatistic[] = [];
-  private readonly paths: Map<Module, string>;
+  private readonly paths: Map<AnyModule, string>;
   private drawn = 0;
 
   constructor(
-    root: Module,
+    root: AnyModule,
     private readonly source: TensorSource,
     readonly training: boolean,
   ) {
@@ -128,15 +146,15 @@ export class Trace implements ForwardContext {
     return this.source.counters;
   }
 
-  parameter(module: Module, name: string): Tensor {
+  parameter(module: AnyModule, name: string): Tensor {
     return this.source.parameter(module, name);
   }
 
-  buffer(module: Module, name: string): Tensor {
+  buffer(module: AnyModule, name: string): Tensor {
     return this.source.buffer(module, name);
   }
 
-  track(module: Module, name: string, batch: Tensor, momentum: number, scale: number): void {
+  track(module: AnyModule, name: string, batch: Tensor, momentum: number, scale: number): void {
     if (this.tracked.some((t) => t.module === module && t.name === name))
       throw new ShapeError(
         `${module.label}: is used in two places, and its running statistics can follow only one; make one for each place.`,
@@ -145,20 +163,21 @@ export class Trace implements ForwardContext {
   }
 
   nextLayer(): number {
-    return this.drawn++;
+    return this.source.nextLayer?.() ?? this.drawn++;
   }
 
-  run(module: Module, x: Tensor): Tensor {
+  run<In, Out>(module: Module<In, Out>, x: In): Out {
     const path = this.paths.get(module) ?? "";
     try {
       const output = module.forward(x, this);
-      this.layers.push({ path, module, input: x, output });
+      for (const { path: part, leaf } of leavesOf(output, isTensor))
+        this.layers.push({ path: [path, part].filter(Boolean).join("."), module, output: leaf });
       return output;
     } catch (error) {
       // The innermost layer names itself; its parents add nothing.
       if (error instanceof ShapeError && path !== "" && !error.message.startsWith("Layer "))
         throw new ShapeError(
-          `Layer ${path}, ${module.label}, does not take ${showShape(x.shape)}: ${error.message}`,
+          `Layer ${path}, ${module.label}, does not take ${showTree(x)}: ${error.message}`,
         );
       throw error;
     }

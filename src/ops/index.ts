@@ -5,6 +5,7 @@ import * as batch from "./data/batch.ts";
 import * as activations from "./elementwise/activations.ts";
 import * as arithmetic from "./elementwise/arithmetic.ts";
 import * as compare from "./elementwise/compare.ts";
+import * as special from "./elementwise/special.ts";
 import * as unary from "./elementwise/unary.ts";
 import * as dynamicSlice from "./layout/dynamic-slice.ts";
 import * as gather from "./layout/gather.ts";
@@ -17,18 +18,20 @@ import * as softmax from "./loss/softmax.ts";
 import * as einsum from "./matmul/einsum.ts";
 import * as matmul from "./matmul/matmul.ts";
 import * as batchnorm from "./norm/batch-norm.ts";
-import * as pool from "./pool/pool2d.ts";
+import * as averagePool from "./pool/average.ts";
+import * as maxPool from "./pool/max.ts";
 import * as random from "./random/random.ts";
 import * as cumsum from "./reduce/cumsum.ts";
 import * as reduce from "./reduce/reduce.ts";
 import * as sort from "./reduce/sort.ts";
+import * as recordRow from "./step/record-row.ts";
 import * as training from "./step/step.ts";
-import * as update from "./step/update.ts";
 
 const files = [
   arithmetic,
   compare,
   unary,
+  special,
   activations,
   layout,
   slices,
@@ -41,11 +44,12 @@ const files = [
   batch,
   augment,
   training,
-  update,
+  recordRow,
   matmul,
   einsum,
   conv,
-  pool,
+  maxPool,
+  averagePool,
   batchnorm,
   softmax,
   loss,
@@ -53,7 +57,7 @@ const files = [
   gather,
 ];
 
-/** Every op there is: parity and gradient tests, the verify command and the function table come from this list. */
+/** Every op of these rooms; verify/records.ts adds the updates that optimizers are. */
 export const records: readonly Op[] = /*#__PURE__*/ files.flatMap((file) =>
   (Object.values(file) as unknown[]).filter((x): x is Op => typeof x === "function" && "infer" in x),
 );

@@ -2,6 +2,7 @@ import { OptionError } from "../core/errors.ts";
 
 /** A hyperparameter over time: the value for `step` (from 0) of `total` steps. */
 export type Schedule = (step: number, total: number) => number;
+/** A number, or a schedule of it. */
 export type Rate = number | Schedule;
 
 /** The value of a rate at a step. */
@@ -61,3 +62,15 @@ export const warmUp =
   (steps: number, then: Rate): Schedule =>
   (step, total) =>
     rateAt(then, step, total) * Math.min(1, (step + 1) / steps);
+
+/**
+ * A schedule that changes once an epoch of `stepsPerEpoch` steps: given the epoch (from 0) and their number, rounded up.
+ * @throws OptionError for a number of steps that is not a whole one above 0.
+ */
+export function byEpoch(schedule: Schedule, stepsPerEpoch: number): Schedule {
+  if (!(Number.isInteger(stepsPerEpoch) && stepsPerEpoch > 0))
+    throw new OptionError(
+      `byEpoch: stepsPerEpoch is ${stepsPerEpoch}; use a whole number above 0, the images divided by the batch size.`,
+    );
+  return (step, total) => schedule(Math.floor(step / stepsPerEpoch), Math.ceil(total / stepsPerEpoch));
+}

@@ -1,16 +1,14 @@
 import type { AdapterFacts, Dispatch } from "../core/kernel.ts";
 import type { GraphNode, Tensor } from "../core/op.ts";
 import { sameShape } from "../core/shape.ts";
+import { type Chain, isConstant, isElementwise } from "../graph/expression.ts";
 import { reachable, valueKey } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import { countStores, kernelOf, takesEpilogue } from "./inline.ts";
 import type { Kernels } from "./kernels.ts";
 import {
-  type Chain,
   chainInputs,
   type Epilogue,
-  isConstant,
-  isElementwise,
   type Prologue,
   resolveView,
   type Unit,

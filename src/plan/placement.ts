@@ -1,11 +1,12 @@
-import { byteLength, bytesPerElement } from "../core/dtype.ts";
+import { byteLength, bytesPerElement, type NumericArray } from "../core/dtype.ts";
 import { bitsOf } from "../core/kernel.ts";
 import type { Arena, GraphNode, Tensor, Variable } from "../core/op.ts";
 import { sameShape, sizeOf, type TensorType } from "../core/shape.ts";
+import { isConstant } from "../graph/expression.ts";
 import { reachable, valueKey } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import { kernelOf } from "./inline.ts";
-import { isConstant, packOffsets, resolveView, storedBy, type Unit } from "./units.ts";
+import { overwrittenBy, packOffsets, resolveView, storedBy, type Unit } from "./units.ts";
 
 /** Which piece of memory a step binds. */
 export type Memory =
@@ -30,6 +31,8 @@ const WORD_ALIGNMENT = FEED_ALIGNMENT / 4;
 /** Larger constants are computed in every run rather than kept. */
 const LARGEST_FILL = 2 ** 16;
 
+const dataName = ({ id }: GraphNode) => `data ${id}`;
+
 /** A tensor in the shared buffers. */
 export interface Temporary {
   readonly id: number;
@@ -49,6 +52,8 @@ export class Placement {
   readonly own: number[] = [];
   readonly fills: { slot: number; words: Uint32Array }[] = [];
   readonly feeds = new Map<string, Range & { type: TensorType }>();
+  /** What the host writes among the feeds once and for all. */
+  readonly data = new Map<string, NumericArray>();
   readonly arenas = new Set<Arena>();
   readonly constants = new Set<GraphNode>();
   feedBytes = 0;
@@ -63,8 +68,13 @@ export class Placement {
     units: readonly Unit[],
   ) {
     // Every feed gets its place, even one that nothing happens to read.
-    for (const node of reachable(programRoots(this.program)))
+    for (const node of reachable(programRoots(this.program))) {
       if (node.leaf?.kind === "feed") this.feedRange(node.leaf.name, node.outputs[0]!);
+      if (node.leaf?.kind === "data") {
+        this.feedRange(dataName(node), node.outputs[0]!);
+        this.data.set(dataName(node), node.leaf.data.data);
+      }
+    }
     this.placeInPlaceResults();
     this.placeOutputs();
     this.placePacks(units);
@@ -75,8 +85,12 @@ export class Placement {
   /** Results of in-place updates live where their variable lives. */
   private placeInPlaceResults(): void {
     for (const { variable, value } of this.program.updates ?? [])
-      if (this.inPlace.get(value.node)?.includes(variable))
-        this.fixed.set(valueKey(value), {
+      for (
+        let at: Tensor | undefined = value;
+        at && this.inPlace.get(at.node)?.includes(variable);
+        at = overwrittenBy(at)
+      )
+        this.fixed.set(valueKey(at), {
           memory: { kind: "arena", arena: variable.arena },
           offset: variable.offset * bytesPerElement(variable.dtype),
         });
@@ -244,6 +258,7 @@ export class Placement {
       return { memory: { kind: "arena", arena }, offset: offset * bytesPerElement(dtype), bytes };
     }
     if (leaf?.kind === "feed") return this.feedRange(leaf.name, base);
+    if (leaf?.kind === "data") return this.feedRange(dataName(base.node), base);
     const place = this.fixed.get(valueKey(base));
     if (place) {
       if (place.memory.kind === "arena") this.arenas.add(place.memory.arena);

@@ -1,11 +1,12 @@
-import { bytesPerElement } from "../core/dtype.ts";
+import { bytesPerElement, type NumericArray } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
 import type { Access, AdapterFacts, Binding, Dispatch, KernelVariant } from "../core/kernel.ts";
 import type { Arena, GraphNode, Tensor, Variable } from "../core/op.ts";
-import { showType, sizeOf, type TensorType } from "../core/shape.ts";
-import { halfInputs, valueKey } from "../graph/node.ts";
+import { sameShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
+import { halfInputs, reachable, valueKey } from "../graph/node.ts";
 import { checkProgram, type Program, programRoots } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/layout/copy-kernel.ts";
+import { checkContracts } from "./contracts.ts";
 import { divide } from "./divide.ts";
 import { refusal, refuseExcluded, variantKey } from "./excluded.ts";
 import { kernelOf } from "./inline.ts";
@@ -14,6 +15,7 @@ import { assignBuffers } from "./memory.ts";
 import { bytesOf, type Memory, Placement, type Range } from "./placement.ts";
 import {
   lastNode,
+  overwrittenBy,
   packOffsets,
   resolveView,
   schedule,
@@ -44,6 +46,8 @@ export interface Plan {
   readonly fills: readonly { readonly slot: number; readonly words: Uint32Array }[];
   readonly feeds: ReadonlyMap<string, Range & { readonly type: TensorType }>;
   readonly feedBytes: number;
+  /** Feeds that never change, by name. */
+  readonly data: ReadonlyMap<string, NumericArray>;
   readonly outputs: ReadonlyMap<string, Range & { readonly type: TensorType }>;
   readonly arenas: ReadonlySet<Arena>;
   /** Where every stored value lives, for the plan's printed form. */
@@ -86,18 +90,44 @@ export function compilePlan(program: Program, facts: AdapterFacts, options: Plan
   return new PlanBuilder(program, facts, options, inPlace, ordered, kernels).build();
 }
 
-/** Nodes that overwrite the variable they read, because an update stores their result there. */
+/**
+ * Nodes that overwrite the variable they read, because an update stores their result there; or because a node that
+ * overwrites it in turn is the only one to read their result.
+ */
 function inPlaceNodes(program: Program): Map<GraphNode, Variable[]> {
   const result = new Map<GraphNode, Variable[]>();
   for (const { variable, value } of program.updates ?? []) {
-    const source = value.node.op?.inPlace?.[value.index];
-    if (source === undefined || source < 0) continue;
-    const base = resolveView(value.node.inputs[source]!);
-    if (base.node.leaf?.kind === "variable" && base.node.leaf.variable === variable)
-      result.set(value.node, [...(result.get(value.node) ?? []), variable]);
+    const chain: GraphNode[] = [];
+    let at: Tensor | undefined = value;
+    while (at && (at === value || readBy(program, at) === 1)) {
+      chain.push(at.node);
+      at = overwrittenBy(at);
+      if (at?.node.leaf?.kind !== "variable") continue;
+      if (sameVariable(at.node.leaf.variable, variable))
+        for (const node of chain) result.set(node, [...(result.get(node) ?? []), variable]);
+      break;
+    }
   }
   return result;
 }
+
+const sameVariable = (a: Variable, b: Variable) =>
+  a.arena === b.arena && a.offset === b.offset && sameShape(a.shape, b.shape);
+
+/** How many nodes read a value, or the program outside of them. */
+function readBy(program: Program, value: Tensor): number {
+  const roots = programRoots(program);
+  const readers = reachable(roots).filter(({ op }) => op?.implementation.kind !== "view");
+  const read = [...roots, ...readers.flatMap(({ inputs }) => inputs)];
+  return read.filter((x) => valueKey(resolveView(x)) === valueKey(value)).length;
+}
+
+/** Whether two ranges begin at the same place of an arena. */
+const samePlace = (a: Range, b: Range) =>
+  a.memory.kind === "arena" &&
+  b.memory.kind === "arena" &&
+  a.memory.arena === b.memory.arena &&
+  a.offset === b.offset;
 
 class PlanBuilder {
   private readonly steps: PlanStep[] = [];
@@ -201,12 +231,11 @@ class PlanBuilder {
     }
     const op = node.op!;
     op.inPlace?.forEach((source, index) => {
-      if (source < 0 || index >= outputs.length || this.inPlace.get(node)?.length) return;
-      const from = this.locate(node.inputs[source]!);
-      this.push(copyDispatch(sizeOf(outputs[index]!.shape), this.facts), node, [
-        from,
-        this.locate(outputs[index]!),
-      ]);
+      if (source < 0 || index >= outputs.length || !node.inputs[source]) return;
+      const from = this.locate(node.inputs[source]);
+      const to = this.locate(outputs[index]!);
+      if (samePlace(from, to)) return;
+      this.push(copyDispatch(sizeOf(outputs[index]!.shape), this.facts), node, [from, to]);
     });
     const left = fromMoments(node) && this.momentsLeft.get(node.inputs[0]!.node);
     if (left) {
@@ -286,6 +315,7 @@ class PlanBuilder {
     const key = kernelKey(node);
     const wanted = this.options.choices?.get(key);
     const variant = variants.find((v) => v.name === wanted) ?? variants[0]!;
+    checkContracts(op.name, op.implementation, variant);
     this.chosen.set(key, variant.name);
     return variant;
   }
@@ -372,6 +402,7 @@ class PlanBuilder {
       fills: this.placement.fills,
       feeds: this.placement.feeds,
       feedBytes: this.placement.feedBytes,
+      data: this.placement.data,
       outputs,
       arenas: this.placement.arenas,
       choices: this.chosen,

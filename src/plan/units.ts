@@ -1,5 +1,6 @@
 import { type Arena, type GraphNode, Tensor, type Variable } from "../core/op.ts";
 import type { TensorType } from "../core/shape.ts";
+import { type Chain, chainCode, isConstant } from "../graph/expression.ts";
 import { valueKey } from "../graph/node.ts";
 import type { FusedExpression } from "../ops/elementwise/kernel.ts";
 import { Heap } from "./heap.ts";
@@ -56,12 +57,12 @@ export function resolveView(value: Tensor): Tensor {
   return current;
 }
 
-/** Elementwise nodes in the order in which they are evaluated. */
-export type Chain = readonly GraphNode[];
-
-export const isElementwise = (node: GraphNode) => node.op?.implementation.kind === "elementwise";
-/** One number in every element; expressions write it out, kernels read it from memory. */
-export const isConstant = (node: GraphNode) => node.op?.name === "constant";
+/** The value that a result may overwrite, where its op's record names one. */
+export function overwrittenBy({ node, index }: Tensor): Tensor | undefined {
+  const source = node.op?.inPlace?.[index] ?? -1;
+  const input = node.inputs[source];
+  return input && resolveView(input);
+}
 
 /** What a chain reads that it does not compute itself; a value read in two shapes counts twice. */
 export function chainInputs(chain: Chain): Tensor[] {
@@ -80,23 +81,8 @@ export function unitExpression(unit: Unit): FusedExpression {
   unit.inputs.forEach((input, i) => {
     names.set(valueKey(input), `x${i}`);
   });
-  const lines: string[] = [];
-  const functions: string[] = [];
-  chain.forEach((node, i) => {
-    const implementation = node.op!.implementation;
-    if (implementation.kind !== "elementwise") throw new Error(`${node.op!.name} is not elementwise.`);
-    const args = node.inputs.map((input) => {
-      const name = names.get(valueKey(input));
-      if (name) return name;
-      const literal = input.node.op!.implementation;
-      if (literal.kind !== "elementwise") throw new Error("Only constants are inlined.");
-      return literal.expression([], input.node.attrs, []);
-    });
-    const name = i === chain.length - 1 ? "result" : `t${i}`;
-    lines.push(`  let ${name} = ${implementation.expression(args, node.attrs, node.inputs)};`);
-    names.set(`${node.id}:0`, name);
-    functions.push(...(implementation.functions ?? []));
-  });
+  const last = chain.length - 1;
+  const { lines, functions } = chainCode(chain, names, (i) => (i === last ? "result" : `t${i}`));
   const inputs: TensorType[] = unit.inputs.map(({ shape, dtype }) => ({ shape, dtype }));
   const label = chain
     .filter((node) => !isConstant(node) || chain.length === 1)

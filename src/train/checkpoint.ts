@@ -1,14 +1,19 @@
 import { CheckpointError, NonFiniteError } from "../core/errors.ts";
 import type { Variable } from "../core/op.ts";
 import { sameShape, showShape, sizeOf } from "../core/shape.ts";
-import { AVERAGE, type Optimizer } from "../optim/optimizers.ts";
-import type { StoredTensor, TensorFile } from "./safetensors.ts";
-import { FRESH_SCALER, type LossScaler, type ModelState } from "./state.ts";
+import type { StoredTensor, TensorFile } from "../interchange/safetensors.ts";
+import { countersOf } from "../model/files.ts";
+import type { Model } from "../model/model.ts";
+import { AVERAGE, type Optimizer } from "../optim/optimizer.ts";
+import { FRESH_SCALER, type LossScaler, type OptimizerState } from "../optim/state.ts";
+import type { Session } from "./session.ts";
 import type { Precision } from "./step.ts";
 
 /** Where a run stands besides its tensors; strings in the checkpoint's `__metadata__`. */
 export interface Progress {
   readonly step: number;
+  /** The step at which the run began. */
+  readonly base: number;
   readonly seed: number;
   /** Batches that the running statistics have seen: PyTorch's num_batches_tracked. */
   readonly batchesTracked: number;
@@ -18,6 +23,7 @@ export interface Progress {
     readonly correct: number;
     readonly images: number;
     readonly skipped: number;
+    readonly own: readonly number[];
   };
   readonly precision: Precision;
   /** Where the loss scale of mixed precision stands. */
@@ -43,15 +49,19 @@ const VERSION = "1";
  * Reads a network and its optimizer state back from the device.
  * @throws NonFiniteError when the network holds numbers that are not finite: it must not replace a good checkpoint.
  */
-export async function takeCheckpoint(state: ModelState, progress: Progress): Promise<Checkpoint> {
-  const { backend } = state;
-  const fetch = async (variable: Variable, shape = variable.shape): Promise<StoredTensor> => ({
+export async function takeCheckpoint(
+  trained: Model<any, any>,
+  state: OptimizerState,
+  progress: Progress,
+): Promise<Checkpoint> {
+  const { tensors, device } = trained;
+  const fetch = async (variable: Variable): Promise<StoredTensor> => ({
     dtype: "F32",
-    shape,
-    data: (await backend.read(variable)) as Float32Array<ArrayBuffer>,
+    shape: variable.shape,
+    data: (await device.read(variable)) as Float32Array<ArrayBuffer>,
   });
   const model = new Map<string, StoredTensor>();
-  for (const variable of [...state.parameterVariables, ...state.bufferVariables]) {
+  for (const variable of tensors.all) {
     const tensor = await fetch(variable);
     const at = (tensor.data as Float32Array).findIndex((x) => !Number.isFinite(x));
     if (at >= 0)
@@ -60,26 +70,21 @@ export async function takeCheckpoint(state: ModelState, progress: Progress): Pro
       );
     model.set(variable.name, tensor);
   }
-  for (const path of state.counting)
-    model.set(path === "" ? "num_batches_tracked" : `${path}.num_batches_tracked`, {
-      dtype: "I64",
-      shape: [],
-      data: BigInt64Array.of(BigInt(progress.batchesTracked)),
-    });
+  for (const name of countersOf(tensors))
+    model.set(name, { dtype: "I64", shape: [], data: BigInt64Array.of(BigInt(progress.batchesTracked)) });
   const slots = new Map<string, StoredTensor>();
-  for (const { variables, slots: arenas } of state.parameterArenas)
-    for (const [k, arena] of arenas.entries())
-      for (const variable of variables)
-        slots.set(
-          `${variable.name}.${state.optimizer.slots[k]}`,
-          await fetch({ ...arena, offset: variable.offset, shape: variable.shape }),
-        );
+  for (const slot of slotsOf(trained, state)) slots.set(slot.name, await fetch(slot));
+  const { normalization } = trained;
+  const extra = normalization
+    ? { ...progress.extra, normalization: JSON.stringify(normalization) }
+    : progress.extra;
   const metadata = {
-    ...progress.extra,
+    ...extra,
     format: "pt",
     descent: VERSION,
     optimizer: kindOf(state.optimizer),
     step: String(progress.step),
+    ...(progress.base > 0 && { base: String(progress.base) }),
     seed: String(progress.seed),
     batchesTracked: String(progress.batchesTracked),
     epoch: JSON.stringify(progress.epoch),
@@ -90,7 +95,7 @@ export async function takeCheckpoint(state: ModelState, progress: Progress): Pro
   const averaged = [...state.averages.keys()].map(
     ({ name }) => [name, slots.get(`${name}.${AVERAGE}`)!] as const,
   );
-  const modelMetadata = { ...progress.extra, format: "pt", step: String(progress.step) };
+  const modelMetadata = { ...trained.description(), ...extra, format: "pt", step: String(progress.step) };
   return {
     model: { tensors: model, metadata: modelMetadata },
     optimizer: { tensors: slots, metadata },
@@ -99,6 +104,12 @@ export async function takeCheckpoint(state: ModelState, progress: Progress): Pro
       : {}),
   };
 }
+
+/** An optimizer's slots of all parameters that it trains, as `<parameter>.<slot>`. */
+const slotsOf = (model: Model<any, any>, state: OptimizerState): Variable[] =>
+  model.parameters.flatMap((variable) =>
+    [...state.slotsOf(variable)].map(([slot, place]) => ({ ...place, name: `${variable.name}.${slot}` })),
+  );
 
 /** What an optimizer's state is called in checkpoints: its update rule, and whether it keeps an average. */
 const kindOf = ({ op, slots }: Optimizer) =>
@@ -130,36 +141,10 @@ function match(
     );
 }
 
-/**
- * Writes a model file into a network, all of it or, on an error, nothing; an average begins anew there. Returns
- * num_batches_tracked.
- * @throws CheckpointError when a tensor is missing, unknown, of another shape or not finite.
- */
-export function restoreModel(state: ModelState, file: TensorFile, name: string): number {
-  const counts = state.counting.map((path) =>
-    path === "" ? "num_batches_tracked" : `${path}.num_batches_tracked`,
-  );
-  const wanted = [...state.parameterVariables, ...state.bufferVariables];
-  match(file, wanted, new Set(counts), name);
-  const dataOf = ({ name }: Variable) => file.tensors.get(name)!.data as Float32Array<ArrayBuffer>;
-  for (const variable of wanted) {
-    const at = dataOf(variable).findIndex((x) => !Number.isFinite(x));
-    if (at >= 0)
-      throw new CheckpointError(
-        `${name}: element ${at} of "${variable.name}" is ${dataOf(variable)[at]}; use a file whose numbers are finite.`,
-      );
-  }
-  for (const variable of state.parameterVariables) state.writeParameter(variable, dataOf(variable));
-  for (const variable of state.bufferVariables) state.backend.write(variable, dataOf(variable));
-  const count = counts.length > 0 ? file.tensors.get(counts[0]!) : undefined;
-  return count?.dtype === "I64" ? Number(count.data[0] ?? 0n) : 0;
-}
-
-/** Writes a whole checkpoint into a network and its optimizer, and returns where the run stood. */
+/** Writes a whole checkpoint into a trainer's network and optimizer, and returns where the run stood. */
 export function restoreCheckpoint(
-  state: ModelState,
+  { model, state, precision, seed, backend }: Session,
   checkpoint: Checkpoint,
-  precision: Precision,
   name: string,
 ): Progress {
   const { metadata } = checkpoint.optimizer;
@@ -172,23 +157,12 @@ export function restoreCheckpoint(
     throw new CheckpointError(
       `${where} holds the state of ${metadata.optimizer}, the run uses ${kindOf(state.optimizer)}; choose the same optimizer.`,
     );
-  const slots = state.parameterArenas.flatMap(({ variables, slots: arenas }) =>
-    arenas.flatMap((arena, k) =>
-      variables.map(
-        (v): Variable => ({
-          ...arena,
-          name: `${v.name}.${state.optimizer.slots[k]}`,
-          offset: v.offset,
-          shape: v.shape,
-        }),
-      ),
-    ),
-  );
+  const slots = slotsOf(model, state);
   match(checkpoint.optimizer, slots, new Set(), where);
   const progress = readProgress(metadata, where);
-  if (progress.seed !== state.seed)
+  if (progress.seed !== seed)
     throw new CheckpointError(
-      `${name} was trained with seed ${progress.seed}, this run has ${state.seed}; use the same seed.`,
+      `${name} was trained with seed ${progress.seed}, this run has ${seed}; use the same seed.`,
     );
   if (progress.precision !== precision)
     throw new CheckpointError(
@@ -199,10 +173,10 @@ export function restoreCheckpoint(
     throw new CheckpointError(
       `${name}/model.safetensors is of step ${step} and ${where} of step ${progress.step}; use files that were saved together.`,
     );
-  restoreModel(state, checkpoint.model, `${name}/model.safetensors`);
+  model.restore(checkpoint.model, { name: `${name}/model.safetensors` });
   for (const slot of slots) {
     const { data } = checkpoint.optimizer.tensors.get(slot.name)!;
-    if (sizeOf(slot.shape) > 0) state.backend.write(slot, data as Float32Array<ArrayBuffer>);
+    if (sizeOf(slot.shape) > 0) backend.write(slot, data as Float32Array<ArrayBuffer>);
   }
   state.resetStats(progress.scaler);
   return progress;
@@ -216,6 +190,7 @@ const isNumberTable = (value: unknown, keys: readonly string[]): boolean =>
 function readProgress(metadata: Readonly<Record<string, string>>, where: string): Progress {
   const {
     step,
+    base = "0",
     seed,
     batchesTracked,
     epoch,
@@ -228,18 +203,19 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     ...extra
   } = metadata;
   try {
-    const { skipped = 0, ...sums } = JSON.parse(epoch!);
+    const { skipped = 0, own = [], ...sums } = JSON.parse(epoch!);
     const progress: Progress = {
       step: Number(step),
+      base: Number(base),
       seed: Number(seed),
       batchesTracked: Number(batchesTracked),
-      epoch: { ...sums, skipped },
+      epoch: { ...sums, skipped, own },
       precision: precision as Precision,
       scaler: JSON.parse(scaler),
       choices: JSON.parse(choices!),
       extra,
     };
-    const counts = [progress.step, progress.seed, progress.batchesTracked];
+    const counts = [progress.step, progress.base, progress.seed, progress.batchesTracked];
     if (!counts.every((n) => Number.isSafeInteger(n) && n >= 0)) throw new Error();
     if (!isNumberTable(progress.epoch, ["loss", "correct", "images", "skipped"])) throw new Error();
     if (!isNumberTable(progress.scaler, ["scale", "good", "skipped"])) throw new Error();

@@ -1,5 +1,6 @@
-import type { Backend } from "../backend/backend.ts";
+import type { Backend, Feeds } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
+import type { Variable } from "../core/op.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import { diagnosticProgram, type StepParts } from "./step.ts";
 
@@ -17,6 +18,9 @@ function largest(data: NumericArray): number {
   return size;
 }
 
+const labelOf = ({ model: { tensors } }: StepParts, variable: Variable): string =>
+  tensors.parameters[tensors.parameterVariables.indexOf(variable)]!.module.label;
+
 /**
  * Replays a step with every layer's result and gradient kept and says in a phrase what is not finite first: in the
  * order of the computation, layer by layer forwards, then the loss, then layer by layer backwards.
@@ -24,13 +28,13 @@ function largest(data: NumericArray): number {
 export async function findNonFinite(
   backend: Backend,
   parts: StepParts,
-  counters: NumericArray,
+  feeds: Feeds,
   options?: PlanOptions,
 ): Promise<string> {
-  const { program, layers, parameters } = diagnosticProgram(parts);
-  const executable = await backend.compile(program, options);
+  const { traced, layers, parameters } = diagnosticProgram(parts);
+  const executable = await backend.compile(traced.program, options);
   try {
-    executable.run({ counters });
+    executable.run(feeds);
     const bad = async (name: string) => firstNonFinite((await executable.fetch(name)).data);
     for (const [i, layer] of layers.entries()) {
       const at = await bad(`layer ${i}`);
@@ -52,10 +56,11 @@ export async function findNonFinite(
         return `the gradient in the result of layer ${layers[i]!.path}, ${layers[i]!.module.label}, from element ${at} on`;
     }
     let worst = { size: 0, of: "" };
-    for (const [i, name] of parameters.entries()) {
+    for (const [i, variable] of parameters.entries()) {
+      const { name } = variable;
       const { data } = await executable.fetch(`parameter ${i}`);
       const layer = name.replace(/\.[^.]*$/, "");
-      const of = `the gradient of ${name} in layer ${layer}, ${parts.state.parameters[i]!.module.label}`;
+      const of = `the gradient of ${name} in layer ${layer}, ${labelOf(parts, variable)}`;
       if (firstNonFinite(data) >= 0) return of;
       const size = largest(data);
       if (size > worst.size) worst = { size, of };

@@ -1,21 +1,31 @@
 import type { Backend } from "../backend/backend.ts";
-import type { ImageDataset } from "../data/dataset.ts";
-import type { Normalization, ResidentData } from "../data/resident.ts";
+import type { NDArray } from "../core/ndarray.ts";
+import type { Stream } from "../data/stream.ts";
+import type { Model, Normalization } from "../model/model.ts";
 import type { Loss } from "../nn/losses.ts";
-import type { Module } from "../nn/module.ts";
-import type { Optimizer } from "../optim/optimizers.ts";
+import type { Metric } from "../nn/metrics.ts";
+import type { AnyModule } from "../nn/module.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";
+import type { AnyDataset } from "./data-sets.ts";
 import type { Timeline } from "./profile.ts";
 import type { Precision } from "./step.ts";
 
 export type { Precision };
 
-export interface TrainerOptions {
-  readonly device: Backend;
-  readonly model: Module;
+/** Metrics beside the loss, by name. */
+export type Metrics = Readonly<Record<string, Metric>>;
+export type NoMetrics = Readonly<Record<never, never>>;
+
+export interface TrainerOptions<M extends Metrics = NoMetrics> {
+  /** What is trained; a network alone is made into a model on `device`, with `seed` and `normalization`. */
+  readonly model: Model<any, any> | AnyModule;
+  readonly device?: Backend;
   readonly loss: Loss;
   readonly optimizer: Optimizer;
-  /** Decides initial parameters, shuffles and dropout. */
+  /** Numbers to measure on the device beside the loss, each step and each validation: means over the batch. */
+  readonly metrics?: M;
+  /** Decides initial parameters, shuffles and dropout: the model's seed unless given. */
   readonly seed?: number;
   /**
    * "mixed" keeps activations and their gradients as f16 and computes and updates in f32, with a loss scale that adapts
@@ -28,17 +38,29 @@ export interface TrainerOptions {
   readonly normalization?: Normalization;
 }
 
-/** Images, which the trainer uploads once, or data that is on the device already. */
-export type TrainingData = ImageDataset | ResidentData;
+/** Images or arrays of the host's, which the trainer uploads once, data that is on the device already, or a stream. */
+export type TrainingData = AnyDataset | Stream;
 
-export interface FitOptions {
+export interface FitOptions<M extends Metrics = NoMetrics> {
   readonly epochs: number;
-  readonly batchSize: number;
-  readonly validation?: TrainingData;
+  /** Needed for data sets; the batches of a stream have the sizes that they have. */
+  readonly batchSize?: number;
+  /** How many batches of a stream make up an epoch; until the stream ends unless given. */
+  readonly stepsPerEpoch?: number;
+  readonly validation?: AnyDataset;
+  /** Leaves out a last batch that is smaller than the others; false by default. */
+  readonly dropLast?: boolean;
+  /**
+   * How many batches one update takes the mean of: as one batch that many times as large, for networks without batch
+   * norm, in the memory of one. 1 by default.
+   */
+  readonly accumulate?: number;
+  /** Awaited between the gradients of each step and its update, to look at them or to change them. */
+  readonly onGradients?: (gradients: Gradients) => void | Promise<void>;
   /** Goes through the data in a new order each epoch; true by default. */
   readonly shuffle?: boolean;
   /** Called with every finished step, some steps late: metrics are read in groups. */
-  readonly onStep?: (step: StepMetrics) => void;
+  readonly onStep?: (step: StepMetrics<M>) => void;
   /** Called while validation runs, first with 0 done. */
   readonly onValidation?: (done: number, total: number) => void;
   /** Called while kernels are compiled, before the first step; software drivers take seconds. */
@@ -73,12 +95,29 @@ export interface ProfileOptions {
   readonly onProfile: (plan: Plan, timelines: readonly Timeline[]) => void;
 }
 
-export interface StepMetrics {
+/** A step's gradients between the two halves of it. */
+export interface Gradients {
+  /** The step that they are for, from 1. */
+  readonly step: number;
+  readonly names: readonly string[];
+  /** @throws OptionError for a name that is not among `names`. */
+  read(name: string): Promise<NDArray>;
+  write(name: string, values: ArrayLike<number>): void;
+}
+
+/** The metrics beside the loss as numbers. */
+export type Measured<M extends Metrics> = { readonly [Name in keyof M]: number };
+
+export type StepMetrics<M extends Metrics = NoMetrics> = StepNumbers & Measured<M>;
+export type EpochMetrics<M extends Metrics = NoMetrics> = EpochNumbers<M> & Measured<M>;
+export type Evaluation<M extends Metrics = NoMetrics> = EvaluationNumbers & Measured<M>;
+
+interface StepNumbers {
   /** Steps done, counted from 1 over all epochs. */
   readonly step: number;
   readonly epoch: number;
   readonly loss: number;
-  /** Share of the batch that was predicted right. */
+  /** Share of the batch that was predicted right; NaN where targets are not labels. */
   readonly accuracy: number;
   /** Not finite where the step was skipped. */
   readonly gradientNorm: number;
@@ -91,7 +130,7 @@ export interface StepMetrics {
   readonly hostMilliseconds: number;
 }
 
-export interface EpochMetrics {
+interface EpochNumbers<M extends Metrics> {
   readonly step: number;
   readonly epoch: number;
   /** Means over the images of the epoch, each measured as it was trained on. */
@@ -101,10 +140,11 @@ export interface EpochMetrics {
   readonly skipped: number;
   readonly imagesPerSecond: number;
   /** Of the parameters' moving average where the optimizer keeps one. */
-  readonly validation?: Evaluation;
+  readonly validation?: Evaluation<M>;
 }
 
-export interface Evaluation {
+interface EvaluationNumbers {
   readonly loss: number;
+  /** NaN where targets are not labels. */
   readonly accuracy: number;
 }

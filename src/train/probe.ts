@@ -1,17 +1,16 @@
 import type { Executable } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
-import { callOp, type Tensor } from "../core/op.ts";
+import type { Arena, Tensor } from "../core/op.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
-import { gradients } from "../graph/autodiff.ts";
-import { feed, read, wholeArena } from "../graph/node.ts";
-import type { Program } from "../graph/program.ts";
-import { Trace, type TracedLayer } from "../nn/module.ts";
-import { pack } from "../ops/layout/layout.ts";
-import { gradientStats } from "../ops/step/step.ts";
-import { HYPER_SIZE } from "../ops/step/update.ts";
+import type { ResidentData } from "../data/resident.ts";
+import { read, wholeArena } from "../graph/node.ts";
+import { type TracedProgram, traceProgram } from "../model/program.ts";
+import type { TracedLayer } from "../nn/module.ts";
+import { STATS } from "../ops/step/stats.ts";
+import { applyGradients, differentiate } from "../optim/state.ts";
+import type { AnyDataset } from "./data-sets.ts";
 import { type Distribution, distributionOf, silentShare } from "./distribution.ts";
-import type { TrainingData } from "./options.ts";
-import { counters, forward, type StepParts } from "./step.ts";
+import { forward, leafLayers, type StepParts } from "./step.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** What one layer did in a step: its results, and the loss's gradient in them. */
@@ -49,7 +48,7 @@ export interface LayerPicture {
 
 /** Leaves of the network that compute something of their own. */
 const shown = (layers: readonly TracedLayer[]) =>
-  layers.filter(({ module, output }) => !module.children && output.node.op?.implementation.kind !== "view");
+  leafLayers(layers).filter(({ output }) => output.node.op?.implementation.kind !== "view");
 
 /** The first `count` rows of a batch. */
 function head(x: Tensor, count: number): Tensor {
@@ -57,60 +56,82 @@ function head(x: Tensor, count: number): Tensor {
   return x.shape[0]! <= count ? x : x.slice({ starts, ends: [count, ...x.shape.slice(1)] });
 }
 
-/** The next training step with everything in it kept and nothing applied. */
-function inspectionProgram(parts: StepParts, images: number): { program: Program; layers: TracedLayer[] } {
-  const { state } = parts;
-  const { layers, loss } = forward(parts, true);
-  const own = shown(layers);
-  const targets = state.parameterVariables.map(read);
-  const grads = gradients(loss, [...own.map((layer) => layer.output), ...targets]);
-  const outputs: Record<string, Tensor> = {};
-  own.forEach((layer, i) => {
-    outputs[`activations ${i}`] = head(layer.output, images);
-    outputs[`gradients ${i}`] = head(grads[i]!, images);
-  });
-  const packed = state.parameterArenas.map(({ arena, variables }) =>
-    pack(
-      variables.map((v) => grads[own.length + state.parameterVariables.indexOf(v)]!),
-      {
-        offsets: variables.map((v) => v.offset),
-        size: arena.size,
-      },
-    ),
+interface Looking {
+  readonly traced: TracedProgram;
+  readonly layers: readonly TracedLayer[];
+}
+
+/** The next training step with everything in it kept and nothing applied, in the precision of the training. */
+function inspectionProgram(parts: StepParts, images: number): Looking {
+  const { state, precision } = parts;
+  const scaling = precision === "mixed";
+  let own: readonly TracedLayer[] = [];
+  const traced = traceProgram(
+    `inspection, batch ${parts.source.batchSize}`,
+    {},
+    (_, t) => {
+      const { layers, loss } = forward(parts, {}, t);
+      own = shown(layers);
+      const { gradients, others } = differentiate(
+        state,
+        loss,
+        { scaling },
+        own.map((layer) => layer.output),
+      );
+      const { stats, parameters } = applyGradients(state, loss, gradients, { scaling });
+      const unscale = stats.slice({ starts: [STATS.unscale], ends: [STATS.unscale + 1] });
+      const plain = (x: Tensor) => (scaling ? x.mul(unscale) : x);
+      const outputs: Record<string, Tensor> = {};
+      own.forEach((layer, i) => {
+        outputs[`activations ${i}`] = head(layer.output, images);
+        outputs[`gradients ${i}`] = plain(head(others[i]!, images));
+      });
+      const latest = new Map<Arena, Tensor>();
+      state.parts.forEach(({ parameters: arena }, i) => {
+        const before = read(wholeArena(arena));
+        latest.set(arena, parameters[i]!);
+        outputs[`packed ${i}`] = plain(gradients[i]!).mul(1);
+        outputs[`values ${i}`] = before.mul(1);
+      });
+      for (const [i, { parameters: arena }] of state.parts.entries())
+        outputs[`updates ${i}`] = latest.get(arena)!.sub(read(wholeArena(arena)));
+      t.passes.length = 0; // nothing is to be updated
+      return { outputs };
+    },
+    { precision },
   );
-  const stats = gradientStats(read(state.stats), loss, packed);
-  const hyper = feed("hyper", [HYPER_SIZE]);
-  state.parameterArenas.forEach(({ arena, slots }, i) => {
-    const before = read(wholeArena(arena));
-    const [after] = callOp(state.optimizer.op, [before, packed[i]!, ...slots.map(read), hyper, stats]);
-    outputs[`values ${i}`] = before.mul(1);
-    outputs[`packed ${i}`] = packed[i]!;
-    outputs[`updates ${i}`] = after!.sub(before);
-  });
-  return { program: { name: `inspection, batch ${parts.batchSize}`, outputs }, layers: own };
+  return { traced: { ...traced, states: [state] }, layers: own };
 }
 
 /** The network's output for images of a data set, in inference form. */
-function predictionProgram(parts: StepParts): Program {
-  return { name: `prediction, batch ${parts.batchSize}`, outputs: { output: forward(parts, false).output } };
+function predictionProgram(parts: StepParts): Looking {
+  const traced = traceProgram(
+    `prediction, batch ${parts.source.batchSize}`,
+    {},
+    (_, t) => ({ outputs: { output: forward(parts, {}, t).output } }),
+    { training: false, precision: parts.precision },
+  );
+  return { traced, layers: [] };
 }
 
 /** The network on one image from the host, every layer's result kept. */
-function pictureProgram(parts: StepParts, shape: Shape): { program: Program; layers: TracedLayer[] } {
-  const { state, averaged } = parts;
-  const source = {
-    counters: counters(),
-    parameter: averaged ? state.averageValue.bind(state) : state.value.bind(state),
-    buffer: state.value.bind(state),
-  };
-  const trace = new Trace(state.model, source, false);
-  const output = trace.run(state.model, feed("image", [1, ...shape]));
-  const layers = shown(trace.layers);
-  const outputs: Record<string, Tensor> = { output };
-  layers.forEach((layer, i) => {
-    outputs[`activations ${i}`] = layer.output;
-  });
-  return { program: { name: "picture", outputs }, layers };
+function pictureProgram({ model, state, precision, averaged }: StepParts, shape: Shape): Looking {
+  let layers: readonly TracedLayer[] = [];
+  const traced = traceProgram(
+    "picture",
+    { image: { shape: [1, ...shape], dtype: "f32" } },
+    ({ image }, t) => {
+      const pass = model.pass(image, t, averaged ? state.averages : undefined);
+      layers = shown(pass.layers);
+      const outputs: Record<string, Tensor> = { output: pass.output };
+      layers.forEach((layer, i) => {
+        outputs[`activations ${i}`] = layer.output;
+      });
+      return { outputs };
+    },
+    { training: false, precision },
+  );
+  return { traced, layers };
 }
 
 /**
@@ -119,26 +140,27 @@ function pictureProgram(parts: StepParts, shape: Shape): { program: Program; lay
  * goes back to a checkpoint.
  */
 export class Probe {
-  private readonly compiled = new Map<string, Promise<{ executable: Executable; layers: TracedLayer[] }>>();
+  /** By what they look at: a data set, or the shape of an image. */
+  private readonly compiled = new Map<unknown, Map<string, Promise<Compiled>>>();
 
-  constructor(private readonly trainer: Trainer) {}
+  constructor(private readonly trainer: Trainer<any>) {}
 
   /**
    * The next training step seen from inside: what every layer gives, the gradients, and what the update would be.
    * @param options.images of how many images of the batch the layers' numbers are read back
    */
   async inspect(
-    set: TrainingData,
+    set: AnyDataset,
     options: { batchSize: number; epochs: number; images?: number },
   ): Promise<Look> {
     const { batchSize, epochs, images = 8 } = options;
     const { trainer } = this;
     const { state, step } = trainer;
     const parts = trainer.parts(set, batchSize);
-    const { executable, layers } = await this.program(`inspect ${batchSize}`, () =>
+    const { executable, layers } = await this.program(dataOf(parts), `inspect ${batchSize} ${images}`, () =>
       inspectionProgram(parts, images),
     );
-    const stepsPerEpoch = Math.ceil(parts.data.count / batchSize);
+    const stepsPerEpoch = Math.ceil(dataOf(parts).count / batchSize);
     const position = (step % stepsPerEpoch) * batchSize;
     executable.run(trainer.feeds(step, position, Math.max(step + 1, stepsPerEpoch * epochs)));
     const get = async (name: string) => (await executable.fetch(name)).data;
@@ -152,15 +174,21 @@ export class Probe {
         silent: silentShare(activations, output.shape),
       };
     });
-    const arenas = state.parameterArenas.map(async ({ variables }, i): Promise<ParameterLook[]> => {
+    const arenas = state.parts.map(async ({ members, offsets }, i): Promise<ParameterLook[]> => {
       const [values, slopes, updates] = await Promise.all([
         get(`values ${i}`),
         get(`packed ${i}`),
         get(`updates ${i}`),
       ]);
-      return variables.map(({ name, offset, shape }) => {
-        const part = (data: NumericArray) => distributionOf(data.subarray(offset, offset + sizeOf(shape)));
-        return { name, values: part(values), gradients: part(slopes), updates: part(updates) };
+      return members.map(({ name, offset, shape }, k) => {
+        const part = (data: NumericArray, at: number) =>
+          distributionOf(data.subarray(at, at + sizeOf(shape)));
+        return {
+          name,
+          values: part(values, offset),
+          gradients: part(slopes, offsets[k]!),
+          updates: part(updates, offset),
+        };
       });
     });
     return {
@@ -171,19 +199,18 @@ export class Probe {
   }
 
   /** What is asked of the network is answered by the parameters' moving average where one is kept, as `evaluate` does. */
-  private answering(set: TrainingData, batchSize: number): StepParts {
+  private answering(set: AnyDataset, batchSize: number): StepParts {
     const { trainer } = this;
     return { ...trainer.parts(set, batchSize), averaged: trainer.state.averages.size > 0 };
   }
 
   /** The network's output for the first `count` images of a held-out set, row by row. */
-  async predict(set: TrainingData, count: number): Promise<Float32Array> {
+  async predict(set: AnyDataset, count: number): Promise<Float32Array> {
     const size = Math.min(count, PREDICTION_BATCH);
     const parts = this.answering(set, size);
-    const { executable } = await this.program(`predict ${parts.data.name} ${size}`, () => ({
-      program: predictionProgram(parts),
-      layers: [],
-    }));
+    const { executable } = await this.program(dataOf(parts), `predict ${size}`, () =>
+      predictionProgram(parts),
+    );
     let rows: Float32Array | undefined;
     for (let at = 0; at < count; at += size) {
       // The last batch reaches back, so that one compiled batch size serves them all.
@@ -198,10 +225,10 @@ export class Probe {
 
   /** The network on one normalised image [C, H, W]: its output, and what each layer makes of it. */
   async picture(
-    set: TrainingData,
+    set: AnyDataset,
     image: { readonly shape: Shape; readonly data: Float32Array<ArrayBuffer> },
   ): Promise<{ output: Float32Array; layers: LayerPicture[] }> {
-    const { executable, layers } = await this.program(`picture ${image.shape}`, () =>
+    const { executable, layers } = await this.program("picture", `${image.shape}`, () =>
       pictureProgram(this.answering(set, 1), image.shape),
     );
     executable.run({ image: image.data });
@@ -221,23 +248,38 @@ export class Probe {
     };
   }
 
-  private program(key: string, make: () => { program: Program; layers: TracedLayer[] }) {
-    let compiled = this.compiled.get(key);
+  private program(owner: unknown, key: string, make: () => Looking): Promise<Compiled> {
+    const own = this.compiled.get(owner) ?? new Map<string, Promise<Compiled>>();
+    this.compiled.set(owner, own);
+    let compiled = own.get(key);
     if (!compiled) {
-      const { program, layers } = make();
-      compiled = this.trainer.compile(program).then((executable) => ({ executable, layers }));
-      this.compiled.set(key, compiled);
+      const { traced, layers } = make();
+      compiled = this.trainer.compile(traced.program).then((executable) => ({ executable, layers }));
+      own.set(key, compiled);
+      // A failure is told to who asked; the next one tries again.
+      compiled.catch(() => own.delete(key));
     }
     return compiled;
   }
 
   /** Frees its programs; the network stays. */
   async dispose(): Promise<void> {
-    const all = [...this.compiled.values()];
+    const all = [...this.compiled.values()].flatMap((own) => [...own.values()]);
     this.compiled.clear();
     for (const one of await Promise.allSettled(all))
       if (one.status === "fulfilled") one.value.executable.dispose();
   }
+}
+
+interface Compiled {
+  readonly executable: Executable;
+  readonly layers: readonly TracedLayer[];
+}
+
+/** The data that parts of a data set's programs gather from. */
+function dataOf({ source }: StepParts): ResidentData {
+  if (!("data" in source)) throw new Error("Only data sets are looked at.");
+  return source.data;
 }
 
 const PREDICTION_BATCH = 250;

@@ -1,9 +1,8 @@
 import type { Backend, Executable } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
-import type { Variable } from "../core/op.ts";
 import type { StepMetrics } from "./options.ts";
 import type { Profiling } from "./profile.ts";
-import { RING_ROWS } from "./step.ts";
+import { RING_ROWS, type Rings } from "./step.ts";
 
 /** The host reads metrics about this often, in milliseconds; between readings nothing waits for the GPU. */
 export const READ_INTERVAL = 250;
@@ -20,13 +19,47 @@ interface Step {
   readonly images: number;
 }
 
-interface FinishedStep extends Step {
-  /** Its row of the metrics ring. */
+/** A step's rows of the rings. */
+export interface Numbers {
   readonly metrics: readonly [loss: number, correct: number, gradientNorm: number, status: number];
+  /** Of the metrics beside the loss, in their order. */
+  readonly own: readonly number[];
+}
+
+interface FinishedStep extends Step, Numbers {}
+
+/** Reads the rings: the rows of a step by its number. */
+export async function readRings(backend: Backend, rings: Rings): Promise<(step: number) => Numbers> {
+  const main = await backend.read(rings.main);
+  const own = rings.metrics && (await backend.read(rings.metrics));
+  const width = rings.metrics?.shape[1] ?? 0;
+  return (step) => {
+    const row = step % RING_ROWS;
+    const [loss, correct, norm, status] = main.subarray(row * 4, row * 4 + 4);
+    return {
+      metrics: [loss!, correct!, norm!, status!],
+      own: Array.from(own?.subarray(row * width, (row + 1) * width) ?? []),
+    };
+  };
 }
 
 /** How fast the steps of a group went, on average. */
 type Pace = Pick<StepMetrics, "imagesPerSecond" | "milliseconds" | "hostMilliseconds">;
+
+/** What was read at once: how many steps of how many images, and the milliseconds that they took. */
+interface Reading {
+  readonly steps: number;
+  readonly images: number;
+  readonly milliseconds: number;
+  readonly host: number;
+}
+
+const together = (a: Reading, b: Reading): Reading => ({
+  steps: a.steps + b.steps,
+  images: a.images + b.images,
+  milliseconds: a.milliseconds + b.milliseconds,
+  host: a.host + b.host,
+});
 
 type Feeds = Readonly<Record<string, NumericArray>>;
 
@@ -38,13 +71,16 @@ export class StepQueue {
   private group = 1;
   private together = 1;
   private lastRead = performance.now();
+  private before: Reading | undefined;
+  /** The images of a whole batch, as far as one was seen. */
+  private whole = 0;
   /** Milliseconds that encoding and submitting took since then. */
   private host = 0;
 
   /** `onFinished` is awaited with no step in flight; what it takes does not count into the pace. */
   constructor(
     private readonly backend: Backend,
-    private readonly ring: Variable,
+    private readonly rings: Rings,
     private readonly onFinished: (steps: readonly FinishedStep[], pace: Pace) => Promise<void>,
   ) {}
 
@@ -65,27 +101,35 @@ export class StepQueue {
   async finish(): Promise<void> {
     this.submit();
     if (this.started.length === 0) return;
-    const ring = await this.backend.read(this.ring);
+    const rows = await readRings(this.backend, this.rings);
     const milliseconds = performance.now() - this.lastRead;
     const steps = this.started;
     this.started = [];
     const perStep = milliseconds / steps.length;
-    const images = steps.reduce((n, step) => n + step.images, 0);
-    const pace = {
-      imagesPerSecond: (1000 * images) / milliseconds,
-      milliseconds: perStep,
-      hostMilliseconds: this.host / steps.length,
-    };
+    const pace = this.pace(steps, milliseconds);
     // As many steps as fit between two readings, growing at most fourfold at a time.
     this.group = Math.max(1, Math.min(RING_ROWS / 2, this.group * 4, Math.floor(READ_INTERVAL / perStep)));
     this.together = Math.max(1, Math.min(MOST_PER_SUBMIT, Math.floor(SUBMIT_BUDGET / perStep)));
     const finished = steps.map((step): FinishedStep => {
-      const at = (step.step % RING_ROWS) * 4;
-      return { ...step, metrics: [ring[at]!, ring[at + 1]!, ring[at + 2]!, ring[at + 3]!] };
+      return { ...step, ...rows(step.step) };
     });
     await this.onFinished(finished, pace);
     this.host = 0;
     this.lastRead = performance.now();
+  }
+
+  /** A short last batch costs about what a whole one does: it counts with the steps before it, not by itself. */
+  private pace(steps: readonly Step[], milliseconds: number): Pace {
+    const images = steps.reduce((n, step) => n + step.images, 0);
+    let reading: Reading = { steps: steps.length, images, milliseconds, host: this.host };
+    this.whole = Math.max(this.whole, ...steps.map((step) => step.images));
+    if (this.before && images < steps.length * this.whole) reading = together(this.before, reading);
+    this.before = reading;
+    return {
+      imagesPerSecond: (1000 * reading.images) / reading.milliseconds,
+      milliseconds: reading.milliseconds / reading.steps,
+      hostMilliseconds: reading.host / reading.steps,
+    };
   }
 
   private submit(): void {

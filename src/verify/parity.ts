@@ -1,20 +1,21 @@
 import type { Backend } from "../backend/backend.ts";
+import { show } from "../core/attributes.ts";
 import type { NumericArray } from "../core/dtype.ts";
-import { DeviceError } from "../core/errors.ts";
+import { DeviceError, OptionError } from "../core/errors.ts";
 import { roundToHalf } from "../core/half.ts";
-import { type NDArray, roundToDType } from "../core/ndarray.ts";
-import { showType } from "../core/shape.ts";
+import { type NDArray, ndarray, roundToDType } from "../core/ndarray.ts";
+import { type Shape, showType } from "../core/shape.ts";
 import { compare } from "../core/tolerance.ts";
 import "../ops/methods.ts";
 import type { AdapterFacts, KernelVariant, Magnified } from "../core/kernel.ts";
 import { callOp, type GraphNode, type OpRecord, resolveAttributes, type Sample } from "../core/op.ts";
-import { Sampler } from "../core/samples.ts";
+import { lazily, Sampler } from "../core/samples.ts";
 import { feed, kernelContext, reachable } from "../graph/node.ts";
 import { mixedPrecision } from "../graph/precision.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import { elementBounds } from "../ops/bounds.ts";
-import { records } from "../ops/index.ts";
 import { kernelKey, type PlanOptions } from "../plan/plan.ts";
+import { records } from "./records.ts";
 
 /** One op on one sample with one kernel: how it compared with the reference. */
 export interface ParityRow {
@@ -58,7 +59,7 @@ export function parityCases(op: OpRecord): ParityCase[] {
 
 /** The samples of an op as programs. */
 export function casesOf(op: OpRecord): ParityCase[] {
-  return op.samples(new Sampler(op.name)).map((given, number) => {
+  return samplesOf(op).map((given, number) => {
     const inputs = given.inputs.map((x, i) => feed(`x${i}`, x.shape, x.dtype));
     const sample = { ...given, attrs: resolveAttributes(op, given.attrs, given.inputs) };
     const results = callOp(op, [...inputs, given.attrs]);
@@ -66,7 +67,6 @@ export function casesOf(op: OpRecord): ParityCase[] {
       name: op.name,
       outputs: Object.fromEntries(results.map((value, i) => [`y${i}`, value])),
     };
-    const feeds = Object.fromEntries(sample.inputs.map((x, i) => [`x${i}`, x.data]));
     const attrs = given.attrs === undefined ? "" : ` ${JSON.stringify(given.attrs)}`;
     const label = `${number + 1}: ${sample.name ? `${sample.name} ` : ""}${sample.inputs.map(showType).join(" ")}${attrs}`;
     // f16 is a storage format of some adapters only.
@@ -77,11 +77,45 @@ export function casesOf(op: OpRecord): ParityCase[] {
       label,
       dtype: sample.inputs[0]?.dtype ?? results[0]!.dtype,
       program,
-      feeds,
+      get feeds() {
+        return feedsOf(sample.inputs);
+      },
       variants: (facts) => (half && !facts.f16 ? [] : variantsOf(op, results[0]!.node, facts)),
-      expected: () => op.reference(sample.inputs, sample.attrs).map(roundToDType),
+      expected: once(() => op.reference(sample.inputs, sample.attrs).map(roundToDType)),
     };
   });
+}
+
+/** Drawn when they are asked for. */
+const feedsOf = (inputs: readonly NDArray[]) => Object.fromEntries(inputs.map((x, i) => [`x${i}`, x.data]));
+
+/** The variants of a case share its reference. */
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
+/** On what an op without samples is tried, as far as it takes tensors of equal shapes. */
+const USUAL_SHAPES: readonly Shape[] = [[], [2, 3], [1031], [5, 8], [2, 3, 4, 4]];
+
+/** An op's samples; where it has none, tensors of usual shapes that it takes. */
+export function samplesOf(op: OpRecord): Sample<any>[] {
+  const s = new Sampler(op.name);
+  if (op.samples) return op.samples(s);
+  const usual = USUAL_SHAPES.map((shape) => ({ inputs: op.operands.map(() => s.randn(...shape)) }));
+  const taken = usual.filter(({ inputs }) => {
+    try {
+      op.infer(inputs, resolveAttributes(op, undefined, inputs));
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  if (taken.length === 0)
+    throw new OptionError(
+      `${op.name}: has no samples and takes none of the usual tensors; give it samples, for example samples: (s) => [{ inputs: [s.randn(2, 3)] }].`,
+    );
+  return taken;
 }
 
 function variantsOf(op: OpRecord, node: GraphNode, facts: AdapterFacts): ParityVariant[] {
@@ -103,22 +137,27 @@ export function halfCases(op: OpRecord): ParityCase[] {
   if (!half) return [];
   return casesOf(op).map((parity): ParityCase => {
     const inputs = parity.sample.inputs.map((x, i) =>
-      half.inputs.includes(i) ? { ...x, data: Float32Array.from(x.data, roundToHalf) } : x,
+      half.inputs.includes(i)
+        ? lazily(x.shape, x.dtype, () => ndarray(x.shape, Float32Array.from(x.data, roundToHalf), x.dtype))
+        : x,
     );
     const program = mixedPrecision(parity.program);
     const node = reachable(programRoots(program)).find((other) => other.op?.name === op.name)!;
     return {
-      ...parity,
+      op,
       label: `${parity.label} in f16`,
       dtype: "f16",
       sample: { ...parity.sample, inputs },
       program,
-      feeds: Object.fromEntries(inputs.map((x, i) => [`x${i}`, x.data])),
+      get feeds() {
+        return feedsOf(inputs);
+      },
       variants: (facts) => (facts.f16 ? variantsOf(op, node, facts) : []),
-      expected: () =>
+      expected: once(() =>
         op
           .reference(inputs, parity.sample.attrs)
           .map((x, i) => roundToDType(half.outputs.includes(i) ? { ...x, dtype: "f16" } : x)),
+      ),
     };
   });
 }
@@ -189,30 +228,55 @@ function failedRow({ op, label, dtype }: ParityCase, kernel: string, error: Erro
 }
 
 export interface VerifyOptions {
-  readonly ops?: readonly OpRecord[];
   readonly onRow?: (row: ParityRow) => void;
   /** Awaited before each row: false ends the suite, a promise makes it wait. */
   readonly goOn?: () => boolean | Promise<boolean>;
 }
 
-/** How many rows `verifyOps` will give. */
+/** How many rows `verify` will give. */
 export function countRows(backend: Backend, ops: readonly OpRecord[] = records): number {
   return ops.flatMap(parityCases).reduce((count, parity) => count + parity.variants(backend.facts).length, 0);
 }
 
-/** Runs the parity suite: every op, every sample, every kernel variant. */
-export async function verifyOps(backend: Backend, options: VerifyOptions = {}): Promise<ParityRow[]> {
+/**
+ * Compares ops on a device with their references: every op (all of ours by default), every sample, every kernel variant,
+ * and once more in f16 where an op takes part in mixed precision. A kernel that is wrong or does not compile is a row that
+ * did not pass.
+ * @throws OptionError for what is no device or no op, and for an op without samples whose `infer` takes none of the usual
+ * tensors.
+ */
+export async function verify(
+  device: Backend,
+  ops: readonly OpRecord[] = records,
+  options: VerifyOptions = {},
+): Promise<ParityRow[]> {
+  checkArguments(device, ops);
   const rows: ParityRow[] = [];
-  for (const op of options.ops ?? records)
+  for (const op of ops)
     for (const parity of parityCases(op))
-      for (const variant of parity.variants(backend.facts)) {
+      for (const variant of parity.variants(device.facts)) {
         if (options.goOn && !(await options.goOn())) return rows;
-        const work = () => runCase(backend, parity, variant);
-        const row = await (backend.attempt ? backend.attempt(work) : work()).catch((error: Error) =>
+        const work = () => runCase(device, parity, variant);
+        const row = await (device.attempt ? device.attempt(work) : work()).catch((error: Error) =>
           failedRow(parity, variant.name, error),
         );
         rows.push(row);
         options.onRow?.(row);
       }
   return rows;
+}
+
+function checkArguments(device: unknown, ops: unknown): void {
+  const isOp = (x: any) => typeof x?.infer === "function" && typeof x.reference === "function";
+  if (device instanceof Promise) throw new OptionError("verify: the device is a Promise; write await gpu().");
+  if (typeof (device as Backend | undefined)?.compile !== "function")
+    throw new OptionError(`verify: the device is ${show(device)}; use verify(await gpu(), ops).`);
+  if (!Array.isArray(ops))
+    throw new OptionError(`verify: ops is ${isOp(ops) ? "a single op" : show(ops)}; use a list, [op].`);
+  ops.forEach((op, i) => {
+    if (!isOp(op))
+      throw new OptionError(
+        `verify: ops[${i}] is ${show(op)}; use ops, as defineOp and elementwiseOp give them.`,
+      );
+  });
 }

@@ -1,7 +1,8 @@
-// Opens a page of the demo, or of another folder, in Chromium, served by Vite as `npm run demo` does, and records what goes wrong in it.
-import { chromium as browsers, type Page } from "playwright-core";
+// Opens a page of the demo as it is built, or of another folder as Vite serves it, in Chromium, and records what goes wrong in it.
+import { type Browser, chromium as browsers, type Page } from "playwright-core";
 import { createServer } from "vite";
-import { chromium } from "./chromium.ts";
+import { inject } from "vitest";
+import { chromium } from "../../scripts/browser.mjs";
 
 export interface DemoPage {
   page: Page;
@@ -10,9 +11,28 @@ export interface DemoPage {
   close(): Promise<void>;
 }
 
+let shared: Promise<Browser> | undefined;
+
+/** The browser of all tests of this process, which it ends with; each page has a context, and so storage, of its own. */
+async function sharedBrowser(): Promise<Browser> {
+  if (!(await shared)?.isConnected()) shared = browsers.launch({ ...chromium, headless: true });
+  return shared!;
+}
+
+/** Serves a folder by its own Vite configuration, for as long as a page of it is open. */
+async function serve(folder: string): Promise<{ url: string; close(): Promise<void> }> {
+  const server = await createServer({
+    configFile: `${folder}/vite.config.ts`,
+    server: { port: 0, hmr: false },
+    logLevel: "error",
+  });
+  await server.listen();
+  return { url: server.resolvedUrls!.local[0]!, close: () => server.close() };
+}
+
 /**
- * @param path of the page within the folder, with its query: `"index.html"`, `"selftest.html?op=relu"`
- * @param options.folder whose Vite configuration serves the page
+ * @param path of the page within the folder, with its query: `"index.html"`, `"verify.html?ops=relu"`
+ * @param options.folder whose Vite configuration serves the page; by default the built demo is
  * @param options.webgpu false for a browser without it
  * @param options.prepare called before the page is opened
  */
@@ -24,20 +44,21 @@ export async function openDemo(
     readonly prepare?: (page: Page) => Promise<unknown>;
   } = {},
 ): Promise<DemoPage> {
-  const server = await createServer({
-    configFile: `${options.folder ?? "demo"}/vite.config.ts`,
-    server: { port: 0, hmr: false },
-    logLevel: "error",
-  });
-  await server.listen();
-  const args = options.webgpu === false ? ["--disable-gpu"] : chromium.args;
-  const browser = await browsers.launch({ ...chromium, args, headless: true });
+  const server = options.folder
+    ? await serve(options.folder)
+    : { url: inject("demo"), close: async () => {} };
+  const own = options.webgpu === false;
+  const browser = own
+    ? await browsers.launch({ ...chromium, args: ["--disable-gpu"], headless: true })
+    : await sharedBrowser();
+  const context = await browser.newContext();
   const close = async () => {
-    await browser.close();
+    await context.close();
+    if (own) await browser.close();
     await server.close();
   };
   try {
-    const page = await browser.newPage();
+    const page = await context.newPage();
     page.setDefaultTimeout(90_000); // a software adapter on a busy machine
     const problems: string[] = [];
     page.on("pageerror", (error) => problems.push(`exception: ${error.message}`));
@@ -51,7 +72,7 @@ export async function openDemo(
       if (message.type() === "error" && !isReportedAbove) problems.push(`console: ${message.text()}`);
     });
     await options.prepare?.(page);
-    await page.goto(new URL(path, server.resolvedUrls!.local[0]).href);
+    await page.goto(new URL(path, server.url).href);
     return { page, problems, close };
   } catch (error) {
     await close();
@@ -67,7 +88,7 @@ export async function openDemo(
 export const inWorker =
   (worker: string, script: string) =>
   (page: Page): Promise<unknown> =>
-    page.route(`**/${worker}*`, async (route) => {
+    page.route(new RegExp(`/${worker.replace("/", "-").replace(/\.ts$/, "")}-[^/]*\\.js$`), async (route) => {
       const response = await route.fetch();
       await route.fulfill({ response, body: `${script}\n${await response.text()}` });
     });

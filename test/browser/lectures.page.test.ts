@@ -9,6 +9,29 @@ const set = async (id: string, value: string | number) => {
   await demo.page.press(`#${id}`, "Enter");
 };
 const eventually = (read: () => Promise<unknown>) => expect.poll(read, { timeout: 60_000, interval: 50 });
+/** The colour of a canvas at a place in CSS pixels, and, beside it, of custom properties as the browser reads them. */
+const colours = (selector: string, [x, y]: readonly [number, number], ...tokens: readonly string[]) =>
+  demo.page.$eval(
+    selector,
+    (canvas: HTMLCanvasElement, { x, y, tokens }) => {
+      const scale = canvas.width / canvas.clientWidth;
+      const probe = document.body.appendChild(document.createElement("i"));
+      const named = tokens.map((token) => {
+        probe.style.color = `var(--${token})`;
+        return getComputedStyle(probe)
+          .color.match(/[\d.]+/g)!
+          .slice(0, 3)
+          .map(Number);
+      });
+      probe.remove();
+      const at = canvas.getContext("2d")!.getImageData(x * scale, y * scale, 1, 1).data;
+      return { at: [...at.slice(0, 3)], named };
+    },
+    { x, y, tokens },
+  );
+/** The largest difference between a colour and a mixture of two: `share` of the second. */
+const off = (at: readonly number[], from: readonly number[], to: readonly number[], share: number) =>
+  Math.max(...at.map((value, c) => Math.abs(value - (from[c]! + (to[c]! - from[c]!) * share))));
 /** Nothing is wider than a phone, once plots have followed. */
 const fitsPhone = async () => {
   await demo.page.setViewportSize({ width: 390, height: 844 });
@@ -165,6 +188,28 @@ describe("optimizers", () => {
     expect(await text("#standing-nesterov")).toBe(cpu);
   });
 
+  test("the map is drawn in the theme's colours, however a style sheet writes them", async () => {
+    const { page } = demo;
+    await choose("bowl");
+    const drawn = async () => {
+      const side = await page.$eval(".map canvas", (canvas) => canvas.clientWidth);
+      const high = await colours(".map canvas", [3, 3], "surface", "accent");
+      const low = await colours(".map canvas", [side / 2 + 9, side / 2]);
+      const [surface, accent] = high.named as [number[], number[]];
+      return Math.max(off(high.at, surface, accent, 0), off(low.at, surface, accent, 0.5));
+    };
+    await eventually(drawn).toBeLessThan(10); // one level of the map
+    await page.click(".theme");
+    await eventually(drawn).toBeLessThan(10);
+    await page.evaluate(() => {
+      document.documentElement.style.setProperty("--surface", "#fed");
+      document.documentElement.style.setProperty("--accent", "teal");
+    });
+    await page.click(".theme");
+    await eventually(drawn).toBeLessThan(10);
+    await page.evaluate(() => document.documentElement.removeAttribute("style"));
+  });
+
   test("fits a phone", fitsPhone);
 });
 
@@ -254,10 +299,20 @@ describe("initialisation", () => {
     await eventually(() => text("#loss-reading")).toMatch(/^diverged at step \d+$/);
     expect(await text("#outcome")).toMatch(/^Step \d+ is not finite: .*lower the learning rate/);
     expect(await text("#play")).toBe("Begin again");
+    expect(await demo.page.isDisabled("#step")).toBe(true);
+    // What is not finite neither vanishes nor is it zero, and where there is no answer there is no colour of a class.
+    await eventually(() => text("#gradients-verdict")).toMatch(/^Gradients are not finite in /);
+    expect(await demo.page.locator("#gradients-verdict + .layers .alarm").count()).toBeGreaterThan(0);
+    await eventually(() => text("#boundary-note")).toMatch(
+      /^Grey: at [<>\d ]+ % of the places .*not a finite number/,
+    );
+    const { at, named } = await colours(".plane canvas", [3, 3], "surface", "line-strong");
+    expect(off(at, named[0]!, named[1]!, 0.55)).toBeLessThan(3);
     await set("rate", 0.02);
     await demo.page.selectOption("#scheme", "he");
     await eventually(async () => Number(await text("#step-reading"))).toBeGreaterThan(3);
     expect(await demo.page.isHidden("#outcome")).toBe(true);
+    expect(await demo.page.isHidden("#boundary-note")).toBe(true);
     await demo.page.click("#play");
   });
 

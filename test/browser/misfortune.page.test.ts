@@ -101,6 +101,82 @@ test("on a full disk it says that nothing is kept, trains on, and keeps again wh
   }
 });
 
+test("two tabs keep a run each, and neither loses it to the other", { timeout: 240_000 }, async () => {
+  const demo = await openDemo("index.html");
+  const { page } = demo;
+  const stepOnce = async (tab: DemoPage, step: number) => {
+    await tab.page.click("#step");
+    await says(tab, "#status", new RegExp(`^Paused at step ${step} `));
+  };
+  try {
+    await says(demo, "#status", /^Ready on/);
+    await linear(demo);
+    await stepOnce(demo, 1);
+    const [opened] = await Promise.all([
+      page.context().waitForEvent("page"),
+      page.evaluate(() => void window.open(location.href, "_blank", "noopener")),
+    ]);
+    const other = { ...demo, page: opened };
+    await says(other, "#notices", /open in another tab, too/);
+    await says(other, "#status", /^Ready on/);
+    await linear(other);
+    await stepOnce(other, 1);
+    await stepOnce(other, 2);
+    await page.reload();
+    await says(demo, "#notices", /back where it stood, at step 1\./);
+    await opened.reload();
+    await says(other, "#notices", /back where it stood, at step 2\./);
+    await opened.close();
+    expect(demo.problems).toEqual([]);
+  } finally {
+    await demo.close();
+  }
+});
+
+test("what goes wrong is seen wherever the page is scrolled to", { timeout: 240_000 }, async () => {
+  const demo = await openDemo("index.html");
+  const { page } = demo;
+  const toTheEnd = () =>
+    page.evaluate(() => scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" }));
+  /** So many pixels of the page's last line lie under the notices when it is scrolled to its end. */
+  const covered = async () => {
+    await toTheEnd();
+    const [footer, notices] = await Promise.all(
+      [".colophon", "#notices"].map((name) => page.locator(name).boundingBox()),
+    );
+    return footer!.y + footer!.height - notices!.y;
+  };
+  try {
+    await says(demo, "#status", /^Ready on/);
+    for (const size of [
+      { width: 1280, height: 800 },
+      { width: 390, height: 844 },
+    ]) {
+      await page.setViewportSize(size);
+      await toTheEnd();
+      await page.setInputFiles("#picture-file", {
+        name: "words.png",
+        mimeType: "image/png",
+        buffer: Buffer.from("words"),
+      });
+      await says(demo, "#notices", /words\.png is not a picture/);
+      const button = page.locator("#notices button").first();
+      const seen = await button.evaluate((element) => {
+        const { left, top, width, height } = element.getBoundingClientRect();
+        return document.elementFromPoint(left + width / 2, top + height / 2) === element;
+      });
+      expect(seen).toBe(true);
+      // It hides nothing for good: the page ends above it.
+      await expect.poll(covered).toBeLessThanOrEqual(1);
+      await button.click();
+      await expect.poll(() => page.locator(".notice").count()).toBe(0);
+    }
+    expect(demo.problems).toEqual([]);
+  } finally {
+    await demo.close();
+  }
+});
+
 test("a hidden tab trains on and says so, and a machine that slept says so", {
   timeout: 240_000,
 }, async () => {

@@ -66,6 +66,13 @@ describe("the training page", () => {
     await line(1).fill("conv2d 8");
     await line(1).dispatchEvent("change");
     await says("table.layers tbody tr:nth-child(2) .wrong", /move it before flatten/);
+    // Nothing else is trained in its stead.
+    for (const start of ["#toggle", "#step"]) {
+      await demo.page.click(start);
+      await notice(/Layer 2, "conv2d 8", does not fit: .*move it before flatten.* Nothing is trained until/);
+      await demo.page.click("#notices >> text=Dismiss");
+    }
+    expect(await text("#status")).toMatch(/^Ready on/);
     await line(1).fill("linear 24");
     await line(1).dispatchEvent("change");
     await expect.poll(() => demo.page.locator("table.layers .wrong").count()).toBe(0);
@@ -262,7 +269,7 @@ describe("the training page", () => {
       const archive = join(folder, "cifar-10-binary.tar.gz");
       await create({ gzip: true, cwd: folder, file: archive }, ["cifar-10-batches-bin"]);
       await page.setInputFiles("#data-files", archive);
-      await says("#data-about", /1,000 images to learn from, 1,000 held out/);
+      await says("#data-about", /^900 images to learn from, 100 held out .* 1,000 to test it on once/);
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -277,11 +284,11 @@ describe("the training page", () => {
         { name, base64: readFileSync(`${SAMPLE}/${name}`).toString("base64") },
       );
     await page.dispatchEvent("main", "drop", { dataTransfer: transfer });
-    await says("#data-about", /2,000 images to learn from, 1,000 held out/);
+    await says("#data-about", /^1,800 images to learn from, 200 held out .* 1,000 to test it on once/);
     await page.click("#step");
     await says("#status", /^Paused at step 1 /);
     // The next visit needs no file.
     await page.reload();
-    await says("#data-about", /2,000 images to learn from/);
+    await says("#data-about", /^1,800 images to learn from/);
   });
 });

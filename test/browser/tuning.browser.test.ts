@@ -1,6 +1,8 @@
 // The tuner in a page, and its choices in IndexedDB.
+
 import { expect, test } from "vitest";
-import { f, feed, gpu, type TunedKernel, tune, tuningStore } from "../../src/index.ts";
+import { feed } from "../../src/graph/node.ts";
+import { f, gpu, type TunedKernel, tune, tuningStore } from "../../src/index.ts";
 
 test("choices are measured once and kept in IndexedDB", async () => {
   const device = await gpu();

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { afterEach, describe, expect, test } from "vitest";
-import { type DemoPage, openDemo } from "./demo.ts";
+import { type DemoPage, inWorker, openDemo } from "./demo.ts";
 
 let demo: DemoPage | undefined;
 afterEach(async () => {
@@ -12,7 +12,7 @@ afterEach(async () => {
   expect(problems).toEqual([]);
 });
 
-const open = async (query: string, prepare?: (page: Page) => Promise<void>): Promise<Page> => {
+const open = async (query: string, prepare?: (page: Page) => Promise<unknown>): Promise<Page> => {
   demo = await openDemo(`verify.html${query}`, prepare ? { prepare } : {});
   return demo.page;
 };
@@ -21,14 +21,14 @@ const summary = (page: Page, wanted: RegExp) =>
 const visible = (page: Page) => page.locator("#kernels tr[data-op]:visible");
 
 /** Shaders of the page's workers pass through `edit`, the text of a function of their source. */
-const seedFault = (edit: string) => async (page: Page) => {
-  const patch = `const make = GPUDevice.prototype.createShaderModule;
-    GPUDevice.prototype.createShaderModule = function (d) { return make.call(this, { ...d, code: (${edit})(d.code) }); };`;
-  await page.route("**/verify/worker.ts*", async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, body: `${patch}\n${await response.text()}` });
-  });
-};
+const seedFault = (edit: string) =>
+  inWorker(
+    "verify/worker.ts",
+    `{
+      const make = GPUDevice.prototype.createShaderModule;
+      GPUDevice.prototype.createShaderModule = function (d) { return make.call(this, { ...d, code: (${edit})(d.code) }); };
+    }`,
+  );
 
 describe("the verify page", () => {
   test("runs the suite, shows a row for each kernel, filters them and gives a report", async () => {
@@ -98,14 +98,8 @@ describe("the verify page", () => {
   });
 
   test("without WebGPU says what to do in this browser", async () => {
-    const withoutGpu = async (page: Page) => {
-      await page.route("**/verify/worker.ts*", async (route) => {
-        const response = await route.fetch();
-        const remove = 'Object.defineProperty(WorkerNavigator.prototype, "gpu", { value: undefined });';
-        await route.fulfill({ response, body: `${remove}\n${await response.text()}` });
-      });
-    };
-    const page = await open("", withoutGpu);
+    const remove = 'Object.defineProperty(WorkerNavigator.prototype, "gpu", { value: undefined });';
+    const page = await open("", inWorker("verify/worker.ts", remove));
     await page.waitForSelector("#no-webgpu");
     expect(await page.textContent("#no-webgpu")).toMatch(
       /WebGPU is not available here.*What to do here.*graphics acceleration/s,

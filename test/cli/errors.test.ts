@@ -2,7 +2,7 @@
 // and nothing on disk is damaged.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { decodeTensors } from "../../src/train/safetensors.ts";
+import { decodeTensors, encodeTensors, type StoredTensor } from "../../src/interchange/safetensors.ts";
 import { records } from "../data/support.ts";
 import { descentCommand, refusal } from "../support/command.ts";
 
@@ -11,7 +11,7 @@ const TINY = [
   "--model",
   "linear",
   "--limit",
-  "20",
+  "22",
   "--batch-size",
   "10",
   "--epochs",
@@ -65,6 +65,45 @@ describe("options", () => {
   });
 });
 
+describe("control characters of names and files are shown, and no terminal obeys them", () => {
+  // Clears the screen, sets the window's title, and the same begun by one character of C1.
+  const HOSTILE = "\x1b[2J\x1b]0;mine\x07\x9b31m";
+  const SHOWN = "\\x1b[2J\\x1b]0;mine\\x07\\x9b31m";
+
+  test("in a file's name and in a tensor's", async () => {
+    const path = `${HOSTILE}.safetensors`;
+    const init = () => descent.run(["train", ...TINY, "--init", path]);
+    expect(refusal(await init())).toBe(`${SHOWN}.safetensors does not exist; name a safetensors file.`);
+    const tensors = new Map<string, StoredTensor>();
+    tensors.set(HOSTILE, { dtype: "F32", shape: [1], data: new Float32Array(1) });
+    tensors.set("1.weight", { dtype: "F32", shape: [10, 3072], data: new Float32Array(30720) });
+    tensors.set("1.bias", { dtype: "F32", shape: [10], data: new Float32Array(10) });
+    writeFileSync(descent.path(path), encodeTensors({ tensors, metadata: {} }));
+    expect(refusal(await init())).toContain(
+      `${SHOWN}.safetensors has a tensor "${SHOWN}" that the model does`,
+    );
+  });
+
+  test("in what a run says", async () => {
+    const out = `out ${HOSTILE}`;
+    const { code, stdout } = await descent.run(["train", ...TINY, "--out", out]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`→ out ${SHOWN}/curves.svg\n`);
+    expect(stdout.replace(/[\n\P{Cc}]/gu, "")).toBe("");
+  });
+
+  test("in JSON, which says the same", async () => {
+    const { code, stdout } = await descent.run(["train", ...TINY, "--json", "--out", `json ${HOSTILE}`]);
+    expect(code).toBe(0);
+    expect(stdout.replace(/[\n\P{Cc}]/gu, "")).toBe("");
+    expect(JSON.parse(stdout.trim().split("\n").at(-1)!).out).toBe(`json ${HOSTILE}`);
+  });
+
+  test("in an option that is none", async () => {
+    expect(refusal(await descent.run(["train", `--${HOSTILE}`]))).toContain(`unknown option '--${SHOWN}'`);
+  });
+});
+
 describe("data", () => {
   const train = async (name: string, files: Record<string, Uint8Array>) => {
     mkdirSync(descent.path(name), { recursive: true });
@@ -73,8 +112,8 @@ describe("data", () => {
       await descent.run(["train", "--dataset", "cifar10", "--data", descent.path(name), ...TINY]),
     );
   };
-  const good = records(20);
-  const bad = records(20);
+  const good = records(22);
+  const bad = records(22);
   bad[3 * 3073] = 10;
 
   test("a truncated file", async () => {
@@ -110,7 +149,7 @@ describe("data", () => {
 });
 
 describe.each(["cpu", "webgpu"])("a learning rate that explodes on %s", (backend) => {
-  const explode = ["--optimizer", "sgd", "--schedule", "constant", "--limit", "40", "--batch-size", "10"];
+  const explode = ["--optimizer", "sgd", "--schedule", "constant", "--limit", "44", "--batch-size", "10"];
 
   test("stops with the step and the layer, and keeps the last good checkpoint", async () => {
     const out = `explodes-${backend}`;

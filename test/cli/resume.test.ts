@@ -2,7 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { decodeTensors } from "../../src/train/safetensors.ts";
+import { decodeTensors } from "../../src/interchange/safetensors.ts";
 import { descentCommand, parseLines, type RunOptions } from "../support/command.ts";
 
 const descent = descentCommand();
@@ -10,12 +10,12 @@ const descent = descentCommand();
 /** Models that together have dropout, batch norm, momentum, Adam's slots, an average, a smaller last batch and a schedule. */
 const RUNS = {
   webgpu: {
-    args: "--model linear --limit 4001 --batch-size 8 --epochs 3 --backend webgpu --seed 5".split(" "),
+    args: "--model linear --limit 4445 --batch-size 8 --epochs 3 --backend webgpu --seed 5".split(" "),
     steps: 1503,
     perEpoch: 501,
   },
   cpu: {
-    args: "--model cnn --limit 29 --batch-size 8 --epochs 3 --backend cpu --precision mixed --optimizer nesterov --schedule cosine --ema 0.9".split(
+    args: "--model cnn --limit 32 --batch-size 8 --epochs 3 --backend cpu --precision mixed --optimizer nesterov --schedule cosine --ema 0.9".split(
       " ",
     ),
     steps: 12,
@@ -91,7 +91,7 @@ describe.each(names)("on %s", { timeout: 120_000 }, (name) => {
     const twice = atStep(perEpoch + 1, "SIGINT", (child) => setTimeout(() => child.kill("SIGINT"), 20));
     const { code, stdout, stderr } = await descent.train(out, args, twice);
     expect(stderr).toContain(`go on with: descent train --resume ${descent.path(out)}\n`);
-    expect(code).toBe(0);
+    expect(code).toBe(130); // as shells expect, so that `train && deploy` stops
     const last = parseLines(stdout).at(-1);
     expect(last).toEqual({ done: false, steps: last.steps, out: descent.path(out) });
     expect(last.steps).toBeGreaterThan(perEpoch);
@@ -104,6 +104,18 @@ describe.each(names)("on %s", { timeout: 120_000 }, (name) => {
     expect(parseLines(resumed.stdout)[0].step).toBe(last.steps + 1);
     expect(parseLines(resumed.stdout).at(-1)).toMatchObject({ done: true, steps });
     await expectSameEnd(name, out);
+  });
+
+  test("SIGTERM ends with 143", async () => {
+    const out = `${name}-terminated`;
+    const { code, stdout, stderr } = await descent.train(
+      out,
+      args,
+      atStep(1, "SIGTERM", () => {}),
+    );
+    expect(stderr).toContain("stopping after this step");
+    expect(code).toBe(143);
+    expect(parseLines(stdout).at(-1)).toMatchObject({ done: false });
   });
 
   test("killed, a run goes on from its newest whole checkpoint", async () => {
@@ -138,10 +150,15 @@ describe("--resume", () => {
     cpSync(descent.path(await finished()), descent.path(out), { recursive: true });
     const resume = ["train", "--json", "--resume", descent.path(out)];
     const same = parseLines((await descent.run(resume)).stdout);
-    expect(same).toEqual([{ ...same[0], done: true, steps: 12 }]);
+    expect(same).toEqual([
+      { step: 12, epoch: 3, testLoss: expect.any(Number), testAccuracy: expect.any(Number) },
+      { ...same[1], done: true, steps: 12, testAccuracy: same[0].testAccuracy },
+    ]);
+    expect(descent.metrics(out)).toEqual(descent.metrics(await finished()));
     const longer = parseLines((await descent.run([...resume, "--epochs", "4"])).stdout);
     expect(longer.at(-1)).toMatchObject({ done: true, steps: 16 });
-    expect(descent.metrics(out)).toHaveLength(16 + 4);
+    expect(descent.metrics(out)).toHaveLength(16 + 4 + 1);
+    expect(descent.metrics(out).filter((line) => "testLoss" in line)).toEqual([longer.at(-2)]);
     expect(JSON.parse(readFileSync(descent.path(out, "config.json"), "utf8")).epochs).toBe(4);
   });
 

@@ -1,13 +1,13 @@
 // `descent train`: what it prints and what it leaves in the run folder.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { decodeTensors, encodeTensors, type StoredTensor } from "../../src/train/safetensors.ts";
+import { decodeTensors, encodeTensors, type StoredTensor } from "../../src/interchange/safetensors.ts";
 import { cifar10Folder } from "../support/cifar10.ts";
 import { descentCommand, parseLines } from "../support/command.ts";
 
 const descent = descentCommand();
-/** 4 steps an epoch, the last one smaller. */
-const SMALL = ["--model", "linear", "--limit", "100", "--batch-size", "30", "--epochs", "2"];
+/** 100 images learned from and 11 held out; 4 steps an epoch, the last one smaller. */
+const SMALL = ["--model", "linear", "--limit", "111", "--batch-size", "30", "--epochs", "2"];
 const SAMPLE = cifar10Folder();
 
 describe.each(["webgpu", "cpu"])("train --backend %s", (backend) => {
@@ -16,24 +16,26 @@ describe.each(["webgpu", "cpu"])("train --backend %s", (backend) => {
   test("prints the lines of metrics.jsonl and last what came of it", async () => {
     const began = Date.now();
     const { code, stdout, stderr } = await descent.train(out, [...SMALL, "--backend", backend]);
-    expect(stderr).toMatch(/linear on shapes, adamw, batch 30: 100 images, 2 epochs/);
+    expect(stderr).toMatch(/linear on shapes, adamw, batch 30: 100 images and 11 held out, 2 epochs/);
     expect(code).toBe(0);
     const lines = parseLines(stdout);
-    const { done, valAccuracy, steps, seconds, out: folder, ...rest } = lines.pop();
+    const { done, testAccuracy, steps, seconds, out: folder, ...rest } = lines.pop();
     expect({ done, steps, folder, rest }).toEqual({
       done: true,
       steps: 8,
       folder: descent.path(out),
       rest: {},
     });
-    expect(valAccuracy).toBe(lines.at(-1).valAccuracy);
+    expect(lines.at(-1)).toEqual({ step: 8, epoch: 2, testLoss: expect.any(Number), testAccuracy });
     expect(seconds).toBeGreaterThan(0);
     expect(seconds).toBeLessThan((Date.now() - began) / 1000);
     expect(lines).toEqual(descent.metrics(out));
   });
 
   test("metrics.jsonl has each step and each epoch once, with exactly the named numbers", () => {
-    const lines = descent.metrics(out);
+    const [result, ...lines] = descent.metrics(out).reverse();
+    expect(Object.keys(result)).toEqual(["step", "epoch", "testLoss", "testAccuracy"]);
+    lines.reverse();
     const steps = lines.filter((line) => !("valLoss" in line));
     const epochs = lines.filter((line) => "valLoss" in line);
     expect(steps.map((line) => [line.step, line.epoch])).toEqual(
@@ -94,7 +96,9 @@ describe.each(["webgpu", "cpu"])("train --backend %s", (backend) => {
 
 test("both backends train the same network", () => {
   const [gpu, cpu] = [descent.metrics("run-webgpu"), descent.metrics("run-cpu")];
-  for (const [i, line] of gpu.entries()) expect(line.loss).toBeCloseTo(cpu[i].loss, 3);
+  for (const [i, line] of gpu.entries())
+    for (const key of ["loss", "valLoss", "testLoss"])
+      if (key in line) expect(line[key]).toBeCloseTo(cpu[i][key], 3);
 });
 
 test("without --json a person reads a line per epoch, and no bar where there is no terminal", async () => {
@@ -105,8 +109,44 @@ test("without --json a person reads a line per epoch, and no bar where there is 
   const lines = stdout.trimEnd().split("\n");
   expect(lines[0]).toBe("CPU reference");
   expect(lines.filter((line) => /^epoch [12]\/2 {2}loss \d.* images\/s$/.test(line))).toHaveLength(2);
-  expect(lines.at(-1)).toMatch(/^done: \d+\.\d % of 100 held-out images right after 8 steps/);
+  expect(lines.at(-1)).toMatch(/^done: \d+\.\d % of 111 test images right after 8 steps/);
   expect(stdout).not.toContain("\x1b");
+});
+
+test("validates on training images that it does not learn from, and tests once, on the test images", async () => {
+  // All are black and labelled 0, but for the last two training images and the last test image: white, labelled 1.
+  const folder = descent.path("black-and-white");
+  mkdirSync(folder);
+  const record = (label: number) => new Uint8Array(3073).fill(label * 255, 1).fill(label, 0, 1);
+  const file = (labels: number[]) => Buffer.concat(labels.map(record));
+  writeFileSync(`${folder}/data_batch_1.bin`, file([...new Array(18).fill(0), 1, 1]));
+  writeFileSync(`${folder}/test_batch.bin`, file([0, 0, 0, 1]));
+  const args = "--dataset cifar10 --model linear --batch-size 6 --epochs 4 --optimizer sgd --lr 0.1".split(
+    " ",
+  );
+  const { code, stdout } = await descent.train("once", [...args, "--data", folder, "--backend", "cpu"]);
+  expect(code).toBe(0);
+  const lines = descent.metrics("once");
+  const epochs = lines.filter((line) => "valLoss" in line);
+  // Nothing that is labelled 1 was ever learned from.
+  expect(epochs.map(({ accuracy, valAccuracy }) => [accuracy, valAccuracy]).at(-1)).toEqual([1, 0]);
+  expect(lines.filter((line) => "testLoss" in line)).toEqual([lines.at(-1)]);
+  expect(lines.at(-1).testAccuracy).toBe(0.75);
+  expect(parseLines(stdout).at(-1).testAccuracy).toBe(0.75);
+  const config = JSON.parse(readFileSync(descent.path("once", "config.json"), "utf8"));
+  expect(config.images).toBe(18);
+});
+
+test("a run that learned from all images is not resumed with fewer", async () => {
+  const file = descent.path("once", "config.json");
+  const text = readFileSync(file, "utf8");
+  writeFileSync(file, text.replace('"images": 18', '"images": 20'));
+  const { code, stderr } = await descent.run(["train", "--resume", descent.path("once")]);
+  writeFileSync(file, text);
+  expect(code).toBe(1);
+  expect(stderr).toBe(
+    "descent: The run was trained on all 20 images by an older version, and 2 of them are held out for validation now; start a new run with --out.\n",
+  );
 });
 
 test("--init starts from a PyTorch state_dict", async () => {
@@ -135,7 +175,7 @@ test("a run in the folder is replaced only by --overwrite", async () => {
     "--model",
     "linear",
     "--limit",
-    "60",
+    "66",
     "--batch-size",
     "30",
     "--epochs",
@@ -155,7 +195,7 @@ test("a run in the folder is replaced only by --overwrite", async () => {
   const { code } = await descent.train("run-cpu", [...short, "--overwrite"]);
   expect(code).toBe(0);
   expect(readdirSync(descent.path("run-cpu", "checkpoints"))).toEqual(["step-000002"]);
-  expect(descent.metrics("run-cpu")).toHaveLength(3);
+  expect(descent.metrics("run-cpu")).toHaveLength(2 + 1 + 1);
   expect(readFileSync(descent.path("run-cpu", "notes.txt"), "utf8")).toBe("mine");
 });
 
@@ -173,5 +213,5 @@ test("trains on CIFAR-10 from a folder", async () => {
   const args = ["--dataset", "cifar10", "--data", SAMPLE, ...SMALL, "--backend", "cpu"];
   const { code } = await descent.train("cifar10", args);
   expect(code).toBe(0);
-  expect(descent.metrics("cifar10")).toHaveLength(10);
+  expect(descent.metrics("cifar10")).toHaveLength(8 + 2 + 1);
 });

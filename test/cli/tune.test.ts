@@ -1,11 +1,11 @@
 // `descent tune` measures ahead of time, `descent train` takes what it found, and a resumed run does not ask.
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { decodeTensors } from "../../src/train/safetensors.ts";
+import { decodeTensors } from "../../src/interchange/safetensors.ts";
 import { descentCommand, parseLines } from "../support/command.ts";
 
 const descent = descentCommand();
-const SETTINGS = "--model linear --batch-size 8 --limit 24".split(" ");
+const SETTINGS = "--model linear --batch-size 8 --limit 26".split(" ");
 
 /** The variants of products that a run's checkpoint names. */
 function products(out: string, step: string): string[] {

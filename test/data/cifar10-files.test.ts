@@ -1,5 +1,16 @@
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import {
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -120,11 +131,15 @@ describe("the download", () => {
     return url;
   }
 
-  /** An archive in the official layout, with a page that must not be unpacked. */
-  async function archive(files: Record<string, number>): Promise<{ bytes: Buffer; md5: string }> {
+  /** An archive in the official layout, with a page that must not be unpacked, and what `add` puts into it. */
+  async function archive(
+    files: Record<string, number>,
+    add?: (folder: string) => Promise<unknown>,
+  ): Promise<{ bytes: Buffer; md5: string }> {
     const folder = await folderWith(join("source", FOLDER), files);
     await writeFile(join(folder, "batches.meta.txt"), "airplane\n");
     await writeFile(join(folder, "readme.html"), "<p>");
+    await add?.(folder);
     const path = join(root, "made.tar.gz");
     await create({ gzip: true, file: path, cwd: join(root, "source") }, [FOLDER]);
     const bytes = await readFile(path);
@@ -210,6 +225,68 @@ describe("the download", () => {
     expect(await failsCleanly({ md5 })).toContain(`${url} cannot be unpacked`);
   });
 
+  it("refuses links in the archive, which would write or read elsewhere", async () => {
+    const outside = join(root, "outside.bin");
+    await writeFile(outside, records(3));
+    const links: [(folder: string) => Promise<unknown>, RegExp][] = [
+      [
+        (folder) => symlink(outside, join(folder, "data_batch_2.bin")),
+        /cannot be unpacked: cifar-10-batches-bin\/data_batch_2\.bin is no file in it but a Symbolic Link; nothing/,
+      ],
+      [
+        (folder) => link(join(folder, "data_batch_1.bin"), join(folder, "data_batch_3.bin")),
+        /data_batch_3\.bin is no file in it but a Link; nothing of it was kept\.$/,
+      ],
+    ];
+    for (const [add, sentence] of links) {
+      const { bytes, md5 } = await archive({ "data_batch_1.bin": 2000, "test_batch.bin": 2000 }, add);
+      await serve(send(bytes));
+      expect(await failsCleanly({ md5 })).toMatch(sentence);
+      await new Promise((done) => server?.close(done));
+      await rm(join(root, "source"), { recursive: true });
+    }
+    expect(await readFile(outside)).toEqual(Buffer.from(records(3)));
+  });
+
+  it("leaves out links that are none of its files", async () => {
+    const { bytes, md5 } = await archive(good, (folder) => symlink("/etc", join(folder, "elsewhere.bin")));
+    await serve(send(bytes));
+    await loadCifar10(join(root, "data"), { download: true, md5 });
+    expect(await readdir(join(root, "data", FOLDER))).not.toContain("elsewhere.bin");
+  });
+
+  it("refuses by its header a file that is larger than it can be, and writes nothing of it", async () => {
+    const { bytes, md5 } = await archive(good, (folder) =>
+      // A hole, which takes no room here and little in the archive.
+      writeFile(join(folder, "data_batch_2.bin"), "").then(() =>
+        truncate(join(folder, "data_batch_2.bin"), 100_000_000),
+      ),
+    );
+    expect(bytes.length).toBeLessThan(1_000_000);
+    await serve(send(bytes));
+    expect(await failsCleanly({ md5 })).toMatch(
+      /data_batch_2\.bin has 100000000 bytes in it, 30730000 are the most; nothing of it was kept\.$/,
+    );
+  });
+
+  it("refuses an archive that is large by what would be left out", async () => {
+    const { bytes, md5 } = await archive(good, (folder) =>
+      writeFile(join(folder, "a.bin"), "").then(() => truncate(join(folder, "a.bin"), 300_000_000)),
+    );
+    await serve(send(bytes));
+    expect(await failsCleanly({ md5 })).toMatch(
+      /cannot be unpacked: it holds more than 200000000 bytes; nothing/,
+    );
+  });
+
+  it("rejects an archive that lost its end", async () => {
+    const { bytes } = await archive({ "data_batch_1.bin": 20, "test_batch.bin": 20 });
+    const short = bytes.subarray(0, bytes.length - 30);
+    await serve(send(short));
+    const md5 = createHash("md5").update(short).digest("hex");
+    expect(await failsCleanly({ md5 })).toMatch(/cannot be unpacked: .*; nothing of it was kept\.$/);
+  });
+
   it("says where a truncated transfer broke off", async () => {
     const { bytes, md5 } = await archive(good);
     await serve((_, response) => {
@@ -229,6 +306,13 @@ describe("the download", () => {
   it("gives up on a server that never answers", async () => {
     await serve(() => {});
     expect(await failsCleanly({ stallMilliseconds: 200 })).toMatch(/sent nothing for 0\.2 s \(after 0 of/);
+  });
+
+  it("does not begin a download that is larger than the archive can be", async () => {
+    const url = await serve(
+      (_, response) => void response.writeHead(200, { "content-length": 1e9 }).write("x"),
+    );
+    expect(await failsCleanly({})).toMatch(`${url} sends more than 200000000 bytes: check the address.`);
   });
 
   it("repeats the server's refusal", async () => {

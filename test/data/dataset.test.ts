@@ -1,6 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { DataError, OptionError } from "../../src/core/errors.ts";
-import { channelStatistics, type ImageDataset, subset } from "../../src/data/dataset.ts";
+import {
+  channelStatistics,
+  checkDataset,
+  holdOut,
+  type ImageDataset,
+  subset,
+} from "../../src/data/dataset.ts";
 
 function dataset(count: number, shape: [number, number, number], images: number[]): ImageDataset {
   return {
@@ -53,5 +59,64 @@ describe("subset", () => {
 
   it.each([0, -1, 1.5, Number.NaN])("rejects %s", (count) => {
     expect(() => subset(whole, count)).toThrow(OptionError);
+  });
+});
+
+describe("holdOut", () => {
+  const of = (count: number) => ({
+    ...dataset(
+      count,
+      [1, 1, 2],
+      Array.from({ length: 2 * count }, (_, i) => i),
+    ),
+    labels: Uint8Array.from({ length: count }, (_, i) => i),
+    classes: Array.from({ length: count }, (_, i) => `class ${i}`),
+  });
+
+  it("takes the last tenth, whole images with their labels, and every image once", () => {
+    const { kept, held } = holdOut(of(25));
+    expect([kept.count, held.count]).toEqual([23, 2]);
+    expect([...held.images]).toEqual([46, 47, 48, 49]);
+    expect([...held.labels]).toEqual([23, 24]);
+    expect([...kept.labels]).toEqual(Array.from({ length: 23 }, (_, i) => i));
+    expect(kept.images.length).toBe(46);
+    expect(held.name).toBe("few, held out");
+  });
+
+  it.each([2, 9, 10, 19])("holds one out of %s", (count) => {
+    expect(holdOut(of(count)).held.count).toBe(1);
+  });
+
+  it("needs two", () => {
+    expect(() => holdOut(of(1))).toThrow("few has 1 image: at least two are needed");
+  });
+});
+
+describe("a data set that does not hold what it says", () => {
+  const whole = dataset(3, [1, 1, 2], [1, 2, 3, 4, 5, 6]);
+  const cases: [name: string, wrong: ImageDataset, sentence: string][] = [
+    [
+      "fewer labels",
+      { ...whole, labels: new Uint8Array(2) },
+      "few has 3 images and 2 labels: give each image one label.",
+    ],
+    ["more labels", { ...whole, labels: new Uint8Array(4) }, "few has 3 images and 4 labels"],
+    [
+      "fewer pixels",
+      { ...whole, images: new Uint8Array(5) },
+      "few has 5 bytes of pixels, 3 images of 1 × 1 × 2 are 6: give all of them, or the right count and shape.",
+    ],
+    ["more pixels", { ...whole, images: new Uint8Array(8) }, "few has 8 bytes of pixels"],
+    [
+      "a label without a class",
+      { ...whole, labels: Uint8Array.of(0, 1, 0) },
+      "few has the label 1 at image 1, labels are 0 to 0: name a class for each.",
+    ],
+  ];
+  it.each(cases)("%s", (_, wrong, sentence) => {
+    for (const use of [checkDataset, channelStatistics, holdOut, (set: ImageDataset) => subset(set, 1)]) {
+      expect(() => use(wrong)).toThrow(sentence);
+      expect(() => use(wrong)).toThrow(DataError);
+    }
   });
 });

@@ -1,8 +1,10 @@
 // What the optimizer page says of its landscapes is true of the graphs that it races on.
+
 import { expect, test } from "vitest";
 import { COSTS } from "../../demo/optimizers/costs.ts";
 import { LANDSCAPE_KEYS, LANDSCAPES } from "../../demo/optimizers/landscapes.ts";
-import { cpuBackend, f, feed, gradients } from "../../src/index.ts";
+import { feed } from "../../src/graph/node.ts";
+import { cpuBackend, f, gradients } from "../../src/index.ts";
 
 test.each(LANDSCAPE_KEYS)(
   "%s: the slope is zero at every minimum, and the cost rises around it",

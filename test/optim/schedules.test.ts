@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { OptionError } from "../../src/core/errors.ts";
-import { HYPER } from "../../src/ops/step/update.ts";
+import { COMMON } from "../../src/ops/step/rule.ts";
 import { adamW, sgd } from "../../src/optim/optimizers.ts";
 import { oneCycle } from "../../src/optim/schedules.ts";
+
+const RATE = COMMON.indexOf("lr");
+const DECAY = COMMON.indexOf("weightDecay");
 
 /** torch.optim.lr_scheduler.OneCycleLR, PyTorch 1.13, max_lr 0.1, total_steps as many as there are numbers. */
 const CASES = [
@@ -46,9 +49,11 @@ test("oneCycle is finite for every number of steps", () => {
 describe("the row of hyperparameters", () => {
   test.each([Number.NaN, Number.POSITIVE_INFINITY, -0.1, 1e39])("refuses a learning rate of %s", (rate) => {
     const optimizer = sgd({ lr: (step) => (step === 4 ? rate : 0.1) });
-    expect(optimizer.hyper(3, 9)[HYPER.rate]).toBe(Math.fround(0.1));
+    expect(optimizer.hyper(3, 9)[RATE]).toBe(Math.fround(0.1));
     expect(() => optimizer.hyper(4, 9)).toThrow(OptionError);
-    expect(() => optimizer.hyper(4, 9)).toThrow(`sgd: the learning rate at step 5 of 9 is ${rate}; use`);
+    expect(() => optimizer.hyper(4, 9)).toThrow(
+      `sgd: lr at step 5 of 9 is ${rate}; use a schedule of finite float32 numbers of at least 0.`,
+    );
   });
 
   test("options beyond float32 are refused", () => {
@@ -60,7 +65,7 @@ describe("the row of hyperparameters", () => {
   test("AdamW decays by 0.01 unless told otherwise", () => {
     const decay = (weightDecay?: number) => {
       const options = { lr: 1, weightDecay } as { lr: number; weightDecay?: number };
-      return adamW(options).hyper(0, 1)[HYPER.decay];
+      return adamW(options).hyper(0, 1)[DECAY];
     };
     expect(decay(undefined)).toBe(Math.fround(0.01));
     expect(decay(0)).toBe(0);

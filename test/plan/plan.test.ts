@@ -13,12 +13,12 @@ import { shapes } from "../../src/data/shapes.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { feed, read, standalone } from "../../src/graph/node.ts";
 import * as f from "../../src/ops/f.ts";
-import { records } from "../../src/ops/index.ts";
 import { pack } from "../../src/ops/layout/layout.ts";
 import { assignBuffers } from "../../src/plan/memory.ts";
 import { compilePlan } from "../../src/plan/plan.ts";
 import { printPlan } from "../../src/plan/print.ts";
 import { casesOf, compareResults } from "../../src/verify/parity.ts";
+import { records } from "../../src/verify/records.ts";
 import { gpu } from "../support/gpu.ts";
 import { resultsOf } from "../support/ops.ts";
 

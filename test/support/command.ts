@@ -1,6 +1,7 @@
-// The command `descent`, built from this source into a folder of its own and run as a user runs it.
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+// The command `descent` as it is built in dist/ (see build.ts), run as a user runs it.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
 
@@ -34,7 +35,7 @@ export function refusal({ code, stdout, stderr }: Result): string {
   return stderr.slice("descent: ".length, -1);
 }
 
-/** The built command, and a folder for its files; both exist while the tests of one file run. */
+/** The built command, and a folder for its files, which exists while the tests of one file run. */
 export class Descent {
   folder = "";
 
@@ -44,7 +45,7 @@ export class Descent {
 
   /** Runs the command to its end. */
   run(args: readonly string[], options: RunOptions = {}): Promise<Result> {
-    const child = spawn(process.execPath, [this.path("dist", "cli.js"), ...args], {
+    const child = spawn(process.execPath, [resolve("dist/cli.js"), ...args], {
       cwd: options.cwd ?? this.folder,
       env: { ...process.env, DESCENT_CACHE: this.path("cache"), ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
@@ -80,17 +81,12 @@ function withoutDawn(text: string): string {
   return text.replace(/^(Warning: .*|\s+at \w+ \(.*)\n\n?/gm, "");
 }
 
-/** Builds the command before the tests of a file and removes it after them. */
+/** Makes the folder before the tests of a file and removes it after them. */
 export function descentCommand(): Descent {
   const descent = new Descent();
   beforeAll(() => {
-    // Below the repository, so that the built files find its node_modules.
-    mkdirSync(".cache", { recursive: true });
-    descent.folder = mkdtempSync(resolve(".cache", "command-"));
-    const vite = resolve("node_modules/vite/bin/vite.js");
-    const outDir = descent.path("dist");
-    execFileSync(process.execPath, [vite, "build", "--logLevel", "warn", "--outDir", outDir]);
-  }, 60_000);
+    descent.folder = mkdtempSync(join(tmpdir(), "descent-command-"));
+  });
   afterAll(() => rmSync(descent.folder, { recursive: true, force: true }));
   return descent;
 }

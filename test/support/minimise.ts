@@ -1,13 +1,45 @@
-import type { Backend } from "../../src/backend/backend.ts";
-import type { Tensor } from "../../src/core/op.ts";
-import { callOp } from "../../src/core/op.ts";
+import type { Backend, Executable } from "../../src/backend/backend.ts";
+import { callOp, type Tensor, type Variable } from "../../src/core/op.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { feed, layOut, read, standalone, wholeArena } from "../../src/graph/node.ts";
 import { pack } from "../../src/ops/layout/layout.ts";
 import { STATS_SIZE } from "../../src/ops/step/stats.ts";
 import { gradientStats } from "../../src/ops/step/step.ts";
-import { HYPER_SIZE } from "../../src/ops/step/update.ts";
 import type { Optimizer } from "../../src/optim/optimizers.ts";
+
+/** A step that minimises a cost of one vector with an optimizer's own kernels. */
+export async function compileMinimise(
+  backend: Backend,
+  optimizer: Optimizer,
+  start: readonly number[],
+  cost: (w: Tensor) => Tensor,
+): Promise<{ executable: Executable; variable: Variable; slots: Variable[]; release: () => void }> {
+  const { arenas, variables } = layOut("w", [{ name: "w", shape: [start.length] }], 2 ** 20);
+  const [arena, variable] = [arenas[0]!, variables[0]!];
+  const stats = standalone("stats", [STATS_SIZE]);
+  const slots = optimizer.slots.map((name) => wholeArena({ ...arena, name }));
+  backend.write(variable, Float32Array.from(start));
+  const w = read(variable);
+  const loss = cost(w);
+  const packed = pack(gradients(loss, [w]), { offsets: [0], size: arena.size });
+  const nextStats = gradientStats(read(stats), loss, [packed]);
+  const hyper = feed("hyper", [optimizer.hyperSize]);
+  const params = wholeArena(arena);
+  const results = callOp(optimizer.op, [read(params), packed, ...slots.map(read), hyper, nextStats]);
+  const executable = await backend.compile({
+    name: "minimise",
+    updates: [
+      { variable: stats, value: nextStats },
+      { variable: params, value: results[0]! },
+      ...slots.map((slot, k) => ({ variable: slot, value: results[1 + k]! })),
+    ],
+  });
+  const release = () => {
+    executable.dispose();
+    for (const v of [variable, stats, ...slots]) backend.release(v.arena);
+  };
+  return { executable, variable, slots, release };
+}
 
 /**
  * Minimises a cost of one vector with an optimizer's own kernels, and returns the vector after each step, the start
@@ -21,33 +53,13 @@ export async function minimise(
   steps: number,
   slot?: string,
 ): Promise<number[][]> {
-  const { arenas, variables } = layOut("w", [{ name: "w", shape: [start.length] }], 2 ** 20);
-  const [arena, variable] = [arenas[0]!, variables[0]!];
-  const stats = standalone("stats", [STATS_SIZE]);
-  const slots = optimizer.slots.map((name) => wholeArena({ ...arena, name }));
-  backend.write(variable, Float32Array.from(start));
-  const w = read(variable);
-  const loss = cost(w);
-  const packed = pack(gradients(loss, [w]), { offsets: [0], size: arena.size });
-  const nextStats = gradientStats(read(stats), loss, [packed]);
-  const hyper = feed("hyper", [HYPER_SIZE]);
-  const params = wholeArena(arena);
-  const results = callOp(optimizer.op, [read(params), packed, ...slots.map(read), hyper, nextStats]);
-  const executable = await backend.compile({
-    name: "minimise",
-    updates: [
-      { variable: stats, value: nextStats },
-      { variable: params, value: results[0]! },
-      ...slots.map((slot, k) => ({ variable: slot, value: results[1 + k]! })),
-    ],
-  });
+  const { executable, variable, slots, release } = await compileMinimise(backend, optimizer, start, cost);
   const followed = slot ? { ...slots[optimizer.slots.indexOf(slot)]!, shape: variable.shape } : variable;
   const path = slot ? [] : [[...start]];
   for (let step = 0; step < steps; step++) {
     executable.run({ hyper: optimizer.hyper(step, steps) });
     path.push(Array.from(await backend.read(followed)));
   }
-  executable.dispose();
-  for (const v of [variable, stats, ...slots]) backend.release(v.arena);
+  release();
   return path;
 }

@@ -1,5 +1,5 @@
 import { callOp, type Op, type Tensor } from "../../src/core/op.ts";
-import { records } from "../../src/ops/index.ts";
+import { records } from "../../src/verify/records.ts";
 
 /** An op by name, the engine's internal ones included. */
 export function opNamed(name: string): Op {

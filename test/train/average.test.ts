@@ -4,7 +4,7 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { CheckpointError, NonFiniteError, OptionError } from "../../src/core/errors.ts";
 import { ndarray } from "../../src/core/ndarray.ts";
-import { residentArrays } from "../../src/data/resident.ts";
+import { residentArrays } from "../../src/data/arrays.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy, mse } from "../../src/nn/losses.ts";

@@ -35,7 +35,7 @@ function makeTrainer(device: Backend, options: Partial<TrainerOptions> & { name?
 }
 
 const parametersOf = (trainer: Trainer, device: Backend) =>
-  Promise.all(trainer.state.parameterVariables.map((v) => device.read(v)));
+  Promise.all(trainer.model.parameters.map((v) => device.read(v)));
 
 async function trainFor(trainer: Trainer, epochs: number): Promise<StepMetrics[]> {
   const steps: StepMetrics[] = [];

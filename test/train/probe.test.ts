@@ -17,7 +17,7 @@ const task = { shape: [3, 32, 32], classes: 10 } as const;
 const split = shapes({ train: 80, test: 30, seed: 3 });
 
 const parametersOf = async (trainer: Trainer, backend: Backend) =>
-  Promise.all(trainer.state.parameterVariables.map(async (v) => [...(await backend.read(v))]));
+  Promise.all(trainer.model.parameters.map(async (v) => [...(await backend.read(v))]));
 
 test("training gives the same bits with and without a probe", async () => {
   const backend = await gpu();

@@ -3,11 +3,11 @@ import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { ndarray } from "../../src/core/ndarray.ts";
-import { residentArrays } from "../../src/data/resident.ts";
+import { residentArrays } from "../../src/data/arrays.ts";
+import { decodeTensors, encodeTensors, type TensorFile } from "../../src/interchange/safetensors.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { adam, adamW, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
-import { decodeTensors, encodeTensors, type TensorFile } from "../../src/train/safetensors.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { gpu } from "../support/gpu.ts";
 

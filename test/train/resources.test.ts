@@ -42,11 +42,7 @@ test("a training step is one encoder, one pass, one submit, and makes and reads 
   const executable = await trainer.trainingStep(train, 16);
   calls.clear();
   const steps = 5;
-  for (let step = 0; step < steps; step++)
-    executable.run({
-      counters: Uint32Array.of(step, 0, step * 16, step),
-      hyper: trainer.state.optimizer.hyper(step, steps),
-    });
+  for (let step = 0; step < steps; step++) executable.run(trainer.feeds(step, step * 16, steps));
   await backend.finish();
   expect(Object.fromEntries(calls)).toEqual({
     createCommandEncoder: steps,
@@ -61,10 +57,10 @@ test("a training step is one encoder, one pass, one submit, and makes and reads 
   const state = async () =>
     new Map([...(await trainer.checkpoint()).model.tensors].map(([name, t]) => [name, t.data]));
   const feeds = Array.from({ length: 3 }, (_, step) => trainer.feeds(step, step * 16, 6));
-  trainer.state.initialize();
+  trainer.reset();
   for (const one of feeds) executable.run(one);
   const oneByOne = await state();
-  trainer.state.initialize();
+  trainer.reset();
   calls.clear();
   executable.runMany(feeds);
   expect([

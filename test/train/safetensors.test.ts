@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { CheckpointError } from "../../src/core/errors.ts";
 import { Random } from "../../src/core/rng.ts";
-import { decodeTensors, encodeTensors, type StoredTensor } from "../../src/train/safetensors.ts";
+import { decodeTensors, encodeTensors, type StoredTensor } from "../../src/interchange/safetensors.ts";
 
 const TENSORS = new Map<string, StoredTensor>([
   ["weight", { dtype: "F32", shape: [2, 3], data: Float32Array.of(1, -2, 3.5, 0, 1e-40, 3e38) }],
@@ -43,6 +43,24 @@ test("what is written is read back", () => {
   const { tensors, metadata } = decodeTensors(encodeTensors(FILE), "file");
   expect(metadata).toEqual(FILE.metadata);
   expect(Object.fromEntries(tensors)).toEqual(Object.fromEntries(TENSORS));
+});
+
+test("a tensor may have any name but that of the metadata", () => {
+  const names = ["__proto__", "constructor", "toString", "0", "", "\u0000", "\u{1f600}", "__metadata__ "];
+  const tensors = new Map(
+    names.map((name, i): [string, StoredTensor] => [
+      name,
+      { dtype: "F32", shape: [1], data: Float32Array.of(i) },
+    ]),
+  );
+  const metadata = Object.fromEntries(names.map((name) => [name, `of ${name}`]));
+  const read = decodeTensors(encodeTensors({ tensors, metadata }), "file");
+  expect(new Map(read.tensors)).toEqual(tensors);
+  expect(Object.entries(read.metadata)).toEqual(Object.entries(metadata));
+  const taken = { tensors: new Map([["__metadata__", tensors.get("0")!]]), metadata: {} };
+  expect(() => encodeTensors(taken)).toThrow(
+    'A safetensors file cannot hold a tensor called "__metadata__"; rename it.',
+  );
 });
 
 test("every tensor is aligned to its element, and the header to 8 bytes", () => {

@@ -1,20 +1,26 @@
 // Which steps share a submit, and when their metrics are read.
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import type { Backend, Executable } from "../../src/backend/backend.ts";
 import { standalone } from "../../src/graph/node.ts";
 import type { Profiling } from "../../src/train/profile.ts";
 import { RING_ROWS } from "../../src/train/step.ts";
 import { StepQueue } from "../../src/train/step-queue.ts";
 
+afterEach(() => vi.restoreAllMocks());
+
 /** A queue before a device that is done at once, and what happened in order. */
 function queue() {
   const log: string[] = [];
   const ring = new Float32Array(4 * RING_ROWS).map((_, i) => i);
   const backend = { read: async () => ring } as unknown as Backend;
-  const steps = new StepQueue(backend, standalone("ring", [RING_ROWS, 4]), async (finished, pace) => {
-    expect(pace.imagesPerSecond).toBeGreaterThan(0);
-    log.push(finished.map(({ step, metrics }) => `${step}: ${metrics[0]}`).join(", "));
-  });
+  const steps = new StepQueue(
+    backend,
+    { main: standalone("ring", [RING_ROWS, 4]), metrics: undefined },
+    async (finished, pace) => {
+      expect(pace.imagesPerSecond).toBeGreaterThan(0);
+      log.push(finished.map(({ step, metrics }) => `${step}: ${metrics[0]}`).join(", "));
+    },
+  );
   const executable = (name: string) =>
     ({
       run: () => log.push(name),
@@ -55,4 +61,30 @@ test("metrics come from the row of the ring that a step wrote", async () => {
   const { log, push } = queue();
   await push(RING_ROWS + 2);
   expect(log).toEqual(["whole", `${RING_ROWS + 2}: 8`]);
+});
+
+test("a short last batch counts into the pace together with the steps before it", async () => {
+  // By the device's clock a step takes 10 ms, however few images it has.
+  let now = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => now);
+  const backend = { read: async () => new Float32Array(4 * RING_ROWS) } as unknown as Backend;
+  const paces: { images: number; imagesPerSecond: number; milliseconds: number }[] = [];
+  const steps = new StepQueue(
+    backend,
+    { main: standalone("ring", [RING_ROWS, 4]), metrics: undefined },
+    async (finished, pace) => {
+      paces.push({ images: finished.reduce((n, { images }) => n + images, 0), ...pace });
+      now += 1000; // what is done with them is none of their time
+    },
+  );
+  const run = (feeds: readonly unknown[]) => {
+    now += 10 * feeds.length;
+  };
+  const executable = { run: () => run([0]), runMany: run } as unknown as Executable;
+  for (let step = 0; step < 5; step++) await steps.push({ step, images: 64 }, executable, {});
+  await steps.push({ step: 5, images: 4 }, executable, {});
+  await steps.finish();
+  expect(paces.map(({ images }) => images)).toEqual([64, 256, 4]);
+  expect(paces.map(({ imagesPerSecond }) => imagesPerSecond)).toEqual([6400, 6400, 5200]);
+  expect(paces.map(({ milliseconds }) => milliseconds)).toEqual([10, 10, 10]);
 });

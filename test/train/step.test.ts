@@ -2,19 +2,20 @@ import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { type NDArray, roundToDType } from "../../src/core/ndarray.ts";
-import { type GraphNode, Tensor } from "../../src/core/op.ts";
+import { type GraphNode, Tensor, type Variable } from "../../src/core/op.ts";
 import { accumulationBound, compare } from "../../src/core/tolerance.ts";
 import { residentImages } from "../../src/data/resident.ts";
 import { shapes } from "../../src/data/shapes.ts";
-import { reachable, standalone } from "../../src/graph/node.ts";
+import { reachable, standalone, wholeArena } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
+import { Model } from "../../src/model/model.ts";
 import * as nn from "../../src/nn/layers.ts";
 import { crossEntropy } from "../../src/nn/losses.ts";
 import { elementBounds } from "../../src/ops/bounds.ts";
 import { STATS_SIZE } from "../../src/ops/step/stats.ts";
+import { stateOf } from "../../src/optim/minimize.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
-import { ModelState } from "../../src/train/state.ts";
-import { RING_ROWS, type StepParts, trainingProgram } from "../../src/train/step.ts";
+import { makeRings, type StepParts, trainingProgram } from "../../src/train/step.ts";
 import { gpu } from "../support/gpu.ts";
 
 const BATCH = 10;
@@ -43,8 +44,8 @@ const optimizer = adamW({ lr: 0.01, weightDecay: 0.05, clipNorm: 1 });
 
 /** A training step with chosen values kept as outputs. */
 function setUp(backend: Backend) {
-  const state = new ModelState(backend, network(), optimizer, SEED);
-  state.initialize();
+  const model = new Model(backend, network(), { seed: SEED });
+  const state = stateOf(optimizer, model);
   const resident = residentImages(backend, data, { mean: [0.5, 0.4, 0.6], std: [0.25, 0.3, 0.2] });
   const order = standalone("order", [data.count], "u32");
   backend.write(
@@ -52,42 +53,28 @@ function setUp(backend: Backend) {
     Uint32Array.from({ length: data.count }, (_, i) => (i * 7) % data.count),
   );
   const parts: StepParts = {
+    model,
     state,
-    data: resident,
-    order,
+    source: { data: resident, order, batchSize: BATCH },
     lossOf: crossEntropy({ labelSmoothing: 0.1 }),
-    batchSize: BATCH,
+    metrics: {},
     precision: "f32",
   };
-  const ring = standalone("ring", [RING_ROWS, 4]);
-  const program = trainingProgram(parts, ring, (size, entries) => {
-    const table = new Float32Array(size);
-    for (const { offset, size: length, value } of entries) table.fill(value, offset, offset + length);
-    const variable = standalone("constants", [size]);
-    backend.write(variable, table);
-    return variable;
+  const { program } = trainingProgram(parts, makeRings({}));
+  const feeds = (step: number) => ({
+    counters: Uint32Array.of(step, SEED, step * BATCH, step),
+    ...state.hyper(step, STEPS),
   });
-  return { state, program };
+  return { model, state, program, feeds };
 }
 
-const feeds = (step: number) => ({
-  counters: Uint32Array.of(step, SEED, step * BATCH, step),
-  hyper: optimizer.hyper(step, STEPS),
-});
+type SetUp = ReturnType<typeof setUp>;
 
 /** All tensors of a run's state, in an order that both backends share. */
-const variablesOf = (state: ModelState) => [
-  ...state.parameterArenas.flatMap(({ arena, slots }) => [
-    { name: arena.name, arena, offset: 0, shape: [arena.size], dtype: arena.dtype },
-    ...slots,
-  ]),
-  ...state.bufferArenas.map((arena) => ({
-    name: arena.name,
-    arena,
-    offset: 0,
-    shape: [arena.size],
-    dtype: arena.dtype,
-  })),
+const variablesOf = ({ model, state }: SetUp): Variable[] => [
+  ...model.tensors.parameterArenas.map(wholeArena),
+  ...state.parts.flatMap(({ slots }) => slots),
+  ...model.tensors.bufferArenas.map(wholeArena),
 ];
 
 const opNodes = (program: Program) =>
@@ -100,12 +87,10 @@ const keepAll = (program: Program, nodes: readonly GraphNode[]): Program => ({
 });
 
 /** Copies one backend's state to the other, so that a step starts from the same float32 numbers. */
-async function synchronise(
-  from: { backend: Backend; state: ModelState },
-  to: { backend: Backend; state: ModelState },
-) {
-  const [a, b] = [variablesOf(from.state), variablesOf(to.state)];
-  for (const [i, variable] of a.entries()) to.backend.write(b[i]!, await from.backend.read(variable));
+async function synchronise(from: SetUp, to: SetUp) {
+  const [a, b] = [variablesOf(from), variablesOf(to)];
+  for (const [i, variable] of a.entries())
+    to.model.device.write(b[i]!, await from.model.device.read(variable));
   from.state.resetStats();
   to.state.resetStats();
 }
@@ -127,18 +112,18 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
     // What the sums that make each gradient add up: the reference of its last op on absolute values.
     const magnitude = await host.compile(keepAll(c.program, opNodes(c.program)));
     const gradientNode = opNodes(c.program).find(
-      (n) => n.op!.name === "pack" && n.inputs.length === g.state.parameters.length,
+      (n) => n.op!.name === "pack" && n.inputs.length === g.model.parameters.length,
     )!;
     const packIndex = pick(c.program).indexOf(gradientNode);
 
     for (let step = 0; step < STEPS; step++) {
-      await synchronise({ backend: device, state: g.state }, { backend: host, state: c.state });
-      const before = await Promise.all(variablesOf(g.state).map((v) => device.read(v)));
-      gRun.run(feeds(step));
-      magnitude.run(feeds(step));
-      for (const [i, v] of variablesOf(c.state).entries()) host.write(v, before[i]!);
+      await synchronise(g, c);
+      const before = await Promise.all(variablesOf(g).map((v) => device.read(v)));
+      gRun.run(g.feeds(step));
+      magnitude.run(c.feeds(step));
+      for (const [i, v] of variablesOf(c).entries()) host.write(v, before[i]!);
       c.state.resetStats();
-      cRun.run(feeds(step));
+      cRun.run(c.feeds(step));
 
       const [lossA, lossB] = [(await gRun.fetch("loss")).data[0]!, (await cRun.fetch("loss")).data[0]!];
       // A mean over 10 images of logs of sums over 10 classes, through 11 layers.
@@ -147,7 +132,7 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
       );
 
       const [gotAll, wantAll] = [await gRun.fetch(`${packIndex}.0`), await cRun.fetch(`${packIndex}.0`)];
-      for (const [i, variable] of c.state.parameterVariables.entries()) {
+      for (const [i, variable] of c.model.parameters.entries()) {
         const input = gradientNode.inputs[i]!;
         const scale = await summedMagnitude(magnitude, opNodes(c.program), input);
         const end = variable.offset + variable.shape.reduce((x, y) => x * y, 1);
@@ -171,12 +156,12 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
         { shape: [before[0]!.length], dtype: "f32", data: gotAll.data },
         { shape: [before[0]!.length], dtype: "f32", data: before[1]! },
         { shape: [before[0]!.length], dtype: "f32", data: before[2]! },
-        { shape: [12], dtype: "f32", data: feeds(step).hyper },
+        { shape: [12], dtype: "f32", data: optimizer.hyper(step, STEPS) },
         { shape: [STATS_SIZE], dtype: "f32", data: await device.read(g.state.stats) },
       ];
       const expected = update.op!.reference(inputs, undefined).map(roundToDType);
       const after = await Promise.all(
-        variablesOf(g.state)
+        variablesOf(g)
           .slice(0, 3)
           .map((v) => device.read(v)),
       );
@@ -190,8 +175,8 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
 
       // Running statistics: (1 − m)·running + m·batch, from batch statistics that agree within their own tolerance.
       const [ours, theirs] = [
-        await device.read(variablesOf(g.state).at(-1)!),
-        await host.read(variablesOf(c.state).at(-1)!),
+        await device.read(variablesOf(g).at(-1)!),
+        await host.read(variablesOf(c).at(-1)!),
       ];
       expect(ours).not.toEqual(before.at(-1));
       const statistics = compare(ours, theirs, (e) =>
@@ -204,10 +189,10 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
 
   test("every kernel of a step, on the very numbers it got, agrees with its reference; fusion changes nothing beyond that", async () => {
     const device = await gpu();
-    const { program } = setUp(device);
+    const { program, feeds } = setUp(device);
     // The updates are left out, so hyperparameters are not fed: their kernels have a test of their own above.
     const nodes = opNodes(program).filter(
-      (n) => !n.inputs.some((x) => x.node.leaf?.kind === "feed" && x.node.leaf.name === "hyper"),
+      (n) => !n.inputs.some((x) => x.node.leaf?.kind === "feed" && x.node.leaf.name.startsWith("hyper ")),
     );
     // Without the updates: a parameter is then still what the step read when its value is fetched.
     const watched = (list: readonly GraphNode[]) => keepAll({ ...program, updates: [] }, list);
@@ -218,6 +203,7 @@ describe("whole training steps: WebGPU against the CPU reference", () => {
       const type = node.outputs[0]!;
       if (node.leaf!.kind === "variable")
         variables.set(node, { ...type, data: await device.read(node.leaf!.variable) });
+      else if (node.leaf!.kind === "data") variables.set(node, node.leaf!.data);
       else variables.set(node, { ...type, data: feeds(0).counters });
     }
     const { counters } = feeds(0);

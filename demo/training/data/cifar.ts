@@ -1,6 +1,7 @@
 import { type NamedBytes, parseCifar10 } from "../../../src/data/cifar10.ts";
-import { type Split, subset } from "../../../src/data/dataset.ts";
+import type { Split } from "../../../src/data/dataset.ts";
 import { DataError } from "../engine.ts";
+import { lastTenth } from "./parts.ts";
 import { readFile, readJson, removeFile, writeFile, writeJson } from "./store.ts";
 import { readTar } from "./tar.ts";
 
@@ -71,7 +72,7 @@ export async function readCifarFiles(files: readonly File[], progress: Progress)
   return found.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
 }
 
-/** Training and test set from named files; without a test file the last tenth of the training images is held out. */
+/** Training and test set from named files; without a test file the last tenth of the training images is the test's. */
 export function cifarSplit(files: readonly NamedBytes[]): { split: Split; note: string } {
   const tests = files.filter(({ name }) => /test/i.test(name));
   const trains = files.filter(({ name }) => !/test/i.test(name));
@@ -86,20 +87,10 @@ export function cifarSplit(files: readonly NamedBytes[]): { split: Split; note: 
     const note = whole ? "All of CIFAR-10." : "A part of CIFAR-10.";
     return { split: { train, test }, note };
   }
-  const held = Math.floor(train.count / 10);
-  if (held === 0)
-    throw new DataError(`${train.count} images are too few to hold some out; drop test_batch.bin too.`);
-  const kept = train.count - held;
-  const test = {
-    ...train,
-    name: "CIFAR-10 held out",
-    count: held,
-    images: train.images.subarray(kept * 3072),
-    labels: train.labels.subarray(kept),
-  };
+  const [rest, test] = lastTenth(train, "CIFAR-10 test");
   return {
-    split: { train: subset(train, kept), test },
-    note: `No test_batch.bin was among the files, so the last ${held} images are held out.`,
+    split: { train: rest, test },
+    note: `No test_batch.bin was among the files, so the last ${test.count.toLocaleString("en")} images are the test's.`,
   };
 }
 

@@ -1,16 +1,15 @@
 import type { NamedBytes } from "../../../src/data/cifar10.ts";
 import { DataError, decodeTensors, encodeTensors } from "../engine.ts";
 import { History } from "../history.ts";
-import type { Config, Curves, ValidationCurve } from "../protocol.ts";
+import type { Config, RunHistory } from "../protocol.ts";
 import type { Saved } from "../session.ts";
 import { readFile, readJson, removeFile, writeFile, writeJson } from "./store.ts";
+import { type Pointer, pointerOf } from "./tabs.ts";
 
 /** The part of a saved run that is not tensors. */
-interface RunFile {
+interface RunFile extends RunHistory {
   readonly config: Config;
   readonly step: number;
-  readonly curves: Curves;
-  readonly validation: ValidationCurve;
 }
 
 /** Settings that runs saved by earlier versions of this page do not name. */
@@ -52,24 +51,22 @@ export function savedOf(files: readonly NamedBytes[], name: string): Saved {
     config: { ...LATER_SETTINGS, ...run.config },
     step: run.step,
     checkpoint: { model, optimizer },
-    history: new History(run.curves, run.validation),
+    history: new History(run.curves, run.validation, run.test),
   };
 }
 
-const POINTER = "session/current.json";
-
-/** Keeps a run for the next visit: whole in a folder of its own before the pointer moves to it. */
-export async function keepSession(saved: Saved): Promise<void> {
-  const before = (await readJson<{ folder: string }>(POINTER))?.folder;
-  const folder = before === "session/a" ? "session/b" : "session/a";
+/** Keeps a run for the next visit in a tab's folder: whole beside the last one before the pointer moves to it. */
+export async function keepSession(home: string, saved: Saved): Promise<void> {
+  const before = (await readJson<Pointer>(pointerOf(home)))?.folder;
+  const folder = before === `${home}/a` ? `${home}/b` : `${home}/a`;
   await removeFile(folder);
   for (const { name, bytes } of filesOf(saved)) await writeFile(`${folder}/${name}`, [bytes]);
-  await writeJson(POINTER, { folder });
+  await writeJson(pointerOf(home), { folder, saved: Date.now() } satisfies Pointer);
 }
 
 /** The run of the last visit; nothing when there is none. */
-export async function keptSession(): Promise<Saved | undefined> {
-  const folder = (await readJson<{ folder: string }>(POINTER))?.folder;
+export async function keptSession(home: string): Promise<Saved | undefined> {
+  const folder = (await readJson<Pointer>(pointerOf(home)))?.folder;
   if (!folder) return undefined;
   const files: NamedBytes[] = [];
   for (const name of ["model.safetensors", "optimizer.safetensors", "run.json"]) {
@@ -80,4 +77,4 @@ export async function keptSession(): Promise<Saved | undefined> {
   return savedOf(files, "The run of the last visit");
 }
 
-export const forgetSession = (): Promise<void> => removeFile("session");
+export const forgetSession = (home: string): Promise<void> => removeFile(home);

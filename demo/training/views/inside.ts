@@ -2,8 +2,9 @@ import type { Distribution } from "../../../src/train/distribution.ts";
 import type { Look } from "../../../src/train/probe.ts";
 import { histogram, Picture } from "../../shell/canvas.ts";
 import { fill, h } from "../../shell/dom.ts";
+import { percent, short } from "../../shell/numbers.ts";
 import { figure } from "../../shell/page.ts";
-import { short } from "../../shell/plot.ts";
+import { deadUnits, MANY_DEAD, notFiniteNote } from "../../shell/rules.ts";
 import type { Maps } from "../protocol.ts";
 import { mapPictures } from "./maps.ts";
 
@@ -22,16 +23,16 @@ class Cell {
   }
 
   show(of: Distribution, note = "", alarm = false): void {
+    const broken = notFiniteNote(of.notFinite);
+    const notes = [broken.text, note].map((text) => (text ? `, ${text}` : "")).join("");
     this.picture.set(
       histogram(of, this.token),
-      `${this.label}: mean ${short(of.mean)}, deviation ${short(of.std)}, from ${short(of.from)} to ${short(of.to)}${note}`,
+      `${this.label}: mean ${short(of.mean)}, deviation ${short(of.std)}, from ${short(of.from)} to ${short(of.to)}${notes}`,
     );
-    this.text.textContent = `σ ${short(of.std)}${note}`;
-    this.text.classList.toggle("alarm", of.notFinite > 0 || alarm);
+    this.text.textContent = `σ ${of.notFinite === 1 ? "–" : short(of.std)}${notes}`;
+    this.text.classList.toggle("alarm", broken.alarm || alarm);
   }
 }
-
-const share = (p: number) => `${Math.round(100 * p)} %`;
 
 /** Histograms of activations and gradients per layer, of weights and updates per parameter; filters as pictures. */
 export class InsideViews {
@@ -54,7 +55,7 @@ export class InsideViews {
       ),
       figure(
         "Activations and gradients, layer by layer",
-        "Eight images of the next step. Gradients that shrink towards the first layer vanish, those that grow explode; a ReLU unit that is 0 for all images is dead. Red marks what a rule of thumb calls too much: a gradient 10,000 times smaller or 1,000 times larger than the last layer's, half of the units dead.",
+        "Eight images of the next step. Gradients that shrink towards the first layer vanish, those that grow explode; a ReLU unit that is 0 for all images is dead. Red marks what a rule of thumb calls too much: a gradient 10,000 times smaller or 1,000 times larger than the last layer's, more than half of the units dead.",
         this.verdict,
         h("div", { class: "scroll" }, this.layers),
       ),
@@ -94,10 +95,10 @@ export class InsideViews {
     const last = lastGradient(look);
     look.layers.forEach(({ label, activations, gradients, silent }, i) => {
       const [first, second] = this.cells[i]!;
-      const relu = /relu/i.test(label) && silent > 0;
-      first!.show(activations, relu ? `, ${share(silent)} of units dead` : "", relu && silent > MANY_DEAD);
-      const flow = flowOf(gradients.std, last);
-      second!.show(gradients, flow ? `, ${flow}` : "", flow !== undefined);
+      const dead = deadUnits(/relu/i.test(label) ? silent : 0);
+      first!.show(activations, dead.text, dead.alarm);
+      const flow = flowOf(gradients, last);
+      second!.show(gradients, flow, flow !== undefined);
     });
     look.parameters.forEach(({ values, gradients, updates }, i) => {
       const [first, second, third] = this.cells[look.layers.length + i]!;
@@ -105,7 +106,7 @@ export class InsideViews {
       second!.show(gradients);
       third!.show(
         updates,
-        values.std > 0 ? ` = ${(updates.std / values.std).toExponential(0)} of the weights'` : "",
+        values.std > 0 ? `${(updates.std / values.std).toExponential(0)} of the weights'` : "",
       );
     });
     this.verdict.textContent = judge(look);
@@ -167,15 +168,14 @@ export class InsideViews {
 // are more than that.
 const VANISHED = 1e-4;
 const EXPLODED = 1e3;
-const MANY_DEAD = 0.5;
 
 /** The deviation of the gradients where they come from: in the last layer that has any. */
 const lastGradient = ({ layers }: Look): number =>
   layers.findLast((layer) => layer.gradients.std > 0)?.gradients.std ?? 0;
 
 /** What a gradient's deviation says beside the last layer's; nothing when it is within the usual. */
-function flowOf(std: number, last: number): "vanishing" | "exploding" | undefined {
-  if (!(last > 0)) return undefined;
+function flowOf({ std, notFinite }: Distribution, last: number): "vanishing" | "exploding" | undefined {
+  if (!(last > 0) || notFinite > 0) return undefined;
   return std / last < VANISHED ? "vanishing" : std / last > EXPLODED ? "exploding" : undefined;
 }
 
@@ -186,11 +186,11 @@ export function judge(look: Look): string {
   if (layers.some((layer) => layer.gradients.notFinite + layer.activations.notFinite > 0))
     said.push("some numbers are not finite");
   const last = lastGradient(look);
-  const flow = layers[0] && flowOf(layers[0].gradients.std, last);
+  const flow = layers[0] && flowOf(layers[0].gradients, last);
   if (flow === "vanishing") said.push("gradients vanish on their way to the first layer");
   else if (flow === "exploding") said.push("gradients explode on their way to the first layer");
   for (const layer of layers)
     if (/relu/i.test(layer.label) && layer.silent > MANY_DEAD)
-      said.push(`${share(layer.silent)} of the units after ${layer.path} ${layer.label} are dead`);
+      said.push(`${percent(layer.silent)} of the units after ${layer.path} ${layer.label} are dead`);
   return `Before step ${step + 1}: ${said.length > 0 ? said.join("; ") : "gradients reach every layer"}.`;
 }

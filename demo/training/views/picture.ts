@@ -76,7 +76,10 @@ export class PictureView {
     const choose = h("button", { type: "button", on: { click: () => file.click() } }, "Choose a picture");
     const random = h(
       "button",
-      { type: "button", on: { click: () => this.pick(Math.floor(Math.random() * (this.info?.test ?? 1))) } },
+      {
+        type: "button",
+        on: { click: () => this.pick(Math.floor(Math.random() * (this.info?.validation ?? 1))) },
+      },
       "A held-out image",
     );
     addEventListener("paste", (event) => {

@@ -13,11 +13,12 @@ import { sizeOf } from "../../core/shape.ts";
 import type { Program } from "../../graph/program.ts";
 import type { Range } from "../../plan/placement.ts";
 import { compilePlan, type Plan, type PlanOptions, type PlanStep } from "../../plan/plan.ts";
-import type { Backend, CompileProgress } from "../backend.ts";
+import { type Backend, type CompileProgress, checkLength, claim, disown } from "../backend.ts";
 import { type DeviceRequest, type OpenDevice, openDevice, settle } from "./device.ts";
 import { WebGPUExecutable } from "./executable.ts";
 import { PipelineCache } from "./pipelines.ts";
 import { adapterKey, machineStore } from "./tuning-store.ts";
+import { turn } from "./turn.ts";
 
 // GPUBufferUsage and GPUMapMode, which Node does not define as globals.
 const MAP_READ = 1;
@@ -39,6 +40,10 @@ export async function webgpuBackend(request: DeviceRequest = {}): Promise<WebGPU
 
 // Dawn's device must outlive every object made from it, or the process crashes when it is collected.
 const openDevices = new Set<GPUDevice>();
+
+/** A step's kernel, and its op where the kernel's own name does not begin with it. */
+const labelOf = ({ kernel, node: { op } }: Plan["steps"][number]) =>
+  !op || kernel.includes(op.name) ? kernel : `${op.name} (${kernel})`;
 
 /** The one place where GPU objects are made. */
 export class WebGPUBackend implements Backend {
@@ -62,6 +67,8 @@ export class WebGPUBackend implements Backend {
   private readonly pool: GPUBuffer[] = [];
   private allocated = 0;
   private disposed = false;
+  /** How often memory was released: what was compiled before looks whether it was its own. */
+  releases = 0;
   private failure: Error | undefined;
 
   constructor(opened: OpenDevice) {
@@ -91,6 +98,7 @@ export class WebGPUBackend implements Backend {
     options?: PlanOptions,
     onProgress?: CompileProgress,
   ): Promise<WebGPUExecutable> {
+    await turn();
     return this.load(compilePlan(program, this.facts, { excluded: this.excluded, ...options }), onProgress);
   }
 
@@ -115,7 +123,7 @@ export class WebGPUBackend implements Backend {
       this.pipelines.get(
         step.source,
         step.bindings.map((b) => b.access),
-        step.kernel,
+        labelOf(step),
       ),
     );
     const distinct = new Set(compiling);
@@ -163,6 +171,7 @@ export class WebGPUBackend implements Backend {
   }
 
   arenaBuffer(arena: Arena): GPUBuffer {
+    claim(arena, this);
     let buffer = this.arenas.get(arena);
     if (!buffer) {
       buffer = this.createBuffer(byteLength(arena.size, arena.dtype), arena.name);
@@ -183,10 +192,13 @@ export class WebGPUBackend implements Backend {
 
   /** Throws what went wrong on the device since the last look. */
   check(): void {
+    if (this.disposed) throw new DeviceError("The device was disposed of; open it again with gpu().");
     if (this.failure) throw this.failure;
   }
 
   write(variable: Variable, data: NumericArray): void {
+    this.check();
+    checkLength(variable, data);
     const offset = variable.offset * bytesPerElement(variable.dtype);
     this.writeBuffer(this.arenaBuffer(variable.arena), offset, toStorage(variable.dtype, data));
   }
@@ -218,9 +230,24 @@ export class WebGPUBackend implements Backend {
     return fromStorage(variable.dtype, viewBytes(variable.dtype, bytes, 0, size));
   }
 
+  copy(from: Variable, to: Variable): void {
+    this.check();
+    const encoder = this.device.createCommandEncoder();
+    const at = ({ offset, dtype }: Variable) => offset * bytesPerElement(dtype);
+    encoder.copyBufferToBuffer(
+      this.arenaBuffer(from.arena),
+      at(from),
+      this.arenaBuffer(to.arena),
+      at(to),
+      byteLength(sizeOf(from.shape), from.dtype),
+    );
+    this.device.queue.submit([encoder.finish()]);
+  }
+
   /** Copies a range to the host, after everything submitted so far. */
   async readBuffer(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     if (bytes === 0) return new ArrayBuffer(0);
+    this.check();
     const staging = this.createBuffer(bytes, "readback", MAP_READ | COPY_DST);
     try {
       const encoder = this.device.createCommandEncoder();
@@ -243,8 +270,11 @@ export class WebGPUBackend implements Backend {
 
   release(arena: Arena): void {
     const buffer = this.arenas.get(arena);
-    if (buffer) this.destroyBuffer(buffer);
+    if (!buffer) return;
+    this.destroyBuffer(buffer);
     this.arenas.delete(arena);
+    disown(arena);
+    this.releases++;
   }
 
   get bytes(): number {

@@ -1,4 +1,11 @@
-import { byteLength, fromStorage, type NumericArray, toStorage, viewBytes } from "../../core/dtype.ts";
+import {
+  byteLength,
+  bytesPerElement,
+  fromStorage,
+  type NumericArray,
+  toStorage,
+  viewBytes,
+} from "../../core/dtype.ts";
 import { DescentError, DeviceError } from "../../core/errors.ts";
 import type { AdapterFacts } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
@@ -6,13 +13,14 @@ import type { Arena } from "../../core/op.ts";
 import { showType, sizeOf } from "../../core/shape.ts";
 import type { Range } from "../../plan/placement.ts";
 import type { Plan, PlanStep } from "../../plan/plan.ts";
-import type { Executable } from "../backend.ts";
+import { type Backend, claim, type Executable, type Feeds, neverGiven, type Resident } from "../backend.ts";
 import { settle } from "./device.ts";
 import { Profiler, type Host as ProfilerHost } from "./profiler.ts";
 
 /** What runs need of the backend, which makes the GPU objects. */
-interface Host extends ProfilerHost {
+interface Host extends ProfilerHost, Backend {
   readonly facts: AdapterFacts;
+  readonly releases: number;
   readonly submitBudget: number;
   check(): void;
   poolBuffers(sizes: readonly number[]): GPUBuffer[];
@@ -55,6 +63,10 @@ export class WebGPUExecutable implements Executable {
   private rows = new Uint8Array(0);
   private rowBuffer: GPUBuffer | undefined;
   private profiler: Profiler | undefined;
+  /** Inputs that have never had numbers. */
+  private readonly missing: Set<string>;
+  private checkedReleases: number;
+  private disposed = false;
 
   constructor(
     private readonly backend: Host,
@@ -73,6 +85,9 @@ export class WebGPUExecutable implements Executable {
       if (memory.kind === "arena") return backend.arenaBuffer(memory.arena);
       return this.feedBuffer!;
     };
+    this.missing = new Set(plan.feeds.keys());
+    this.checkedReleases = backend.releases;
+    this.writeFeeds(Object.fromEntries(plan.data));
     this.steps = plan.steps.map((step, i) => ({
       pipeline: pipelines[i]!,
       group: backend.bindGroup(step, this.bufferOf),
@@ -80,9 +95,11 @@ export class WebGPUExecutable implements Executable {
     }));
   }
 
-  run(feeds: Readonly<Record<string, NumericArray>> = {}): void {
-    this.backend.check();
+  run(feeds: Feeds = {}, resident?: Readonly<Record<string, Resident>>): void {
+    this.check();
     this.writeFeeds(feeds);
+    if (resident) this.copyFeeds(resident);
+    this.checkGiven();
     const { device, submitBudget } = this.backend;
     const start = performance.now();
     let from = 0;
@@ -94,6 +111,53 @@ export class WebGPUExecutable implements Executable {
     }
     // The first run may compile; the second one is what a run takes.
     if (Number.isFinite(submitBudget) && ++this.runs === 2) void this.measure(start, submitBudget);
+  }
+
+  /** A program that was disposed of, or whose memory was released, computes on nothing. */
+  private check(): void {
+    if (this.disposed)
+      throw new DescentError(`The program ${this.plan.name} was disposed of; compile it again.`);
+    this.backend.check();
+    if (this.checkedReleases === this.backend.releases) return;
+    for (const arena of this.plan.arenas) claim(arena, this.backend);
+    this.checkedReleases = this.backend.releases;
+  }
+
+  private checkGiven(): void {
+    for (const name of this.missing)
+      throw new DescentError(neverGiven(this.plan.name, name, this.plan.feeds.get(name)!.type));
+  }
+
+  /** Copies inputs from where they are on the device. */
+  private copyFeeds(resident: Readonly<Record<string, Resident>>): void {
+    const encoder = this.backend.device.createCommandEncoder();
+    for (const [name, from] of Object.entries(resident)) {
+      const range = this.feedRange(name);
+      const [buffer, offset] = this.source(from);
+      encoder.copyBufferToBuffer(buffer, offset, this.feedBuffer!, range.offset, range.bytes);
+      this.missing.delete(name);
+    }
+    this.backend.device.queue.submit([encoder.finish()]);
+  }
+
+  private source(from: Resident): [GPUBuffer, number] {
+    if ("variable" in from) {
+      const { arena, offset, dtype } = from.variable;
+      return [this.backend.arenaBuffer(arena), offset * bytesPerElement(dtype)];
+    }
+    const other = from.executable;
+    if (!(other instanceof WebGPUExecutable) || other.backend !== this.backend)
+      throw new DescentError(
+        `${this.plan.name}: the input is a result on another device; read it and pass the numbers.`,
+      );
+    const range = other.plan.outputs.get(from.output)!;
+    return [other.bufferOf(range), range.offset];
+  }
+
+  private feedRange(name: string) {
+    const range = this.plan.feeds.get(name);
+    if (!range) throw new DescentError(`${this.plan.name} has no input "${name}".`);
+    return range;
   }
 
   private async measure(start: number, budget: number): Promise<void> {
@@ -110,8 +174,8 @@ export class WebGPUExecutable implements Executable {
   }
 
   /** The feeds of all runs are written at once; before each, the encoder copies its own to where the plan reads them. */
-  runMany(feeds: readonly Readonly<Record<string, NumericArray>>[]): void {
-    this.backend.check();
+  runMany(feeds: readonly Feeds[]): void {
+    this.check();
     const { feedBytes } = this.plan;
     if (feeds.length > 0 && feedBytes > 0 && this.rows.byteLength < feeds.length * feedBytes)
       this.growRows(feeds.length);
@@ -119,6 +183,7 @@ export class WebGPUExecutable implements Executable {
       this.setFeeds(one);
       this.rows.set(this.feedBytes, k * feedBytes);
     });
+    this.checkGiven();
     if (this.rowBuffer)
       this.backend.writeBuffer(this.rowBuffer, 0, this.rows.subarray(0, feeds.length * feedBytes));
     const { device } = this.backend;
@@ -148,14 +213,12 @@ export class WebGPUExecutable implements Executable {
   }
 
   /** The same run, timed: a pass for each dispatch, which repeats it `times` times. */
-  async profile(
-    feeds: Readonly<Record<string, NumericArray>> = {},
-    times = 1,
-  ): Promise<[begin: number, end: number][]> {
+  async profile(feeds: Feeds = {}, times = 1): Promise<[begin: number, end: number][]> {
     if (!this.backend.facts.timestamps)
       throw new DeviceError("This adapter offers no timestamp queries; profile on one that does.");
-    this.backend.check();
+    this.check();
     this.writeFeeds(feeds);
+    this.checkGiven();
     this.profiler ??= new Profiler(this.backend, this.steps.length);
     return this.profiler.run((pass, i) => {
       const { pipeline, group, grid } = this.steps[i]!;
@@ -166,14 +229,14 @@ export class WebGPUExecutable implements Executable {
   }
 
   /** Gathers all feeds of a run into one write. */
-  private writeFeeds(feeds: Readonly<Record<string, NumericArray>>): void {
+  private writeFeeds(feeds: Feeds): void {
     const [from, to] = this.setFeeds(feeds);
     if (to > from && this.feedBuffer)
       this.backend.writeBuffer(this.feedBuffer, from, this.feedBytes.subarray(from, to));
   }
 
   /** Puts feeds into the host's copy of the feed buffer; the range of bytes that changed. */
-  private setFeeds(feeds: Readonly<Record<string, NumericArray>>): [from: number, to: number] {
+  private setFeeds(feeds: Feeds): [from: number, to: number] {
     let from = Number.POSITIVE_INFINITY;
     let to = 0;
     for (const name in feeds) {
@@ -183,6 +246,7 @@ export class WebGPUExecutable implements Executable {
         throw new DescentError(
           `Feed "${name}": ${data.length} numbers for ${range ? showType(range.type) : "a feed that the graph does not have"}.`,
         );
+      this.missing.delete(name);
       const { dtype } = range.type;
       viewBytes(dtype, this.feedBytes.buffer, range.offset, data.length).set(toStorage(dtype, data));
       from = Math.min(from, range.offset);
@@ -192,6 +256,7 @@ export class WebGPUExecutable implements Executable {
   }
 
   async fetch(name: string): Promise<NDArray> {
+    this.check();
     const range = this.plan.outputs.get(name);
     if (!range) throw new DescentError(`The program ${this.plan.name} has no output "${name}".`);
     const size = sizeOf(range.type.shape);
@@ -206,6 +271,8 @@ export class WebGPUExecutable implements Executable {
   }
 
   dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
     for (const buffer of this.own) this.backend.destroyBuffer(buffer);
     if (this.feedBuffer) this.backend.destroyBuffer(this.feedBuffer);
     this.own.length = 0;

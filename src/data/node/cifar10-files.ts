@@ -1,10 +1,10 @@
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { extract } from "tar";
 import { DataError } from "../../core/errors.ts";
 import { CIFAR10_FOLDER, CIFAR10_MD5, CIFAR10_URL, parseCifar10 } from "../cifar10.ts";
 import type { ImageDataset, Split } from "../dataset.ts";
 import { type DownloadOptions, download } from "./download.ts";
+import { unpack } from "./unpack.ts";
 
 /** Where CIFAR-10 may come from when it is not on disk. */
 export interface Cifar10Options extends DownloadOptions {
@@ -118,7 +118,7 @@ async function fetchArchive(folder: string, options: Cifar10Options): Promise<Sp
   const partial = await makePartial(folder);
   try {
     const archive = join(partial, "archive.tar.gz");
-    const md5 = await download(url, archive, options).catch((error) => {
+    const md5 = await download(url, archive, { ...options, mostBytes: ARCHIVE_BYTES }).catch((error) => {
       if (!(error instanceof DataError)) throw error;
       throw new DataError(`${error.message} ${byHand(folder)}`, { cause: error });
     });
@@ -130,13 +130,13 @@ async function fetchArchive(folder: string, options: Cifar10Options): Promise<Sp
       );
     }
     const unpacked = join(partial, CIFAR10_FOLDER);
-    await unpack(archive, partial, url);
+    await unpackCifar10(archive, unpacked, url);
     // Read before it takes its final name, so that a wrong archive never does.
     const split = await readBatches({ folder: unpacked, files: await list(unpacked) });
     await publish(unpacked, folder);
     return split;
   } finally {
-    await rm(partial, { recursive: true, force: true });
+    await rm(partial, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
@@ -165,12 +165,26 @@ async function makePartial(folder: string): Promise<string> {
   }
 }
 
-async function unpack(archive: string, into: string, url: string): Promise<void> {
-  const wanted = new RegExp(`^(\\./)?${CIFAR10_FOLDER}/([^/]+\\.bin|batches\\.meta\\.txt)$`);
+/** A file of 10,000 records; the official archive holds six of them, a list of the classes and a page. */
+const FILE_BYTES = 30_730_000;
+/** The official archive unpacked, and some more; packed it has 170,052,171 bytes. */
+const ARCHIVE_BYTES = 200_000_000;
+
+const ARCHIVE_FILE = new RegExp(
+  `^(?:\\./)?${CIFAR10_FOLDER}/(data_batch_[1-5]\\.bin|test_batch\\.bin|batches\\.meta\\.txt)$`,
+);
+
+async function unpackCifar10(archive: string, into: string, url: string): Promise<void> {
   try {
-    await extract({ file: archive, cwd: into, strict: true, filter: (path) => wanted.test(path) });
+    await unpack(archive, into, {
+      name: (path) => ARCHIVE_FILE.exec(path)?.[1],
+      fileBytes: FILE_BYTES,
+      totalBytes: ARCHIVE_BYTES,
+    });
   } catch (error) {
-    throw new DataError(`${url} cannot be unpacked: ${(error as Error).message}.`, { cause: error });
+    throw new DataError(`${url} cannot be unpacked: ${(error as Error).message}; nothing of it was kept.`, {
+      cause: error,
+    });
   }
 }
 

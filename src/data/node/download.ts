@@ -12,17 +12,23 @@ export interface DownloadOptions {
   stallMilliseconds?: number;
 }
 
+/** How much a download may bring. */
+interface Limit {
+  mostBytes: number;
+}
+
 /**
  * Fetches `url` into the new file `path`, holding one piece in memory at a time.
  *
  * @returns the MD5 sum of what was received, in hexadecimal
- * @throws DataError when the server cannot be reached, refuses, breaks off or stalls, or the disk cannot take the file;
+ * @throws DataError when the server cannot be reached, refuses, breaks off, stalls or sends more than `mostBytes`, or
+ *   the disk cannot take the file;
  *   the unfinished file is left to the caller to remove.
  */
 export async function download(
   url: string,
   path: string,
-  { onProgress, stallMilliseconds = 30_000 }: DownloadOptions = {},
+  { onProgress, stallMilliseconds = 30_000, mostBytes }: DownloadOptions & Limit,
 ): Promise<string> {
   const stalled = new AbortController();
   const timer = setTimeout(() => stalled.abort(), stallMilliseconds);
@@ -36,6 +42,10 @@ export async function download(
     }
     const broke = received > 0 ? `broke off (${progress()})` : "could not be reached";
     return new DataError(`${url} ${broke}: ${reason(error)}.`, { cause: error });
+  };
+  const checkLength = (bytes: number) => {
+    if (bytes > mostBytes)
+      throw new DataError(`${url} sends more than ${mostBytes} bytes: check the address.`);
   };
   const progress = () => `after ${received} of ${total ?? "an unknown number of"} bytes`;
 
@@ -51,6 +61,7 @@ export async function download(
     // The length counts compressed bytes when the server compresses on the way; then it says nothing about ours.
     const length = Number(response.headers.get("content-length"));
     if (length > 0 && !response.headers.has("content-encoding")) total = length;
+    checkLength(length);
 
     const reader = response.body.getReader();
     const hash = createHash("md5");
@@ -69,6 +80,7 @@ export async function download(
           throw new DataError(`${path} cannot be written: ${reason(error)}.`, { cause: error });
         });
         received += value.length;
+        checkLength(received);
         onProgress?.(received, total);
       }
     } finally {

@@ -1,5 +1,6 @@
 import gatherSource from "../../../shaders/data/gather-images.wgsl?raw";
 import windowSource from "../../../shaders/data/window.wgsl?raw";
+import { whole, wholes } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
 import { defineOp, type Op, required, type Tensor } from "../../core/op.ts";
@@ -7,14 +8,17 @@ import { type } from "../../core/samples.ts";
 import { type Shape, showType, sizeOf } from "../../core/shape.ts";
 import { exact, UNIT_ROUNDOFF, within } from "../../core/tolerance.ts";
 
-/** `count` entries of `order` (u32) from position counters[2] on, wrapping at the end: the images of one step. */
+/**
+ * `count` entries of `order` (u32) from position counters[2] on, wrapping at the end: the images of one step.
+ * @internal
+ */
 export const batchIndices: Op<
   (order: Tensor, counters: Tensor, attrs: { count: number }) => Tensor,
   { count: number }
 > = defineOp({
   name: "batchIndices",
   operands: ["order", "counters"],
-  attributes: { count: required },
+  attributes: { count: whole(required) },
   infer: ([order, counters], { count }) => {
     if (
       order?.dtype !== "u32" ||
@@ -83,6 +87,7 @@ interface GatherImagesAttrs {
  *
  * Inputs: indices u32[B], mean f32[C], deviation f32[C], then the data set as u8[n, C, H, W] chunks, each small enough
  * for one binding. An index past the end reads the last chunk's last words, as WGSL's bounds rules have it.
+ * @internal
  */
 export const gatherImages: Op<
   (
@@ -96,7 +101,7 @@ export const gatherImages: Op<
 > = defineOp({
   name: "gatherImages",
   operands: ["indices", "mean", "deviation", "...chunks"],
-  attributes: { shape: required, perChunk: required },
+  attributes: { shape: wholes(required), perChunk: whole(required) },
   infer: ([indices, mean, deviation, ...chunks], { shape, perChunk }) => {
     if (
       indices?.dtype !== "u32" ||

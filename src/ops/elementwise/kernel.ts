@@ -23,7 +23,7 @@ export interface FusedExpression {
 }
 
 /** The function files that an expression calls. */
-export function calledFiles({ body, functions }: FusedExpression): string[] {
+export function calledFiles({ body, functions }: Pick<FusedExpression, "body" | "functions">): string[] {
   const calls = (file: string) =>
     [...file.matchAll(/^fn (\w+)\(/gm)].some(([, name]) => new RegExp(`\\b${name}\\(`).test(body));
   return [...new Set(functions)].filter(calls);

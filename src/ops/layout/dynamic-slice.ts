@@ -1,3 +1,4 @@
+import { wholes } from "../../core/attributes.ts";
 import { byteLength } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { NDArray } from "../../core/ndarray.ts";
@@ -85,7 +86,7 @@ export const dynamicSlice: Op<
 > = defineOp({
   name: "dynamicSlice",
   operands: ["x", "starts"],
-  attributes: { sizes: required, axes: optional },
+  attributes: { sizes: wholes(required), axes: wholes(optional) },
   infer: ([x, starts], attrs) => [{ shape: dynamicShape(x, starts, attrs), dtype: x.dtype }],
   reference: ([x, starts], attrs) => {
     const shape = dynamicShape(x, starts, attrs);
@@ -168,7 +169,7 @@ export const updateSlice: Op<
 > = defineOp({
   name: "updateSlice",
   operands: ["x", "update", "starts"],
-  attributes: { axes: optional },
+  attributes: { axes: wholes(optional) },
   infer: ([x, update, starts], attrs) => {
     checkUpdate(x, update, starts, attrs);
     return [{ shape: x.shape, dtype: x.dtype }];
@@ -263,6 +264,7 @@ function placedSlices<T extends TensorType>(inputs: readonly T[], { shape, axes 
 /**
  * Zeros of `shape` with slices added where their starts say, in their order: the gradient of a tensor that dynamicSlice
  * has read, which costs what the slices do rather than a tensor for each.
+ * @internal
  */
 export const addDynamicSlices: Op<
   (tensors: readonly Operand[], attrs: AddDynamicSlicesAttrs) => Tensor,
@@ -270,7 +272,7 @@ export const addDynamicSlices: Op<
 > = defineOp({
   name: "addDynamicSlices",
   operands: ["...tensors"],
-  attributes: { shape: required, axes: required },
+  attributes: { shape: wholes(required), axes: required },
   sum: (results) => {
     const of = (second: boolean) =>
       results.flatMap(({ node: { inputs } }) =>

@@ -2,6 +2,7 @@ import iotaSource from "../../../shaders/layout/iota.wgsl?raw";
 import markSource from "../../../shaders/layout/scatter-mark.wgsl?raw";
 import scanSource from "../../../shaders/layout/scatter-scan.wgsl?raw";
 import takeSource from "../../../shaders/layout/scatter-take.wgsl?raw";
+import { dtype, number, whole } from "../../core/attributes.ts";
 import { type DType, wgslType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { bitsOf, gridOf, input, output, scratch, specialize, words } from "../../core/kernel.ts";
@@ -25,7 +26,7 @@ export interface IotaAttrs {
 export const iota: Op<(attrs: IotaAttrs) => Tensor, Required<IotaAttrs>> = defineOp({
   name: "iota",
   operands: [],
-  attributes: { size: required, start: 0, step: 1, dtype: "i32" },
+  attributes: { size: whole(required), start: number(0), step: number(1), dtype: dtype("i32") },
   infer: (_, { size, start, step, dtype }) => {
     if (!["f32", "i32", "u32"].includes(dtype))
       throw new ShapeError(`iota: dtype is ${dtype}; use f32, i32 or u32.`);
@@ -95,7 +96,7 @@ export interface OneHotAttrs {
 export const oneHot: Op<(indices: Operand, attrs: OneHotAttrs) => Tensor, Required<OneHotAttrs>> = defineOp({
   name: "oneHot",
   operands: ["indices"],
-  attributes: { classes: required, dtype: "f32" },
+  attributes: { classes: whole(required), dtype: dtype("f32") },
   infer: ([indices], { classes, dtype }) => {
     if (indices.dtype !== "i32" && indices.dtype !== "u32")
       throw new ShapeError(`oneHot: indices are ${showType(indices)}; use i32 or u32.`);

@@ -1,3 +1,4 @@
+import { dtype, whole, wholes } from "../../core/attributes.ts";
 import type { DType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { Dispatch, Kernel } from "../../core/kernel.ts";
@@ -26,7 +27,7 @@ const stridedKernel =
 export const reshape: Op<(x: Operand, attrs: { shape: Shape }) => Tensor, { shape: Shape }> = defineOp({
   name: "reshape",
   operands: ["x"],
-  attributes: { shape: required },
+  attributes: { shape: wholes(required) },
   infer: ([x], { shape }) => {
     const size = sizeOf(x!.shape);
     const known = shape.reduce((product, dim) => (dim === -1 ? product : product * dim), 1);
@@ -68,7 +69,7 @@ export const transpose: Op<
 > = defineOp({
   name: "transpose",
   operands: ["x"],
-  attributes: { perm: required },
+  attributes: { perm: wholes(required) },
   infer: ([x], { perm }) => {
     movable("transpose", x!);
     if (perm.length !== x!.shape.length || [...perm].sort((a, b) => a - b).some((axis, i) => axis !== i))
@@ -123,7 +124,7 @@ function permuted(x: TensorType, perm: readonly number[]): Axis[] {
 export const slice: Op<(x: Operand, attrs: SliceAttrs) => Tensor, SliceAttrs> = defineOp({
   name: "slice",
   operands: ["x"],
-  attributes: { starts: required, ends: required, steps: optional },
+  attributes: { starts: wholes(required), ends: wholes(required), steps: wholes(optional) },
   infer: ([x], attrs) => {
     movable("slice", x!);
     const { starts, ends, steps } = attrs;
@@ -216,7 +217,7 @@ function padAxes(x: TensorType, { low, high, interior }: PadAttrs): Axis[] {
 export const pad: Op<(x: Operand, attrs: PadAttrs) => Tensor, PadAttrs & { value: number }> = defineOp({
   name: "pad",
   operands: ["x"],
-  attributes: { low: required, high: required, interior: optional, value: 0 },
+  attributes: { low: wholes(required), high: wholes(required), interior: wholes(optional), value: 0 },
   infer: ([x], attrs) => {
     movable("pad", x!);
     const rank = x!.shape.length;
@@ -289,7 +290,7 @@ export const concat: Op<
 > = defineOp({
   name: "concat",
   operands: ["...tensors"],
-  attributes: { axis: 0 },
+  attributes: { axis: whole(0) },
   infer: (inputs, { axis }) => {
     if (inputs.length === 0) throw new ShapeError("concat: needs at least one tensor.");
     const first = inputs[0]!;
@@ -377,11 +378,14 @@ export interface PackAttrs {
   readonly dtype?: DType;
 }
 
-/** Lays tensors out at given offsets of one flat tensor of `size` elements, zero elsewhere: how gradients are collected. */
+/**
+ * Lays tensors out at given offsets of one flat tensor of `size` elements, zero elsewhere: how gradients are collected.
+ * @internal
+ */
 export const pack: Op<(tensors: readonly Operand[], attrs: PackAttrs) => Tensor, PackAttrs> = defineOp({
   name: "pack",
   operands: ["...tensors"],
-  attributes: { offsets: required, size: required, dtype: optional },
+  attributes: { offsets: wholes(required), size: whole(required), dtype: dtype(optional) },
   infer: (inputs, { offsets, size }) => {
     const dtype = inputs[0]?.dtype ?? "f32";
     if (inputs.length !== offsets.length)

@@ -1,3 +1,4 @@
+import { whole, wholeOrWholes } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { referenceArray } from "../../core/ndarray.ts";
 import { defineOp, type Op, type Operand, required, type Tensor } from "../../core/op.ts";
@@ -45,7 +46,7 @@ export const split: Op<(x: Operand, attrs: SplitAttrs) => readonly Tensor[], Req
   {
     name: "split",
     operands: ["x"],
-    attributes: { sizes: required, axis: 0 },
+    attributes: { sizes: wholeOrWholes(required), axis: whole(0) },
     list: true,
     infer: ([x], attrs) =>
       partsOf(x, attrs).map((part) => ({ shape: sliceAxes(x, part).map((a) => a.dim), dtype: x.dtype })),
@@ -97,7 +98,7 @@ export const stack: Op<(tensors: readonly Operand[], attrs?: { axis?: number }) 
   defineOp({
     name: "stack",
     operands: ["...tensors"],
-    attributes: { axis: 0 },
+    attributes: { axis: whole(0) },
     infer: (inputs, { axis }) => [{ shape: stacked(inputs, axis).shape, dtype: inputs[0]!.dtype }],
     reference: (inputs, { axis }) => {
       const { at, shape } = stacked(inputs, axis);

@@ -1,3 +1,4 @@
+import { records, wholes } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { referenceArray } from "../../core/ndarray.ts";
 import { defineOp, type Op, type Operand, required, type Tensor } from "../../core/op.ts";
@@ -50,12 +51,13 @@ function placedSlices(inputs: readonly TensorType[], { shape, places }: AddSlice
 /**
  * Zeros of `shape` with slices added at their places, in their order: the gradient of a tensor that was sliced, which costs
  * what the slices do rather than a tensor for each.
+ * @internal
  */
 export const addSlices: Op<(slices: readonly Operand[], attrs: AddSlicesAttrs) => Tensor, AddSlicesAttrs> =
   defineOp({
     name: "addSlices",
     operands: ["...slices"],
-    attributes: { shape: required, places: required },
+    attributes: { shape: wholes(required), places: records(required) },
     infer: (inputs, attrs) => {
       placedSlices(inputs, attrs);
       return [{ shape: attrs.shape, dtype: "f32" }];

@@ -1,5 +1,6 @@
 import lossSource from "../../../shaders/loss/cross-entropy.wgsl?raw";
 import storeSource from "../../../shaders/loss/cross-entropy-store.part.wgsl?raw";
+import { choice } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { type Dispatch, gridOf, input, output, specialize } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
@@ -356,7 +357,7 @@ export const mse: Op<
 > = defineOp({
   name: "mse",
   operands: ["a", "b"],
-  attributes: { reduction: "mean" },
+  attributes: { reduction: choice(["mean", "none"], "mean") },
   infer: (inputs, attrs) => {
     checkAlike("mse", inputs);
     return [{ shape: attrs?.reduction === "none" ? inputs[0]!.shape : [], dtype: "f32" }];

@@ -1,3 +1,4 @@
+import { text } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { defineOp, type Op, type Operand, type OpTable, required, type Tensor } from "../../core/op.ts";
 import { type } from "../../core/samples.ts";
@@ -144,8 +145,8 @@ function product(left: Term, right: Term, kept: string, f: OpTable): Term {
 export const einsum: Op<(operands: readonly Operand[], attrs: EinsumAttrs) => Tensor, EinsumAttrs> = defineOp(
   {
     name: "einsum",
-    operands: ["...operands"],
-    attributes: { equation: required },
+    operands: ["...tensors"],
+    attributes: { equation: text(required) },
     infer: (inputs: readonly TensorType[], attrs) => {
       const { output, sizes } = read(inputs, attrs);
       return [{ shape: [...output].map((c) => sizes.get(c)!), dtype: "f32" }];

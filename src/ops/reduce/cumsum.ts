@@ -1,5 +1,6 @@
 import source from "../../../shaders/reduce/cumsum.wgsl?raw";
 import workgroupSource from "../../../shaders/reduce/cumsum-workgroup.wgsl?raw";
+import { whole } from "../../core/attributes.ts";
 import { wgslType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { gridOf, input, type KernelVariant, output, specialize } from "../../core/kernel.ts";
@@ -25,7 +26,7 @@ const MANY = 4096;
 export const cumsum: Op<(x: Operand, attrs?: CumsumAttrs) => Tensor, Required<CumsumAttrs>> = defineOp({
   name: "cumsum",
   operands: ["x"],
-  attributes: { axis: -1, reverse: false },
+  attributes: { axis: whole(-1), reverse: false },
   infer: ([x], { axis }) => {
     if (!["f32", "i32", "u32"].includes(x.dtype))
       throw new ShapeError(`cumsum: input is ${showType(x)}; cast it to f32, i32 or u32 first.`);

@@ -1,4 +1,5 @@
 import permuteSource from "../../../shaders/reduce/permute-along.wgsl?raw";
+import { whole } from "../../core/attributes.ts";
 import { wgslType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { gridOf, input, output, specialize } from "../../core/kernel.ts";
@@ -64,7 +65,7 @@ export const sort: Op<
 > = defineOp({
   name: "sort",
   operands: ["x"],
-  attributes: { axis: -1, descending: false },
+  attributes: { axis: whole(-1), descending: false },
   infer: ([x], { axis }) => {
     check("sort", x, axis);
     return [
@@ -115,6 +116,7 @@ export interface PermuteAlongAttrs {
 /**
  * The elements of x along an axis in the order that indices (i32, of x's shape) say, y[k] = x[indices[k]], or back from it,
  * y[indices[k]] = x[k]. Each row's indices name every place once, as those of `sort` do.
+ * @internal
  */
 export const permuteAlong: Op<
   (x: Operand, indices: Operand, attrs: PermuteAlongAttrs) => Tensor,
@@ -122,7 +124,7 @@ export const permuteAlong: Op<
 > = defineOp({
   name: "permuteAlong",
   operands: ["x", "indices"],
-  attributes: { axis: required, inverse: false },
+  attributes: { axis: whole(required), inverse: false },
   infer: ([x, indices], { axis }) => {
     check("permuteAlong", x, axis);
     if (indices.dtype !== "i32" || !sameShape(indices.shape, x.shape))
@@ -222,7 +224,7 @@ export const topK: Op<
 > = defineOp({
   name: "topK",
   operands: ["x"],
-  attributes: { k: required, axis: -1, largest: true },
+  attributes: { k: whole(required), axis: whole(-1), largest: true },
   infer: ([x], attrs) => {
     const shape = shortened(x, attrs);
     return [

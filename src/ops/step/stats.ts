@@ -1,3 +1,5 @@
+import { wgslStruct } from "../../core/kernel.ts";
+
 /**
  * Places of what a step's update knows of its gradients, in one f32 tensor that outlives steps:
  * - the norm of the gradients, the loss scale taken out;
@@ -8,6 +10,8 @@
  */
 export const STATS = { norm: 0, status: 1, unscale: 2, scale: 3, good: 4, skipped: 5 } as const;
 export const STATS_SIZE = 6;
+/** The same for shaders, as `Stats`. */
+export const STATS_STRUCT: string = /*#__PURE__*/ wgslStruct("Stats", Object.keys(STATS));
 
 /**
  * Applied; halted, because the loss or a gradient is not finite and no loss scale can help, which stays until the host

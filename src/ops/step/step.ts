@@ -10,7 +10,7 @@ import { defineOp, type Op, type Tensor } from "../../core/op.ts";
 import { type } from "../../core/samples.ts";
 import { sameShape, showType, sizeOf, type TensorType } from "../../core/shape.ts";
 import { accumulated, exact } from "../../core/tolerance.ts";
-import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "./stats.ts";
+import { LOSS_SCALE, STATS, STATS_SIZE, STATS_STRUCT, STATUS } from "./stats.ts";
 
 const NORM_THREADS = 4096;
 
@@ -43,7 +43,7 @@ const isStats = (x: TensorType | undefined) => x !== undefined && sameShape(x.sh
 
 /**
  * What a step's update needs to know of its gradients: inputs are the last statistics, the loss and the flat gradients;
- * the result is the next statistics in place, see step-stats.ts. With `scaling` the gradients are those of the loss times
+ * the result is the next statistics in place, see stats.ts. With `scaling` the gradients are those of the loss times
  * the statistics' scale, which is kept as high as they allow. Micikevicius et al., 2018, §3.2.
  */
 export const gradientStats: Op<
@@ -110,12 +110,14 @@ export const gradientStats: Op<
       });
       dispatches.push({
         kernel: "gradientStats/merge",
-        source: specialize(gradientStatsSource, {
-          PARTIALS: from,
-          SCALING: attrs?.scaling ?? false,
-          INTERVAL: LOSS_SCALE.interval,
-          LARGEST: LOSS_SCALE.largest,
-        }),
+        source:
+          STATS_STRUCT +
+          specialize(gradientStatsSource, {
+            PARTIALS: from,
+            SCALING: attrs?.scaling ?? false,
+            INTERVAL: LOSS_SCALE.interval,
+            LARGEST: LOSS_SCALE.largest,
+          }),
         bindings: [output(), input(1), scratch(0, "read")],
         workgroups: [1, 1, 1],
         bytes: 8 * from,
@@ -202,7 +204,7 @@ export const updateStatistics: Op<
       const count = sizeOf(running!.shape);
       const dispatch: Dispatch = {
         kernel: "updateStatistics",
-        source: specialize(statisticsSource, { COUNT: count }),
+        source: STATS_STRUCT + specialize(statisticsSource, { COUNT: count }),
         bindings: [output(), input(1), input(2), input(3), input(4)],
         workgroups: gridOf(Math.ceil(count / 64), facts),
         bytes: 20 * count,
@@ -312,7 +314,11 @@ export const recordMetrics: Op<
       const [images = 0, classes = 1] = logits?.shape ?? [];
       const dispatch: Dispatch = {
         kernel: "recordMetrics",
-        source: [specialize(recordSource, { ROWS: ring!.shape[0]! }), countCode(logits, labels)].join("\n"),
+        source: [
+          STATS_STRUCT,
+          specialize(recordSource, { ROWS: ring!.shape[0]! }),
+          countCode(logits, labels),
+        ].join("\n"),
         bindings: [output(), ...given.filter((x) => sizeOf(x.shape) > 0).map((_, i) => input(1 + i))],
         workgroups: [1, 1, 1],
         bytes: 32 + 4 * images * (classes + 1),

@@ -1,9 +1,11 @@
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError, FileError } from "../../core/errors.ts";
+import { decodeTensors, encodeTensors, type TensorFile } from "../../interchange/safetensors.ts";
 import type { Checkpoint } from "../checkpoint.ts";
-import { decodeTensors, encodeTensors, type TensorFile } from "../safetensors.ts";
 import { fileReason, syncFolder, writeSynced } from "./files.ts";
+import { type Lock, lockFolder } from "./lock.ts";
+import { isRunning } from "./process.ts";
 
 const NAME = /^step-(\d{6,})$/;
 /** A folder being written or removed, with the id of the process that does it. */
@@ -15,7 +17,7 @@ const folderOf = (step: number) => `step-${String(step).padStart(6, "0")}`;
 /**
  * Saves a checkpoint as `DIR/step-000120/`: written under a temporary name, synced and renamed, so that a folder with
  * that name is always whole. Older ones than the newest `keep` are removed.
- * @throws FileError when the disk does not take it; what was there stays.
+ * @throws FileError when the disk does not take it or another process saves there; what was there stays.
  */
 export async function saveCheckpoint(
   directory: string,
@@ -23,10 +25,22 @@ export async function saveCheckpoint(
   checkpoint: Checkpoint,
   keep = 3,
 ): Promise<string> {
+  const lock = await lockCheckpoints(directory, step);
+  try {
+    const path = await writeCheckpoint(directory, step, checkpoint);
+    const steps = await savedSteps(directory);
+    for (const old of steps.slice(0, Math.max(0, steps.length - keep)))
+      await removeCheckpoint(directory, old);
+    return path;
+  } finally {
+    lock.release();
+  }
+}
+
+async function writeCheckpoint(directory: string, step: number, checkpoint: Checkpoint): Promise<string> {
   const target = join(directory, folderOf(step));
   const temporary = join(directory, `.${folderOf(step)}.${process.pid}.partial`);
   try {
-    await mkdir(directory, { recursive: true });
     await removeLeftovers(directory);
     await mkdir(temporary);
     for (const part of PARTS) {
@@ -37,16 +51,26 @@ export async function saveCheckpoint(
     // A folder cannot be renamed onto one with files in it.
     await removeCheckpoint(directory, step, () => rename(temporary, target));
     await syncFolder(directory);
+    return target;
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => {});
-    throw new FileError(
-      `The checkpoint of step ${step} cannot be saved in ${directory} (${fileReason(error)}); make room or make the folder writable, the checkpoints in it are as they were.`,
-      { cause: error },
-    );
+    throw unsaved(directory, step, error);
   }
-  const steps = await savedSteps(directory);
-  for (const old of steps.slice(0, Math.max(0, steps.length - keep))) await removeCheckpoint(directory, old);
-  return target;
+}
+
+const unsaved = (directory: string, step: number, error: unknown) =>
+  new FileError(
+    `The checkpoint of step ${step} cannot be saved in ${directory} (${fileReason(error)}); make room or make the folder writable, the checkpoints in it are as they were.`,
+    { cause: error },
+  );
+
+/** Keeps a folder of checkpoints for this process; see lock.ts. */
+export async function lockCheckpoints(directory: string, step: number): Promise<Lock> {
+  try {
+    return await lockFolder(directory);
+  } catch (error) {
+    throw error instanceof FileError ? error : unsaved(directory, step, error);
+  }
 }
 
 /** Removes a checkpoint if it is there; it loses its name first, so that what has the name is always whole. */
@@ -69,17 +93,8 @@ async function removeCheckpoint(directory: string, step: number, meanwhile?: () 
 async function removeLeftovers(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     const writer = Number(PARTIAL.exec(name)?.[1]);
-    if (writer && (writer === process.pid || !isAlive(writer)))
+    if (writer && (writer === process.pid || !isRunning({ pid: writer, started: "" })))
       await rm(join(directory, name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

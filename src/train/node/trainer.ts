@@ -1,13 +1,19 @@
 import { Trainer } from "../trainer.ts";
-import { newestCheckpoint, saveCheckpoint } from "./checkpoint-files.ts";
+import { lockCheckpoints, newestCheckpoint, saveCheckpoint } from "./checkpoint-files.ts";
+import type { Lock } from "./lock.ts";
 
 /** A trainer that keeps its checkpoints on disk. */
 export class NodeTrainer extends Trainer {
+  private readonly locks = new Map<string, Lock>();
+
   /**
    * Saves a checkpoint into `directory` as `step-000120/`, and removes all but the newest `keep`. Returns its path.
-   * @throws FileError when the disk does not take it, NonFiniteError when the network holds no finite numbers.
+   * From the first one on until `dispose` no other process can save there.
+   * @throws FileError when the disk does not take it or another process saves there, NonFiniteError when the network
+   * holds no finite numbers.
    */
   async save(directory: string, keep = 3): Promise<string> {
+    if (!this.locks.has(directory)) this.locks.set(directory, await lockCheckpoints(directory, this.step));
     return saveCheckpoint(directory, this.step, await this.checkpoint(), keep);
   }
 
@@ -15,5 +21,11 @@ export class NodeTrainer extends Trainer {
   async resume(directory: string): Promise<void> {
     const { path, checkpoint } = await newestCheckpoint(directory);
     this.restore(checkpoint, path);
+  }
+
+  override async dispose(): Promise<void> {
+    for (const lock of this.locks.values()) lock.release();
+    this.locks.clear();
+    await super.dispose();
   }
 }

@@ -1,0 +1,15 @@
+// Adam: m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, p -= lr * (m / c1) / (sqrt(v / c2) + eps).
+
+var<private> corrected_rate: f32;
+var<private> root_correction: f32;
+
+fn prepare() {
+  corrected_rate = hyper.lr / hyper.correction1;
+  root_correction = sqrt(hyper.correction2);
+}
+
+fn update(p: vec4f, g: vec4f, first: vec4f, second: vec4f) -> Next {
+  let m = hyper.beta1 * first + hyper.fresh1 * g;
+  let v = hyper.beta2 * second + hyper.fresh2 * g * g;
+  return Next(p - corrected_rate * m / (sqrt(v) / root_correction + hyper.eps), m, v);
+}

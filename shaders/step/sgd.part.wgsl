@@ -1,0 +1,5 @@
+// Stochastic gradient descent: p -= lr * g.
+
+fn update(p: vec4f, g: vec4f) -> Next {
+  return Next(p - hyper.lr * g);
+}

@@ -1,0 +1,39 @@
+// One step of an optimizer for all parameters of flat arenas: the gradient without its loss scale, clipped by the global
+// norm; weight decay; the optimizer's rule; the new parameters stored. A step that is halted or skipped changes nothing.
+//
+// Joined with the rule, `fn update(p, g, slots…) -> Next`, and with what src/ops/step/update.ts generates: the structs of
+// `hyper`, `stats` and Next, the bindings, `step_of` (the rule on the slots in memory), `place` and `store_parameters`.
+// A rule that works something out for all elements alike does so in `prepare`, into private variables.
+
+const COUNT = 1u; // groups of four
+const RUN = 1u; // neighbouring groups of a thread, which share what `prepare` works out
+const WORKGROUP = 64u;
+const DECOUPLED = false; // weight decay shrinks the parameter instead of adding to the gradient
+
+// The factor that takes the loss scale out and clips the global gradient norm. Source: Pascanu, Mikolov, Bengio, 2013, algorithm 1; epsilon as PyTorch.
+fn gradient_factor(norm: f32, unscale: f32, largest: f32) -> f32 {
+  return unscale * select(1.0, min(1.0, largest / (norm + 1e-6)), largest > 0.0);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let start = ((workgroup.x + workgroup.y * grid.x) * WORKGROUP + lane) * RUN;
+  if (start >= COUNT || stats.status != 0.0) { return; }
+  prepare();
+  let factor = gradient_factor(stats.norm, stats.unscale, hyper.maxNorm);
+  for (var i = start; i < min(start + RUN, COUNT); i += grid.z) {
+    let at = place(i);
+    var p = params[at];
+    var g = grads[i] * factor;
+    if (DECOUPLED) {
+      p -= hyper.lr * hyper.weightDecay * p;
+    } else {
+      g += hyper.weightDecay * p;
+    }
+    store_parameters(i, at, step_of(i, p, g));
+  }
+}

@@ -1,0 +1,58 @@
+import { DataError } from "../core/errors.ts";
+import type { HostInputs } from "../model/compile.ts";
+import type { Types } from "../model/program.ts";
+
+/** Inputs and targets of one step, from the host. */
+export interface Batch<In extends Types = Types, Target extends Types = Types> {
+  readonly input: HostInputs<In>;
+  readonly target: HostInputs<Target>;
+}
+
+/** Batches one after another, for data that does not fit on the device or comes into being as it is read. */
+export interface Stream {
+  readonly name: string;
+  readonly input: Types;
+  readonly target: Types;
+  /** Begins to read, from the start where the source can begin again. */
+  open(): AsyncIterator<Batch>;
+  /** Whether it can be read more than once. */
+  readonly repeats: boolean;
+}
+
+type Batches<B> = Iterable<B> | AsyncIterable<B>;
+
+/**
+ * Batches of fixed shapes from any iterable, async iterable or generator function; a function or an array can be read
+ * again for every epoch. Inputs of u8 are images [batch, channels, height, width], normalised as the model says.
+ *
+ * @example data.stream(readShards("shards/"), { input: u8(256, 3, 32, 32), target: i32(256) })
+ */
+export function stream<const In extends Types, const Target extends Types>(
+  source: Batches<Batch<In, Target>> | (() => Batches<Batch<In, Target>>),
+  options: { readonly input: In; readonly target: Target; readonly name?: string },
+): Stream {
+  const { input, target, name = "stream" } = options;
+  const ofFunction = typeof source === "function";
+  const first = ofFunction ? undefined : source;
+  if (
+    !ofFunction &&
+    (typeof first !== "object" ||
+      first === null ||
+      !(Symbol.iterator in first || Symbol.asyncIterator in first))
+  )
+    throw new DataError(
+      `${name}: the source is no iterable; pass an array, a generator or a function that gives one.`,
+    );
+  return {
+    name,
+    input,
+    target,
+    // An iterator that gives itself has been read when it has been read.
+    repeats: ofFunction || Array.isArray(source),
+    open: () => iterate(ofFunction ? source() : source)[Symbol.asyncIterator]() as AsyncIterator<Batch>,
+  };
+}
+
+async function* iterate<T>(source: Batches<T>): AsyncGenerator<T> {
+  yield* source;
+}

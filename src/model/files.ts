@@ -1,0 +1,84 @@
+import { CheckpointError } from "../core/errors.ts";
+import type { NDArray } from "../core/ndarray.ts";
+import { type Shape, sameShape, showShape } from "../core/shape.ts";
+import type { StoredTensor, TensorFile } from "../interchange/safetensors.ts";
+import type { ModelTensors } from "./tensors.ts";
+
+/** What of a file went into a model, and what did not. */
+export interface LoadReport {
+  readonly loaded: readonly string[];
+  /** In the model, and not in the file: they keep what they had. */
+  readonly missing: readonly string[];
+  /** In the file, and not in the model. */
+  readonly unexpected: readonly string[];
+  /** In both, with other shapes: they keep what they had. */
+  readonly reshaped: readonly { readonly name: string; readonly file: Shape; readonly model: Shape }[];
+}
+
+/** The counters that PyTorch keeps beside batch norm's statistics. */
+export const countersOf = (tensors: ModelTensors): string[] =>
+  tensors.counting.map((path) => (path === "" ? "num_batches_tracked" : `${path}.num_batches_tracked`));
+
+/** Compares a file with a model, and changes nothing. */
+export function compareFile(tensors: ModelTensors, { tensors: stored }: TensorFile): LoadReport {
+  const report = {
+    loaded: [] as string[],
+    missing: [] as string[],
+    reshaped: [] as LoadReport["reshaped"][number][],
+  };
+  for (const { name, shape } of tensors.all) {
+    const found = stored.get(name);
+    if (!found) report.missing.push(name);
+    else if (found.dtype !== "F32" || !sameShape(found.shape, shape))
+      report.reshaped.push({ name, file: found.shape, model: shape });
+    else report.loaded.push(name);
+  }
+  const known = new Set([...tensors.all.map(({ name }) => name), ...countersOf(tensors)]);
+  return { ...report, unexpected: [...stored.keys()].filter((name) => !known.has(name)) };
+}
+
+/**
+ * @throws CheckpointError that names the first tensor which does not fit, where all must.
+ */
+export function checkFit(
+  tensors: ModelTensors,
+  { missing, unexpected, reshaped }: LoadReport,
+  file: TensorFile,
+  name: string,
+): void {
+  const remedy =
+    "it belongs to another network; load it into the one it was saved from, or what fits of it with { strict: false }";
+  if (missing.length > 0)
+    throw new CheckpointError(
+      `${name} has no tensor "${missing[0]}" ${showShape(tensors.all.find((v) => v.name === missing[0])!.shape)}; ${remedy}.`,
+    );
+  const [first] = reshaped;
+  if (first) {
+    const { dtype } = file.tensors.get(first.name)!;
+    throw new CheckpointError(
+      `${name}: "${first.name}" is ${dtype} ${showShape(first.file)}, the network's is F32 ${showShape(first.model)}; ${remedy}.`,
+    );
+  }
+  if (unexpected.length > 0)
+    throw new CheckpointError(
+      `${name} has a tensor "${unexpected[0]}" that the network does not have; ${remedy}.`,
+    );
+}
+
+/** @throws CheckpointError for a number that is not finite. */
+export function checkFinite(names: readonly string[], { tensors }: TensorFile, name: string): void {
+  for (const key of names) {
+    const data = tensors.get(key)!.data as Float32Array;
+    const at = data.findIndex((x) => !Number.isFinite(x));
+    if (at >= 0)
+      throw new CheckpointError(
+        `${name}: element ${at} of "${key}" is ${data[at]}; use a file whose numbers are finite.`,
+      );
+  }
+}
+
+export const stored = ({ shape, data }: NDArray): StoredTensor => ({
+  dtype: "F32",
+  shape,
+  data: data as Float32Array<ArrayBuffer>,
+});

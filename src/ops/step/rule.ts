@@ -1,0 +1,73 @@
+import type { TensorType } from "../../core/shape.ts";
+
+/**
+ * What the row of every update begins with, as `hyper` in its shader: the learning rate, the weight decay, the largest
+ * gradient norm (0: no clipping), and the weight of the new parameters in their average, 1 − its decay. The rule's own
+ * numbers come after them.
+ */
+export const COMMON: readonly string[] = ["lr", "weightDecay", "maxNorm", "averageWeight"];
+
+/** Elements by name: p, g and each slot. */
+export type Elements = Readonly<Record<string, Float64Array>>;
+/** The row's numbers by name. */
+export type Numbers = Readonly<Record<string, number>>;
+
+/** How one element follows its gradient; the update of whole arenas is made of it. */
+export interface UpdateRule {
+  readonly name: string;
+  /** What is kept for each element, by PyTorch's names. */
+  readonly slots: readonly string[];
+  /** Names of the rule's own numbers in the row. */
+  readonly numbers: readonly string[];
+  /**
+   * WGSL: `fn update(p: vec4f, g: vec4f, …a vec4f for each slot) -> Next`, and `fn prepare()` where something is worked
+   * out for all elements alike.
+   */
+  readonly source: string;
+  readonly constants?: Readonly<Record<string, boolean>>;
+  /** Weight decay shrinks the parameter by lr·decay instead of adding to the gradient. */
+  readonly decoupled?: boolean;
+  /** The specification over whole arenas, in float64: p, g and the slots to the next p and slots. */
+  readonly reference: (elements: Elements, hyper: Numbers) => Elements;
+  /** A row's numbers as samples have them. */
+  readonly typical: Numbers;
+  /** Slots that are never negative. */
+  readonly positive?: readonly string[];
+  /**
+   * How far the next p and slots may be off in float32, given the elements and how far p and g are off; 16·u of the size
+   * of the move by default.
+   */
+  readonly bounds?: (elements: Elements, errors: Elements, hyper: Numbers) => Elements;
+}
+
+/** The length of a rule's row of numbers. */
+export const hyperSizeOf = (rule: UpdateRule): number => COMMON.length + rule.numbers.length;
+
+/** An update's inputs by what they are. */
+export interface UpdateParts<T> {
+  readonly params: T;
+  readonly grads: T;
+  readonly slots: readonly T[];
+  readonly average?: T;
+  readonly hyper: T;
+  readonly stats: T;
+  readonly blocks?: T;
+}
+
+/** Takes an update's inputs apart; undefined where they are too few or too many. */
+export function partsOf<T extends TensorType>(
+  rule: UpdateRule,
+  inputs: readonly T[],
+): UpdateParts<T> | undefined {
+  const blocks = inputs.at(-1)?.dtype === "u32" ? inputs.at(-1) : undefined;
+  const rest = blocks ? inputs.slice(0, -1) : inputs;
+  const count = 2 + rule.slots.length;
+  if (rest.length !== count + 2 && rest.length !== count + 3) return undefined;
+  const [params, grads, ...slots] = rest.slice(0, count) as [T, T, ...T[]];
+  const [hyper, stats] = rest.slice(-2) as [T, T];
+  const average = rest.length > count + 2 ? rest[count] : undefined;
+  return { params, grads, slots, hyper, stats, ...(average && { average }), ...(blocks && { blocks }) };
+}
+
+/** Elements of a block: 256 bytes, to which arenas align their tensors. */
+export const BLOCK = 64;

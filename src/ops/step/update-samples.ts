@@ -1,0 +1,85 @@
+import type { ErrorCase, Sample } from "../../core/op.ts";
+import { type Sampler, type } from "../../core/samples.ts";
+import { BLOCK, COMMON, hyperSizeOf, type Numbers, type UpdateRule } from "./rule.ts";
+import { STATS_SIZE, STATUS } from "./stats.ts";
+
+interface Given {
+  readonly name?: string;
+  readonly size: number;
+  readonly hyper?: Numbers;
+  readonly norm?: number;
+  readonly status?: number;
+  readonly scale?: number;
+  readonly averaged?: boolean;
+  /** The parameter block of each gradient block, and how many there are. */
+  readonly blocks?: readonly number[];
+  readonly all?: number;
+}
+
+function sample(rule: UpdateRule, s: Sampler, given: Given): Sample<undefined> {
+  const { name, size, norm = 3, status = STATUS.applied, scale = 1, averaged, blocks, all } = given;
+  const numbers: Numbers = { ...rule.typical, lr: 0.05, weightDecay: 0.01, ...given.hyper };
+  const row = [...COMMON, ...rule.numbers].map((number) => numbers[number] ?? 0);
+  const slots = rule.slots.map((slot) =>
+    rule.positive?.includes(slot) ? s.uniform(0, 2, [size]) : s.randn(size),
+  );
+  return {
+    ...(name && { name }),
+    inputs: [
+      s.randn(all === undefined ? size : all * BLOCK),
+      s.randn(size),
+      ...slots,
+      ...(averaged ? [s.randn(size)] : []),
+      s.values(row),
+      s.values([norm, status, 1 / scale, scale, 0, 0]),
+      ...(blocks ? [s.values(blocks, [blocks.length], "u32")] : []),
+    ],
+  };
+}
+
+/** Applied, halted and skipped steps; clipped, scaled, averaged; all of an arena or some blocks of it. */
+export function updateSamples(rule: UpdateRule, s: Sampler): Sample<undefined>[] {
+  const average = { averaged: true, hyper: { averageWeight: 0.75 } };
+  const scattered = { blocks: [6, 0, 3], all: 7, size: 3 * BLOCK };
+  const samples: Given[] = [
+    { size: 64 },
+    { size: 1028, hyper: { maxNorm: 0.5 }, norm: 7.25 },
+    { name: "halted", size: 192, norm: 0, status: STATUS.halted },
+    { name: "skipped", size: 192, norm: 0, status: STATUS.skipped },
+    { name: "norm below the limit", size: 64, hyper: { weightDecay: 0, maxNorm: 100 }, norm: 7.25 },
+    { name: "scaled", size: 64, hyper: { maxNorm: 0.5 }, norm: 7.25, scale: 8 },
+    { name: "average", size: 1028, ...average, hyper: { averageWeight: 0.125 } },
+    { name: "average, fresh", size: 64, ...average },
+    { name: "average, halted", size: 64, ...average, status: STATUS.halted },
+    { name: "blocks", ...scattered },
+    { name: "blocks, average", ...scattered, ...average },
+    { name: "blocks, halted", ...scattered, status: STATUS.halted },
+  ];
+  return samples.map((given) => sample(rule, s, given));
+}
+
+/** What wrong inputs are told. */
+export function updateMistakes(rule: UpdateRule): ErrorCase<undefined>[] {
+  const { name, slots } = rule;
+  const flat = (size: number) => slots.map(() => type([size]));
+  const last = [type([hyperSizeOf(rule)]), type([STATS_SIZE])];
+  return [
+    {
+      inputs: [type([64]), type([32]), ...flat(64), ...last],
+      message: new RegExp(`${name}: .* differ; parameters, gradients, slots and average`),
+    },
+    {
+      inputs: [type([7]), type([7]), ...flat(7), ...last],
+      message: new RegExp(`${name}: .* multiple of 4`),
+    },
+    { inputs: [type([64]), ...last], message: new RegExp(`${name}: takes ${4 + slots.length} tensors`) },
+    {
+      inputs: [type([64]), type([64]), ...flat(64), type([1]), type([STATS_SIZE])],
+      message: new RegExp(`${name}: hyperparameters are f32\\[${hyperSizeOf(rule)}\\]`),
+    },
+    {
+      inputs: [type([256]), type([128]), ...flat(128), ...last, type([3], "u32")],
+      message: new RegExp(`${name}: blocks are u32\\[3\\]; use u32\\[2\\], one for each 64 gradients`),
+    },
+  ];
+}

@@ -1,0 +1,88 @@
+import { OptionError } from "../core/errors.ts";
+import type { OpRecord } from "../core/op.ts";
+
+/** The slot that holds the exponential moving average of the parameters. */
+export const AVERAGE = "average";
+
+/** How parameters follow their gradients: which update kernel, with which slots, and the numbers of each step. */
+export interface Optimizer {
+  readonly name: string;
+  /**
+   * The update of flat arenas: parameters, gradients, slots, the row of numbers, statistics and perhaps blocks; the next
+   * parameters and slots in place.
+   */
+  readonly op: OpRecord;
+  /** Tensors kept for each parameter, by PyTorch's names, and last AVERAGE where one is kept. */
+  readonly slots: readonly string[];
+  /** The length of its row of numbers. */
+  readonly hyperSize: number;
+  /** The options it was made with, for the run's record; "schedule" stands for a schedule. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /**
+   * The row of numbers for `step` (from 0) of `total`, for the parameters of a group or for those of none.
+   * @throws OptionError when a schedule gives a number that is not finite or out of range.
+   */
+  hyper(step: number, total: number, group?: Group): Float32Array<ArrayBuffer>;
+  /** The learning rate at a step. */
+  rate(step: number, total: number, group?: Group): number;
+  /** As given, in order. */
+  readonly groups: readonly Group[];
+}
+
+/** Parameters with hyperparameters of their own, which stand beside these fields and replace the optimizer's. */
+export interface Group {
+  /** A pattern of parameter names: `*` is any part of a name between dots, `**` any parts, as in "0.**" or "*.bias". */
+  readonly match: string;
+  /** Frozen parameters have no gradient, no slots and no update. */
+  readonly frozen?: boolean;
+}
+
+/** A pattern of parameter names as a regular expression. */
+function expressionOf(pattern: string): RegExp {
+  const parts: Record<string, string> = {
+    "**.": "(?:.+\\.)?",
+    ".**": "(?:\\..+)?",
+    "**": ".*",
+    "*": "[^.]*",
+  };
+  const source = pattern.replace(
+    /\*\*\.|\.\*\*|\*\*|\*|[.+?^${}()|[\]\\]/g,
+    (found) => parts[found] ?? `\\${found}`,
+  );
+  return new RegExp(`^${source}$`);
+}
+
+/** Whether a tensor's name fits a pattern of names, see Group. */
+export const matches = (pattern: string, name: string): boolean => expressionOf(pattern).test(name);
+
+const some = (names: readonly string[]) =>
+  `${names.slice(0, 6).join(", ")}${names.length > 6 ? `, … (${names.length})` : ""}`;
+
+/**
+ * Which parameters belong together, by their places in `names`: one entry for each group, and one for the rest if there
+ * is any; a parameter belongs to the first group that matches it, and frozen ones are left out.
+ * @throws OptionError for a group that no parameter belongs to.
+ */
+export function partition(
+  { name, groups }: Optimizer,
+  names: readonly string[],
+): { group: Group | undefined; members: number[] }[] {
+  const expressions = groups.map(({ match }) => expressionOf(match));
+  const owners = names.map((parameter) => expressions.findIndex((pattern) => pattern.test(parameter)));
+  const membersOf = (owner: number) => owners.flatMap((own, i) => (own === owner ? [i] : []));
+  const entries = groups.map((group, i) => {
+    const members = membersOf(i);
+    if (members.length === 0)
+      throw new OptionError(
+        names.some((parameter) => expressions[i]!.test(parameter))
+          ? `${name}: all parameters that the group "${group.match}" matches belong to groups before it; put it before them.`
+          : `${name}: the group "${group.match}" matches no parameter; the parameters are ${some(names)}.`,
+      );
+    return { group, members };
+  });
+  const rest = membersOf(-1);
+  return [
+    ...entries.filter(({ group }) => !group.frozen),
+    ...(rest.length > 0 ? [{ group: undefined, members: rest }] : []),
+  ];
+}

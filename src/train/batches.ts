@@ -1,0 +1,134 @@
+import { DataError, ShapeError } from "../core/errors.ts";
+import type { Tensor } from "../core/op.ts";
+import type { TensorType } from "../core/shape.ts";
+import { leavesOf, mapTree } from "../core/tree.ts";
+import type { Batch, Stream } from "../data/stream.ts";
+import type { Model } from "../model/model.ts";
+import { dataTensor, hostArray, isType, type Types } from "../model/program.ts";
+import { gatherImages } from "../ops/data/batch.ts";
+import type { Source } from "./step.ts";
+
+/** The sizes of batches that go through `count` images: whole ones and, perhaps, a smaller last. */
+export function batchSizes(count: number, batchSize: number, dropLast = false): number[] {
+  const size = Math.min(batchSize, count);
+  return count % size > 0 && !dropLast ? [size, count % size] : [size];
+}
+
+export const isStream = (data: object): data is Stream => "open" in data;
+
+/** Declared types with another number of examples. */
+function resized(types: Types, count: number): Types {
+  return mapTree(types, isType, ({ shape, dtype }) => ({
+    shape: [count, ...shape.slice(1)],
+    dtype,
+  })) as Types;
+}
+
+/** The number of examples of a stream's batches. */
+export function exampleCount({ name, input, target }: Stream): number {
+  const counts = leavesOf({ input, target }, isType).map(({ leaf }) => leaf.shape[0]);
+  if (counts[0] === undefined || counts.some((count) => count !== counts[0]))
+    throw new ShapeError(
+      `${name}: its inputs and targets have not one number of examples along the first axis.`,
+    );
+  return counts[0];
+}
+
+/** What batches of `count` examples of a stream are. */
+export const batchTypes = ({ input, target }: Stream, count: number) => ({
+  input: resized(input, count),
+  target: resized(target, count),
+});
+
+/** Where batches of `count` examples of a stream come from, for programs. */
+export function streamSource(stream: Stream, count: number, model: Model<any, any>): Source {
+  return {
+    types: batchTypes(stream, count),
+    batchSize: count,
+    batch: (tensors: { input: unknown; target: unknown }) => ({
+      x: mapTree(tensors.input, isTensorLike, (x, path) => (x.dtype === "u8" ? imagesOf(x, model, path) : x)),
+      y: tensors.target,
+    }),
+  };
+}
+
+const isTensorLike = (x: unknown): x is Tensor => typeof x === "object" && x !== null && "node" in x;
+
+/** Bytes of images, normalised as the model says. */
+function imagesOf(x: Tensor, { normalization }: Model<any, any>, path: string): Tensor {
+  const [count, ...shape] = x.shape as [number, ...number[]];
+  if (!normalization || shape.length !== 3 || shape[0] !== normalization.mean.length)
+    throw new DataError(
+      `${path === "" ? "The input" : path} of the stream is u8[${x.shape.join(", ")}]: images of bytes need [batch, channels, height, width] and a model with a normalization of as many channels.`,
+    );
+  const row = (values: readonly number[]) => dataTensor(hostArray(values));
+  const indices = dataTensor(
+    hostArray(
+      Uint32Array.from({ length: count }, (_, i) => i),
+      { dtype: "u32" },
+    ),
+  );
+  return gatherImages(indices, row(normalization.mean), row(normalization.std), [x], {
+    shape,
+    perChunk: count,
+  });
+}
+
+/** How many examples a batch holds, by the first array in it. */
+function countOf(value: unknown, type: TensorType): number {
+  if (typeof value === "object" && value !== null && "shape" in value)
+    return (value as { shape: readonly number[] }).shape[0] ?? 0;
+  const per = type.shape.slice(1).reduce((a, b) => a * b, 1);
+  if (ArrayBuffer.isView(value)) return (value as unknown as { length: number }).length / Math.max(1, per);
+  return Array.isArray(value) ? value.length : 0;
+}
+
+export interface StreamBatch {
+  readonly batch: Batch;
+  readonly count: number;
+}
+
+/** Reads a stream one batch ahead of the step that is under way. */
+export class StreamReader {
+  private iterator: AsyncIterator<Batch> | undefined;
+  private ahead: Promise<IteratorResult<Batch>> | undefined;
+  private read = 0;
+
+  constructor(private readonly stream: Stream) {}
+
+  /** The next batch; nothing at the end of the stream. */
+  async next(): Promise<StreamBatch | undefined> {
+    this.iterator ??= this.stream.open();
+    const { value, done } = await (this.ahead ?? this.iterator.next());
+    this.ahead = undefined;
+    if (done) {
+      this.iterator = undefined;
+      return undefined;
+    }
+    this.read++;
+    // Meanwhile the step runs. What goes wrong is told when the batch is asked for.
+    this.ahead = this.iterator.next();
+    this.ahead.catch(() => {});
+    return { batch: value, count: this.check(value) };
+  }
+
+  private check(batch: unknown): number {
+    const { name, input, target } = this.stream;
+    const what = `${name}: batch ${this.read}`;
+    if (typeof batch !== "object" || batch === null || !("input" in batch) || !("target" in batch))
+      throw new DataError(`${what} is no { input, target }; give both, in the declared shapes.`);
+    const [first] = leavesOf({ input, target }, isType);
+    const given = first!.path.split(".").reduce<any>((part, key) => part?.[key], batch);
+    const count = countOf(given, first!.leaf);
+    const most = exampleCount(this.stream);
+    if (!Number.isInteger(count) || count < 1 || count > most)
+      throw new DataError(
+        `${what} has ${count} examples in ${first!.path}; batches were declared with ${most}, and only fewer may come.`,
+      );
+    return count;
+  }
+
+  async close(): Promise<void> {
+    await this.iterator?.return?.();
+  }
+}

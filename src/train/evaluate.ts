@@ -1,0 +1,64 @@
+import { OptionError } from "../core/errors.ts";
+import type { AnyDataset } from "./data-sets.ts";
+import type { Evaluation, FitOptions, Weights } from "./options.ts";
+import type { Session } from "./session.ts";
+import { RING_ROWS } from "./step.ts";
+import { READ_INTERVAL, readRings } from "./step-queue.ts";
+import { addTo, noSums, type Sums } from "./sums.ts";
+
+const EVALUATION_BATCH = 250;
+
+export interface EvaluationOptions extends Pick<FitOptions, "onValidation"> {
+  readonly batchSize?: number;
+  readonly weights?: Weights;
+}
+
+/** The sizes of the batches in which a set is evaluated. */
+export const evaluationBatch = (count: number, batchSize = EVALUATION_BATCH) => Math.min(batchSize, count);
+
+/** The means of an epoch or an evaluation. */
+export function means({ metrics }: Session, sums: Sums, labelled = true) {
+  const own = Object.keys(metrics).map((name, i) => [name, (sums.own[i] ?? 0) / sums.images] as const);
+  return {
+    loss: sums.loss / sums.images,
+    accuracy: labelled ? sums.correct / sums.images : Number.NaN,
+    ...Object.fromEntries(own),
+  };
+}
+
+/** Means over every image once, with running statistics and without dropout. */
+export async function evaluateSet(
+  session: Session,
+  set: AnyDataset,
+  options: EvaluationOptions,
+): Promise<Evaluation> {
+  const { weights, onValidation } = options;
+  const { backend, sets } = session;
+  session.checkAlive();
+  if (weights === "average" && !session.averaged)
+    throw new OptionError(
+      'There is no average to evaluate; give the optimizer one, for example adamW({ lr: 0.001, ema: { decay: 0.999 } }), or use weights "current".',
+    );
+  const averaged = session.averaged && weights !== "current";
+  return sets.during([set], async () => {
+    const { count } = sets.use(set).data;
+    const size = evaluationBatch(count, options.batchSize);
+    const batches = Math.ceil(count / size);
+    const sums = noSums();
+    let read = 0;
+    let last = performance.now();
+    onValidation?.(0, count);
+    for (let batch = 0; batch < batches; batch++) {
+      const images = Math.min(size, count - batch * size);
+      const { executable } = await session.evaluation(set, images, averaged);
+      executable.run(session.counters(0, batch * size, batch));
+      const due = (batch + 1) % 8 === 0 || performance.now() - last > READ_INTERVAL;
+      if (!due && batch < batches - 1) continue;
+      const rows = await readRings(backend, session.rings);
+      for (; read <= batch; read++) addTo(sums, Math.min(size, count - read * size), rows(read % RING_ROWS));
+      onValidation?.(Math.min(count, (batch + 1) * size), count);
+      last = performance.now();
+    }
+    return means(session, sums, session.isLabelled(set)) as Evaluation;
+  });
+}

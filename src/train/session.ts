@@ -1,0 +1,228 @@
+import type { Backend, CompileProgress } from "../backend/backend.ts";
+import { DescentError, DeviceError, OptionError } from "../core/errors.ts";
+import type { Stream } from "../data/stream.ts";
+import { feed } from "../graph/node.ts";
+import { Model } from "../model/model.ts";
+import { isTensor, isType, type TracedProgram, type Types } from "../model/program.ts";
+import type { AnyModule } from "../nn/module.ts";
+import { forgetState, stateOf } from "../optim/minimize.ts";
+import type { OptimizerState } from "../optim/state.ts";
+import type { PlanOptions } from "../plan/plan.ts";
+import { batchTypes, streamSource } from "./batches.ts";
+import { ProgramCache, type Ready } from "./cache.ts";
+import { type AnyDataset, DataSets } from "./data-sets.ts";
+import type { Metrics, Precision, TrainerOptions } from "./options.ts";
+import { SplitStep } from "./split-step.ts";
+import {
+  evaluationProgram,
+  gradientProgram,
+  makeRings,
+  RING_ROWS,
+  type Rings,
+  type StepParts,
+  trainingProgram,
+  updateProgram,
+} from "./step.ts";
+import { noSums, type Sums } from "./sums.ts";
+
+/** The data that a run goes through, and in which batches: what its steps and epochs are counted over. */
+export interface Course {
+  /** The step, from 0, at which the run began. */
+  readonly base: number;
+  /** Absent for a run that a checkpoint has told of. */
+  readonly data?: object;
+  readonly batchSize?: number;
+}
+
+/** What a trainer holds: a model, an optimizer's state, data on the device, compiled programs, and where it stands. */
+export class Session {
+  readonly backend: Backend;
+  readonly model: Model<any, any>;
+  readonly state: OptimizerState;
+  readonly rings: Rings;
+  readonly metrics: Metrics;
+  readonly precision: Precision;
+  readonly seed: number;
+  readonly sets: DataSets;
+  readonly programs: ProgramCache;
+  readonly split: SplitStep;
+  planOptions: PlanOptions | undefined;
+  /** Steps trained so far; it continues over calls of fit and checkpoints. */
+  step = 0;
+  /** Batches that the running statistics had seen at step 0. */
+  batchesBefore = 0;
+  course: Course = { base: 0 };
+  sums: Sums = noSums();
+  /** Whether the model was made here, and so is disposed of here. */
+  private readonly ownsModel: boolean;
+  private disposed = false;
+
+  constructor(private readonly options: TrainerOptions) {
+    const { precision = "f32", metrics = {} } = options;
+    if (typeof options.loss !== "function")
+      throw new OptionError(
+        "new Trainer: the loss is missing; give one, losses.crossEntropy() for instance.",
+      );
+    if (typeof options.optimizer !== "object" || options.optimizer === null)
+      throw new OptionError(
+        "new Trainer: the optimizer is missing; give one, optim.adamW({ lr: 1e-3 }) for instance.",
+      );
+    if (precision !== "f32" && precision !== "mixed")
+      throw new OptionError(`The precision is ${JSON.stringify(precision)}; use "f32" or "mixed".`);
+    this.ownsModel = !(options.model instanceof Model);
+    this.model = modelOf(options);
+    this.backend = this.model.device;
+    this.model.normalization = options.normalization ?? this.model.normalization;
+    this.planOptions = options.plan;
+    this.precision = precision;
+    this.metrics = metrics;
+    this.rings = makeRings(metrics);
+    const { facts } = this.backend;
+    if (precision === "mixed" && !facts.f16)
+      throw new DeviceError(
+        `Mixed precision needs shader-f16, which the adapter ${facts.name} does not offer; train in f32.`,
+      );
+    this.seed = options.seed ?? this.model.seed;
+    this.state = stateOf(options.optimizer, this.model);
+    this.programs = new ProgramCache(this.backend, () => this.planOptions);
+    this.sets = new DataSets(this.backend, this.model, (set) => this.programs.drop(set.data));
+    this.split = new SplitStep(this.backend, this.state);
+  }
+
+  /** Whether the optimizer keeps an average of the parameters. */
+  get averaged(): boolean {
+    return this.state.averages.size > 0;
+  }
+
+  checkAlive(): void {
+    if (this.disposed) throw new DescentError("The trainer was disposed of; make a new one.");
+  }
+
+  private get common(): Omit<StepParts, "source"> {
+    const { model, state, metrics, precision } = this;
+    return { model, state, lossOf: this.options.loss, metrics, precision };
+  }
+
+  /** What programs over a data set are made of. */
+  parts(data: AnyDataset, batchSize: number, training = false): StepParts {
+    this.checkAlive();
+    return { ...this.common, source: { ...this.sets.use(data, training), batchSize } };
+  }
+
+  private partsOf(data: AnyDataset | Stream, batchSize: number): StepParts {
+    if (!("open" in data)) return this.parts(data, batchSize, true);
+    this.checkAlive();
+    return { ...this.common, source: streamSource(data, batchSize, this.model) };
+  }
+
+  private owner(data: AnyDataset | Stream, training: boolean): object {
+    return "open" in data ? data : this.sets.use(data, training).data;
+  }
+
+  private ready(
+    data: AnyDataset | Stream,
+    name: string,
+    trace: () => TracedProgram,
+    onProgress?: CompileProgress,
+    training = true,
+  ): Promise<Ready> {
+    this.checkAlive();
+    return this.programs.get(this.owner(data, training), name, trace, onProgress);
+  }
+
+  traceTraining(data: AnyDataset | Stream, size: number): TracedProgram {
+    return this.programs.traced(this.owner(data, true), `train ${size}`, () =>
+      trainingProgram(this.partsOf(data, size), this.rings),
+    );
+  }
+
+  training(data: AnyDataset | Stream, size: number, onProgress?: CompileProgress): Promise<Ready> {
+    const trace = () => trainingProgram(this.partsOf(data, size), this.rings);
+    return this.ready(data, `train ${size}`, trace, onProgress);
+  }
+
+  /** The gradients of a batch that is one part in `shares` of its step. */
+  gradient(data: AnyDataset | Stream, size: number, shares: number, first: boolean): Promise<Ready> {
+    const trace = () => gradientProgram(this.partsOf(data, size), this.rings, this.split.loss, shares, first);
+    return this.ready(data, `gradients ${size} ${shares} ${first}`, trace);
+  }
+
+  update(data: AnyDataset | Stream): Promise<Ready> {
+    const trace = () => updateProgram(this.partsOf(data, 1), this.rings, this.split.loss);
+    return this.ready(data, "update", trace);
+  }
+
+  traceEvaluation(data: AnyDataset, size: number, averaged = this.averaged): TracedProgram {
+    return this.programs.traced(this.owner(data, false), `evaluate ${size} ${averaged}`, () =>
+      evaluationProgram({ ...this.parts(data, size), averaged }, this.rings),
+    );
+  }
+
+  evaluation(
+    data: AnyDataset,
+    size: number,
+    averaged: boolean,
+    onProgress?: CompileProgress,
+  ): Promise<Ready> {
+    const trace = () => evaluationProgram({ ...this.parts(data, size), averaged }, this.rings);
+    return this.ready(data, `evaluate ${size} ${averaged}`, trace, onProgress, false);
+  }
+
+  /** Whether a set's targets are class numbers, of which a share is predicted right. */
+  isLabelled(data: AnyDataset): boolean {
+    const { data: resident } = this.sets.use(data);
+    const { y } = resident.batch(feed("indices", [1], "u32"));
+    return isLabels(y);
+  }
+
+  isLabelledStream(stream: Stream): boolean {
+    return isType(stream.target) && stream.target.dtype === "i32" && stream.target.shape.length === 1;
+  }
+
+  streamTypes(stream: Stream, count: number): { input: Types; target: Types } {
+    return batchTypes(stream, count);
+  }
+
+  /** What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position` of the order. */
+  feeds(step: number, position: number, total: number, row = step) {
+    return { ...this.counters(step, position, row), ...this.state.hyper(step, total) };
+  }
+
+  counters(step: number, position: number, row = step) {
+    return { counters: Uint32Array.of(step, this.seed, position, row % RING_ROWS) };
+  }
+
+  /** Drops what was compiled with other kernel choices and uploaded with another normalisation. */
+  async forget(): Promise<void> {
+    // Both at once: what is compiled and uploaded from now on stays.
+    await Promise.all([this.programs.clear(), this.sets.forget()]);
+  }
+
+  /** Frees everything but a model that was given. */
+  async dispose(): Promise<void> {
+    if (this.disposed) return;
+    this.disposed = true;
+    await this.forget();
+    for (const variable of [this.rings.main, this.rings.metrics])
+      if (variable) this.backend.release(variable.arena);
+    this.split.release();
+    forgetState(this.state);
+    this.state.release();
+    if (this.ownsModel) await this.model.dispose();
+  }
+}
+
+const isLabels = (y: unknown) => isTensor(y) && y.dtype === "i32" && y.shape.length === 1;
+
+function modelOf({ model, device, seed, normalization }: TrainerOptions): Model<any, any> {
+  if (model instanceof Model) {
+    if (device !== undefined && device !== model.device)
+      throw new OptionError("new Trainer: the model is on another device; leave `device` out.");
+    return model;
+  }
+  if (!device)
+    throw new OptionError(
+      "new Trainer: a network alone needs a device; give `device`, or new Model(device, network) as the model.",
+    );
+  return new Model(device, model as AnyModule, { seed, normalization });
+}
