@@ -36,11 +36,11 @@ export interface GraphNode {
   readonly attrs: any;
   readonly outputs: readonly TensorType[];
   /** The part of a network it was traced in, if that part's results are to be computed again for the backward pass. */
-  readonly segment?: Segment;
+  readonly recomputed?: Recomputed;
 }
 
 /** A part of a network that keeps nothing but its input and its result for the backward pass. */
-export type Segment = object;
+export type Recomputed = object;
 
 /** Where a leaf's data comes from. */
 export type Leaf =
@@ -70,7 +70,7 @@ export interface OpTable {}
 
 export interface GradientContext<A> {
   readonly inputs: readonly Tensor[];
-  /** The inputs as they were traced, where `inputs` may be computed again; see inSegment. For looking at, not to use. */
+  /** The inputs as they were traced, where `inputs` may be computed again; see recomputed. For looking at, not to use. */
   readonly traced: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   readonly attrs: A;
@@ -357,19 +357,19 @@ function scalarAttrs(attrs: unknown): unknown {
 }
 
 let nextId = 0;
-let segment: Segment | undefined;
+let region: Recomputed | undefined;
 
 /**
  * Traces a part of a network whose inner results the backward pass computes again instead of keeping them: gradient
- * checkpointing. A segment within a segment is part of the outer one. Source: Chen et al., 2016, §3.
+ * checkpointing. A part within such a part is part of the outer one. Source: Chen et al., 2016, §3.
  */
-export function inSegment<T>(trace: () => T): T {
-  const outer = segment;
-  segment ??= {};
+export function recomputed<T>(trace: () => T): T {
+  const outer = region;
+  region ??= {};
   try {
     return trace();
   } finally {
-    segment = outer;
+    region = outer;
   }
 }
 
@@ -377,7 +377,7 @@ export function inSegment<T>(trace: () => T): T {
 export function applyOp(op: OpRecord, inputs: readonly Tensor[], attrs: unknown): Tensor[] {
   // A record may hand an input back as the type of its result: keep no more of it than the type.
   const outputs = op.infer(inputs, attrs).map(({ shape, dtype }): TensorType => ({ shape, dtype }));
-  const node: GraphNode = { id: nextId++, op, inputs, attrs, outputs, ...(segment && { segment }) };
+  const node: GraphNode = { id: nextId++, op, inputs, attrs, outputs, ...(region && { recomputed: region }) };
   return outputs.map((_, index) => new Tensor(node, index));
 }
 

@@ -11,8 +11,8 @@ import { isSparse, sumSparse } from "./slices.ts";
 const SMALL = 2 ** 14;
 
 /**
- * What the backward pass of a segment reads in place of the segment's results: they are computed again from its
- * input, when the first of them is asked for. What others than the segment read is kept anyway, and small results are.
+ * What the backward pass of a recomputed part reads in place of its results: they are computed again from its
+ * input, when the first of them is asked for. What others read is kept anyway, and small results are.
  */
 class Again {
   private readonly copies = new Map<GraphNode, Tensor[]>();
@@ -20,12 +20,12 @@ class Again {
 
   constructor(nodes: readonly GraphNode[]) {
     for (const node of nodes)
-      for (const { node: from } of node.inputs) if (from.segment !== node.segment) this.kept.add(from);
+      for (const { node: from } of node.inputs) if (from.recomputed !== node.recomputed) this.kept.add(from);
   }
 
   value(value: Tensor, reader: GraphNode): Tensor {
     const { node, index } = value;
-    if (!node.segment || node.segment !== reader.segment || this.isKept(node)) return value;
+    if (!node.recomputed || node.recomputed !== reader.recomputed || this.isKept(node)) return value;
     return this.copy(node)[index]!;
   }
 
@@ -63,7 +63,7 @@ export function sumTo(gradient: Tensor, shape: Shape): Tensor {
  * Reverse-mode differentiation: gradients of a scalar `loss` in `targets`, as new nodes of the same graph.
  *
  * Walks the graph from the loss backwards and sums the contributions of all users of a tensor in the order in which
- * the users were traced. A target that the loss does not depend on gets zeros. Within a segment (see inSegment) inner
+ * the users were traced. A target that the loss does not depend on gets zeros. Within a recomputed part inner
  * results are computed again.
  * @throws ShapeError when the loss is not a scalar, or depends on a target through an op without a gradient.
  */

@@ -1,5 +1,5 @@
 import { OptionError, ShapeError } from "../core/errors.ts";
-import { inSegment, type Tensor } from "../core/op.ts";
+import { recomputed, type Tensor } from "../core/op.ts";
 import { showShape, sizeOf } from "../core/shape.ts";
 import { type Padding, resolvePadding } from "../ops/conv/conv2d.ts";
 import * as f from "../ops/f.ts";
@@ -301,7 +301,7 @@ export function checkpoint(network: Module): Module {
   return {
     ...network,
     description: { layer: "checkpoint", wraps: network },
-    forward: (x, context) => inSegment(() => network.forward(x, context)),
+    forward: (x, context) => recomputed(() => network.forward(x, context)),
   };
 }
 

@@ -1,6 +1,6 @@
 // What the gradient of batchNormApply is where mean and inverse are x's own, and where they are anybody else's.
 import { expect, test } from "vitest";
-import { defineOp, inSegment, type Op, type Operand, type Tensor } from "../../src/core/op.ts";
+import { defineOp, type Op, type Operand, recomputed, type Tensor } from "../../src/core/op.ts";
 import { Sampler } from "../../src/core/samples.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { feed, reachable } from "../../src/graph/node.ts";
@@ -59,9 +59,9 @@ test.each(CASES)("statistics are %s", async (_, op, made) => {
   expect(kernels).toBe(made === "one kernel" ? 1 : 0);
 });
 
-test("a segment that is computed again has its gradient from the one kernel, too", () => {
+test("a region that is computed again has its gradient from the one kernel, too", () => {
   const [input, g, b] = [feed("x", [64, 32, 8]), feed("gamma", [32]), feed("beta", [32])];
-  const y = inSegment(() => relu(batchNorm(relu(input.mul(2)), g, b)[0]));
+  const y = recomputed(() => relu(batchNorm(relu(input.mul(2)), g, b)[0]));
   const nodes = reachable(gradients(y.square().mean(), [input, g, b]));
   expect(nodes.filter((node) => node.op?.name === "relu").length).toBeGreaterThan(2);
   expect(nodes.filter((node) => node.op?.name === "batchNormGrad")).toHaveLength(1);

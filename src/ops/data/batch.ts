@@ -1,5 +1,5 @@
+import indicesSource from "../../../shaders/data/batch-indices.wgsl?raw";
 import gatherSource from "../../../shaders/data/gather-images.wgsl?raw";
-import windowSource from "../../../shaders/data/window.wgsl?raw";
 import { whole, wholes } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
@@ -26,10 +26,10 @@ export const batchIndices: Op<
       counters?.dtype !== "u32" ||
       counters.shape[0] !== 4
     )
-      throw new ShapeError("window: takes an order u32[n] and counters u32[4].");
+      throw new ShapeError("batchIndices: takes an order u32[n] and counters u32[4].");
     if (!Number.isInteger(count) || count < 0 || count > order.shape[0]!)
       throw new ShapeError(
-        `window: ${count} entries do not fit an order of ${order.shape[0]}; ask for at most as many.`,
+        `batchIndices: ${count} entries do not fit an order of ${order.shape[0]}; ask for at most as many.`,
       );
     return [{ shape: [count], dtype: "u32" }];
   },
@@ -42,11 +42,11 @@ export const batchIndices: Op<
     kind: "kernel",
     kernel: ({ inputs: [order], attrs: { count } }) => [
       {
-        name: "window",
+        name: "indices",
         dispatches: [
           {
-            kernel: "window",
-            source: specialize(windowSource, { SIZE: order!.shape[0]!, COUNT: count }),
+            kernel: "batchIndices",
+            source: specialize(indicesSource, { SIZE: order!.shape[0]!, COUNT: count }),
             bindings: [input(0), input(1), output()],
             workgroups: [Math.ceil(count / 64), 1, 1],
             bytes: 8 * count,
@@ -69,9 +69,13 @@ export const batchIndices: Op<
     {
       inputs: [type([4], "u32"), type([4], "u32")],
       attrs: { count: 5 },
-      message: /window: 5 entries do not fit an order of 4/,
+      message: /batchIndices: 5 entries do not fit an order of 4/,
     },
-    { inputs: [type([4]), type([4], "u32")], attrs: { count: 1 }, message: /window: takes an order u32/ },
+    {
+      inputs: [type([4]), type([4], "u32")],
+      attrs: { count: 1 },
+      message: /batchIndices: takes an order u32/,
+    },
   ],
 });
 
