@@ -33,7 +33,7 @@ describe("gradients: directional finite differences of the reference in float64"
         if (floats.length === 0 || targets.length === 0) continue;
         // A random weighting of all results, so that no error can cancel.
         const weights = floats.map((y, i) => feed(`w${i}`, y.shape));
-        const loss = floats.map((y, i) => f.sum(f.mul(y, weights[i]))).reduce((a, b) => f.add(a, b));
+        const loss = floats.map((y, i) => f.sum(f.mul(y, weights[i]!))).reduce((a, b) => f.add(a, b));
         const grads = gradients(loss, targets);
         const program = {
           name: op.name,
