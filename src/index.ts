@@ -36,6 +36,7 @@ export {
   Result,
 } from "./model/compile.ts";
 export type { LoadReport } from "./model/files.ts";
+export { loadModel } from "./model/load.ts";
 export {
   type Guess,
   Model,
@@ -65,6 +66,7 @@ export {
   type Metrics,
   type Progress,
   type StepMetrics,
+  type StopSignal,
   Trainer,
   type TrainerOptions,
   type TrainingData,
