@@ -50,7 +50,10 @@ export const gather: Op<(table: Operand, indices: Operand) => Tensor> = defineOp
     });
     return [{ shape: [...indices.shape, ...rest], dtype: table.dtype, data }];
   },
-  grad: ({ dy, inputs: [table, indices] }, f) => [f.scatterAdd(dy, indices, { rows: table.shape[0]! }), null],
+  grad: ({ dy, inputs: [table, indices] }, f) => [
+    f.scatterAdd(dy, indices, { rows: table.shape[0] ?? 0 }),
+    null,
+  ],
   implementation: {
     kind: "kernel",
     kernel: ({ inputs: [table, indices], outputs: [out], facts }) => {
