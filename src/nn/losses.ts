@@ -14,10 +14,12 @@ function loss(name: string, compute: (output: Tensor, target: Tensor) => Tensor)
 
 /**
  * Mean softmax cross-entropy of logits [N, C] with labels i32 [N] or target probabilities f32 [N, C]; with label
- * smoothing ε the target is (1 − ε)·one-hot + ε/C. Szegedy et al., 2016, §7.
+ * smoothing ε the target is (1 − ε)·one-hot + ε/C. Szegedy et al., 2016, §7. With the reduction "none" each row's, [N].
  */
-export function crossEntropy(options: { labelSmoothing?: number } = {}): Loss {
-  const { labelSmoothing = 0 } = options;
+export function crossEntropy(
+  options: { readonly labelSmoothing?: number; readonly reduction?: "mean" | "none" } = {},
+): Loss {
+  const { labelSmoothing = 0, reduction = "mean" } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
     throw new OptionError(`crossEntropy: labelSmoothing is ${labelSmoothing}; use a number from 0 to 1.`);
   return loss("crossEntropy", (logits, target) => {
@@ -25,8 +27,10 @@ export function crossEntropy(options: { labelSmoothing?: number } = {}): Loss {
       const classes = logits.shape.at(-1)!;
       const smooth =
         labelSmoothing > 0 ? f.add(f.mul(target, 1 - labelSmoothing), labelSmoothing / classes) : target;
-      return f.mean(f.softCrossEntropy(logits, smooth));
+      const each = f.softCrossEntropy(logits, smooth);
+      return reduction === "none" ? each : f.mean(each);
     }
+    if (reduction === "none") return f.softmaxCrossEntropy(logits, target, { labelSmoothing });
     // A mean, but the gradient leaves the kernel with its factor.
     const scale = 1 / Math.max(1, target.shape[0]!);
     return f.sum(f.softmaxCrossEntropy(logits, target, { labelSmoothing, scale }));
