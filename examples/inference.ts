@@ -1,9 +1,9 @@
-// Inference alone, from a file that describes its network: node inference.ts runs/cifar10
+// Inference alone: the file, of the newest checkpoint of a run here, describes its network.
 // In a browser: loadModel(device, new Uint8Array(await (await fetch(url)).arrayBuffer())).
 import { data, gpu, Model } from "descent-gpu";
 
 const device = await gpu();
-const model = await Model.load(device, process.argv[2] ?? "runs/cifar10");
+const model = await Model.load(device, "runs/cifar10");
 
 const { shape, images, classes, labels } = data.shapes({ train: 1, test: 4 }).test;
 const size = shape[0] * shape[1] * shape[2];

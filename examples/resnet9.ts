@@ -1,16 +1,15 @@
 // ResNet-9 on CIFAR-10 until it is right about 94 % of the test images; says how long that took. For a GPU.
-//   node resnet9.ts data [epochs=24] [images=50000] [batch=512]
 // Source: David Page, "How to train your ResNet", 2018: network, one triangle of learning rates, Nesterov momentum, decay.
 import { data, f, gpu, losses, nn, optim, Trainer } from "descent-gpu";
 
-const [folder = "data", ...numbers] = process.argv.slice(2);
-const [epochs = 24, images = 50_000, batchSize = 512] = numbers.map(Number);
+const EPOCHS = 24;
+const BATCH = 512;
 const TARGET = 0.94;
 const PEAK = 0.4;
 const PEAK_AT = 5 / 24;
 
 const device = await gpu();
-const { train, test } = await data.cifar10(folder, { download: true });
+const { train, test } = await data.cifar10("data", { download: true });
 
 const block = (from: number, to: number) => [
   nn.conv2d({ in: from, out: to, kernel: 3, padding: "same", bias: false }),
@@ -50,16 +49,15 @@ const trainer = new Trainer({
   optimizer: optim.sgd({ lr: triangle, momentum: 0.9, nesterov: true, weightDecay: 5e-4 }),
 });
 
-const some = data.subset(train, Math.min(images, train.count));
 const opened = performance.now();
-await trainer.prepare(some, batchSize, test);
+await trainer.prepare(train, BATCH, test);
 console.log(`compiled in ${((performance.now() - opened) / 1000).toFixed(1)} s`);
 
 const began = performance.now();
 let best = 0;
-for await (const { epoch, loss, imagesPerSecond, validation } of trainer.fit(some, {
-  epochs,
-  batchSize,
+for await (const { epoch, loss, imagesPerSecond, validation } of trainer.fit(train, {
+  epochs: EPOCHS,
+  batchSize: BATCH,
   validation: test,
 })) {
   const { accuracy } = validation;
@@ -75,4 +73,3 @@ for await (const { epoch, loss, imagesPerSecond, validation } of trainer.fit(som
   }
 }
 if (best < TARGET) console.log(`${100 * TARGET} % was not reached: ${(100 * best).toFixed(2)} % at best`);
-process.exit(best < TARGET ? 1 : 0);

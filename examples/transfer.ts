@@ -1,7 +1,4 @@
 // Transfer: a body that learned one task, frozen, under a new head that learns another.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { data, gpu, losses, Model, ndarray, nn, optim, Trainer } from "descent-gpu";
 
 const device = await gpu();
@@ -31,12 +28,10 @@ for await (const { epoch, accuracy } of pretrainer.fit(
   },
 ))
   console.log(`first task, epoch ${epoch}`, "accuracy", accuracy);
-const folder = await mkdtemp(join(tmpdir(), "descent-"));
-const file = join(folder, "first.safetensors");
-await first.save(file);
+await first.save("runs/first.safetensors");
 
 const model = new Model(device, nn.sequential(body(), nn.linear({ in: 16, out: 3 })), { seed: 2 });
-console.log(await model.load(file, { strict: false }));
+console.log(await model.load("runs/first.safetensors", { strict: false }));
 const optimizer = optim.sgd({
   lr: 0.01,
   momentum: 0.9,
@@ -60,5 +55,4 @@ console.log(
   before.data.every((x, i) => x === after.data[i]),
 );
 
-await rm(folder, { recursive: true });
 device.dispose();

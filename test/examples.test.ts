@@ -2,22 +2,25 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test, vi } from "vitest";
+import { afterAll, expect, test, vi } from "vitest";
+import { CIFAR10_CLASSES } from "../src/data/cifar10.ts";
 import { shapes } from "../src/data/shapes.ts";
-import { Model, nn } from "../src/node.ts";
 import { fileOf } from "./support/cifar10.ts";
-import { gpu } from "./support/gpu.ts";
+
+/** Where the examples read and write. */
+const folder = mkdtempSync(join(tmpdir(), "descent-examples-"));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Runs an example; what it printed, call by call. */
-async function run(name: string, ...args: string[]): Promise<unknown[][]> {
+async function run(name: string): Promise<unknown[][]> {
   const log = vi.spyOn(console, "log").mockImplementation(() => {});
-  const { argv } = process;
-  process.argv = [argv[0] ?? "node", name, ...args];
+  const cwd = process.cwd();
+  process.chdir(folder);
   try {
     await import(`../examples/${name}.ts`);
     return log.mock.calls;
   } finally {
-    process.argv = argv;
+    process.chdir(cwd);
     log.mockRestore();
   }
 }
@@ -36,22 +39,26 @@ test("cifar10, which README shows", async () => {
   const readme = readFileSync("README.md", "utf8");
   expect(/```ts\n([\s\S]*?)```/.exec(readme)?.[1]).toBe(readFileSync("examples/cifar10.ts", "utf8"));
 
-  const folder = mkdtempSync(join(tmpdir(), "descent-example-"));
-  const cwd = process.cwd();
-  try {
-    mkdirSync(join(folder, "data"));
-    const { train, test } = shapes({ train: 256, test: 64 });
-    writeFileSync(join(folder, "data/data_batch_1.bin"), fileOf(train, 0, train.count));
-    writeFileSync(join(folder, "data/test_batch.bin"), fileOf(test, 0, test.count));
-    process.chdir(folder);
-    const epochs = (await run("cifar10")) as [loss: number, accuracy: number][];
-    expect(epochs).toHaveLength(10);
-    expect(epochs[9]?.[0]).toBeLessThan(0.8 * (epochs[0]?.[0] ?? 0));
-    expect(epochs[9]?.[1]).toBeGreaterThan(0.2);
-    expect(existsSync("runs/cifar10/checkpoints/step-000020/model.safetensors")).toBe(true);
-  } finally {
-    process.chdir(cwd);
-    rmSync(folder, { recursive: true });
+  mkdirSync(join(folder, "data"));
+  const { train, test } = shapes({ train: 256, test: 64 });
+  writeFileSync(join(folder, "data/data_batch_1.bin"), fileOf(train, 0, train.count));
+  writeFileSync(join(folder, "data/test_batch.bin"), fileOf(test, 0, test.count));
+  const epochs = (await run("cifar10")) as [loss: number, accuracy: number][];
+  expect(epochs).toHaveLength(10);
+  expect(epochs[9]?.[0]).toBeLessThan(0.8 * (epochs[0]?.[0] ?? 0));
+  for (const [, accuracy] of epochs) expect(accuracy).toBeGreaterThan(0);
+  expect(existsSync(join(folder, "runs/cifar10/checkpoints/step-000020/model.safetensors"))).toBe(true);
+});
+
+test("inference, from what the program before saved", async () => {
+  const guesses = after(await run("inference"), "looks like") as { label: string; probability: number }[][];
+  expect(guesses).toHaveLength(4);
+  for (const guess of guesses) {
+    expect(guess).toHaveLength(3);
+    expect(CIFAR10_CLASSES).toContain(guess[0]?.label);
+    const [first = 0, second = 0, third = 0] = guess.map(({ probability }) => probability);
+    expect(first).toBeGreaterThan(second);
+    expect(second).toBeGreaterThan(third);
   }
 });
 
@@ -69,32 +76,6 @@ test("table-regression", async () => {
   expect(Math.min(...errors)).toBeLessThan(0.1);
   expect(errors[0]).toBeGreaterThan(3 * Math.min(...errors));
   expect(Math.abs((listed(calls, "price")[0] ?? 0) - 1.5)).toBeLessThan(0.3);
-});
-
-test("inference", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "descent-inference-"));
-  try {
-    const network = nn.sequential(nn.flatten(), nn.linear({ in: 3072, out: 10 }));
-    const labels = Array.from({ length: 10 }, (_, i) => `class ${i}`);
-    const normalization = { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] };
-    const model = new Model(await gpu(), network, { labels, normalization });
-    await model.save(join(folder, "model.safetensors"));
-    await model.dispose();
-    const guesses = after(await run("inference", folder), "looks like") as {
-      label: string;
-      probability: number;
-    }[][];
-    expect(guesses).toHaveLength(4);
-    for (const guess of guesses) {
-      expect(guess).toHaveLength(3);
-      expect(guess[0]?.label).toMatch(/^class \d$/);
-      const [first = 0, second = 0, third = 0] = guess.map(({ probability }) => probability);
-      expect(first).toBeGreaterThan(second);
-      expect(second).toBeGreaterThan(third);
-    }
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 });
 
 test("own-loss", async () => {
