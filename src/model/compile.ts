@@ -97,6 +97,13 @@ export interface Compiled<In extends Types, Out> {
   dispose(): Promise<void>;
 }
 
+/** The outputs among what a traced function gives: none where it gives updates alone. */
+export type OutputsOf<Given> = Given extends { readonly outputs: infer Out }
+  ? Out
+  : Given extends { readonly updates: unknown }
+    ? Readonly<Record<never, never>>
+    : Given;
+
 /** Runs a compiled program: feeds, counters and rows of hyperparameters. */
 class Runner {
   runs = 0;
@@ -239,12 +246,12 @@ function checkDevice(device: unknown): asserts device is Backend {
  * const { loss } = await step({ x, y });
  * console.log(await loss.item());
  */
-export function compile<const In extends Types, Out extends Tree<Tensor> = Record<never, Tensor>>(
+export function compile<const In extends Types, Given extends Traced | Tree<Tensor>>(
   device: Backend,
   inputs: In,
-  trace: (inputs: InputsOf<In>, t: Tracing) => Traced<Out> | Out,
+  trace: (inputs: InputsOf<In>, t: Tracing) => Given,
   options: CompileOptions = {},
-): Compiled<In, Out> {
+): Compiled<In, OutputsOf<Given>> {
   checkDevice(device);
   const name = options.name ?? (trace.name || "program");
   const runner = new Runner(device, inputs, traceProgram(name, inputs, trace as never, options), options);
@@ -252,7 +259,7 @@ export function compile<const In extends Types, Out extends Tree<Tensor> = Recor
   return Object.assign(call, {
     plan: async () => (await runner.ready()).plan,
     dispose: () => runner.dispose(),
-  }) as unknown as Compiled<In, Out>;
+  }) as unknown as Compiled<In, OutputsOf<Given>>;
 }
 
 /**

@@ -237,8 +237,10 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     const [counter] = countersOf(this.tensors);
     const count = counter === undefined ? undefined : file.tensors.get(counter);
     this.batchesTracked = count?.dtype === "I64" ? Number(count.data[0] ?? 0n) : 0;
-    const { normalization } = file.metadata;
+    const { normalization, labels } = file.metadata;
     if (normalization) this.normalization = JSON.parse(normalization);
+    // Where only parts fit, the outputs are others.
+    if (labels && strict) this.labels ??= JSON.parse(labels);
     return report;
   }
 

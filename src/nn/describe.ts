@@ -32,7 +32,7 @@ export function describe(module: AnyModule, path = ""): NetworkDescription | { r
  * @throws OptionError for a layer that this version does not have.
  */
 export function networkOf({ layer, args = [], parts = [] }: NetworkDescription): Module {
-  const make = Object.hasOwn(layers, layer) ? layers[layer as keyof typeof layers] : undefined;
+  const make = Object.entries(layers).find(([name]) => name === layer)?.[1];
   if (typeof make !== "function")
     throw new OptionError(
       `The file's network has a layer "${layer}", which this version does not have; make the network in code and load the file into it.`,
