@@ -8,7 +8,7 @@ import type { ModelTensors } from "./tensors.ts";
 
 /** One pass of a model's network within a trace. */
 export interface Pass {
-  readonly model: { readonly tensors: ModelTensors };
+  readonly model: { readonly tensors: ModelTensors; batchesTracked: number };
   readonly trace: NetworkTrace;
 }
 

@@ -1,0 +1,189 @@
+import { OptionError } from "../core/errors.ts";
+import type { NDArray } from "../core/ndarray.ts";
+import type { Tensor } from "../core/op.ts";
+import { sizeOf, type TensorType } from "../core/shape.ts";
+import { kindOf, leavesOf, mapTree, type Tree } from "../core/tree.ts";
+import type { Loss } from "../nn/losses.ts";
+import type { Metric } from "../nn/metrics.ts";
+import * as f from "../ops/everyday.ts";
+import { isNDArray } from "./inputs.ts";
+import { isTensor } from "./program.ts";
+
+/** Examples that a model is evaluated on: arrays of the host's, images of bytes, or what is on the device already. */
+export type Examples = HostExamples | ImageExamples | DeviceExamples;
+
+/** Inputs and targets, examples along the first axis of each of their arrays: `data.arrays`. */
+export interface HostExamples {
+  readonly name: string;
+  readonly count: number;
+  readonly x: Tree<NDArray>;
+  readonly y: Tree<NDArray>;
+}
+
+/** Images [channels, height, width] of bytes with class numbers: `data.cifar10`. */
+export interface ImageExamples {
+  readonly name: string;
+  readonly count: number;
+  readonly shape: readonly number[];
+  readonly images: Uint8Array;
+  readonly labels: ArrayLike<number>;
+}
+
+/** Examples on the device, from which the graph gathers batches by index. */
+export interface DeviceExamples {
+  readonly name: string;
+  readonly count: number;
+  batch(indices: Tensor): { x: unknown; y: unknown };
+}
+
+/** Metrics beside the loss, by name. */
+export type MetricRecord = Readonly<Record<string, Metric>>;
+
+/** Means over all examples. */
+export type Means<M extends MetricRecord = MetricRecord> = {
+  readonly loss: number;
+  /** The share of examples that were predicted right; NaN where targets are not labels. */
+  readonly accuracy: number;
+} & { readonly [Name in keyof M]: number };
+
+/** Whether the targets are class numbers of which the network's results are logits. */
+const isLabelled = (output: unknown, target: unknown): boolean =>
+  isTensor(target) &&
+  isTensor(output) &&
+  target.dtype === "i32" &&
+  target.shape.length === 1 &&
+  output.shape.length === 2;
+
+/**
+ * What is measured of a batch, in a row: the loss, the share that was predicted right where targets are labels, and the
+ * metrics.
+ * @throws OptionError for a loss or metric that gives no scalar.
+ */
+export function measured(
+  output: unknown,
+  target: unknown,
+  loss: Loss,
+  metrics: MetricRecord,
+): { row: Tensor; names: string[] } {
+  const [y, wanted] = [output, target] as [Tensor, Tensor];
+  const all: (readonly [name: string, value: Tensor])[] = [
+    ["loss", loss(y, wanted)],
+    ...Object.entries(metrics).map(([name, metric]) => [name, metric(y, wanted)] as const),
+  ];
+  if (isLabelled(output, target) && !("accuracy" in metrics))
+    all.push(["accuracy", y.argmax({ axis: -1 }).equal(wanted).cast({ dtype: "f32" }).mean()]);
+  for (const [name, value] of all)
+    if (!isTensor(value) || value.shape.length !== 0)
+      throw new OptionError(
+        `evaluate: "${name}" is ${isTensor(value) ? `of the shape [${value.shape.join(", ")}]` : kindOf(value)}; give a scalar, a mean over the batch for instance.`,
+      );
+  const row = f.concat(
+    all.map(([, value]) => value.reshape({ shape: [1] })),
+    { axis: 0 },
+  );
+  return { row, names: all.map(([name]) => name) };
+}
+
+/** How many batches may be under way before their numbers are read. */
+const AHEAD = 8;
+
+/** Means of numbers by name over batches of `count` examples, each batch's in a row. */
+export async function meansOf(
+  count: number,
+  size: number,
+  run: (from: number, images: number) => Promise<{ names: readonly string[]; row: ArrayLike<number> }>,
+  onProgress?: (done: number, total: number) => void,
+): Promise<Record<string, number>> {
+  const sums: Record<string, number> = {};
+  const ahead: { images: number; rows: ReturnType<typeof run> }[] = [];
+  let done = 0;
+  onProgress?.(0, count);
+  const take = async () => {
+    const { images, rows } = ahead.shift()!;
+    const { names, row } = await rows;
+    names.forEach((name, i) => {
+      sums[name] = (sums[name] ?? 0) + row[i]! * images;
+    });
+    done += images;
+    onProgress?.(done, count);
+  };
+  for (let from = 0; from < count; from += size) {
+    const images = Math.min(size, count - from);
+    const rows = run(from, images);
+    // Told when it is taken.
+    rows.catch(() => {});
+    ahead.push({ images, rows });
+    if (ahead.length > AHEAD) await take();
+  }
+  while (ahead.length > 0) await take();
+  return Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / count]));
+}
+
+/** Where batches come from: what a run is fed with, and what the graph makes of it. */
+export interface Batches {
+  readonly count: number;
+  /** Types of the inputs of a run over so many examples. */
+  readonly types: (images: number) => Tree<TensorType>;
+  readonly given: (from: number, images: number) => unknown;
+  readonly batch: (inputs: any) => { x: unknown; y: unknown };
+}
+
+/** @throws OptionError for what is no data set. */
+export function batchesOf(data: Examples, prepare: (x: unknown) => unknown): Batches {
+  if (typeof data !== "object" || data === null || !("count" in data) || data instanceof Promise)
+    throw new OptionError(
+      `evaluate: the data is ${kindOf(data)}; give a data set, data.arrays({ x, y }) for instance.`,
+    );
+  const { count } = data;
+  if (!(count >= 1)) throw new OptionError(`evaluate: ${data.name} has no examples; give at least one.`);
+  if ("batch" in data)
+    return {
+      count,
+      types: (images) => ({ indices: { shape: [images], dtype: "u32" } }),
+      given: (from, images) => ({ indices: Uint32Array.from({ length: images }, (_, i) => from + i) }),
+      batch: ({ indices }) => data.batch(indices),
+    };
+  const { x, y } = "images" in data ? imagesOf(data) : data;
+  const slice = (from: number, images: number) => ({
+    x: prepare(rows(x, from, images)),
+    y: rows(y, from, images),
+  });
+  const typed = slice(0, 1);
+  return {
+    count,
+    types: (images) =>
+      mapTree(typed, isNDArray, ({ shape, dtype }) => ({
+        shape: [images, ...shape.slice(1)],
+        dtype,
+      })) as Tree<TensorType>,
+    given: slice,
+    batch: (inputs) => inputs,
+  };
+}
+
+function imagesOf({ count, shape, images, labels }: ImageExamples): Pick<HostExamples, "x" | "y"> {
+  return {
+    x: { shape: [count, ...shape], dtype: "u8", data: images },
+    y: { shape: [count], dtype: "i32", data: Int32Array.from(labels) },
+  };
+}
+
+const rows = (tree: unknown, from: number, images: number): unknown =>
+  mapTree(tree, isNDArray, ({ shape, dtype, data }): NDArray => {
+    const per = sizeOf(shape.slice(1));
+    return {
+      shape: [images, ...shape.slice(1)],
+      dtype,
+      data: data.subarray(from * per, (from + images) * per),
+    };
+  });
+
+/** The trees of a set have equally many examples in all arrays. */
+export function checkExamples(data: Examples): void {
+  if (!("x" in data)) return;
+  for (const { path, leaf } of leavesOf({ x: data.x, y: data.y }, isNDArray))
+    if (leaf.shape[0] !== data.count)
+      throw new OptionError(
+        `evaluate: ${path} of ${data.name} has ${leaf.shape[0] ?? 0} examples, and the set ${data.count}; give as many of each.`,
+      );
+}
