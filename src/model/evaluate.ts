@@ -1,3 +1,4 @@
+import type { Backend } from "../backend/backend.ts";
 import { OptionError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import type { Tensor } from "../core/op.ts";
@@ -6,8 +7,11 @@ import { kindOf, leavesOf, mapTree, type Tree } from "../core/tree.ts";
 import type { Loss } from "../nn/losses.ts";
 import type { Metric } from "../nn/metrics.ts";
 import * as f from "../ops/everyday.ts";
+import { runnerOf } from "./compile.ts";
 import { isNDArray } from "./inputs.ts";
 import { isTensor } from "./program.ts";
+import type { Runner } from "./runner.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** Examples that a model is evaluated on: arrays of the host's, images of bytes, or what is on the device already. */
 export type Examples = HostExamples | ImageExamples | DeviceExamples;
@@ -45,6 +49,15 @@ export type Means<M extends MetricRecord = MetricRecord> = {
   /** The share of examples that were predicted right; NaN where targets are not labels. */
   readonly accuracy: number;
 } & { readonly [Name in keyof M]: number };
+
+export interface EvaluateOptions<M extends MetricRecord = Readonly<Record<never, never>>> {
+  readonly loss: Loss;
+  /** Numbers to measure on the device beside the loss: means over the batch. */
+  readonly metrics?: M;
+  /** 250 unless given. */
+  readonly batchSize?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+}
 
 /** Whether the targets are class numbers of which the network's results are logits. */
 const isLabelled = (output: unknown, target: unknown): boolean =>
@@ -128,7 +141,7 @@ export interface Batches {
   readonly batch: (inputs: any) => { x: unknown; y: unknown };
 }
 
-/** @throws OptionError for what is no data set. */
+/** @throws OptionError for what is no data set, or one whose arrays have not equally many examples. */
 export function batchesOf(data: Examples, prepare: (x: unknown) => unknown): Batches {
   if (typeof data !== "object" || data === null || !("count" in data) || data instanceof Promise)
     throw new OptionError(
@@ -144,6 +157,11 @@ export function batchesOf(data: Examples, prepare: (x: unknown) => unknown): Bat
       batch: ({ indices }) => data.batch(indices),
     };
   const { x, y } = "images" in data ? imagesOf(data) : data;
+  for (const { path, leaf } of leavesOf({ x, y }, isNDArray))
+    if (leaf.shape[0] !== count)
+      throw new OptionError(
+        `evaluate: ${path} of ${data.name} has ${leaf.shape[0] ?? 0} examples, and the set ${count}; give as many of each.`,
+      );
   const slice = (from: number, images: number) => ({
     x: prepare(rows(x, from, images)),
     y: rows(y, from, images),
@@ -178,12 +196,42 @@ const rows = (tree: unknown, from: number, images: number): unknown =>
     };
   });
 
-/** The trees of a set have equally many examples in all arrays. */
-export function checkExamples(data: Examples): void {
-  if (!("x" in data)) return;
-  for (const { path, leaf } of leavesOf({ x: data.x, y: data.y }, isNDArray))
-    if (leaf.shape[0] !== data.count)
-      throw new OptionError(
-        `evaluate: ${path} of ${data.name} has ${leaf.shape[0] ?? 0} examples, and the set ${data.count}; give as many of each.`,
-      );
+/** Means over all examples of what a network in its inference form gives. */
+export async function evaluateExamples<M extends MetricRecord>(
+  device: Backend,
+  forward: (x: unknown, t: Tracing) => unknown,
+  batches: Batches,
+  options: EvaluateOptions<M>,
+): Promise<Means<M>> {
+  const { loss, metrics = {}, batchSize = 250, onProgress } = options ?? {};
+  if (typeof loss !== "function")
+    throw new OptionError("evaluate: the loss is missing; give one, losses.mse() for instance.");
+  if (!Number.isInteger(batchSize) || batchSize < 1)
+    throw new OptionError(`evaluate: the batch size is ${batchSize}; use a whole number of at least 1.`);
+  let names: readonly string[] = [];
+  const runners = new Map<number, Runner>();
+  const make = (images: number) =>
+    runnerOf(
+      device,
+      batches.types(images),
+      (inputs, t) => {
+        const { x, y } = batches.batch(inputs);
+        const found = measured(forward(x, t), y, loss, metrics);
+        names = found.names;
+        return found.row;
+      },
+      { name: "evaluate", training: false },
+    );
+  const run = async (from: number, images: number) => {
+    const runner = runners.get(images) ?? make(images);
+    runners.set(images, runner);
+    const { data: row } = (await runner.read(batches.given(from, images))) as NDArray;
+    return { names, row };
+  };
+  try {
+    const means = await meansOf(batches.count, Math.min(batchSize, batches.count), run, onProgress);
+    return { accuracy: Number.NaN, ...means } as unknown as Means<M>;
+  } finally {
+    for (const runner of runners.values()) await runner.dispose();
+  }
 }

@@ -7,19 +7,17 @@ import { kindOf, leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.
 import { read } from "../graph/node.ts";
 import { decodeTensors, encodeTensors, type TensorFile } from "../interchange/safetensors.ts";
 import { describe } from "../nn/describe.ts";
-import type { Loss } from "../nn/losses.ts";
 import { type AnyModule, type Module, Trace, type TracedLayer } from "../nn/module.ts";
 import { matches } from "../optim/optimizer.ts";
 import type { Trainable } from "../optim/state.ts";
 import { checkDevice, checkSeed, runnerOf } from "./compile.ts";
 import {
   batchesOf,
-  checkExamples,
+  type EvaluateOptions,
   type Examples,
+  evaluateExamples,
   type Means,
   type MetricRecord,
-  meansOf,
-  measured,
 } from "./evaluate.ts";
 import {
   batchesIn,
@@ -36,7 +34,6 @@ import { isNDArray } from "./inputs.ts";
 import { feedsOf, isTensor, type Types } from "./program.ts";
 import { Programs } from "./programs.ts";
 import type { DeviceTensor } from "./result.ts";
-import type { Runner } from "./runner.ts";
 import { forgetStates, releaseStates } from "./states.ts";
 import { type Summary, summaryOf } from "./summary.ts";
 import { ModelTensors } from "./tensors.ts";
@@ -60,15 +57,6 @@ export interface ModelTensor extends DeviceTensor {
   read(): Promise<NDArray>;
   /** @throws DescentError when there are not exactly as many numbers as it holds. */
   write(values: ArrayLike<number>): void;
-}
-
-export interface EvaluateOptions<M extends MetricRecord = Readonly<Record<never, never>>> {
-  readonly loss: Loss;
-  /** Numbers to measure on the device beside the loss: means over the batch. */
-  readonly metrics?: M;
-  /** 250 unless given. */
-  readonly batchSize?: number;
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface Guess {
@@ -184,18 +172,24 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
       .slice(0, top);
   }
 
-  /** The network's output for a batch and every layer's result, by the layers' paths. */
+  /**
+   * The network's output for a batch and every layer's result, by the layers' paths; further results of a layer that is
+   * used several times are `path (2)` and so on.
+   */
   async trace(
     inputs: Mapped<In, Tensor, ModelInput>,
   ): Promise<{ output: Mapped<Out, Tensor, NDArray>; activations: Record<string, NDArray> }> {
     const arrays = hostInputs(inputs, this.normalization);
     return (await this.run("trace", arrays, (x, t) => {
       const { output, layers } = this.pass(x, t);
-      const inner = layers.filter(({ path }) => path !== "");
-      return {
-        output: output as Tree<Tensor>,
-        activations: Object.fromEntries(inner.map((layer) => [layer.path, layer.output])),
-      };
+      const activations: Record<string, Tensor> = {};
+      for (const layer of layers) {
+        if (layer.module === this.network) continue;
+        let name = layer.path;
+        for (let use = 2; name in activations; use++) name = `${layer.path} (${use})`;
+        activations[name] = layer.output;
+      }
+      return { output: output as Tree<Tensor>, activations };
     })) as never;
   }
 
@@ -210,44 +204,10 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     data: Examples,
     options: EvaluateOptions<M>,
   ): Promise<Means<M>> {
-    const { loss, metrics = {}, batchSize = 250, onProgress } = options;
     this.checkAlive();
-    if (typeof loss !== "function")
-      throw new OptionError("evaluate: the loss is missing; give one, losses.mse() for instance.");
-    if (!Number.isInteger(batchSize) || batchSize < 1)
-      throw new OptionError(`evaluate: the batch size is ${batchSize}; use a whole number of at least 1.`);
-    checkExamples(data);
-    const batches = batchesOf(data, (x) => hostInputs(x, this.normalization));
-    const names: string[] = [];
-    const runners = new Map<number, Runner>();
-    const runnerFor = (images: number) =>
-      runnerOf(
-        this.device,
-        batches.types(images),
-        (inputs, t) => {
-          const { x, y } = batches.batch(inputs);
-          const { row, names: found } = measured(this.forward(x as In, t), y, loss, metrics);
-          names.splice(0, names.length, ...found);
-          return row;
-        },
-        { name: "evaluate", training: false },
-      );
-    try {
-      const means = await meansOf(
-        batches.count,
-        Math.min(batchSize, batches.count),
-        async (from, images) => {
-          const runner = runners.get(images) ?? runnerFor(images);
-          runners.set(images, runner);
-          const { data: row } = (await runner.read(batches.given(from, images))) as NDArray;
-          return { names, row };
-        },
-        onProgress,
-      );
-      return { accuracy: Number.NaN, ...means } as unknown as Means<M>;
-    } finally {
-      for (const runner of runners.values()) await runner.dispose();
-    }
+    const prepare = (x: unknown) => hostInputs(x, this.normalization);
+    const forward = (x: unknown, t: Tracing) => this.forward(x as In, t);
+    return evaluateExamples(this.device, forward, batchesOf(data, prepare), options);
   }
 
   /**
