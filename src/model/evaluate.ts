@@ -67,69 +67,76 @@ const isLabelled = (output: unknown, target: unknown): boolean =>
   target.shape.length === 1 &&
   output.shape.length === 2;
 
-/**
- * What is measured of a batch, in a row: the loss, the share that was predicted right where targets are labels, and the
- * metrics.
- * @throws OptionError for a loss or metric that gives no scalar.
- */
-export function measured(
-  output: unknown,
-  target: unknown,
-  loss: Loss,
-  metrics: MetricRecord,
-): { row: Tensor; names: string[] } {
+/** What one batch measured: means over it, and how many of its examples were predicted right. */
+export interface BatchNumbers {
+  readonly loss: number;
+  /** Nothing where targets are not labels. */
+  readonly right: number | undefined;
+  /** Of the metrics, in their order. */
+  readonly own: readonly number[];
+}
+
+/** The numbers of a batch in a row of tensors: the loss, the metrics, and how many were predicted right. */
+function measured(output: unknown, target: unknown, loss: Loss, metrics: MetricRecord): Tensor {
   const [y, wanted] = [output, target] as [Tensor, Tensor];
   const all: (readonly [name: string, value: Tensor])[] = [
     ["loss", loss(y, wanted)],
     ...Object.entries(metrics).map(([name, metric]) => [name, metric(y, wanted)] as const),
   ];
-  if (isLabelled(output, target) && !("accuracy" in metrics))
-    all.push(["accuracy", y.argmax({ axis: -1 }).equal(wanted).cast({ dtype: "f32" }).mean()]);
+  if (isLabelled(output, target))
+    all.push(["accuracy", y.argmax({ axis: -1 }).equal(wanted).cast({ dtype: "f32" }).sum()]);
   for (const [name, value] of all)
     if (!isTensor(value) || value.shape.length !== 0)
       throw new OptionError(
         `evaluate: "${name}" is ${isTensor(value) ? `of the shape [${value.shape.join(", ")}]` : kindOf(value)}; give a scalar, a mean over the batch for instance.`,
       );
-  const row = f.concat(
+  return f.concat(
     all.map(([, value]) => value.reshape({ shape: [1] })),
     { axis: 0 },
   );
-  return { row, names: all.map(([name]) => name) };
 }
 
-/** How many batches may be under way before their numbers are read. */
-const AHEAD = 8;
+/** So many batches, or what is done in so many milliseconds, are under way before their numbers are read. */
+const GROUP = { batches: 8, milliseconds: 250 };
 
-/** Means of numbers by name over batches of `count` examples, each batch's in a row. */
-export async function meansOf(
-  count: number,
-  size: number,
-  run: (from: number, images: number) => Promise<{ names: readonly string[]; row: ArrayLike<number> }>,
-  onProgress?: (done: number, total: number) => void,
-): Promise<Record<string, number>> {
-  const sums: Record<string, number> = {};
-  const ahead: { images: number; rows: ReturnType<typeof run> }[] = [];
-  let done = 0;
+/** How a set is gone through: `start` begins a batch, `collect` gives the numbers of those begun since the last time. */
+export interface EvaluationRun {
+  readonly count: number;
+  readonly batchSize: number;
+  readonly metrics: readonly string[];
+  start(from: number, images: number): Promise<void>;
+  collect(): Promise<readonly BatchNumbers[]>;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Means over all examples, each once. */
+export async function meansOf(run: EvaluationRun): Promise<Means> {
+  const { count, metrics, onProgress } = run;
+  const size = Math.min(run.batchSize, count);
+  const own = metrics.map(() => 0);
+  let [loss, right] = [0, 0];
+  let open: number[] = [];
+  let last = performance.now();
   onProgress?.(0, count);
-  const take = async () => {
-    const { images, rows } = ahead.shift()!;
-    const { names, row } = await rows;
-    names.forEach((name, i) => {
-      sums[name] = (sums[name] ?? 0) + row[i]! * images;
-    });
-    done += images;
-    onProgress?.(done, count);
-  };
   for (let from = 0; from < count; from += size) {
     const images = Math.min(size, count - from);
-    const rows = run(from, images);
-    // Told when it is taken.
-    rows.catch(() => {});
-    ahead.push({ images, rows });
-    if (ahead.length > AHEAD) await take();
+    await run.start(from, images);
+    open.push(images);
+    const due = open.length === GROUP.batches || performance.now() - last > GROUP.milliseconds;
+    if (!due && from + size < count) continue;
+    (await run.collect()).forEach((numbers, i) => {
+      loss += numbers.loss * open[i]!;
+      right += numbers.right ?? Number.NaN;
+      numbers.own.forEach((value, k) => {
+        own[k]! += value * open[i]!;
+      });
+    });
+    open = [];
+    onProgress?.(from + images, count);
+    last = performance.now();
   }
-  while (ahead.length > 0) await take();
-  return Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / count]));
+  const named = metrics.map((name, i) => [name, own[i]! / count] as const);
+  return { loss: loss / count, accuracy: right / count, ...Object.fromEntries(named) };
 }
 
 /** Where batches come from: what a run is fed with, and what the graph makes of it. */
@@ -208,7 +215,6 @@ export async function evaluateExamples<M extends MetricRecord>(
     throw new OptionError("evaluate: the loss is missing; give one, losses.mse() for instance.");
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new OptionError(`evaluate: the batch size is ${batchSize}; use a whole number of at least 1.`);
-  let names: readonly string[] = [];
   const runners = new Map<number, Runner>();
   const make = (images: number) =>
     runnerOf(
@@ -216,22 +222,38 @@ export async function evaluateExamples<M extends MetricRecord>(
       batches.types(images),
       (inputs, t) => {
         const { x, y } = batches.batch(inputs);
-        const found = measured(forward(x, t), y, loss, metrics);
-        names = found.names;
-        return found.row;
+        return measured(forward(x, t), y, loss, metrics);
       },
       { name: "evaluate", training: false },
     );
-  const run = async (from: number, images: number) => {
-    const runner = runners.get(images) ?? make(images);
-    runners.set(images, runner);
-    const { data: row } = (await runner.read(batches.given(from, images))) as NDArray;
-    return { names, row };
-  };
+  const names = Object.keys(metrics);
+  let open: Promise<unknown>[] = [];
+  const numbers = ({ data }: NDArray): BatchNumbers => ({
+    loss: data[0]!,
+    right: data[1 + names.length],
+    own: Array.from(data.subarray(1, 1 + names.length)),
+  });
   try {
-    const means = await meansOf(batches.count, Math.min(batchSize, batches.count), run, onProgress);
-    return { accuracy: Number.NaN, ...means } as unknown as Means<M>;
+    const means = await meansOf({
+      count: batches.count,
+      batchSize,
+      metrics: names,
+      onProgress,
+      start: async (from, images) => {
+        const runner = runners.get(images) ?? make(images);
+        runners.set(images, runner);
+        await runner.ready();
+        open.push(runner.read(batches.given(from, images)));
+      },
+      collect: async () => {
+        const rows = await Promise.all(open);
+        open = [];
+        return rows.map((row) => numbers(row as NDArray));
+      },
+    });
+    return means as Means<M>;
   } finally {
+    await Promise.allSettled(open);
     for (const runner of runners.values()) await runner.dispose();
   }
 }

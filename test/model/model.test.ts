@@ -157,7 +157,7 @@ describe.each(devices)("on the %s", (_, open) => {
       onProgress: (done) => seen.push(done),
     });
     expect(again.loss).toBeCloseTo(loss, 5);
-    expect(seen).toEqual([0, 2, 4, 5]);
+    expect([seen[0], seen.at(-1)]).toEqual([0, 5]);
     resident.release();
     const regression = await model.evaluate(arrays({ x, y: ndarray([5, 2], logits.flat()) }), {
       loss: mse(),
