@@ -78,7 +78,7 @@ export type Substitutes = ReadonlyMap<Variable, Variable>;
 export class Model<In = Tensor, Out = Tensor> implements Trainable {
   readonly tensors: ModelTensors;
   readonly frozen = new Set<Variable>();
-  readonly labels: readonly string[] | undefined;
+  labels: readonly string[] | undefined;
   normalization: Normalization | undefined;
   /** Batches that the running statistics have seen: PyTorch's num_batches_tracked. */
   batchesTracked = 0;
@@ -264,7 +264,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
 
   /**
    * The model as a file that PyTorch's load_state_dict(strict=True) takes. It describes itself, as far as it is made of
-   * this library's layers: `Model.from` makes the same model of it.
+   * this library's layers: `loadModel` makes the same model of it.
    */
   async file(metadata: Readonly<Record<string, string>> = {}): Promise<TensorFile> {
     const tensors = new Map<
@@ -293,36 +293,6 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   /** The model's file as bytes, for a download. */
   async encode(metadata?: Readonly<Record<string, string>>): Promise<Uint8Array<ArrayBuffer>> {
     return encodeTensors(await this.file(metadata));
-  }
-
-  /**
-   * The model that a file describes, with its tensors.
-   * @throws CheckpointError when the file does not say what its network is, because part of it was made in code.
-   */
-  static async from(
-    device: Backend,
-    file: TensorFile | Uint8Array<ArrayBuffer>,
-    name = "The file",
-  ): Promise<Model> {
-    checkDevice(device, "Model.from");
-    const tensors = file instanceof Uint8Array ? decodeTensors(file, name) : file;
-    const { network, labels, normalization } = descriptionIn(tensors, name);
-    if (network === undefined) {
-      const { parts_made_in_code: part } = tensors.metadata;
-      throw new CheckpointError(
-        `${name} does not say what its network is${part === undefined ? "" : `: only code can make ${part}`}; make the network in code and load the file into it.`,
-      );
-    }
-    // With it come all layers: programs that do not use this do not carry them.
-    const { networkOf } = await import("../nn/rebuild.ts");
-    const model = new Model(device, networkOf(network, name), { labels, normalization });
-    try {
-      model.restore(tensors, { name });
-    } catch (error) {
-      await model.dispose();
-      throw error;
-    }
-    return model;
   }
 
   /**

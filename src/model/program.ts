@@ -10,6 +10,7 @@ import { checkProgram, type Program, programRoots, type Update } from "../graph/
 import { stopGradient } from "../ops/elementwise/special.ts";
 import { constant } from "../ops/elementwise/unary.ts";
 import { pack } from "../ops/layout/layout.ts";
+import "../ops/methods.ts";
 import { STATS_SIZE } from "../ops/step/stats.ts";
 import { updateStatistics } from "../ops/step/step.ts";
 import type { Minimization, OptimizerState } from "../optim/state.ts";

@@ -8,6 +8,7 @@ import { arrays, residentArrays } from "../../src/data/arrays.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import { decodeTensors } from "../../src/interchange/safetensors.ts";
 import { compile } from "../../src/model/compile.ts";
+import { loadModel } from "../../src/model/load.ts";
 import { Model } from "../../src/model/model.ts";
 import { f32 } from "../../src/model/tracing.ts";
 import { module } from "../../src/nn/compose.ts";
@@ -103,7 +104,7 @@ describe.each(devices)("on the %s", (_, open) => {
     expect(guesses[1]!.probability).toBeCloseTo(e / (1 + e), 5);
     expect(await model.classify(ndarray([2], [1, 2]))).toHaveLength(1);
     await expect(model.classify([1, 2], { top: 0 })).rejects.toThrow("classify: top is 0");
-    await expect(model.classify([1, 2, 3])).rejects.toThrow("linear: takes [batch, 2], got [1, 3]");
+    await expect(model.classify([1, 2, 3])).rejects.toThrow("linear: takes [..., 2], got [1, 3]");
     await model.dispose();
   });
 
@@ -216,7 +217,7 @@ describe.each(devices)("on the %s", (_, open) => {
     );
     const before = await other.file();
     await expect(other.load(bytes)).rejects.toThrow(
-      /"2.weight" is F32 \[1, 2\], the network's is F32 \[3, 2\]/,
+      /"2.weight" is F32 \[1, 2\], the model's is F32 \[3, 2\]/,
     );
     const broken = new Map(file.tensors);
     const weight = file.tensors.get("0.weight")!;
@@ -366,7 +367,7 @@ describe("a model that a file describes", () => {
       labels: ["a", "b"],
       normalization: { mean: [0.5], std: [0.2] },
     });
-    const again = await Model.from(device, await model.encode());
+    const again = await loadModel(device, await model.encode());
     expect(again.network.label).toBe(model.network.label);
     expect([again.labels, again.normalization]).toEqual([model.labels, model.normalization]);
     expect(again.tensors.all.map(({ name }) => name)).toEqual(model.tensors.all.map(({ name }) => name));
@@ -377,7 +378,7 @@ describe("a model that a file describes", () => {
   test("says which part only code can make", async () => {
     const mine = module({ inner: nn.relu() }, ({ inner }, x: Tensor) => inner(x), "mine");
     const file = await new Model(device, nn.sequential(nn.relu(), nn.residual(mine))).file();
-    await expect(Model.from(device, file, "net.safetensors")).rejects.toThrow(
+    await expect(loadModel(device, file, "net.safetensors")).rejects.toThrow(
       "net.safetensors does not say what its network is: only code can make 1.body, mine; make the network in code and load the file into it.",
     );
   });
@@ -404,7 +405,7 @@ describe("a model that a file describes", () => {
     const bytes = held();
     const file = decodeTensors(await bytes, "net");
     await expect(
-      Model.from(device, { ...file, metadata: { ...file.metadata, network } }, "net"),
+      loadModel(device, { ...file, metadata: { ...file.metadata, network } }, "net"),
     ).rejects.toThrow(message);
   });
   const held = () => new Model(device, nn.relu()).encode();

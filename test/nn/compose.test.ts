@@ -94,7 +94,7 @@ describe("parts and names", () => {
       ),
     );
     await expect(model.predict([[1, 2]])).rejects.toThrow(
-      "Layer deep.1, linear(3 → 1), does not take [1, 2]: linear: takes [batch, 3], got [1, 2]",
+      "Layer deep.1, linear(3 → 1), does not take [1, 2]: linear: takes [..., 3], got [1, 2]",
     );
   });
 

@@ -1,0 +1,46 @@
+import type { Backend } from "../backend/backend.ts";
+import { CheckpointError } from "../core/errors.ts";
+import { decodeTensors, type TensorFile } from "../interchange/safetensors.ts";
+import type { Module } from "../nn/module.ts";
+import { networkOf } from "../nn/rebuild.ts";
+import { checkDevice } from "./compile.ts";
+import { descriptionIn } from "./files.ts";
+import { Model, type ModelOptions } from "./model.ts";
+
+/**
+ * What a file says of its model: the network, labels and preprocessing.
+ * @throws CheckpointError when the file does not say what its network is, or what it says is damaged.
+ */
+export function describedModel(file: TensorFile, name: string): [Module, ModelOptions] {
+  const { network, labels, normalization } = descriptionIn(file, name);
+  if (network === undefined) {
+    const { parts_made_in_code: part } = file.metadata;
+    throw new CheckpointError(
+      `${name} does not say what its network is${part === undefined ? "" : `: only code can make ${part}`}; make the network in code and load the file into it.`,
+    );
+  }
+  return [networkOf(network, name), { labels, normalization }];
+}
+
+/**
+ * The model that a file describes, with its tensors: no code of the network is needed.
+ *
+ * @example const model = await loadModel(device, new Uint8Array(await (await fetch("model.safetensors")).arrayBuffer()));
+ * @throws CheckpointError when the file is damaged or does not say what its network is.
+ */
+export async function loadModel(
+  device: Backend,
+  file: TensorFile | Uint8Array<ArrayBuffer>,
+  name = "The file",
+): Promise<Model> {
+  checkDevice(device, "loadModel");
+  const tensors = file instanceof Uint8Array ? decodeTensors(file, name) : file;
+  const model = new Model(device, ...describedModel(tensors, name));
+  try {
+    model.restore(tensors, { name });
+  } catch (error) {
+    await model.dispose();
+    throw error;
+  }
+  return model;
+}
