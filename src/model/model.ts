@@ -8,6 +8,7 @@ import { read } from "../graph/node.ts";
 import { decodeTensors, encodeTensors, type TensorFile } from "../interchange/safetensors.ts";
 import { describe, networkOf } from "../nn/describe.ts";
 import { type AnyModule, type Module, Trace, type TracedLayer } from "../nn/module.ts";
+import { releaseStates } from "../optim/minimize.ts";
 import { matches } from "../optim/optimizer.ts";
 import type { Trainable } from "../optim/state.ts";
 import { type Compiled, compile, type DeviceTensor, Result } from "./compile.ts";
@@ -330,6 +331,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   async dispose(): Promise<void> {
     this.disposed = true;
     await this.forget();
+    releaseStates(this);
     this.tensors.release();
   }
 

@@ -129,8 +129,15 @@ export function programOf(
   };
 }
 
-/** Running statistics after all passes of the trace, one after another, unless the step's update was not applied. */
-export function statisticUpdates(passes: readonly Pass[], statsOf: ReadonlyMap<unknown, Tensor>): Update[] {
+/**
+ * Running statistics after all passes of the trace, one after another, unless the step's update was not applied; they go
+ * on from what `first` gives for an arena.
+ */
+export function statisticUpdates(
+  passes: readonly Pass[],
+  statsOf: ReadonlyMap<unknown, Tensor>,
+  first: (running: Variable) => Tensor = read,
+): Update[] {
   const latest = new Map<Arena, Tensor>();
   const variables = new Map<Arena, Variable>();
   for (const { model, trace } of passes) {
@@ -157,7 +164,7 @@ export function statisticUpdates(passes: readonly Pass[], statsOf: ReadonlyMap<u
       };
       const running = variables.get(arena) ?? wholeArena(arena);
       variables.set(arena, running);
-      const before = latest.get(arena) ?? read(running);
+      const before = latest.get(arena) ?? first(running);
       latest.set(arena, updateStatistics(before, batch, table("momentum"), table("scale"), stats));
     }
   }

@@ -57,12 +57,16 @@ export class OptimizerState {
   /** The moving average of each parameter, where the optimizer keeps one. */
   readonly averages: ReadonlyMap<Variable, Variable>;
   private gradientArenas: readonly Variable[] | undefined;
+  private readonly frozen: ReadonlySet<Variable>;
 
+  /** Goes on from what `before` keeps of the parameters that both train. */
   constructor(
     readonly device: Backend,
     readonly optimizer: Optimizer,
     readonly model: Trainable,
+    before?: OptimizerState,
   ) {
+    this.frozen = new Set(model.frozen);
     const trained = model.parameters.filter((variable) => !model.frozen.has(variable));
     const id = states++;
     const parts: Part[] = [];
@@ -85,6 +89,22 @@ export class OptimizerState {
         : parts.flatMap((part) => part.members.map((variable) => [variable, slotOf(part, at, variable)])),
     );
     this.initialize();
+    if (before) this.takeOver(before);
+  }
+
+  /** Whether it is for those parameters that are trained now. */
+  isOfNow(): boolean {
+    const { frozen } = this.model;
+    return frozen.size === this.frozen.size && [...frozen].every((variable) => this.frozen.has(variable));
+  }
+
+  private takeOver(before: OptimizerState): void {
+    for (const variable of this.parts.flatMap((part) => part.members)) {
+      const old = before.slotsOf(variable);
+      for (const [name, slot] of this.slotsOf(variable))
+        if (old.has(name)) this.device.copy(old.get(name)!, slot);
+    }
+    this.device.copy(before.stats, this.stats);
   }
 
   /** Slots of zeros, averages as copies of their parameters, and statistics of no step. */

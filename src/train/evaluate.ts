@@ -1,4 +1,5 @@
 import { OptionError } from "../core/errors.ts";
+import { isStream } from "./batches.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import type { Evaluation, FitOptions, Weights } from "./options.ts";
 import type { Session } from "./session.ts";
@@ -17,7 +18,7 @@ export interface EvaluationOptions extends Pick<FitOptions, "onValidation"> {
 export const evaluationBatch = (count: number, batchSize = EVALUATION_BATCH) => Math.min(batchSize, count);
 
 /** The means of an epoch or an evaluation. */
-export function means({ metrics }: Session, sums: Sums, labelled = true) {
+export function means({ metrics }: Session, sums: Sums, labelled: boolean) {
   const own = Object.keys(metrics).map((name, i) => [name, (sums.own[i] ?? 0) / sums.images] as const);
   return {
     loss: sums.loss / sums.images,
@@ -32,9 +33,15 @@ export async function evaluateSet(
   set: AnyDataset,
   options: EvaluationOptions,
 ): Promise<Evaluation> {
-  const { weights, onValidation } = options;
+  const { weights, onValidation, batchSize } = options;
   const { backend, sets } = session;
   session.checkAlive();
+  if (isStream(set))
+    throw new OptionError(
+      `${set.name} is a stream, which is trained on only; evaluate a data set, data.arrays({ x, y }) for instance.`,
+    );
+  if (batchSize !== undefined && !(Number.isInteger(batchSize) && batchSize >= 1))
+    throw new OptionError(`The batch size is ${String(batchSize)}; use a whole number of at least 1.`);
   if (weights === "average" && !session.averaged)
     throw new OptionError(
       'There is no average to evaluate; give the optimizer one, for example adamW({ lr: 0.001, ema: { decay: 0.999 } }), or use weights "current".',
@@ -42,15 +49,17 @@ export async function evaluateSet(
   const averaged = session.averaged && weights !== "current";
   return sets.during([set], async () => {
     const { count } = sets.use(set).data;
-    const size = evaluationBatch(count, options.batchSize);
+    const size = evaluationBatch(count, batchSize);
     const batches = Math.ceil(count / size);
     const sums = noSums();
+    let labelled = false;
     let read = 0;
     let last = performance.now();
     onValidation?.(0, count);
     for (let batch = 0; batch < batches; batch++) {
       const images = Math.min(size, count - batch * size);
-      const { executable } = await session.evaluation(set, images, averaged);
+      const { executable, traced } = await session.evaluation(set, images, averaged);
+      labelled = traced.labelled;
       executable.run(session.counters(0, batch * size, batch));
       const due = (batch + 1) % 8 === 0 || performance.now() - last > READ_INTERVAL;
       if (!due && batch < batches - 1) continue;
@@ -59,6 +68,6 @@ export async function evaluateSet(
       onValidation?.(Math.min(count, (batch + 1) * size), count);
       last = performance.now();
     }
-    return means(session, sums, session.isLabelled(set)) as Evaluation;
+    return means(session, sums, labelled) as Evaluation;
   });
 }

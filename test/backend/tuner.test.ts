@@ -29,6 +29,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const fileAt = (name: string, notes: string[] = []) =>
   tuningFile(join(folder, name), (text) => notes.push(text));
 
+/** As keys of matmul end. */
+const ATTRIBUTES = '{"transposeA":false,"transposeB":false}';
+
 /** One product whose op offers what `offer` makes of the naive kernel. */
 function product(
   offer: (naive: KernelVariant) => KernelVariant[],
@@ -45,7 +48,7 @@ function product(
   };
   const [y] = callOp(op, [feed("a", [size, size]), feed("b", [size, size])]);
   const type = `f32[${size}, ${size}]`;
-  return { program: { name: "product", outputs: { y: y! } }, key: `matmul(${type}, ${type}){}` };
+  return { program: { name: "product", outputs: { y: y! } }, key: `matmul(${type}, ${type})${ATTRIBUTES}` };
 }
 
 const edited = (variant: KernelVariant, name: string, edit: (source: string) => string): KernelVariant => ({
@@ -89,7 +92,7 @@ describe("measuring", () => {
   test("operands that are kept as f16 are tried as f16, under a key of their own", async () => {
     const y = f.matmul(feed("a", [48, 64]), feed("b", [64, 40]));
     const { choices, kernel } = await tuned(mixedPrecision({ name: "half", outputs: { y } }));
-    expect(kernel.key).toBe("matmul(f16[48, 64], f16[64, 40])");
+    expect(kernel.key).toBe(`matmul(f16[48, 64], f16[64, 40])${ATTRIBUTES}`);
     for (const { milliseconds } of kernel.candidates) expect(milliseconds).toBeGreaterThan(0);
     expect(choices).toEqual(new Map([[kernel.key, kernel.choice]]));
   });
