@@ -4,8 +4,9 @@ import { OptionError } from "../core/errors.ts";
 import { type Arena, callOp, type Tensor, type Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import { gradients } from "../graph/autodiff.ts";
-import { feed, layOut, reachable, read, standalone, wholeArena } from "../graph/node.ts";
+import { feed, layOut, read, standalone, wholeArena } from "../graph/node.ts";
 import type { Update } from "../graph/program.ts";
+import { constant } from "../ops/elementwise/unary.ts";
 import { pack } from "../ops/layout/layout.ts";
 import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "../ops/step/stats.ts";
 import { gradientStats } from "../ops/step/step.ts";
@@ -227,19 +228,22 @@ export function differentiate(
     throw new OptionError(
       "There is nothing to train: the model has no parameters, or all of them are frozen.",
     );
-  const nodes = new Set(reachable([loss]));
-  if (!members.some(({ node }) => nodes.has(node)))
+  const scaled = scaling ? loss.mul(lossScale(state)) : loss;
+  const grads = gradients(scaled, [...others, ...members]);
+  if (grads.slice(others.length).every(isZero))
     throw new OptionError(
       "The loss depends on no parameter of the model; compute it from what the model's forward gives, without stopGradient.",
     );
-  const scaled = scaling ? loss.mul(lossScale(state)) : loss;
-  const grads = gradients(scaled, [...others, ...members]);
   let from = others.length;
   const packed = state.parts.map(({ members, offsets, size }) =>
     pack(grads.slice(from, (from += members.length)), { offsets, size }),
   );
   return { gradients: packed, others: grads.slice(0, others.length) };
 }
+
+/** What `gradients` gives for a tensor that nothing comes back to. */
+const isZero = ({ node: { op, attrs } }: Tensor): boolean =>
+  op === constant && (attrs as { value: number }).value === 0;
 
 const lossScale = (state: OptimizerState): Tensor =>
   read(state.stats)

@@ -36,7 +36,7 @@ export class Fitting {
     const found = await this.steps.seek(done);
     if (done > 0 && found.epoch >= options.epochs)
       throw new OptionError(
-        `${options.epochs} ${options.epochs === 1 ? "epoch" : "epochs"} of ${data.name} are done already, with step ${session.step}; ask for more than ${found.epoch}.`,
+        `${options.epochs} ${options.epochs === 1 ? "epoch of" : "epochs of"} ${data.name} ${options.epochs === 1 ? "is" : "are"} done already, with step ${session.step}; ask for more than ${found.epoch}.`,
       );
     return found;
   }

@@ -40,10 +40,10 @@ describe.each(devices)("on %s the memory stays flat over", (_, open) => {
     const device = await open();
     const trainer = trainerOn(device);
     await all(trainer.fit(setOf(16), { epochs: 1, batchSize: 8 }));
-    const same = await bytesOver(device, 1000, (i) => trainer.evaluate(setOf(20, i)));
+    const same = await bytesOver(device, 200, (i) => trainer.evaluate(setOf(20, i)));
     expect(same.late).toBeLessThanOrEqual(same.early);
-    const sizes = await bytesOver(device, 300, (i) =>
-      trainer.evaluate(setOf(20 + (i % 150), i), { batchSize: 200 }),
+    const sizes = await bytesOver(device, 80, (i) =>
+      trainer.evaluate(setOf(20 + (i % 40), i), { batchSize: 200 }),
     );
     // The last few sets are the largest.
     expect(sizes.late).toBeLessThanOrEqual(sizes.early + 4 * 8000);
@@ -55,9 +55,9 @@ describe.each(devices)("on %s the memory stays flat over", (_, open) => {
   test("predictions, one at a time and of many shapes", async () => {
     const device = await open();
     const model = new Model(device, network());
-    const single = await bytesOver(device, 3000, (i) => model.predict([[i, 1, 2]]));
+    const single = await bytesOver(device, 1500, (i) => model.predict([[i, 1, 2]]));
     expect(single.late).toBe(single.early);
-    const many = await bytesOver(device, 300, (i) =>
+    const many = await bytesOver(device, 120, (i) =>
       model.predict({ shape: [1 + (i % 60), 3], dtype: "f32", data: new Float32Array(3 * (1 + (i % 60))) }),
     );
     expect(many.late).toBeLessThanOrEqual(many.early + 8 * 60 * 100);
@@ -74,14 +74,14 @@ describe.each(devices)("on %s the memory stays flat over", (_, open) => {
       await all(trainer.fit(set, { epochs: 1, batchSize: 8, validation: setOf(4) }));
       await trainer.dispose();
     };
-    const lives = await bytesOver(device, 100, life);
+    const lives = await bytesOver(device, 30, life);
     expect(lives).toEqual({ early: 0, late: 0 });
     const trainer = trainerOn(device);
     await all(trainer.fit(setOf(16), { epochs: 1, batchSize: 8 }));
     const probe = new Probe(trainer);
-    const looks = await bytesOver(device, 200, (i) => probe.predict(setOf(10, i), 10));
+    const looks = await bytesOver(device, 60, (i) => probe.predict(setOf(10, i), 10));
     expect(looks.late).toBeLessThanOrEqual(looks.early);
-    const runs = await bytesOver(device, 100, (i) =>
+    const runs = await bytesOver(device, 40, (i) =>
       all(trainer.fit(setOf(16, i), { epochs: 1, batchSize: 8 })),
     );
     expect(runs.late).toBeLessThanOrEqual(runs.early);
@@ -94,7 +94,7 @@ describe.each(devices)("on %s the memory stays flat over", (_, open) => {
   test("models with steps of the user's own, whose slots go with the model", async () => {
     const device = await open();
     const optimizer = adam({ lr: 0.01 });
-    const lives = await bytesOver(device, 100, async () => {
+    const lives = await bytesOver(device, 30, async () => {
       const model = new Model(device, network());
       const step = compile(device, { x: f32(8, 3), y: f32(8, 2) }, ({ x, y }, t) => {
         const loss = mse()(model.forward(x, t), y);
@@ -127,7 +127,7 @@ describe("compiled shaders", () => {
     const device = await nullDevice();
     const trainer = trainerOn(device);
     await trainer.prepare(setOf(16), 8);
-    for (let i = 0; i < 400; i++) await trainer.evaluate(setOf(i + 1), { batchSize: 400 });
+    for (let i = 0; i < 100; i++) await trainer.evaluate(setOf(i + 1), { batchSize: 400 });
     expect(device.pipelineCount).toBeGreaterThan(MOST_UNUSED);
     // Beside those that nobody uses: of at most 32 programs of at most 20 kernels.
     expect(device.pipelineCount).toBeLessThan(MOST_UNUSED + 32 * 20);

@@ -197,6 +197,7 @@ export class WebGPUBackend implements Backend {
   }
 
   arenaBuffer(arena: Arena): GPUBuffer {
+    this.check();
     claim(arena, this);
     let buffer = this.arenas.get(arena);
     if (!buffer) {
