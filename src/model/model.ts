@@ -8,6 +8,7 @@ import { read } from "../graph/node.ts";
 import { decodeTensors, encodeTensors, type TensorFile } from "../interchange/safetensors.ts";
 import { describe } from "../nn/describe.ts";
 import { type AnyModule, type Module, Trace, type TracedLayer } from "../nn/module.ts";
+import { releaseStates } from "../optim/minimize.ts";
 import { matches } from "../optim/optimizer.ts";
 import type { Trainable } from "../optim/state.ts";
 import { checkDevice, checkSeed, runnerOf } from "./compile.ts";
@@ -34,7 +35,6 @@ import { isNDArray } from "./inputs.ts";
 import { feedsOf, isTensor, type Types } from "./program.ts";
 import { Programs } from "./programs.ts";
 import type { DeviceTensor } from "./result.ts";
-import { forgetStates, releaseStates } from "./states.ts";
 import { type Summary, summaryOf } from "./summary.ts";
 import { ModelTensors } from "./tensors.ts";
 import { Tracing } from "./tracing.ts";
@@ -315,7 +315,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
 
   /**
    * Keeps the parameters that fit a pattern (`0.**`, `*.bias`) as they are: no gradient, no update, no backward pass
-   * behind them. For steps that are compiled from now on, for which optimizers begin with fresh slots.
+   * behind them. For steps that are compiled from now on; optimizers keep what they have of the others.
    * @throws OptionError when none fits.
    */
   freeze(pattern: string): void {
@@ -325,8 +325,6 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
         `freeze: no parameter fits "${pattern}"; there are ${this.parameters.map(({ name }) => name).join(", ")}.`,
       );
     for (const variable of found) this.frozen.add(variable);
-    // What an optimizer keeps is laid out for the parameters that it trains.
-    forgetStates(this);
   }
 
   /** Frees the tensors, what optimizers keep of them for compiled steps, and what was compiled for predictions. */

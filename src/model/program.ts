@@ -1,7 +1,7 @@
 import type { DType, NumericArray } from "../core/dtype.ts";
 import { OptionError, ShapeError } from "../core/errors.ts";
 import { type NDArray, ndarray } from "../core/ndarray.ts";
-import { type Arena, leaf, Tensor, type Variable } from "../core/op.ts";
+import { type Arena, type GraphNode, leaf, Tensor, type Variable } from "../core/op.ts";
 import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { kindOf, leavesOf, type Mapped, mapTree, type Tree, under } from "../core/tree.ts";
 import { feed, reachable, read, wholeArena } from "../graph/node.ts";
@@ -77,9 +77,16 @@ function flatten(name: string, updates: unknown): (Update | Minimization)[] {
 
 export const inputName = (path: string) => (path === "" ? "input" : path);
 
+/** The inputs that traced functions received. */
+const received = new WeakSet<GraphNode>();
+
 /** Leaves for declared inputs, fed by the host under their paths. */
 export function feedsOf(inputs: Types): unknown {
-  return mapTree(inputs, isType, ({ shape, dtype }, path) => feed(inputName(path), shape, dtype));
+  return mapTree(inputs, isType, ({ shape, dtype }, path) => {
+    const input = feed(inputName(path), shape, dtype);
+    received.add(input.node);
+    return input;
+  });
 }
 
 /**
@@ -167,7 +174,7 @@ function updatesOf(
   return { updates, states };
 }
 
-/** The feeds that a program reads. By identity: another trace's input may have the same name. */
+/** The feeds that a program reads. Another trace's input may have the name of one of its own, and is none. */
 function checkFeeds(
   program: Program,
   inputs: readonly { path: string; leaf: Tensor }[],
@@ -175,12 +182,15 @@ function checkFeeds(
   states: readonly OptimizerState[],
 ): Set<string> {
   const known = new Set([tracing.counters, ...inputs.map(({ leaf }) => leaf)].map(({ node }) => node));
-  const rows = new Set(states.flatMap(({ parts }) => parts.map(({ hyper }) => hyper)));
+  const names = new Set([
+    ...inputs.map(({ path }) => inputName(path)),
+    ...states.flatMap(({ parts }) => parts.map(({ hyper }) => hyper)),
+  ]);
   const feeds = reachable(programRoots(program)).filter(({ leaf }) => leaf?.kind === "feed");
   return new Set(
     feeds.map((node) => {
       const { name } = node.leaf as { name: string };
-      if (!known.has(node) && !rows.has(name))
+      if (!known.has(node) && (received.has(node) || !names.has(name)))
         throw new ShapeError(
           `${program.name}: depends on "${name}", which is not among its inputs (${inputs.map(({ path }) => inputName(path)).join(", ") || "none"}); declare it, or use tensors of this trace only.`,
         );
@@ -189,8 +199,15 @@ function checkFeeds(
   );
 }
 
-/** Running statistics after all passes of the trace, one after another, unless the step's update was not applied. */
-export function statisticUpdates(passes: readonly Pass[], statsOf: ReadonlyMap<unknown, Tensor>): Update[] {
+/**
+ * Running statistics after all passes of the trace, one after another, unless the step's update was not applied; they go
+ * on from what `first` gives for an arena.
+ */
+export function statisticUpdates(
+  passes: readonly Pass[],
+  statsOf: ReadonlyMap<unknown, Tensor>,
+  first: (running: Variable) => Tensor = read,
+): Update[] {
   const latest = new Map<Arena, Tensor>();
   const variables = new Map<Arena, Variable>();
   for (const { model, trace } of passes) {
@@ -217,7 +234,7 @@ export function statisticUpdates(passes: readonly Pass[], statsOf: ReadonlyMap<u
       };
       const running = variables.get(arena) ?? wholeArena(arena);
       variables.set(arena, running);
-      const before = latest.get(arena) ?? read(running);
+      const before = latest.get(arena) ?? first(running);
       latest.set(arena, updateStatistics(before, batch, table("momentum"), table("scale"), stats));
     }
   }

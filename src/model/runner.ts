@@ -8,7 +8,7 @@ import type { PlanOptions } from "../plan/plan.ts";
 import { inputsOf } from "./inputs.ts";
 import { isTensor, type TracedProgram, type Types } from "./program.ts";
 import { Result, type RunSource } from "./result.ts";
-import { countStep, keepState, stepsOf } from "./states.ts";
+import { countStep, stepsOf } from "./states.ts";
 
 export interface RunOptions {
   readonly seed?: number;
@@ -29,7 +29,6 @@ export class Runner implements RunSource {
     private readonly traced: TracedProgram,
     private readonly options: RunOptions,
   ) {
-    traced.states.forEach(keepState);
     // A failure is told by the first run.
     this.ready().catch(() => {});
   }

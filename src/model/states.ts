@@ -1,30 +1,13 @@
-import { forgetState } from "../optim/minimize.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
 import type { OptimizerState, Trainable } from "../optim/state.ts";
 
-/** How many steps an optimizer has taken of a model, over all functions that train it. */
-const taken = new WeakMap<OptimizerState, number>();
-/** What optimizers keep of a model for compiled functions. */
-const kept = new WeakMap<Trainable, Set<OptimizerState>>();
+const taken = new WeakMap<Trainable, WeakMap<Optimizer, number>>();
 
-export const stepsOf = (state: OptimizerState): number => taken.get(state) ?? 0;
+/** How many steps an optimizer has taken of a model, over all compiled functions that train it. */
+export const stepsOf = ({ model, optimizer }: OptimizerState): number =>
+  taken.get(model)?.get(optimizer) ?? 0;
 
 export function countStep(state: OptimizerState): void {
-  taken.set(state, stepsOf(state) + 1);
-}
-
-/** Notes a state that lives as long as its model. */
-export function keepState(state: OptimizerState): void {
-  kept.set(state.model, (kept.get(state.model) ?? new Set()).add(state));
-}
-
-/** Lets optimizers begin anew with a model: what is compiled already goes on with what it has. */
-export function forgetStates(model: Trainable): void {
-  for (const state of kept.get(model) ?? []) forgetState(state);
-}
-
-/** Frees everything that optimizers keep of a model. */
-export function releaseStates(model: Trainable): void {
-  forgetStates(model);
-  for (const state of kept.get(model) ?? []) state.release();
-  kept.delete(model);
+  const ofModel = taken.get(state.model) ?? new WeakMap<Optimizer, number>();
+  taken.set(state.model, ofModel.set(state.optimizer, stepsOf(state) + 1));
 }

@@ -1,5 +1,6 @@
 import { OptionError } from "../core/errors.ts";
 import { meansOf } from "../model/evaluate.ts";
+import { isStream } from "./batches.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import type { Evaluation, FitOptions, Weights } from "./options.ts";
 import type { Session } from "./session.ts";
@@ -17,7 +18,7 @@ export interface EvaluationOptions extends Pick<FitOptions, "onValidation"> {
 export const evaluationBatch = (count: number, batchSize = EVALUATION_BATCH) => Math.min(batchSize, count);
 
 /** The means of an epoch. */
-export function means({ metrics }: Session, sums: Sums, labelled = true) {
+export function means({ metrics }: Session, sums: Sums, labelled: boolean) {
   const own = Object.keys(metrics).map((name, i) => [name, (sums.own[i] ?? 0) / sums.images] as const);
   return {
     loss: sums.loss / sums.images,
@@ -32,9 +33,15 @@ export async function evaluateSet(
   set: AnyDataset,
   options: EvaluationOptions,
 ): Promise<Evaluation> {
-  const { weights, onValidation } = options;
+  const { weights, onValidation, batchSize } = options;
   const { backend, sets } = session;
   session.checkAlive();
+  if (isStream(set))
+    throw new OptionError(
+      `${set.name} is a stream, which is trained on only; evaluate a data set, data.arrays({ x, y }) for instance.`,
+    );
+  if (batchSize !== undefined && !(Number.isInteger(batchSize) && batchSize >= 1))
+    throw new OptionError(`The batch size is ${String(batchSize)}; use a whole number of at least 1.`);
   if (weights === "average" && !session.averaged)
     throw new OptionError(
       'There is no average to evaluate; give the optimizer one, for example adamW({ lr: 0.001, ema: { decay: 0.999 } }), or use weights "current".',
@@ -42,16 +49,16 @@ export async function evaluateSet(
   const averaged = session.averaged && weights !== "current";
   return sets.during([set], async () => {
     const { count } = sets.use(set).data;
-    const batchSize = evaluationBatch(count, options.batchSize);
-    const labelled = session.isLabelled(set);
+    let labelled = false;
     let [started, read] = [0, 0];
     return (await meansOf({
       count,
-      batchSize,
+      batchSize: evaluationBatch(count, batchSize),
       metrics: Object.keys(session.metrics),
       onProgress: onValidation,
       start: async (from, images) => {
-        const { executable } = await session.evaluation(set, images, averaged);
+        const { executable, traced } = await session.evaluation(set, images, averaged);
+        labelled = traced.labelled;
         executable.run(session.counters(0, from, started++));
       },
       collect: async () => {
