@@ -253,12 +253,14 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     else if (report.loaded.length === 0)
       throw new CheckpointError(`${name} has no tensor that the network has; it belongs to another network.`);
     checkFinite(report.loaded, file, name);
-    const { normalization } = descriptionIn(file, name);
+    const { normalization, labels } = descriptionIn(file, name);
     // Nothing was changed so far, and nothing fails from here on.
     for (const key of report.loaded) this.tensor(key).write(file.tensors.get(key)!.data as Float32Array);
     const batches = batchesIn(this.tensors, file);
     if (strict || batches !== undefined) this.batchesTracked = batches ?? 0;
     this.normalization = normalization ?? this.normalization;
+    // Where only parts fit, the outputs are others.
+    if (strict) this.labels ??= labels;
     return report;
   }
 
