@@ -411,6 +411,35 @@ describe("a model that a file describes", () => {
   const held = () => new Model(device, nn.relu()).encode();
 });
 
+test("predictions keep a bounded number of programs, each until its last run has ended", async () => {
+  const device = cpuBackend();
+  let [live, most, made] = [0, 0, 0];
+  const compile = device.compile.bind(device);
+  device.compile = async (...args) => {
+    const executable = await compile(...args);
+    const dispose = executable.dispose.bind(executable);
+    made++;
+    most = Math.max(most, ++live);
+    executable.dispose = () => {
+      live--;
+      dispose();
+    };
+    return executable;
+  };
+  const model = new Model(device, nn.linear({ in: 1, out: 1 }));
+  const rows = (n: number) => Array.from({ length: n }, () => [1]);
+  for (let n = 1; n <= 40; n++) await model.predict(rows(n));
+  expect([made, most]).toEqual([40, 9]); // the ninth is there before the oldest leaves
+  await model.predict(rows(40));
+  await model.predict(rows(33));
+  expect(made).toBe(40);
+  // Twelve at once: none leaves before it has run.
+  const all = await Promise.all(Array.from({ length: 12 }, (_, i) => model.predict(rows(i + 1))));
+  expect(all.map(({ shape }) => shape[0])).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
+  await model.dispose();
+  expect(live).toBe(0);
+});
+
 test("a summary counts by hand", () => {
   const network = nn.sequential(
     nn.conv2d({ in: 1, out: 4, kernel: 3 }),
