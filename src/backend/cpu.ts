@@ -1,5 +1,5 @@
 import { type NumericArray, storageArray } from "../core/dtype.ts";
-import { DescentError } from "../core/errors.ts";
+import { DescentError, DeviceError } from "../core/errors.ts";
 import type { AdapterFacts } from "../core/kernel.ts";
 import { type NDArray, roundToDType, toFloat64 } from "../core/ndarray.ts";
 import type { Arena, GraphNode, Tensor, Variable } from "../core/op.ts";
@@ -53,13 +53,22 @@ class CpuBackend implements Backend {
   readonly facts = FACTS;
   private readonly arenas = new Map<Arena, NumericArray>();
 
+  private disposed = false;
+
   constructor(private readonly precision: "f32" | "f64") {}
 
+  /** @throws DeviceError when it was disposed of. */
+  check(): void {
+    if (this.disposed) throw new DeviceError("The device was disposed of; open it again with cpuBackend().");
+  }
+
   async compile(program: Program, options?: PlanOptions): Promise<Executable> {
+    this.check();
     return new CpuExecutable(this, program, options);
   }
 
   private arena(arena: Arena): NumericArray {
+    this.check();
     claim(arena, this);
     let data = this.arenas.get(arena);
     if (!data) {
@@ -99,13 +108,16 @@ class CpuBackend implements Backend {
     if (this.arenas.delete(arena)) disown(arena);
   }
 
-  async finish(): Promise<void> {}
+  async finish(): Promise<void> {
+    this.check();
+  }
 
   get bytes(): number {
     return [...this.arenas.values()].reduce((sum, data) => sum + data.byteLength, 0);
   }
 
   dispose(): void {
+    this.disposed = true;
     for (const arena of [...this.arenas.keys()]) this.release(arena);
   }
 
@@ -120,6 +132,7 @@ class CpuExecutable implements Executable {
   private readonly feeds = new Map<string, NDArray>();
   private outputs = new Map<string, NDArray>();
   private printed: Plan | undefined;
+  private disposed = false;
 
   constructor(
     private readonly backend: CpuBackend,
@@ -137,7 +150,15 @@ class CpuExecutable implements Executable {
     return this.printed;
   }
 
+  /** A program that was disposed of computes on nothing. */
+  private check(): void {
+    if (this.disposed)
+      throw new DescentError(`The program ${this.program.name} was disposed of; compile it again.`);
+    this.backend.check();
+  }
+
   run(feeds: Feeds = {}, resident: Readonly<Record<string, Resident>> = {}): void {
+    this.check();
     for (const [name, data] of Object.entries(feeds)) this.feed(name, data);
     for (const [name, from] of Object.entries(resident)) this.feed(name, this.numbersOf(from));
     const results = new Map<GraphNode, NDArray[]>();
@@ -199,12 +220,14 @@ class CpuExecutable implements Executable {
   }
 
   async fetch(name: string): Promise<NDArray> {
+    this.check();
     const result = this.outputs.get(name);
     if (!result) throw new DescentError(`There is no output "${name}" yet; run the program first.`);
     return { ...result, data: result.data.slice() };
   }
 
   dispose(): void {
+    this.disposed = true;
     this.outputs.clear();
     this.feeds.clear();
   }

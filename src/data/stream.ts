@@ -19,16 +19,19 @@ export interface Stream {
   readonly repeats: boolean;
 }
 
+type Fits<B, Wanted> = [B] extends [Wanted] ? unknown : Batches<Wanted> | (() => Batches<Wanted>);
 type Batches<B> = Iterable<B> | AsyncIterable<B>;
 
 /**
- * Batches of fixed shapes from any iterable, async iterable or generator function; a function or an array can be read
- * again for every epoch. Inputs of u8 are images [batch, channels, height, width], normalised as the model says.
+ * Batches of fixed shapes from any iterable, async iterable or generator function, the last of them perhaps with fewer
+ * examples. A function or an array is read again for every epoch; a generator that was called is read on. Inputs of u8
+ * are images [batch, channels, height, width], normalised as the model says.
  *
  * @example data.stream(readShards("shards/"), { input: u8(256, 3, 32, 32), target: i32(256) })
  */
-export function stream<const In extends Types, const Target extends Types>(
-  source: Batches<Batch<In, Target>> | (() => Batches<Batch<In, Target>>),
+export function stream<const In extends Types, const Target extends Types, B>(
+  // Checked once the declared types are known: an array written in place would else be inferred without end.
+  source: (Batches<B> | (() => Batches<B>)) & Fits<B, Batch<In, Target>>,
   options: { readonly input: In; readonly target: Target; readonly name?: string },
 ): Stream {
   const { input, target, name = "stream" } = options;
@@ -47,8 +50,8 @@ export function stream<const In extends Types, const Target extends Types>(
     name,
     input,
     target,
-    // An iterator that gives itself has been read when it has been read.
-    repeats: ofFunction || Array.isArray(source),
+    // An iterator, as a called generator is, has been read when it has been read.
+    repeats: ofFunction || !("next" in source),
     open: () => iterate(ofFunction ? source() : source)[Symbol.asyncIterator]() as AsyncIterator<Batch>,
   };
 }

@@ -4,8 +4,9 @@ import { OptionError } from "../core/errors.ts";
 import { type Arena, callOp, type Tensor, type Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import { gradients } from "../graph/autodiff.ts";
-import { feed, layOut, reachable, read, standalone, wholeArena } from "../graph/node.ts";
+import { feed, layOut, read, standalone, wholeArena } from "../graph/node.ts";
 import type { Update } from "../graph/program.ts";
+import { constant } from "../ops/elementwise/unary.ts";
 import { pack } from "../ops/layout/layout.ts";
 import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "../ops/step/stats.ts";
 import { gradientStats } from "../ops/step/step.ts";
@@ -57,12 +58,16 @@ export class OptimizerState {
   /** The moving average of each parameter, where the optimizer keeps one. */
   readonly averages: ReadonlyMap<Variable, Variable>;
   private gradientArenas: readonly Variable[] | undefined;
+  private readonly frozen: ReadonlySet<Variable>;
 
+  /** Goes on from what `before` keeps of the parameters that both train. */
   constructor(
     readonly device: Backend,
     readonly optimizer: Optimizer,
     readonly model: Trainable,
+    before?: OptimizerState,
   ) {
+    this.frozen = new Set(model.frozen);
     const trained = model.parameters.filter((variable) => !model.frozen.has(variable));
     const id = states++;
     const parts: Part[] = [];
@@ -85,6 +90,22 @@ export class OptimizerState {
         : parts.flatMap((part) => part.members.map((variable) => [variable, slotOf(part, at, variable)])),
     );
     this.initialize();
+    if (before) this.takeOver(before);
+  }
+
+  /** Whether it is for those parameters that are trained now. */
+  isOfNow(): boolean {
+    const { frozen } = this.model;
+    return frozen.size === this.frozen.size && [...frozen].every((variable) => this.frozen.has(variable));
+  }
+
+  private takeOver(before: OptimizerState): void {
+    for (const variable of this.parts.flatMap((part) => part.members)) {
+      const old = before.slotsOf(variable);
+      for (const [name, slot] of this.slotsOf(variable))
+        if (old.has(name)) this.device.copy(old.get(name)!, slot);
+    }
+    this.device.copy(before.stats, this.stats);
   }
 
   /** Slots of zeros, averages as copies of their parameters, and statistics of no step. */
@@ -207,19 +228,22 @@ export function differentiate(
     throw new OptionError(
       "There is nothing to train: the model has no parameters, or all of them are frozen.",
     );
-  const nodes = new Set(reachable([loss]));
-  if (!members.some(({ node }) => nodes.has(node)))
+  const scaled = scaling ? loss.mul(lossScale(state)) : loss;
+  const grads = gradients(scaled, [...others, ...members]);
+  if (grads.slice(others.length).every(isZero))
     throw new OptionError(
       "The loss depends on no parameter of the model; compute it from what the model's forward gives, without stopGradient.",
     );
-  const scaled = scaling ? loss.mul(lossScale(state)) : loss;
-  const grads = gradients(scaled, [...others, ...members]);
   let from = others.length;
   const packed = state.parts.map(({ members, offsets, size }) =>
     pack(grads.slice(from, (from += members.length)), { offsets, size }),
   );
   return { gradients: packed, others: grads.slice(0, others.length) };
 }
+
+/** What `gradients` gives for a tensor that nothing comes back to. */
+const isZero = ({ node: { op, attrs } }: Tensor): boolean =>
+  op === constant && (attrs as { value: number }).value === 0;
 
 const lossScale = (state: OptimizerState): Tensor =>
   read(state.stats)

@@ -1,8 +1,7 @@
 import { DataError, ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
-import type { TensorType } from "../core/shape.ts";
 import { leavesOf, mapTree } from "../core/tree.ts";
-import type { Batch, Stream } from "../data/stream.ts";
+import type { Stream } from "../data/stream.ts";
 import type { Model } from "../model/model.ts";
 import { dataTensor, hostArray, isType, type Types } from "../model/program.ts";
 import { gatherImages } from "../ops/data/batch.ts";
@@ -14,7 +13,8 @@ export function batchSizes(count: number, batchSize: number, dropLast = false): 
   return count % size > 0 && !dropLast ? [size, count % size] : [size];
 }
 
-export const isStream = (data: object): data is Stream => "open" in data;
+export const isStream = (data: unknown): data is Stream =>
+  typeof data === "object" && data !== null && "open" in data;
 
 /** Declared types with another number of examples. */
 function resized(types: Types, count: number): Types {
@@ -72,63 +72,4 @@ function imagesOf(x: Tensor, { normalization }: Model<any, any>, path: string): 
     shape,
     perChunk: count,
   });
-}
-
-/** How many examples a batch holds, by the first array in it. */
-function countOf(value: unknown, type: TensorType): number {
-  if (typeof value === "object" && value !== null && "shape" in value)
-    return (value as { shape: readonly number[] }).shape[0] ?? 0;
-  const per = type.shape.slice(1).reduce((a, b) => a * b, 1);
-  if (ArrayBuffer.isView(value)) return (value as unknown as { length: number }).length / Math.max(1, per);
-  return Array.isArray(value) ? value.length : 0;
-}
-
-export interface StreamBatch {
-  readonly batch: Batch;
-  readonly count: number;
-}
-
-/** Reads a stream one batch ahead of the step that is under way. */
-export class StreamReader {
-  private iterator: AsyncIterator<Batch> | undefined;
-  private ahead: Promise<IteratorResult<Batch>> | undefined;
-  private read = 0;
-
-  constructor(private readonly stream: Stream) {}
-
-  /** The next batch; nothing at the end of the stream. */
-  async next(): Promise<StreamBatch | undefined> {
-    this.iterator ??= this.stream.open();
-    const { value, done } = await (this.ahead ?? this.iterator.next());
-    this.ahead = undefined;
-    if (done) {
-      this.iterator = undefined;
-      return undefined;
-    }
-    this.read++;
-    // Meanwhile the step runs. What goes wrong is told when the batch is asked for.
-    this.ahead = this.iterator.next();
-    this.ahead.catch(() => {});
-    return { batch: value, count: this.check(value) };
-  }
-
-  private check(batch: unknown): number {
-    const { name, input, target } = this.stream;
-    const what = `${name}: batch ${this.read}`;
-    if (typeof batch !== "object" || batch === null || !("input" in batch) || !("target" in batch))
-      throw new DataError(`${what} is no { input, target }; give both, in the declared shapes.`);
-    const [first] = leavesOf({ input, target }, isType);
-    const given = first!.path.split(".").reduce<any>((part, key) => part?.[key], batch);
-    const count = countOf(given, first!.leaf);
-    const most = exampleCount(this.stream);
-    if (!Number.isInteger(count) || count < 1 || count > most)
-      throw new DataError(
-        `${what} has ${count} examples in ${first!.path}; batches were declared with ${most}, and only fewer may come.`,
-      );
-    return count;
-  }
-
-  async close(): Promise<void> {
-    await this.iterator?.return?.();
-  }
 }

@@ -23,14 +23,14 @@ const labelOf = ({ model: { tensors } }: StepParts, variable: Variable): string 
 
 /**
  * Replays a step with every layer's result and gradient kept and says in a phrase what is not finite first: in the
- * order of the computation, layer by layer forwards, then the loss, then layer by layer backwards.
+ * order of the computation, layer by layer forwards, then the loss, then layer by layer backwards; or finds nothing.
  */
 export async function findNonFinite(
   backend: Backend,
   parts: StepParts,
   feeds: Feeds,
   options?: PlanOptions,
-): Promise<string> {
+): Promise<string | undefined> {
   const { traced, layers, parameters } = diagnosticProgram(parts);
   const executable = await backend.compile(traced.program, options);
   try {
@@ -65,8 +65,7 @@ export async function findNonFinite(
       const size = largest(data);
       if (size > worst.size) worst = { size, of };
     }
-    if (worst.size < UNLIKELY_TO_OVERFLOW)
-      return "nothing, when it was computed again: this adapter does not compute the same twice, so try descent verify";
+    if (worst.size < UNLIKELY_TO_OVERFLOW) return undefined;
     return `the norm of all gradients, which overflows by ${worst.of}, up to ${worst.size.toExponential(1)}`;
   } finally {
     executable.dispose();

@@ -1,122 +1,59 @@
 import { NonFiniteError, OptionError } from "../core/errors.ts";
-import { Random } from "../core/rng.ts";
-import type { Stream } from "../data/stream.ts";
-import { inputsOf } from "../model/compile.ts";
 import { STATUS } from "../ops/step/stats.ts";
-import { exampleCount, isStream, StreamReader } from "./batches.ts";
-import { type AnyDataset, naturalOrder } from "./data-sets.ts";
+import { isStream } from "./batches.ts";
 import { findNonFinite } from "./diagnose.ts";
 import { means } from "./evaluate.ts";
 import type { EpochMetrics, FitOptions, StepMetrics, TrainingData } from "./options.ts";
 import { Profiling } from "./profile.ts";
-import type { Session } from "./session.ts";
-import type { Share } from "./split-step.ts";
+import { isSplit, type Session } from "./session.ts";
 import { type Numbers, readRings, StepQueue } from "./step-queue.ts";
+import { DatasetSteps, type StepBatches, type Steps, StreamSteps } from "./steps.ts";
 import { addTo, noSums } from "./sums.ts";
-
-/** Shuffles draw from streams of their own, one an epoch. */
-const SHUFFLE_STREAM = 0x2000_0000;
-
-/** The batches of one step, of which an update takes the mean: where each begins in the epoch's order, and its size. */
-interface StepBatches {
-  readonly sizes: readonly number[];
-  /** Of the first batch, in the epoch's order. */
-  readonly position: number;
-  /** What the host feeds each batch with, where it comes from a stream. */
-  readonly given?: readonly unknown[];
-}
 
 /** A run through data: its steps, in epochs. */
 export class Fitting {
   private readonly profiling: Profiling | undefined;
-  /** Steps of a whole epoch; known after the first one for a stream that ends. */
-  private stepsPerEpoch: number;
-  private readonly reader: StreamReader | undefined;
-  private readonly labelled: boolean;
+  private readonly steps: Steps;
+  private labelled = false;
 
   constructor(
     private readonly session: Session,
     private readonly data: TrainingData,
     private readonly options: FitOptions,
     private readonly batchSize: number,
-    stepsPerEpoch: number,
   ) {
     this.profiling = options.profile ? new Profiling(options.profile) : undefined;
-    this.stepsPerEpoch = stepsPerEpoch;
-    this.reader = isStream(data) ? new StreamReader(data) : undefined;
-    this.labelled = isStream(data) ? session.isLabelledStream(data) : session.isLabelled(data);
+    this.steps = isStream(data)
+      ? new StreamSteps(data, session.readerOf(data), options)
+      : new DatasetSteps(session, data, batchSize, options);
   }
 
+  /** Goes on with the run that was stopped, or begins another: the epoch and its first step. */
+  async seek(): Promise<{ epoch: number; first: number }> {
+    const { session, data, batchSize, options } = this;
+    session.begin({ data, batchSize, accumulate: options.accumulate ?? 1, perEpoch: this.steps.perEpoch });
+    const done = session.step - session.course.base;
+    const found = await this.steps.seek(done);
+    if (done > 0 && found.epoch >= options.epochs)
+      throw new OptionError(
+        `${options.epochs} ${options.epochs === 1 ? "epoch of" : "epochs of"} ${data.name} ${options.epochs === 1 ? "is" : "are"} done already, with step ${session.step}; ask for more than ${found.epoch}.`,
+      );
+    return found;
+  }
+
+  async close(): Promise<void> {
+    await this.steps.close();
+  }
+
+  /** The steps that schedules stretch over: not a number where it is not known. */
   private get total(): number {
-    return this.session.course.base + this.stepsPerEpoch * this.options.epochs;
-  }
-
-  private get inPieces(): boolean {
-    return (this.options.accumulate ?? 1) > 1 || this.options.onGradients !== undefined;
-  }
-
-  /** The batches of an epoch from its step `first` on. */
-  private async *batches(epoch: number, first: number): AsyncGenerator<StepBatches> {
-    const { accumulate = 1, dropLast = false } = this.options;
-    if (this.reader) {
-      yield* this.streamed(first);
-      return;
-    }
-    const { session, batchSize } = this;
-    const { data, order } = session.sets.use(this.data as AnyDataset, true);
-    const random = new Random(session.seed, SHUFFLE_STREAM + session.course.base + epoch);
-    const shuffled =
-      this.options.shuffle === false ? naturalOrder(data.count) : random.permutation(data.count);
-    session.backend.write(order, shuffled);
-    const usable = dropLast ? data.count - (data.count % batchSize) : data.count;
-    for (let i = first; i < this.stepsPerEpoch; i++) {
-      const position = i * batchSize * accumulate;
-      const sizes: number[] = [];
-      for (let at = position; sizes.length < accumulate && at < usable; at += batchSize)
-        sizes.push(Math.min(batchSize, usable - at));
-      yield { sizes, position };
-    }
-  }
-
-  /** The batches of a stream; one that begins again is gone through up to where a resumed epoch stood. */
-  private async *streamed(first: number): AsyncGenerator<StepBatches> {
-    const { accumulate = 1, dropLast = false, stepsPerEpoch } = this.options;
-    const stream = this.data as Stream;
-    const most = exampleCount(stream);
-    let steps = 0;
-    for (;;) {
-      const sizes: number[] = [];
-      const given: unknown[] = [];
-      while (sizes.length < accumulate) {
-        const next = await this.reader!.next();
-        if (!next) break;
-        if (dropLast && next.count < most) continue;
-        sizes.push(next.count);
-        given.push(next.batch);
-      }
-      if (sizes.length > 0) {
-        if (steps++ >= first) yield { sizes, position: 0, given };
-        if (steps === stepsPerEpoch) return;
-        continue;
-      }
-      if (stepsPerEpoch === undefined) {
-        if (steps === 0) throw new OptionError(`${stream.name} holds no batches; give it at least one.`);
-        this.stepsPerEpoch = steps;
-        return;
-      }
-      if (!stream.repeats || steps === 0)
-        throw new OptionError(
-          `${stream.name} ended after ${steps} steps of an epoch of ${stepsPerEpoch}; ask for fewer, or pass a function that begins it again.`,
-        );
-    }
+    if (isStream(this.data) && this.options.stepsPerEpoch === undefined) return Number.NaN;
+    return this.session.course.base + this.steps.perEpoch! * this.options.epochs;
   }
 
   /** The rest of an epoch; nothing when it was stopped. */
-  async epoch(epoch: number): Promise<EpochMetrics | undefined> {
+  async epoch(epoch: number, first: number): Promise<EpochMetrics | undefined> {
     const { session, options } = this;
-    const { signal } = options;
-    const start = session.course.base + epoch * this.stepsPerEpoch;
-    const first = this.reader ? Math.max(0, session.step - start) : session.step - start;
     if (first === 0) session.sums = noSums();
     const { sums } = session;
     let seen = 0;
@@ -129,26 +66,36 @@ export class Fitting {
       }
       await options.between?.();
     });
-    let step = start + first;
-    let complete = false;
-    for await (const batches of this.batches(epoch, first)) {
-      if (signal?.aborted) break;
-      if (this.inPieces) {
-        seen += await this.pieces(step, epoch, batches);
-        await options.between?.();
-      } else {
-        const [images] = batches.sizes as [number];
-        const { executable } = await session.training(this.data, images);
-        // Whole batches only, and not the first steps, which compile: their times belong together.
-        const profiling = images === this.batchSize && step - start - first >= 2 ? this.profiling : undefined;
-        const feeds = { ...session.feeds(step, batches.position, this.total), ...this.hostFeeds(batches, 0) };
-        await queue.push({ step, images }, executable, feeds, profiling);
+    const start = session.step;
+    let step = start;
+    let stopped = options.signal?.aborted ?? false;
+    try {
+      for await (const batches of stopped ? [] : this.steps.epoch(epoch, first)) {
+        if (isSplit(options)) {
+          seen += await this.pieces(step, epoch, batches);
+          await options.between?.();
+        } else {
+          const [images] = batches.sizes as [number];
+          const ready = await session.training(this.data, images);
+          this.labelled = ready.traced.labelled;
+          // Whole batches only, and not the first steps, which compile: their times belong together.
+          const profiling = images === this.batchSize && step - start >= 2 ? this.profiling : undefined;
+          const feeds = { ...this.feeds(step, batches.position), ...batches.given?.[0] };
+          await queue.push({ step, images }, ready.executable, feeds, profiling);
+        }
+        step++;
+        const whole = first + step - start === this.steps.perEpoch;
+        // Before the next batch is asked for: a stream that cannot begin again would lose it.
+        stopped = !whole && (options.signal?.aborted ?? false);
+        if (stopped) break;
       }
-      step++;
-      complete = step === start + this.stepsPerEpoch;
+    } catch (error) {
+      // What was started before counts, unless it is what failed.
+      await queue.finish().catch(() => {});
+      throw error;
     }
     await queue.finish();
-    if (sums.images === 0 || (signal?.aborted && !complete)) return undefined;
+    if (sums.images === 0 || stopped) return undefined;
     return {
       step: session.step,
       epoch: epoch + 1,
@@ -158,46 +105,51 @@ export class Fitting {
     } as EpochMetrics;
   }
 
-  private hostFeeds({ given, sizes }: StepBatches, k: number) {
-    if (!given) return {};
-    const { input, target } = this.session.streamTypes(this.data as Stream, sizes[k]!);
-    const { feeds, resident } = inputsOf((this.data as Stream).name, { input, target }, given[k]);
-    if (Object.keys(resident).length > 0)
+  private feeds(step: number, position: number, row = step) {
+    const { session, data } = this;
+    try {
+      return session.feeds(step, position, this.total, row);
+    } catch (error) {
+      if (!Number.isNaN(this.total) || !(error instanceof OptionError)) throw error;
       throw new OptionError(
-        `${(this.data as Stream).name}: batches hold tensors on the device; give numbers.`,
+        `A schedule of the optimizer needs the number of steps, which ${data.name} does not tell; give fit stepsPerEpoch.`,
       );
-    return feeds;
+    }
   }
 
   /** A step as gradients, batch by batch, and an update. */
   private async pieces(step: number, epoch: number, batches: StepBatches): Promise<number> {
     const { session, options } = this;
+    const { accumulate = 1 } = options;
     const images = batches.sizes.reduce((a, b) => a + b, 0);
     const began = performance.now();
-    const shares: Share[] = [];
     let position = batches.position;
+    const at: Uint32Array[] = [];
     for (const [k, size] of batches.sizes.entries()) {
-      const ready = await session.gradient(this.data, size, images / size, k === 0);
+      const ready = await session.gradient(this.data, size, k === 0);
+      this.labelled = ready.traced.labelled;
       // Each batch draws its own random numbers, and leaves a row of its own.
-      const counters = session.counters(step * batches.sizes.length + k, position, k);
-      shares.push({ images: size, ready, feeds: { ...counters, ...this.hostFeeds(batches, k) } });
+      const { counters } = session.counters(step * accumulate + k, position, k);
+      session.split.add(ready, { counters, ...batches.given?.[k] }, size / images);
+      at.push(counters);
       position += size;
     }
+    if (options.onGradients) await session.split.show(step + 1, options.onGradients);
     const update = await session.update(this.data);
-    const feeds = session.feeds(step, 0, this.total, shares.length);
-    await session.split.run(step + 1, shares, update, feeds, options.onGradients);
+    update.executable.run(this.feeds(step, 0, at.length));
     const rows = await readRings(session.backend, session.rings);
     const milliseconds = performance.now() - began;
     const total = noSums();
-    shares.forEach(({ images: size }, k) => {
+    batches.sizes.forEach((size, k) => {
       addTo(total, size, rows(k));
     });
-    const [, , norm, status] = rows(shares.length).metrics;
+    const [, , norm, status] = rows(at.length).metrics;
     if (status === STATUS.halted) {
-      session.state.resetStats(await session.state.lossScaler());
-      throw new NonFiniteError(
-        `Step ${step + 1} is not finite: its loss or its gradients. Nothing of it was applied; lower the learning rate, clip the gradients or check the data.`,
-      );
+      const parts = batches.sizes.map((size, k) => ({ images: size, counters: at[k]! }));
+      const sum = options.onGradients
+        ? "its gradients as onGradients left them"
+        : "the sum of its gradients, though those of each batch are finite";
+      await this.halt(step, parts, sum);
     }
     const numbers: Numbers = {
       metrics: [total.loss / images, total.correct, norm, status],
@@ -208,6 +160,7 @@ export class Fitting {
       milliseconds,
       hostMilliseconds: milliseconds,
     };
+    session.batchesBefore += at.length - 1;
     this.finished(step, epoch, images, numbers, pace);
     return images;
   }
@@ -223,6 +176,7 @@ export class Fitting {
     const [loss, correct, gradientNorm, status] = numbers.metrics;
     addTo(session.sums, images, numbers);
     session.step = step + 1;
+    session.model.batchesTracked = session.batchesBefore + session.step;
     options.onStep?.({
       step: session.step,
       epoch: epoch + 1,
@@ -237,26 +191,37 @@ export class Fitting {
   }
 
   /** A step was not finite and nothing of it was applied: replays it to say where. */
-  private async explain(step: number): Promise<never> {
-    const { session } = this;
-    const where = isStream(this.data) ? "its loss or its gradients" : await this.replay(this.data, step);
-    session.state.resetStats(await session.state.lossScaler());
-    session.step = step;
-    throw new NonFiniteError(
-      `Step ${step + 1} is not finite: ${where}. Nothing of it was applied; lower the learning rate, clip the gradients or check the data.`,
+  private explain(step: number): Promise<never> {
+    const { session, batchSize, data } = this;
+    if (isStream(data)) return this.halt(step, [], "");
+    const { count } = session.sets.use(data, true).data;
+    const position = ((step - session.course.base) % this.steps.perEpoch!) * batchSize;
+    const { counters } = session.counters(step, position);
+    return this.halt(
+      step,
+      [{ images: Math.min(batchSize, count - position), counters }],
+      "nothing, when it was computed again: this adapter does not compute the same twice, so try descent verify",
     );
   }
 
-  private replay(data: AnyDataset, step: number): Promise<string> {
-    const { session, batchSize } = this;
-    const { count } = session.sets.use(data, true).data;
-    const position = ((step - session.course.base) % this.stepsPerEpoch) * batchSize;
-    const images = Math.min(batchSize, count - position);
-    const parts = session.parts(data, images, true);
-    return findNonFinite(session.backend, parts, session.counters(step, position), session.planOptions);
-  }
-
-  async close(): Promise<void> {
-    await this.reader?.close();
+  /** Looks for the first batch of a step that is not finite; `otherwise` says what it is where each of them is. */
+  private async halt(
+    step: number,
+    batches: readonly { images: number; counters: Uint32Array }[],
+    otherwise: string,
+  ): Promise<never> {
+    const { session, data } = this;
+    let where: string | undefined;
+    // A stream's batches are gone.
+    if (isStream(data)) where = "its loss or its gradients";
+    else
+      for (const { images, counters } of batches) {
+        const parts = session.parts(data, images, true);
+        where ??= await findNonFinite(session.backend, parts, { counters }, session.planOptions);
+      }
+    session.state.resetStats(await session.state.lossScaler());
+    throw new NonFiniteError(
+      `Step ${step + 1} is not finite: ${where ?? otherwise}. Nothing of it was applied; lower the learning rate, clip the gradients or check the data.`,
+    );
   }
 }

@@ -65,10 +65,12 @@ interface Looking {
 function inspectionProgram(parts: StepParts, images: number): Looking {
   const { state, precision } = parts;
   const scaling = precision === "mixed";
+  const row = { shape: [state.optimizer.hyperSize], dtype: "f32" } as const;
+  const hyper = Object.fromEntries(state.parts.map((part) => [part.hyper, row]));
   let own: readonly TracedLayer[] = [];
   const traced = traceProgram(
     `inspection, batch ${parts.source.batchSize}`,
-    {},
+    hyper,
     (_, t) => {
       const { layers, loss } = forward(parts, {}, t);
       own = shown(layers);
@@ -100,7 +102,7 @@ function inspectionProgram(parts: StepParts, images: number): Looking {
     },
     { precision },
   );
-  return { traced: { ...traced, states: [state] }, layers: own };
+  return { traced, layers: own };
 }
 
 /** The network's output for images of a data set, in inference form. */
@@ -141,7 +143,8 @@ function pictureProgram({ model, state, precision, averaged }: StepParts, shape:
  */
 export class Probe {
   /** By what they look at: a data set, or the shape of an image. */
-  private readonly compiled = new Map<unknown, Map<string, Promise<Compiled>>>();
+  /** In the order of their last use. */
+  private readonly programs: Program[] = [];
 
   constructor(private readonly trainer: Trainer<any>) {}
 
@@ -149,20 +152,24 @@ export class Probe {
    * The next training step seen from inside: what every layer gives, the gradients, and what the update would be.
    * @param options.images of how many images of the batch the layers' numbers are read back
    */
-  async inspect(
+  inspect(set: AnyDataset, options: { batchSize: number; epochs: number; images?: number }): Promise<Look> {
+    return this.trainer.during(set, () => this.look(set, options));
+  }
+
+  private async look(
     set: AnyDataset,
     options: { batchSize: number; epochs: number; images?: number },
   ): Promise<Look> {
     const { batchSize, epochs, images = 8 } = options;
     const { trainer } = this;
-    const { state, step } = trainer;
+    const { state, step, base } = trainer;
     const parts = trainer.parts(set, batchSize);
     const { executable, layers } = await this.program(dataOf(parts), `inspect ${batchSize} ${images}`, () =>
       inspectionProgram(parts, images),
     );
     const stepsPerEpoch = Math.ceil(dataOf(parts).count / batchSize);
-    const position = (step % stepsPerEpoch) * batchSize;
-    executable.run(trainer.feeds(step, position, Math.max(step + 1, stepsPerEpoch * epochs)));
+    const position = ((step - base) % stepsPerEpoch) * batchSize;
+    executable.run(trainer.feeds(step, position, Math.max(step + 1, base + stepsPerEpoch * epochs)));
     const get = async (name: string) => (await executable.fetch(name)).data;
     const layerLooks = layers.map(async ({ path, module, output }, i): Promise<LayerLook> => {
       const [activations, slopes] = await Promise.all([get(`activations ${i}`), get(`gradients ${i}`)]);
@@ -205,7 +212,11 @@ export class Probe {
   }
 
   /** The network's output for the first `count` images of a held-out set, row by row. */
-  async predict(set: AnyDataset, count: number): Promise<Float32Array> {
+  predict(set: AnyDataset, count: number): Promise<Float32Array> {
+    return this.trainer.during(set, () => this.answer(set, count));
+  }
+
+  private async answer(set: AnyDataset, count: number): Promise<Float32Array> {
     const size = Math.min(count, PREDICTION_BATCH);
     const parts = this.answering(set, size);
     const { executable } = await this.program(dataOf(parts), `predict ${size}`, () =>
@@ -228,7 +239,7 @@ export class Probe {
     set: AnyDataset,
     image: { readonly shape: Shape; readonly data: Float32Array<ArrayBuffer> },
   ): Promise<{ output: Float32Array; layers: LayerPicture[] }> {
-    const { executable, layers } = await this.program("picture", `${image.shape}`, () =>
+    const { executable, layers } = await this.program(this.trainer, `picture ${image.shape}`, () =>
       pictureProgram(this.answering(set, 1), image.shape),
     );
     executable.run({ image: image.data });
@@ -248,27 +259,43 @@ export class Probe {
     };
   }
 
-  private program(owner: unknown, key: string, make: () => Looking): Promise<Compiled> {
-    const own = this.compiled.get(owner) ?? new Map<string, Promise<Compiled>>();
-    this.compiled.set(owner, own);
-    let compiled = own.get(key);
-    if (!compiled) {
-      const { traced, layers } = make();
-      compiled = this.trainer.compile(traced.program).then((executable) => ({ executable, layers }));
-      own.set(key, compiled);
-      // A failure is told to who asked; the next one tries again.
-      compiled.catch(() => own.delete(key));
-    }
-    return compiled;
+  private program(owner: object, key: string, make: () => Looking): Promise<Compiled> {
+    const known = this.programs.find((one) => one.owner === owner && one.key === key);
+    if (known) this.remove(known);
+    const program = known ?? { owner, key, compiled: this.compile(make) };
+    this.programs.push(program);
+    // A failure is told to who asked; the next one tries again.
+    program.compiled.catch(() => this.remove(program));
+    if (this.programs.length > MOST_PROGRAMS) void this.free([this.programs.shift()!]);
+    return program.compiled;
+  }
+
+  private remove(program: Program): void {
+    const at = this.programs.indexOf(program);
+    if (at >= 0) this.programs.splice(at, 1);
+  }
+
+  private async free(programs: readonly Program[]): Promise<void> {
+    for (const one of await Promise.allSettled(programs.map(({ compiled }) => compiled)))
+      if (one.status === "fulfilled") one.value.executable.dispose();
+  }
+
+  private async compile(make: () => Looking): Promise<Compiled> {
+    const { traced, layers } = make();
+    return { executable: await this.trainer.compile(traced.program), layers };
   }
 
   /** Frees its programs; the network stays. */
   async dispose(): Promise<void> {
-    const all = [...this.compiled.values()].flatMap((own) => [...own.values()]);
-    this.compiled.clear();
-    for (const one of await Promise.allSettled(all))
-      if (one.status === "fulfilled") one.value.executable.dispose();
+    await this.free(this.programs.splice(0));
   }
+}
+
+/** A program by the very data that it looks at, and what it looks for. */
+interface Program {
+  readonly owner: object;
+  readonly key: string;
+  readonly compiled: Promise<Compiled>;
 }
 
 interface Compiled {
@@ -283,3 +310,5 @@ function dataOf({ source }: StepParts): ResidentData {
 }
 
 const PREDICTION_BATCH = 250;
+/** Programs that are kept for further looks. */
+const MOST_PROGRAMS = 8;

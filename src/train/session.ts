@@ -1,17 +1,15 @@
 import type { Backend, CompileProgress } from "../backend/backend.ts";
 import { DescentError, DeviceError, OptionError } from "../core/errors.ts";
 import type { Stream } from "../data/stream.ts";
-import { feed } from "../graph/node.ts";
 import { Model } from "../model/model.ts";
-import { isTensor, isType, type TracedProgram, type Types } from "../model/program.ts";
 import type { AnyModule } from "../nn/module.ts";
-import { forgetState, stateOf } from "../optim/minimize.ts";
+import { holdState, leaveState } from "../optim/minimize.ts";
 import type { OptimizerState } from "../optim/state.ts";
 import type { PlanOptions } from "../plan/plan.ts";
-import { batchTypes, streamSource } from "./batches.ts";
+import { streamSource } from "./batches.ts";
 import { ProgramCache, type Ready } from "./cache.ts";
 import { type AnyDataset, DataSets } from "./data-sets.ts";
-import type { Metrics, Precision, TrainerOptions } from "./options.ts";
+import type { FitOptions, Metrics, Precision, TrainerOptions } from "./options.ts";
 import { SplitStep } from "./split-step.ts";
 import {
   evaluationProgram,
@@ -20,32 +18,44 @@ import {
   RING_ROWS,
   type Rings,
   type StepParts,
+  type StepProgram,
   trainingProgram,
   updateProgram,
 } from "./step.ts";
+import { StreamReader } from "./stream-reader.ts";
 import { noSums, type Sums } from "./sums.ts";
 
-/** The data that a run goes through, and in which batches: what its steps and epochs are counted over. */
-export interface Course {
-  /** The step, from 0, at which the run began. */
-  readonly base: number;
-  /** Absent for a run that a checkpoint has told of. */
-  readonly data?: object;
-  readonly batchSize?: number;
+/** The data that a run goes through, and in which steps: what they and its epochs are counted over. */
+interface Through {
+  readonly data: object;
+  readonly batchSize: number;
+  readonly accumulate: number;
+  /** Unknown for a stream that is read to its end. */
+  readonly perEpoch: number | undefined;
 }
+
+/** A run: the step, from 0, at which it began, and its data, which is absent where a checkpoint has told of it. */
+export interface Course {
+  readonly base: number;
+  readonly through?: Through;
+}
+
+/** Whether a step is gradients and an update apart. */
+export const isSplit = ({ accumulate = 1, onGradients }: Pick<FitOptions, "accumulate" | "onGradients">) =>
+  accumulate > 1 || onGradients !== undefined;
 
 /** What a trainer holds: a model, an optimizer's state, data on the device, compiled programs, and where it stands. */
 export class Session {
   readonly backend: Backend;
   readonly model: Model<any, any>;
-  readonly state: OptimizerState;
+  state: OptimizerState;
   readonly rings: Rings;
   readonly metrics: Metrics;
   readonly precision: Precision;
   readonly seed: number;
   readonly sets: DataSets;
   readonly programs: ProgramCache;
-  readonly split: SplitStep;
+  split: SplitStep;
   planOptions: PlanOptions | undefined;
   /** Steps trained so far; it continues over calls of fit and checkpoints. */
   step = 0;
@@ -56,6 +66,8 @@ export class Session {
   /** Whether the model was made here, and so is disposed of here. */
   private readonly ownsModel: boolean;
   private disposed = false;
+  /** Of a stream that cannot begin again: the next fit reads on. */
+  private reader: { readonly stream: Stream; readonly reader: StreamReader } | undefined;
 
   constructor(
     private readonly options: TrainerOptions,
@@ -79,6 +91,7 @@ export class Session {
     this.planOptions = options.plan;
     this.precision = precision;
     this.metrics = metrics;
+    checkMetrics(metrics);
     this.rings = makeRings(metrics);
     const { facts } = this.backend;
     if (precision === "mixed" && !facts.f16)
@@ -86,10 +99,38 @@ export class Session {
         `Mixed precision needs shader-f16, which the adapter ${facts.name} does not offer; train in f32.`,
       );
     this.seed = options.seed ?? this.model.seed;
-    this.state = stateOf(options.optimizer, this.model);
+    this.state = holdState(options.optimizer, this.model);
     this.programs = new ProgramCache(this.backend, () => this.planOptions);
     this.sets = new DataSets(this.backend, this.model, (set) => this.programs.drop(set.data));
-    this.split = new SplitStep(this.backend, this.state);
+    this.split = new SplitStep(this.backend, this.state, precision === "mixed");
+  }
+
+  /** Follows what the model has frozen since. */
+  async followFrozen(): Promise<void> {
+    if (this.state.isOfNow()) return;
+    await this.programs.clear();
+    this.split.release();
+    const next = holdState(this.options.optimizer, this.model);
+    leaveState(this.state);
+    this.state = next;
+    this.split = new SplitStep(this.backend, next, this.precision === "mixed");
+  }
+
+  /** Goes on with the run through the same data in the same steps, or begins another. */
+  begin(through: Through): void {
+    const { base, through: before } = this.course;
+    const same =
+      !before || (Object.keys(before) as (keyof Through)[]).every((key) => before[key] === through[key]);
+    this.course = { base: same ? base : this.step, through };
+  }
+
+  readerOf(stream: Stream): StreamReader {
+    if (stream.repeats) return new StreamReader(stream);
+    if (this.reader?.stream !== stream) {
+      void this.reader?.reader.close();
+      this.reader = { stream, reader: new StreamReader(stream) };
+    }
+    return this.reader.reader;
   }
 
   /** Whether the optimizer keeps an average of the parameters. */
@@ -125,7 +166,7 @@ export class Session {
   private ready(
     data: AnyDataset | Stream,
     name: string,
-    trace: () => TracedProgram,
+    trace: () => StepProgram,
     onProgress?: CompileProgress,
     training = true,
   ): Promise<Ready> {
@@ -133,7 +174,7 @@ export class Session {
     return this.programs.get(this.owner(data, training), name, trace, onProgress);
   }
 
-  traceTraining(data: AnyDataset | Stream, size: number): TracedProgram {
+  traceTraining(data: AnyDataset | Stream, size: number): StepProgram {
     return this.programs.traced(this.owner(data, true), `train ${size}`, () =>
       trainingProgram(this.partsOf(data, size), this.rings),
     );
@@ -144,18 +185,19 @@ export class Session {
     return this.ready(data, `train ${size}`, trace, onProgress);
   }
 
-  /** The gradients of a batch that is one part in `shares` of its step. */
-  gradient(data: AnyDataset | Stream, size: number, shares: number, first: boolean): Promise<Ready> {
-    const trace = () => gradientProgram(this.partsOf(data, size), this.rings, this.split.loss, shares, first);
-    return this.ready(data, `gradients ${size} ${shares} ${first}`, trace);
+  /** Adds a batch's share to a step's gradients, or begins them. */
+  gradient(data: AnyDataset | Stream, size: number, first: boolean, onProgress?: CompileProgress) {
+    const trace = () => gradientProgram(this.partsOf(data, size), this.rings, this.split, first);
+    return this.ready(data, `gradients ${size} ${first}`, trace, onProgress);
   }
 
-  update(data: AnyDataset | Stream): Promise<Ready> {
-    const trace = () => updateProgram(this.partsOf(data, 1), this.rings, this.split.loss);
-    return this.ready(data, "update", trace);
+  /** To be asked for after the gradients, which say what running statistics there are. */
+  update(data: AnyDataset | Stream, onProgress?: CompileProgress): Promise<Ready> {
+    const trace = () => updateProgram(this.partsOf(data, 1), this.rings, this.split);
+    return this.ready(data, "update", trace, onProgress);
   }
 
-  traceEvaluation(data: AnyDataset, size: number, averaged = this.averaged): TracedProgram {
+  traceEvaluation(data: AnyDataset, size: number, averaged = this.averaged): StepProgram {
     return this.programs.traced(this.owner(data, false), `evaluate ${size} ${averaged}`, () =>
       evaluationProgram({ ...this.parts(data, size), averaged }, this.rings),
     );
@@ -169,21 +211,6 @@ export class Session {
   ): Promise<Ready> {
     const trace = () => evaluationProgram({ ...this.parts(data, size), averaged }, this.rings);
     return this.ready(data, `evaluate ${size} ${averaged}`, trace, onProgress, false);
-  }
-
-  /** Whether a set's targets are class numbers, of which a share is predicted right. */
-  isLabelled(data: AnyDataset): boolean {
-    const { data: resident } = this.sets.use(data);
-    const { y } = resident.batch(feed("indices", [1], "u32"));
-    return isLabels(y);
-  }
-
-  isLabelledStream(stream: Stream): boolean {
-    return isType(stream.target) && stream.target.dtype === "i32" && stream.target.shape.length === 1;
-  }
-
-  streamTypes(stream: Stream, count: number): { input: Types; target: Types } {
-    return batchTypes(stream, count);
   }
 
   /** What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position` of the order. */
@@ -205,17 +232,34 @@ export class Session {
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
+    await this.reader?.reader.close();
     await this.forget();
     for (const variable of [this.rings.main, this.rings.metrics])
       if (variable) this.backend.release(variable.arena);
     this.split.release();
-    forgetState(this.state);
-    this.state.release();
+    leaveState(this.state);
     if (this.ownsModel) await this.model.dispose();
   }
 }
 
-const isLabels = (y: unknown) => isTensor(y) && y.dtype === "i32" && y.shape.length === 1;
+/** Names of the numbers that stand beside the metrics; accuracy may be measured in another way. */
+const TAKEN =
+  "loss step epoch gradientNorm skipped learningRate imagesPerSecond milliseconds hostMilliseconds validation".split(
+    " ",
+  );
+
+function checkMetrics(metrics: Metrics): void {
+  for (const [name, metric] of Object.entries(metrics)) {
+    if (TAKEN.includes(name))
+      throw new OptionError(
+        `new Trainer: a metric is called "${name}", which is taken; give it another name.`,
+      );
+    if (typeof metric !== "function")
+      throw new OptionError(
+        `new Trainer: the metric "${name}" is no function; give one of the output and the target, metrics.accuracy() for instance.`,
+      );
+  }
+}
 
 function modelOf(
   { model, device, seed, normalization }: TrainerOptions,

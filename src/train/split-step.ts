@@ -1,43 +1,47 @@
 import type { Backend, Feeds } from "../backend/backend.ts";
 import { OptionError } from "../core/errors.ts";
-import type { Variable } from "../core/op.ts";
+import type { Arena, Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import { standalone } from "../graph/node.ts";
 import type { OptimizerState } from "../optim/state.ts";
 import type { Ready } from "./cache.ts";
-import type { Gradients } from "./options.ts";
-
-/** One batch of a split step: the program that adds its gradients, and what it is fed. */
-export interface Share {
-  readonly images: number;
-  readonly ready: Ready;
-  readonly feeds: Feeds;
-}
+import type { FitOptions, Gradients } from "./options.ts";
+import type { Between } from "./step.ts";
 
 /** A training step as several programs that meet in a gradient arena. */
-export class SplitStep {
-  /** The loss that goes with the gradients in the arena. */
+export class SplitStep implements Between {
   readonly loss = standalone("loss of the gradients", []);
+  readonly waiting = new Map<Arena, Variable>();
 
   constructor(
     private readonly backend: Backend,
     private readonly state: OptimizerState,
+    /** Whether the gradients in the arena are multiplied by the loss scale. */
+    private readonly scaled: boolean,
   ) {}
 
-  /** Gradients of all shares, a look at them, then the update. */
-  async run(
-    step: number,
-    shares: readonly Share[],
-    update: Ready,
-    feeds: Feeds,
-    onGradients: ((gradients: Gradients) => void | Promise<void>) | undefined,
-  ): Promise<void> {
-    for (const { ready, feeds } of shares) ready.executable.run(feeds);
-    if (onGradients) await onGradients(this.gradients(step));
-    update.executable.run(feeds);
+  statistics(running: Arena): Variable {
+    let waiting = this.waiting.get(running);
+    if (!waiting) {
+      waiting = standalone(`${running.name}, waiting`, [running.size], running.dtype);
+      this.waiting.set(running, waiting);
+    }
+    return waiting;
   }
 
-  private gradients(step: number): Gradients {
+  /** Adds the gradients of a batch that is so large a part of its step. */
+  add({ executable }: Ready, feeds: Feeds, part: number): void {
+    executable.run({ ...feeds, share: Float32Array.of(part) });
+  }
+
+  /** A look at the gradients of the step numbered `step`, from 1, and at what may be made of them. */
+  async show(step: number, onGradients: NonNullable<FitOptions["onGradients"]>): Promise<void> {
+    // A power of two: what is read and written has the same bits as without a scale.
+    const scale = this.scaled ? (await this.state.lossScaler()).scale : 1;
+    await onGradients(this.gradients(step, scale));
+  }
+
+  private gradients(step: number, scale: number): Gradients {
     const { backend, state } = this;
     const places = new Map<string, Variable>();
     state.parts.forEach(({ members, offsets }, i) => {
@@ -58,20 +62,24 @@ export class SplitStep {
       names: [...places.keys()],
       read: async (name) => {
         const place = placeOf(name);
-        return { shape: place.shape, dtype: "f32", data: await backend.read(place) };
+        const data = Float32Array.from(await backend.read(place), (x) => x / scale);
+        return { shape: place.shape, dtype: "f32", data };
       },
       write: (name, values) => {
         const place = placeOf(name);
         if (values.length !== sizeOf(place.shape))
           throw new OptionError(
-            `The gradient of "${name}" has ${sizeOf(place.shape)} numbers, and ${values.length} were given.`,
+            `The gradient of "${name}" has ${sizeOf(place.shape)} numbers, and ${values.length} were given; give as many.`,
           );
-        backend.write(place, Float32Array.from(values));
+        backend.write(
+          place,
+          Float32Array.from(values, (x) => x * scale),
+        );
       },
     };
   }
 
   release(): void {
-    this.backend.release(this.loss.arena);
+    for (const { arena } of [this.loss, ...this.waiting.values()]) this.backend.release(arena);
   }
 }

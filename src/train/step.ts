@@ -1,12 +1,16 @@
-import type { Tensor, Variable } from "../core/op.ts";
+import { ShapeError } from "../core/errors.ts";
+import type { Arena, Tensor, Variable } from "../core/op.ts";
+import { showType, sizeOf } from "../core/shape.ts";
 import type { Tree } from "../core/tree.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { gradients } from "../graph/autodiff.ts";
-import { read, standalone } from "../graph/node.ts";
+import { read, standalone, wholeArena } from "../graph/node.ts";
 import type { Model } from "../model/model.ts";
 import {
   isTensor,
   type Precision,
+  statisticUpdates,
+  type Traced,
   type TracedProgram,
   type Types,
   traceProgram,
@@ -20,7 +24,7 @@ import { batchIndices } from "../ops/data/batch.ts";
 import { constant } from "../ops/elementwise/unary.ts";
 import { MOST_VALUES, recordRow } from "../ops/step/record-row.ts";
 import { STATS_SIZE } from "../ops/step/stats.ts";
-import { recordMetrics } from "../ops/step/step.ts";
+import { recordMetrics, updateStatistics } from "../ops/step/step.ts";
 import { applyGradients, differentiate, type OptimizerState } from "../optim/state.ts";
 
 export type { Precision };
@@ -64,6 +68,11 @@ export function makeRings(metrics: Readonly<Record<string, Metric>>): Rings {
   };
 }
 
+/** A traced step, and whether its targets are class numbers, of which a share is predicted right. */
+export interface StepProgram extends TracedProgram {
+  readonly labelled: boolean;
+}
+
 export interface Forward {
   readonly layers: readonly TracedLayer[];
   readonly output: Tree<Tensor>;
@@ -85,6 +94,10 @@ export function forward(
       : source.batch(inputs);
   const { output, layers } = model.pass(x, t, averaged ? state.averages : undefined);
   const loss = lossOf(output, y as Tensor);
+  if (!isTensor(loss) || loss.dtype !== "f32" || sizeOf(loss.shape) !== 1)
+    throw new ShapeError(
+      `The loss gives ${isTensor(loss) ? showType(loss) : "no tensor"}; give one f32 number, a mean for instance.`,
+    );
   const labelled =
     isTensor(y) && isTensor(output) && y.dtype === "i32" && y.shape.length === 1 && output.shape.length === 2;
   return {
@@ -109,22 +122,51 @@ function record(
   const row = recordMetrics(read(rings.main), t.counters, loss, stats, predictions);
   const updates = [{ variable: rings.main, value: row }];
   if (!rings.metrics) return updates;
-  const values = Object.values(metrics).map((metric) => metric(output as Tensor, target as Tensor));
+  const values = Object.entries(metrics).map(([name, metric]) => {
+    const value: unknown = metric(output as Tensor, target as Tensor);
+    if (!isTensor(value) || value.dtype !== "f32" || sizeOf(value.shape) !== 1)
+      throw new ShapeError(
+        `The metric "${name}" gives ${isTensor(value) ? showType(value) : "no tensor"}; give one f32 number, a mean for instance.`,
+      );
+    return value;
+  });
   let own = read(rings.metrics);
   for (let at = 0; at < values.length; at += MOST_VALUES)
     own = recordRow(own, t.counters, values.slice(at, at + MOST_VALUES), { at });
   return [...updates, { variable: rings.metrics, value: own }];
 }
 
+/** Traces a program that begins with the network and its loss on a batch. */
+function traceStep(
+  name: string,
+  inputs: Types,
+  parts: StepParts,
+  trace: (pass: Forward, t: Tracing, inputs: any) => Traced,
+  options: { readonly training?: boolean; readonly precision: Precision },
+): StepProgram {
+  let labelled = false;
+  const traced = traceProgram(
+    name,
+    inputs,
+    (tensors, t) => {
+      const pass = forward(parts, tensors, t);
+      labelled = pass.predictions.length > 0;
+      return trace(pass, t, tensors);
+    },
+    options,
+  );
+  return { ...traced, labelled };
+}
+
 /** One training step: forward, backward, clip, update, running statistics, one row of metrics. */
-export function trainingProgram(parts: StepParts, rings: Rings): TracedProgram {
+export function trainingProgram(parts: StepParts, rings: Rings): StepProgram {
   const { state, source, precision } = parts;
   const scaling = precision === "mixed";
-  return traceProgram(
+  return traceStep(
     `training step, batch ${source.batchSize}`,
     typesOf(source),
-    (inputs, t) => {
-      const pass = forward(parts, inputs, t);
+    parts,
+    (pass, t) => {
       const { gradients } = differentiate(state, pass.loss, { scaling });
       const minimization = applyGradients(state, pass.loss, gradients, { scaling });
       return { updates: [minimization, record(parts, rings, t, pass, minimization.stats)] };
@@ -133,40 +175,51 @@ export function trainingProgram(parts: StepParts, rings: Rings): TracedProgram {
   );
 }
 
-/** A step's gradients, summed into the arena that outlives it: what an update follows that looks at them first. */
-export interface SplitStep {
-  readonly gradients: TracedProgram;
-  readonly update: TracedProgram;
+/** What the parts of a split step leave for one another on the device. */
+export interface Between {
+  /** The loss that goes with the gradients in the arenas. */
+  readonly loss: Variable;
+  /** Where the running statistics of an arena wait until the update is applied. */
+  statistics(running: Arena): Variable;
+  /** Those that have been asked for. */
+  readonly waiting: ReadonlyMap<Arena, Variable>;
 }
 
+/** What part of its step a batch is: fed by the host, so that one program serves them all. */
+const SHARE = "share";
+
 /**
- * A training step as two programs that meet in a gradient arena: the first adds its share (1/`shares`) of the gradients,
- * the second clips and updates. `first` is the form that begins a sum instead of going on with it.
+ * The first half of a split step: adds a batch's share of the gradients to those in the arena, and of the running
+ * statistics to those that wait. `first` is the form that begins a sum instead of going on with it.
  */
 export function gradientProgram(
   parts: StepParts,
   rings: Rings,
-  loss: Variable,
-  shares: number,
+  between: Between,
   first: boolean,
-): TracedProgram {
+): StepProgram {
   const { state, source, precision } = parts;
   const scaling = precision === "mixed";
-  return traceProgram(
+  return traceStep(
     `gradients, batch ${source.batchSize}`,
-    typesOf(source),
-    (inputs, t) => {
-      const pass = forward(parts, inputs, t);
-      const share = pass.loss.mul(1 / shares);
+    { ...(typesOf(source) as object), [SHARE]: { shape: [], dtype: "f32" } } as Types,
+    parts,
+    (pass, t, inputs) => {
+      const share = pass.loss.mul(inputs[SHARE]);
       const { gradients } = differentiate(state, share, { scaling });
       const none = constant({ value: 0, shape: [STATS_SIZE] });
+      const statistics = statisticUpdates(t.passes, new Map(), (running) =>
+        read(first ? running : between.statistics(running.arena)),
+      ).map(({ variable, value }) => ({ variable: between.statistics(variable.arena), value }));
+      t.passes.length = 0; // their statistics wait for the update
       return {
         updates: [
           ...gradients.map((gradient, i) => {
             const variable = state.gradients[i]!;
             return { variable, value: first ? gradient : read(variable).add(gradient) };
           }),
-          { variable: loss, value: first ? share.mul(1) : read(loss).add(share) },
+          { variable: between.loss, value: first ? share.mul(1) : read(between.loss).add(share) },
+          ...statistics,
           record(parts, rings, t, pass, none),
         ],
       };
@@ -176,25 +229,36 @@ export function gradientProgram(
 }
 
 /** Clip and update by the gradients in the arena: the second half of a split step. */
-export function updateProgram({ state, precision }: StepParts, rings: Rings, loss: Variable): TracedProgram {
-  return traceProgram("update", {}, (_, t) => {
-    const minimization = applyGradients(state, read(loss), state.gradients.map(read), {
+export function updateProgram({ state, precision }: StepParts, rings: Rings, between: Between): StepProgram {
+  const traced = traceProgram("update", {}, (_, t) => {
+    const loss = read(between.loss);
+    const minimization = applyGradients(state, loss, state.gradients.map(read), {
       scaling: precision === "mixed",
     });
-    const row = recordMetrics(read(rings.main), t.counters, read(loss), minimization.stats, []);
-    return { updates: [minimization, { variable: rings.main, value: row }] };
+    const row = recordMetrics(read(rings.main), t.counters, loss, minimization.stats, []);
+    const statistics = [...between.waiting].map(([arena, waiting]) => {
+      const all = constant({ value: 1, shape: [arena.size] });
+      const running = wholeArena(arena);
+      return {
+        variable: running,
+        value: updateStatistics(read(running), read(waiting), all, all, minimization.stats),
+      };
+    });
+    return { updates: [minimization, { variable: rings.main, value: row }, ...statistics] };
   });
+  return { ...traced, labelled: false };
 }
 
 /** One evaluation batch: inference form, one row of metrics. */
-export function evaluationProgram(parts: StepParts, rings: Rings): TracedProgram {
+export function evaluationProgram(parts: StepParts, rings: Rings): StepProgram {
   const { source, precision } = parts;
-  return traceProgram(
+  return traceStep(
     `evaluation, batch ${source.batchSize}`,
     typesOf(source),
-    (inputs, t) => {
+    parts,
+    (pass, t) => {
       const none = constant({ value: 0, shape: [STATS_SIZE] });
-      return { updates: record(parts, rings, t, forward(parts, inputs, t), none) };
+      return { updates: record(parts, rings, t, pass, none) };
     },
     { precision, training: false },
   );

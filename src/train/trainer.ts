@@ -20,8 +20,8 @@ import type {
   TrainerOptions,
   TrainingData,
 } from "./options.ts";
-import { Session } from "./session.ts";
-import type { StepParts } from "./step.ts";
+import { isSplit, Session } from "./session.ts";
+import { RING_ROWS, type StepParts } from "./step.ts";
 
 export type * from "./options.ts";
 
@@ -56,11 +56,19 @@ export class Trainer<M extends Metrics = NoMetrics> {
     this.session.course = { base: 0 };
   }
 
+  /** The step, from 0, at which the run through the present data began. */
+  get base(): number {
+    return this.session.course.base;
+  }
+
   /** Begins anew: first parameters, fresh slots, step 0. */
   reset(): void {
-    const { model, state } = this.session;
-    model.tensors.initialize();
-    state.initialize();
+    const { session } = this;
+    session.checkAlive();
+    session.model.tensors.initialize();
+    session.state.initialize();
+    session.batchesBefore = 0;
+    session.model.batchesTracked = 0;
     this.step = 0;
   }
 
@@ -82,22 +90,21 @@ export class Trainer<M extends Metrics = NoMetrics> {
       throw new OptionError(
         "This trainer is training already; wait for that fit to end, or use another trainer.",
       );
-    this.fitting = true;
+    const batchSize = this.checkFit(data, options);
     const sets = [data, options.validation].filter(
       (set): set is AnyDataset => set !== undefined && !isStream(set),
     );
     let fitting: Fitting | undefined;
+    this.fitting = true;
+    session.sets.pin(sets);
     try {
-      const batchSize = this.checkFit(data, options);
-      session.sets.pin(sets);
-      const stepsPerEpoch = this.stepsPerEpoch(data, batchSize, options);
-      this.begin(data, batchSize, stepsPerEpoch, options.epochs);
-      if (!isStream(data))
-        await this.prepare(data, batchSize, options.validation, options.onProgress, options.dropLast);
-      fitting = new Fitting(session, data, options as FitOptions, batchSize, stepsPerEpoch);
-      const done = Number.isFinite(stepsPerEpoch) ? (session.step - session.course.base) / stepsPerEpoch : 0;
-      for (let epoch = Math.floor(done); epoch < options.epochs; epoch++) {
-        const metrics = (await fitting.epoch(epoch)) as EpochMetrics<M> | undefined;
+      await session.followFrozen();
+      fitting = new Fitting(session, data, options as FitOptions, batchSize);
+      let { epoch, first } = await fitting.seek();
+      if (!isStream(data)) await this.compileAll(data, batchSize, options as FitOptions);
+      for (; epoch < options.epochs; epoch++) {
+        const metrics = (await fitting.epoch(epoch, first)) as EpochMetrics<M> | undefined;
+        first = 0;
         if (!metrics) return;
         const validation = options.validation ? await this.evaluate(options.validation, options) : undefined;
         yield validation ? { ...metrics, validation } : metrics;
@@ -112,15 +119,22 @@ export class Trainer<M extends Metrics = NoMetrics> {
 
   private checkFit(data: TrainingData, options: FitOptions<M>): number {
     const { epochs, accumulate = 1 } = options;
-    const whole = (name: string, value: unknown, least: number) => {
-      if (!Number.isInteger(value) || (value as number) < least)
-        throw new OptionError(`The ${name} is ${String(value)}; use a whole number of at least ${least}.`);
+    const whole = (name: string, value: unknown, least: number, most = Number.POSITIVE_INFINITY) => {
+      if (!Number.isInteger(value) || (value as number) < least || (value as number) > most)
+        throw new OptionError(
+          `The ${name} is ${String(value)}; use a whole number ${Number.isFinite(most) ? `from ${least} to ${most}` : `of at least ${least}`}.`,
+        );
     };
     whole("number of epochs", epochs, 0);
-    whole("number of batches to accumulate", accumulate, 1);
+    // Each batch of a step has a row of the ring, and so has the step.
+    whole("number of batches to accumulate", accumulate, 1, RING_ROWS - 1);
     if (this.model.parameters.length === 0)
       throw new OptionError(
         "The model has no parameters, so there is nothing to train; add a layer that has some.",
+      );
+    if (isStream(options.validation))
+      throw new OptionError(
+        `The validation data ${options.validation.name} is a stream; use a data set, data.arrays({ x, y }) for instance.`,
       );
     if (isStream(data)) {
       if (options.stepsPerEpoch !== undefined) whole("number of steps per epoch", options.stepsPerEpoch, 1);
@@ -135,37 +149,23 @@ export class Trainer<M extends Metrics = NoMetrics> {
     return options.batchSize!;
   }
 
-  private stepsPerEpoch(data: TrainingData, batchSize: number, options: FitOptions<M>): number {
-    if (isStream(data)) return options.stepsPerEpoch ?? Number.POSITIVE_INFINITY;
-    const { count } = this.session.sets.use(data, true).data;
-    const perStep = batchSize * (options.accumulate ?? 1);
-    const usable = options.dropLast ? count - (count % batchSize) : count;
-    return Math.ceil(usable / perStep);
-  }
-
-  /** Goes on with the run that was stopped, or begins another. */
-  private begin(data: TrainingData, batchSize: number, stepsPerEpoch: number, epochs: number): void {
-    const { session } = this;
-    const { course } = session;
-    const same = course.data === undefined || (course.data === data && course.batchSize === batchSize);
-    if (!same) session.course = { base: session.step, data, batchSize };
-    else session.course = { ...course, data, batchSize };
-    const done = session.step - session.course.base;
-    if (done > 0 && done >= stepsPerEpoch * epochs)
-      throw new OptionError(
-        `${epochs} epochs of ${data.name} are done already, with step ${session.step}; ask for more than ${Math.floor(done / stepsPerEpoch)} epochs.`,
-      );
-  }
-
   /** Compiles the steps that a data set and batch size need, ahead of time. */
   async prepare(
     data: AnyDataset,
     batchSize: number,
     validation?: AnyDataset,
     onProgress?: (progress: Progress) => void,
-    dropLast = false,
   ): Promise<void> {
+    this.session.checkAlive();
+    const sets = validation ? [data, validation] : [data];
+    await this.session.sets.during(sets, () =>
+      this.compileAll(data, batchSize, { epochs: 0, validation, onProgress }),
+    );
+  }
+
+  private async compileAll(data: AnyDataset, batchSize: number, options: FitOptions): Promise<void> {
     const { session } = this;
+    const { validation, onProgress, dropLast = false } = options;
     const parts: (readonly [done: number, total: number])[] = [];
     /** Progress of one program among all. */
     const part = (): CompileProgress => {
@@ -178,8 +178,18 @@ export class Trainer<M extends Metrics = NoMetrics> {
     };
     const { count } = session.sets.use(data, true).data;
     const held = validation && session.sets.use(validation).data.count;
+    const sizes = batchSizes(count, batchSize, dropLast);
+    const training = isSplit(options)
+      ? [
+          ...sizes.map((size) => session.gradient(data, size, true, part())),
+          ...((options.accumulate ?? 1) > 1
+            ? sizes.map((size) => session.gradient(data, size, false, part()))
+            : []),
+          session.update(data, part()),
+        ]
+      : sizes.map((size) => session.training(data, size, part()));
     await Promise.all([
-      ...batchSizes(count, batchSize, dropLast).map((size) => session.training(data, size, part())),
+      ...training,
       ...(held
         ? batchSizes(held, evaluationBatch(held, batchSize)).map((size) =>
             session.evaluation(validation, size, session.averaged, part()),
@@ -191,6 +201,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
   /** The graphs that training, and validation, will compile: what the tuner measures kernels for. */
   programs(data: AnyDataset, batchSize: number, validation?: AnyDataset): Program[] {
     const { session } = this;
+    session.checkAlive();
     this.checkFit(data, { epochs: 0, batchSize } as FitOptions<M>);
     const { count } = session.sets.use(data, true).data;
     const held = validation && session.sets.use(validation).data.count;
@@ -229,6 +240,12 @@ export class Trainer<M extends Metrics = NoMetrics> {
   /** What programs over this network are made of: see probe.ts for some that look at it. */
   parts(set: AnyDataset, batchSize: number): StepParts {
     return this.session.parts(set, batchSize);
+  }
+
+  /** Keeps a set on the device while some work with it goes on. */
+  during<T>(set: AnyDataset, work: () => Promise<T>): Promise<T> {
+    this.session.checkAlive();
+    return this.session.sets.during([set], work);
   }
 
   /** What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position` of the order. */
@@ -277,6 +294,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
     session.step = progress.step;
     session.course = { base: progress.base };
     session.batchesBefore = progress.batchesTracked - progress.step;
+    session.model.batchesTracked = progress.batchesTracked;
     session.sums = { ...progress.epoch, own: [...progress.epoch.own] };
     session.planOptions = {
       ...session.planOptions,

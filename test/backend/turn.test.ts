@@ -56,7 +56,9 @@ test("shaders are handed to the device in slices", async () => {
   const cache = new PipelineCache(device);
   const stop = watch(events);
   const names = ["one", "two", "three", "one"];
-  const pipelines = await Promise.all(names.map((name) => cache.get(`source of ${name}`, ["read"], name)));
+  const pipelines = await Promise.all(
+    names.map((name) => cache.lease(`source of ${name}`, ["read"], name).pipeline),
+  );
   stop();
   expect(pipelines.map(({ label }) => label)).toEqual(names);
   expect(brief(events)).toEqual(["turn", "one", "turn", "two", "turn", "three"]);

@@ -63,8 +63,8 @@ export class WebGPUBackend implements Backend {
   readonly lost: Promise<DeviceError>;
   private readonly pipelines: PipelineCache;
   private readonly arenas = new Map<Arena, GPUBuffer>();
-  /** Buffers for temporaries, shared by all plans: plans never run at the same time. */
-  private readonly pool: GPUBuffer[] = [];
+  /** Buffers for temporaries with the number of plans that share each: plans never run at the same time. */
+  private readonly pool = new Map<GPUBuffer, number>();
   private allocated = 0;
   private disposed = false;
   /** How often memory was released: what was compiled before looks whether it was its own. */
@@ -98,12 +98,14 @@ export class WebGPUBackend implements Backend {
     options?: PlanOptions,
     onProgress?: CompileProgress,
   ): Promise<WebGPUExecutable> {
+    this.check();
     await turn();
     return this.load(compilePlan(program, this.facts, { excluded: this.excluded, ...options }), onProgress);
   }
 
   /** Throws what the device objects to, as a failure of this work alone; a lost device stays lost. */
   async attempt<T>(work: () => Promise<T>): Promise<T> {
+    this.check();
     this.device.pushErrorScope("out-of-memory");
     this.device.pushErrorScope("validation");
     const outcome = await work().then(
@@ -119,13 +121,17 @@ export class WebGPUBackend implements Backend {
 
   /** Makes a plan ready to run: pipelines, buffers and bind groups. */
   async load(plan: Plan, onProgress?: CompileProgress): Promise<WebGPUExecutable> {
-    const compiling = plan.steps.map((step) =>
-      this.pipelines.get(
+    const leases = plan.steps.map((step) =>
+      this.pipelines.lease(
         step.source,
         step.bindings.map((b) => b.access),
         labelOf(step),
       ),
     );
+    const release = () => {
+      for (const lease of leases) lease.release();
+    };
+    const compiling = leases.map(({ pipeline }) => pipeline);
     const distinct = new Set(compiling);
     let done = 0;
     onProgress?.(done, distinct.size);
@@ -135,11 +141,24 @@ export class WebGPUBackend implements Backend {
           () => onProgress(++done, distinct.size),
           () => {},
         );
-    const pipelines = await settle(Promise.all(compiling));
-    return new WebGPUExecutable(this, plan, pipelines);
+    try {
+      const pipelines = await settle(Promise.all(compiling));
+      this.check();
+      return new WebGPUExecutable(this, plan, pipelines, release);
+    } catch (error) {
+      release();
+      this.check();
+      throw error;
+    }
+  }
+
+  /** How many compiled shaders are kept: those in use, and some that may be used again. */
+  get pipelineCount(): number {
+    return this.pipelines.size;
   }
 
   createBuffer(bytes: number, label: string, usage = STORAGE | COPY_SRC | COPY_DST): GPUBuffer {
+    this.check();
     if (bytes > this.facts.maxBufferBytes)
       throw new DeviceError(
         `${label} needs ${bytes} bytes, more than the adapter's maxBufferSize of ${this.facts.maxBufferBytes}; make it smaller.`,
@@ -156,21 +175,33 @@ export class WebGPUBackend implements Backend {
 
   /** Buffers for a plan's temporaries: the shared ones where they are large enough, new ones elsewhere. */
   poolBuffers(sizes: readonly number[]): GPUBuffer[] {
-    const free = [...this.pool].sort((a, b) => a.size - b.size);
+    const free = [...this.pool.keys()].sort((a, b) => a.size - b.size);
     const order = sizes.map((_, i) => i).sort((a, b) => sizes[b]! - sizes[a]!);
     const result = new Array<GPUBuffer>(sizes.length);
     for (const i of order) {
       const at = free.findIndex((buffer) => buffer.size >= sizes[i]!);
-      if (at >= 0) result[i] = free.splice(at, 1)[0]!;
-      else {
-        result[i] = this.createBuffer(sizes[i]!, "temporary");
-        this.pool.push(result[i]!);
-      }
+      const buffer = at >= 0 ? free.splice(at, 1)[0]! : this.createBuffer(sizes[i]!, "temporary");
+      this.pool.set(buffer, (this.pool.get(buffer) ?? 0) + 1);
+      result[i] = buffer;
     }
     return result;
   }
 
+  /** Ends a plan's use of its temporaries; those that no other plan uses are freed. */
+  leavePool(buffers: readonly GPUBuffer[]): void {
+    for (const buffer of buffers) {
+      const users = this.pool.get(buffer);
+      if (users === undefined) continue; // the device was disposed of
+      if (users > 1) this.pool.set(buffer, users - 1);
+      else {
+        this.pool.delete(buffer);
+        this.destroyBuffer(buffer);
+      }
+    }
+  }
+
   arenaBuffer(arena: Arena): GPUBuffer {
+    this.check();
     claim(arena, this);
     let buffer = this.arenas.get(arena);
     if (!buffer) {
@@ -257,13 +288,15 @@ export class WebGPUBackend implements Backend {
       this.check();
       return staging.getMappedRange(0, bytes).slice(0);
     } catch (error) {
-      throw this.failure ?? error;
+      this.check();
+      throw error;
     } finally {
       this.destroyBuffer(staging);
     }
   }
 
   async finish(): Promise<void> {
+    this.check();
     await settle(this.device.queue.onSubmittedWorkDone());
     this.check();
   }
@@ -285,8 +318,8 @@ export class WebGPUBackend implements Backend {
     if (this.disposed) return;
     this.disposed = true;
     for (const arena of [...this.arenas.keys()]) this.release(arena);
-    for (const buffer of this.pool) this.destroyBuffer(buffer);
-    this.pool.length = 0;
+    for (const buffer of this.pool.keys()) this.destroyBuffer(buffer);
+    this.pool.clear();
     this.device.destroy();
   }
 

@@ -24,6 +24,7 @@ interface Host extends ProfilerHost, Backend {
   readonly submitBudget: number;
   check(): void;
   poolBuffers(sizes: readonly number[]): GPUBuffer[];
+  leavePool(buffers: readonly GPUBuffer[]): void;
   arenaBuffer(arena: Arena): GPUBuffer;
   bindGroup(step: PlanStep, bufferOf: (range: Range) => GPUBuffer): GPUBindGroup;
   writeBuffer(buffer: GPUBuffer, offset: number, data: NumericArray): void;
@@ -31,6 +32,9 @@ interface Host extends ProfilerHost, Backend {
 
 /** How many operations a GPU does, about, in the time in which it moves a byte. */
 const FLOPS_PER_BYTE = 20;
+
+/** WebGPU copies whole words; variables and feeds begin 256 bytes apart, and buffers end with a word. */
+const padded = (bytes: number) => Math.ceil(bytes / 4) * 4;
 
 /** Indices that cut a list into at most `parts` runs of about the same weight. */
 export function evenCuts(weights: readonly number[], parts: number): number[] {
@@ -47,15 +51,15 @@ export function evenCuts(weights: readonly number[], parts: number): number[] {
 
 /** A plan with its pipelines, bind groups and buffers: everything a run needs exists before the first one. */
 export class WebGPUExecutable implements Executable {
-  private readonly own: GPUBuffer[];
-  private readonly feedBuffer: GPUBuffer | undefined;
+  private readonly own: GPUBuffer[] = [];
+  private pool: readonly GPUBuffer[] = [];
+  private feedBuffer: GPUBuffer | undefined;
   private readonly feedBytes: Uint8Array<ArrayBuffer>;
-  private readonly steps: {
+  private steps: readonly {
     pipeline: GPUComputePipeline;
     group: GPUBindGroup;
     grid: readonly [number, number, number];
-  }[];
-  private readonly bufferOf: (range: Range) => GPUBuffer;
+  }[] = [];
   private runs = 0;
   /** Where a run is split into submits: indices of dispatches. */
   private cuts: readonly number[] = [];
@@ -72,39 +76,56 @@ export class WebGPUExecutable implements Executable {
     private readonly backend: Host,
     readonly plan: Plan,
     pipelines: readonly GPUComputePipeline[],
+    /** Called once the pipelines are in use here no more. */
+    private readonly release: () => void,
   ) {
-    const pool = backend.poolBuffers(plan.pool);
-    this.own = plan.own.map((bytes) => backend.createBuffer(bytes, `${plan.name} result`));
-    for (const { slot, words } of plan.fills) backend.writeBuffer(this.own[slot]!, 0, words);
     this.feedBytes = new Uint8Array(plan.feedBytes);
-    this.feedBuffer =
-      plan.feedBytes > 0 ? backend.createBuffer(plan.feedBytes, `${plan.name} feeds`) : undefined;
-    this.bufferOf = ({ memory }) => {
-      if (memory.kind === "pool") return pool[memory.slot]!;
-      if (memory.kind === "own") return this.own[memory.slot]!;
-      if (memory.kind === "arena") return backend.arenaBuffer(memory.arena);
-      return this.feedBuffer!;
-    };
     this.missing = new Set(plan.feeds.keys());
     this.checkedReleases = backend.releases;
-    this.writeFeeds(Object.fromEntries(plan.data));
-    this.steps = plan.steps.map((step, i) => ({
-      pipeline: pipelines[i]!,
-      group: backend.bindGroup(step, this.bufferOf),
-      grid: step.workgroups,
-    }));
+    try {
+      this.allocate();
+      this.writeFeeds(Object.fromEntries(plan.data));
+      this.steps = plan.steps.map((step, i) => ({
+        pipeline: pipelines[i]!,
+        group: backend.bindGroup(step, this.bufferOf),
+        grid: step.workgroups,
+      }));
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
   }
 
-  run(feeds: Feeds = {}, resident?: Readonly<Record<string, Resident>>): void {
+  private allocate(): void {
+    const { backend, plan } = this;
+    this.pool = backend.poolBuffers(plan.pool);
+    for (const bytes of plan.own) this.own.push(backend.createBuffer(bytes, `${plan.name} result`));
+    for (const { slot, words } of plan.fills) backend.writeBuffer(this.own[slot]!, 0, words);
+    if (plan.feedBytes > 0) this.feedBuffer = backend.createBuffer(plan.feedBytes, `${plan.name} feeds`);
+  }
+
+  private readonly bufferOf = ({ memory }: Range): GPUBuffer => {
+    if (memory.kind === "pool") return this.pool[memory.slot]!;
+    if (memory.kind === "own") return this.own[memory.slot]!;
+    if (memory.kind === "arena") return this.backend.arenaBuffer(memory.arena);
+    return this.feedBuffer!;
+  };
+
+  run(feeds: Feeds = {}, resident: Readonly<Record<string, Resident>> = {}): void {
     this.check();
+    // Before anything is written: what is not there fails the run and changes nothing.
+    const copies = this.copiesOf(resident);
     this.writeFeeds(feeds);
-    if (resident) this.copyFeeds(resident);
+    for (const { name } of copies) this.missing.delete(name);
     this.checkGiven();
     const { device, submitBudget } = this.backend;
     const start = performance.now();
     let from = 0;
     for (const to of [...this.cuts, this.steps.length]) {
       const encoder = device.createCommandEncoder();
+      if (from === 0)
+        for (const { buffer, offset, range } of copies)
+          encoder.copyBufferToBuffer(buffer, offset, this.feedBuffer!, range.offset, padded(range.bytes));
       this.encode(encoder, from, to);
       device.queue.submit([encoder.finish()]);
       from = to;
@@ -128,16 +149,13 @@ export class WebGPUExecutable implements Executable {
       throw new DescentError(neverGiven(this.plan.name, name, this.plan.feeds.get(name)!.type));
   }
 
-  /** Copies inputs from where they are on the device. */
-  private copyFeeds(resident: Readonly<Record<string, Resident>>): void {
-    const encoder = this.backend.device.createCommandEncoder();
-    for (const [name, from] of Object.entries(resident)) {
+  /** Inputs that are on the device already, and where. */
+  private copiesOf(resident: Readonly<Record<string, Resident>>) {
+    return Object.entries(resident).flatMap(([name, from]) => {
       const range = this.feedRange(name);
       const [buffer, offset] = this.source(from);
-      encoder.copyBufferToBuffer(buffer, offset, this.feedBuffer!, range.offset, range.bytes);
-      this.missing.delete(name);
-    }
-    this.backend.device.queue.submit([encoder.finish()]);
+      return range.bytes > 0 ? [{ name, range, buffer, offset }] : [];
+    });
   }
 
   private source(from: Resident): [GPUBuffer, number] {
@@ -278,5 +296,8 @@ export class WebGPUExecutable implements Executable {
     this.own.length = 0;
     if (this.rowBuffer) this.backend.destroyBuffer(this.rowBuffer);
     this.profiler?.dispose();
+    this.backend.leavePool(this.pool);
+    this.steps = [];
+    this.release();
   }
 }

@@ -3,13 +3,28 @@ import type { Access, AdapterFacts } from "../../core/kernel.ts";
 import { turn } from "./turn.ts";
 import { type PipelineMaker, type Shader, WarmUp } from "./warm-up.ts";
 
+/** So many pipelines that no program uses any more are kept for the next one; those used longest ago go first. */
+export const MOST_UNUSED = 256;
+
+interface Entry {
+  readonly pipeline: Promise<GPUComputePipeline>;
+  users: number;
+}
+
+/** A pipeline in use: it stays until it is released. */
+export interface Lease {
+  readonly pipeline: Promise<GPUComputePipeline>;
+  readonly release: () => void;
+}
+
 /**
  * Compiles each distinct shader once, to the end: the key is the final source and the kinds of its bindings.
  * Software drivers compile when a pipeline first runs; theirs have run when they are given out.
  */
 export class PipelineCache implements PipelineMaker {
-  /** By the kinds of bindings, then by the source. */
-  private readonly pipelines = new Map<string, Map<string, Promise<GPUComputePipeline>>>();
+  private readonly entries = new Map<string, Entry>();
+  /** Keys of entries without users, in the order in which they lost the last one. */
+  private readonly unused = new Set<string>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
   private readonly warmUp: WarmUp | undefined;
@@ -37,16 +52,39 @@ export class PipelineCache implements PipelineMaker {
     return layout;
   }
 
-  get(source: string, accesses: readonly Access[], label: string): Promise<GPUComputePipeline> {
-    const key = accesses.join();
-    const bySource = this.pipelines.get(key) ?? new Map<string, Promise<GPUComputePipeline>>();
-    this.pipelines.set(key, bySource);
-    let pipeline = bySource.get(source);
-    if (!pipeline) {
-      pipeline = this.make({ source, accesses, label });
-      bySource.set(source, pipeline);
+  /** How many pipelines are kept. */
+  get size(): number {
+    return this.entries.size;
+  }
+
+  /** Takes a shader's pipeline into use. */
+  lease(source: string, accesses: readonly Access[], label: string): Lease {
+    const key = `${accesses.join()}\n${source}`;
+    let entry = this.entries.get(key);
+    if (!entry) {
+      entry = { pipeline: this.make({ source, accesses, label }), users: 0 };
+      this.entries.set(key, entry);
+      // A failure is told to who asked; who asks again has it tried again.
+      entry.pipeline.catch(() => this.forget(key, entry!));
     }
-    return pipeline;
+    entry.users++;
+    this.unused.delete(key);
+    return { pipeline: entry.pipeline, release: once(() => this.release(key, entry)) };
+  }
+
+  private release(key: string, entry: Entry): void {
+    if (--entry.users > 0 || this.entries.get(key) !== entry) return;
+    this.unused.add(key);
+    for (const oldest of this.unused) {
+      if (this.unused.size <= MOST_UNUSED) break;
+      this.forget(oldest, this.entries.get(oldest)!);
+    }
+  }
+
+  private forget(key: string, entry: Entry): void {
+    if (this.entries.get(key) !== entry) return;
+    this.entries.delete(key);
+    this.unused.delete(key);
   }
 
   private async make(shader: Shader): Promise<GPUComputePipeline> {
@@ -85,4 +123,12 @@ function complaint(source: string, messages: readonly GPUCompilationMessage[]): 
   const line = source.split("\n")[first.lineNum - 1]?.trim();
   const where = line ? `line ${first.lineNum}, "${line}": ` : "";
   return `${where}${firstLine(first.message)}${others.length > 0 ? ` (and ${others.length} more)` : ""}`;
+}
+
+function once(work: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) work();
+    done = true;
+  };
 }
