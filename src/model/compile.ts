@@ -22,6 +22,7 @@ import type { Tracing } from "./tracing.ts";
 /** What the host gives for one input: numbers, nested or flat, an array with its shape, or a tensor on the device. */
 export type HostInput = number | readonly Numbers[] | NumericArray | NDArray | Result | DeviceTensor;
 type Numbers = number | readonly Numbers[];
+/** What the host gives for the declared inputs T: a tree of the same form. */
 export type HostInputs<T> = Mapped<T, TensorType, HostInput>;
 
 /** A tensor of a model on its device, to read and write from the host. */
@@ -29,6 +30,7 @@ export interface DeviceTensor extends TensorType {
   readonly variable: Variable;
 }
 
+/** How a function is compiled, beside its inputs. */
 export interface CompileOptions {
   /** What messages and printed plans call it. */
   readonly name?: string;

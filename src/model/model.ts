@@ -17,6 +17,7 @@ import { type Summary, showSummary, summaryRows } from "./summary.ts";
 import { ModelTensors } from "./tensors.ts";
 import { Tracing } from "./tracing.ts";
 
+/** What a model has beside its network. */
 export interface ModelOptions {
   /** Decides the initial parameters: a whole number from 0 to 2³² − 1; 0 unless given. */
   readonly seed?: number;
@@ -26,6 +27,7 @@ export interface ModelOptions {
   readonly normalization?: Normalization;
 }
 
+/** How images of bytes become numbers: (byte/255 − mean)/std for each channel. */
 export interface Normalization {
   readonly mean: readonly number[];
   readonly std: readonly number[];
@@ -44,6 +46,7 @@ export interface ModelTensor extends DeviceTensor {
   write(values: ArrayLike<number>): void;
 }
 
+/** A class and its probability. */
 export interface Guess {
   readonly label: string;
   readonly probability: number;
@@ -110,10 +113,12 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     this.normalization = normalization;
   }
 
+  /** The seed of the initial parameters. */
   get seed(): number {
     return this.tensors.seed;
   }
 
+  /** All parameters, in the order of their names in checkpoints. */
   get parameters(): readonly Variable[] {
     return this.tensors.parameterVariables;
   }

@@ -35,6 +35,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
     this.session = new Session(options as unknown as TrainerOptions);
   }
 
+  /** What is trained. */
   get model(): Model<any, any> {
     return this.session.model;
   }

@@ -203,6 +203,7 @@ function failedRow({ op, label, dtype }: ParityCase, kernel: string, error: Erro
   };
 }
 
+/** Which ops are compared with their references; all of them unless given. */
 export interface VerifyOptions {
   readonly ops?: readonly OpRecord[];
   readonly onRow?: (row: ParityRow) => void;

@@ -135,6 +135,10 @@ export class WebGPUBackend implements Backend {
     return new WebGPUExecutable(this, plan, pipelines);
   }
 
+  /**
+   * A buffer of at least 4 bytes, counted in `bytes`.
+   * @throws DeviceError when it is larger than the adapter's maxBufferSize.
+   */
   createBuffer(bytes: number, label: string, usage = STORAGE | COPY_SRC | COPY_DST): GPUBuffer {
     if (bytes > this.facts.maxBufferBytes)
       throw new DeviceError(
@@ -145,6 +149,7 @@ export class WebGPUBackend implements Backend {
     return buffer;
   }
 
+  /** Frees a buffer that `createBuffer` made. */
   destroyBuffer(buffer: GPUBuffer): void {
     this.allocated -= buffer.size;
     buffer.destroy();
@@ -166,6 +171,10 @@ export class WebGPUBackend implements Backend {
     return result;
   }
 
+  /**
+   * The buffer of an arena, made at the first touch.
+   * @throws DeviceError when the arena was released or lives on another device.
+   */
   arenaBuffer(arena: Arena): GPUBuffer {
     claim(arena, this);
     let buffer = this.arenas.get(arena);
@@ -176,6 +185,7 @@ export class WebGPUBackend implements Backend {
     return buffer;
   }
 
+  /** The bind group of one dispatch of a plan. */
   bindGroup(step: PlanStep, bufferOf: (range: Range) => GPUBuffer): GPUBindGroup {
     return this.device.createBindGroup({
       layout: this.pipelines.layout(step.bindings.map((b) => b.access)),
@@ -199,6 +209,7 @@ export class WebGPUBackend implements Backend {
     this.writeBuffer(this.arenaBuffer(variable.arena), offset, toStorage(variable.dtype, data));
   }
 
+  /** Writes numbers into a buffer, from a byte offset on. */
   writeBuffer(buffer: GPUBuffer, offset: number, data: NumericArray): void {
     if (data.byteLength % 4 === 0) {
       this.device.queue.writeBuffer(
@@ -215,6 +226,7 @@ export class WebGPUBackend implements Backend {
     this.device.queue.writeBuffer(buffer, offset, padded);
   }
 
+  /** A variable's numbers, after everything submitted so far. */
   async read(variable: Variable): Promise<NumericArray> {
     const size = sizeOf(variable.shape);
     const offset = variable.offset * bytesPerElement(variable.dtype);
@@ -277,6 +289,7 @@ export class WebGPUBackend implements Backend {
     return this.allocated;
   }
 
+  /** Frees all memory and closes the device; what was compiled for it is of no use any more. */
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
