@@ -123,14 +123,14 @@ export async function train(set, validation) {
 }
 `;
 
-test("the engine of a program that trains a convolutional network on WebGPU is at most 70 kB by Brotli", async () => {
+test("the engine of a program that trains a convolutional network on WebGPU is at most 72 kB by Brotli", async () => {
   const code = await engine(PROGRAM);
   const size = brotliCompressSync(code).length / 1000;
   console.log(
     `engine: ${size.toFixed(1)} kB by Brotli, ${(gzipSync(code, { level: 9 }).length / 1000).toFixed(1)} kB by gzip`,
   );
   expect(size).toBeGreaterThan(30);
-  expect(size).toBeLessThanOrEqual(70);
+  expect(size).toBeLessThanOrEqual(72);
 });
 
 test("a lean bundle leaves out what its records are said to leave out, and says when that is read", async () => {

@@ -123,6 +123,7 @@ describe("elementwise chains inside kernels give what they give outside", () => 
       "matmul",
       "maxPool2d",
       "maxPool2dGrad",
+      "maxPool2dPick",
     ]);
     expect(names("reloads").sort()).toEqual(["conv2d", "conv2dInputGrad", "conv2dWeightGrad"]);
     expect(names("loads").sort()).toEqual([

@@ -75,8 +75,7 @@ export class WebGPUExecutable implements Executable {
   ) {
     const pool = backend.poolBuffers(plan.pool);
     this.own = plan.own.map((bytes) => backend.createBuffer(bytes, `${plan.name} result`));
-    for (const { slot, word } of plan.fills)
-      backend.writeBuffer(this.own[slot]!, 0, new Uint32Array(plan.own[slot]! / 4).fill(word));
+    for (const { slot, words } of plan.fills) backend.writeBuffer(this.own[slot]!, 0, words);
     this.feedBytes = new Uint8Array(plan.feedBytes);
     this.feedBuffer =
       plan.feedBytes > 0 ? backend.createBuffer(plan.feedBytes, `${plan.name} feeds`) : undefined;

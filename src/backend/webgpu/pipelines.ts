@@ -1,3 +1,4 @@
+import { DescentError } from "../../core/errors.ts";
 import type { Access, AdapterFacts } from "../../core/kernel.ts";
 import { turn } from "./turn.ts";
 import { type PipelineMaker, type Shader, WarmUp } from "./warm-up.ts";
@@ -7,7 +8,8 @@ import { type PipelineMaker, type Shader, WarmUp } from "./warm-up.ts";
  * Software drivers compile when a pipeline first runs; theirs have run when they are given out.
  */
 export class PipelineCache implements PipelineMaker {
-  private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  /** By the kinds of bindings, then by the source. */
+  private readonly pipelines = new Map<string, Map<string, Promise<GPUComputePipeline>>>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
   private readonly warmUp: WarmUp | undefined;
@@ -36,11 +38,13 @@ export class PipelineCache implements PipelineMaker {
   }
 
   get(source: string, accesses: readonly Access[], label: string): Promise<GPUComputePipeline> {
-    const key = `${accesses.join()}\n${source}`;
-    let pipeline = this.pipelines.get(key);
+    const key = accesses.join();
+    const bySource = this.pipelines.get(key) ?? new Map<string, Promise<GPUComputePipeline>>();
+    this.pipelines.set(key, bySource);
+    let pipeline = bySource.get(source);
     if (!pipeline) {
       pipeline = this.make({ source, accesses, label });
-      this.pipelines.set(key, pipeline);
+      bySource.set(source, pipeline);
     }
     return pipeline;
   }
@@ -53,7 +57,10 @@ export class PipelineCache implements PipelineMaker {
 
   async compile({ source, accesses, label }: Shader): Promise<GPUComputePipeline> {
     await turn(); // Dawn reads and checks the WGSL at once, milliseconds for each shader
+    // What is wrong with a shader fails its own pipeline, not whatever the device does next.
+    this.device.pushErrorScope("validation");
     const module = this.device.createShaderModule({ code: source, label });
+    this.device.popErrorScope().catch(() => {}); // a lost device reports itself
     try {
       return await this.device.createComputePipelineAsync({
         label,
@@ -62,13 +69,20 @@ export class PipelineCache implements PipelineMaker {
       });
     } catch (error) {
       const { messages } = await module.getCompilationInfo();
-      const lines = source.split("\n");
-      const details = messages.map(
-        (m) => `${m.lineNum}:${m.linePos} ${m.message}\n    ${lines[m.lineNum - 1] ?? ""}`,
-      );
-      throw new Error(
-        `The shader of ${label} does not compile:\n${details.join("\n") || (error as Error).message}`,
+      throw new DescentError(
+        `${label}: the shader does not compile: ${complaint(source, messages) ?? firstLine((error as Error).message)}.`,
       );
     }
   }
+}
+
+const firstLine = (text: string) => text.split("\n")[0]!.trim().replace(/\.$/, "");
+
+/** What a compiler says first of a shader, with the line that it means, and how much else. */
+function complaint(source: string, messages: readonly GPUCompilationMessage[]): string | undefined {
+  const [first, ...others] = messages.filter(({ type }) => type === "error");
+  if (!first) return undefined;
+  const line = source.split("\n")[first.lineNum - 1]?.trim();
+  const where = line ? `line ${first.lineNum}, "${line}": ` : "";
+  return `${where}${firstLine(first.message)}${others.length > 0 ? ` (and ${others.length} more)` : ""}`;
 }

@@ -1,3 +1,4 @@
+import { attribute, pair, wholes } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { NDArray } from "../../core/ndarray.ts";
 import {
@@ -162,7 +163,18 @@ function samplesOf<A>(
   });
 }
 
-const CONV = { stride: 1, padding: 0, dilation: 1, groups: 1 };
+const PADDING = attribute(
+  0,
+  'a number, one number or [before, after] for height and width, "same" or "valid"',
+  (x) => {
+    const amount = (y: unknown) => typeof y === "number";
+    const side = (y: unknown) => amount(y) || (Array.isArray(y) && y.length === 2 && y.every(amount));
+    return (
+      x === "same" || x === "valid" || amount(x) || (Array.isArray(x) && x.length === 2 && x.every(side))
+    );
+  },
+);
+const CONV = { stride: pair(1), padding: PADDING, dilation: pair(1), groups: 1 };
 
 /**
  * Cross-correlation of x [N, C, H, W] with weight [O, C / groups, kh, kw], as torch.nn.functional.conv2d without a bias:
@@ -229,14 +241,17 @@ export const conv2d: Op<(x: Operand, weight: Operand, attrs?: Conv2dOptions) => 
     ] satisfies ErrorCase<Conv2dAttrs>[],
   });
 
-/** The gradient of conv2d in its input, of shape `inputShape`: every output spreads over the inputs that it saw. */
+/**
+ * The gradient of conv2d in its input, of shape `inputShape`: every output spreads over the inputs that it saw.
+ * @internal
+ */
 export const conv2dInputGrad: Op<
   (dy: Operand, weight: Operand, attrs: InputGradAttrs) => Tensor,
   InputGradAttrs
 > = defineOp({
   name: "conv2dInputGrad",
   operands: ["dy", "weight"],
-  attributes: { ...CONV, inputShape: required },
+  attributes: { ...CONV, inputShape: wholes(required) },
   resolve: (given, [, weight]) => ({ ...resolveConv(given, weight), inputShape: given.inputShape }),
   infer: (inputs, attrs) => {
     inputGradGeometry(inputs, attrs);
@@ -279,14 +294,17 @@ export const conv2dInputGrad: Op<
   ],
 });
 
-/** The gradient of conv2d in its weight, of shape `weightShape`. */
+/**
+ * The gradient of conv2d in its weight, of shape `weightShape`.
+ * @internal
+ */
 export const conv2dWeightGrad: Op<
   (x: Operand, dy: Operand, attrs: WeightGradAttrs) => Tensor,
   WeightGradAttrs
 > = defineOp({
   name: "conv2dWeightGrad",
   operands: ["x", "dy"],
-  attributes: { ...CONV, weightShape: required },
+  attributes: { ...CONV, weightShape: wholes(required) },
   resolve: (given) => ({
     ...resolveConv(given, { shape: given.weightShape }),
     weightShape: given.weightShape,

@@ -1,5 +1,6 @@
 import augmentSource from "../../../shaders/data/augment.wgsl?raw";
 import threefry from "../../../shaders/functions/threefry.part.wgsl?raw";
+import { anyNumber } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
 import { defineOp, type Op, type Operand, required, type Tensor } from "../../core/op.ts";
@@ -31,7 +32,7 @@ export const augmentImages: Op<
 > = defineOp({
   name: "augmentImages",
   operands: ["images", "counters"],
-  attributes: { flip: false, shift: 0, layer: required },
+  attributes: { flip: false, shift: 0, layer: anyNumber(required) },
   infer: ([images, counters], { shift, layer }) => {
     if (images?.dtype !== "f32" || images.shape.length !== 4)
       throw new ShapeError(

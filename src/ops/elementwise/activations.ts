@@ -1,4 +1,5 @@
 import math from "../../../shaders/functions/math.part.wgsl?raw";
+import { choice, number } from "../../core/attributes.ts";
 import { floatLiteral } from "../../core/kernel.ts";
 import type { Op, Operand, Tensor, Unary } from "../../core/op.ts";
 import * as special from "../../core/special.ts";
@@ -24,7 +25,7 @@ export const relu: Op<Unary> = elementwiseOp({
 export const leakyRelu: Op<(x: Operand, attrs?: { slope?: number }) => Tensor, { slope: number }> =
   elementwiseOp({
     name: "leakyRelu",
-    attributes: { slope: 0.01 },
+    attributes: { slope: number(0.01) },
     arity: 1,
     attrs: [{ slope: 0.01 }, { slope: 0.2 }],
     reference: (x, { slope }) => (x > 0 ? x : Math.fround(slope) * x),
@@ -37,7 +38,7 @@ export const leakyRelu: Op<(x: Operand, attrs?: { slope?: number }) => Tensor, {
 /** x where x > 0, else α(eˣ − 1). Clevert, Unterthiner, Hochreiter, 2015, eq. 15. */
 export const elu: Op<(x: Operand, attrs?: { alpha?: number }) => Tensor, { alpha: number }> = elementwiseOp({
   name: "elu",
-  attributes: { alpha: 1 },
+  attributes: { alpha: number(1) },
   arity: 1,
   attrs: [{ alpha: 1 }, { alpha: 0.5 }],
   reference: (x, { alpha }) => (x > 0 ? x : Math.fround(alpha) * Math.expm1(x)),
@@ -147,7 +148,7 @@ export const gelu: Op<
   { approximate: "none" | "tanh" }
 > = elementwiseOp({
   name: "gelu",
-  attributes: { approximate: "none" },
+  attributes: { approximate: choice(["none", "tanh"], "none") },
   arity: 1,
   attrs: [{ approximate: "none" }, { approximate: "tanh" }],
   reference: (x, { approximate }) =>

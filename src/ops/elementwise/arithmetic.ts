@@ -1,4 +1,5 @@
 import math from "../../../shaders/functions/math.part.wgsl?raw";
+import { whole } from "../../core/attributes.ts";
 import type { DType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { broadcastData, type NDArray } from "../../core/ndarray.ts";
@@ -132,8 +133,16 @@ export const pow: Op<Binary> = elementwiseOp({
     [Number.NaN, 2],
     [2, Number.NaN],
     [0, Number.NaN],
+    [1, Number.NaN],
+    ...[0, -0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0.5, -3, -1].flatMap((base) =>
+      [3, 2, 0.5, -0.5, -2, -3, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY].map((y) => [base, y]),
+    ),
+    ...[1e-40, -3e-42, 2 ** -149, 1.17e-38].flatMap((base) =>
+      [0.5, 2, -0.5, -0.8, 1 / 3].map((y) => [base, y]),
+    ),
   ],
-  reference: (a, b) => a ** b,
+  // In JavaScript 1 to the power of NaN and ±1 to that of ±∞ are NaN.
+  reference: (a, b) => (a === 1 || (a === -1 && Math.abs(b) === Number.POSITIVE_INFINITY) ? 1 : a ** b),
   functions: math,
   expression: ([a, b]) => `power(${a}, ${b})`,
   grad: ({ dy, inputs: [a, b], outputs: [y] }, f) => {
@@ -161,7 +170,7 @@ export const addBias: Op<(x: Operand, bias: Operand, attrs?: { axis?: number }) 
   defineOp({
     name: "addBias",
     operands: ["x", "bias"],
-    attributes: { axis: 1 },
+    attributes: { axis: whole(1) },
     infer: ([x, bias], attrs) => {
       const at = normalizeAxis("addBias", attrs.axis, x!.shape.length);
       if (

@@ -1,5 +1,6 @@
 import gatherSource from "../../../shaders/layout/gather.wgsl?raw";
 import scatterSource from "../../../shaders/layout/gather-grad.wgsl?raw";
+import { anyNumber } from "../../core/attributes.ts";
 import { wgslType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
@@ -130,10 +131,16 @@ export const scatterAdd: Op<
 > = defineOp({
   name: "scatterAdd",
   operands: ["dy", "indices"],
-  attributes: { rows: required },
+  attributes: { rows: anyNumber(required) },
   infer: ([dy, indices], attrs) => [inferScatter(dy!, indices!, attrs)],
   reference: (inputs, attrs) => [scatterReference(inputs, attrs)],
-  grad: ({ dy, inputs: [, indices] }, f) => [f.gather(dy, indices), null],
+  grad: ({ dy, inputs: [, indices], attrs: { rows } }, f) => {
+    const below = f.less(indices, rows);
+    const kept = indices.dtype === "i32" ? f.logicalAnd(below, f.greaterEqual(indices, 0)) : below;
+    const row = dy.shape.slice(1).map(() => 1);
+    // What gather gives of an index that is no row would be NaN.
+    return [f.where(f.reshape(kept, { shape: [...indices.shape, ...row] }), f.gather(dy, indices), 0), null];
+  },
   implementation: {
     kind: "kernel",
     kernel: ({ inputs: [dy, indices], outputs: [out], attrs: { rows }, facts }) => {
@@ -167,8 +174,8 @@ export const scatterAdd: Op<
       inputs: [s.integers(-8, 8, [257, 6]), s.integers(-1, 5, [257], "i32")],
       attrs: { rows: 5 },
       exact: true,
-      gradient: false,
     },
+    { name: "no such row", inputs: [s.randn(3), s.values([5, 1, 2 ** 31], [3], "u32")], attrs: { rows: 5 } },
   ],
   errors: [
     {

@@ -1,3 +1,4 @@
+import { number } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { moments } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
@@ -24,14 +25,17 @@ import {
 
 export type { BatchNormAttrs };
 
-/** Mean, biased variance and 1/√(variance + eps) of each channel over the batch and all positions. */
+/**
+ * Mean, biased variance and 1/√(variance + eps) of each channel over the batch and all positions.
+ * @internal
+ */
 export const batchNormStatistics: Op<
   (x: Operand, attrs?: Partial<BatchNormAttrs>) => [mean: Tensor, variance: Tensor, inverse: Tensor],
   BatchNormAttrs
 > = defineOp({
   name: "batchNormStatistics",
   operands: ["x"],
-  attributes: { eps: 1e-5 },
+  attributes: { eps: number(1e-5) },
   infer: ([x]) => {
     const { channels } = checkCount("batchNormStatistics", x!);
     const result: TensorType = { shape: [channels], dtype: "f32" };
@@ -103,6 +107,7 @@ const GRAD_NAMES = ["gamma", "mean", "inverse"];
  * Gradients of batch norm in x, gamma and beta, x's through the statistics included:
  * dx = gamma/σ · (dy − mean(dy) − x̂ · mean(dy · x̂)), dgamma = Σ dy · x̂, dbeta = Σ dy, given mean and inverse = 1/σ.
  * Ioffe, Szegedy, 2015, §3.
+ * @internal
  */
 export const batchNormGrad: Op<
   (
@@ -154,6 +159,41 @@ export const batchNormGrad: Op<
       { shape, dtype: "f32", data: dbeta },
     ];
   },
+  // With t = x − mean, s = gamma · inverse and n elements of a channel; a, b, c are the gradients in dx, dgamma, dbeta:
+  // Σ a·dx + b·dgamma + c·dbeta = s (Σa·dy − Σa·Σdy/n − inverse²·Σa·t·Σdy·t/n) + b·inverse·Σdy·t + c·Σdy, all of it
+  // differentiated in dy, t, s and inverse.
+  grad: ({ inputs: [x, gamma, mean, inverse, dy], dy: a, dys: [, b, c] }, f) => {
+    const { count } = layoutOf("", x);
+    const spread = (value: Tensor) => f.reshape(value, { shape: besides(x.shape) });
+    const axes = x.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
+    const sum = (value: Tensor) => f.sum(value, { axes, keepdims: true });
+    const flat = (value: Tensor) => f.reshape(value, { shape: gamma.shape });
+    const v = spread(inverse);
+    const t = f.sub(x, spread(mean));
+    const s = f.mul(spread(gamma), v);
+    const [sumA, sumDy, at, dyt] = [sum(a), sum(dy), sum(f.mul(a, t)), sum(f.mul(dy, t))];
+    const square = f.div(f.square(v), count);
+    const inScale = f.sub(
+      f.sub(sum(f.mul(a, dy)), f.div(f.mul(sumA, sumDy), count)),
+      f.mul(square, f.mul(at, dyt)),
+    );
+    const bv = b && f.mul(spread(b), v);
+    const viaT = f.neg(f.mul(f.mul(s, square), f.add(f.mul(a, dyt), f.mul(dy, at))));
+    const dt = bv ? f.add(viaT, f.mul(bv, dy)) : viaT;
+    const viaDy = f.mul(s, f.sub(f.sub(a, f.div(sumA, count)), f.mul(f.mul(square, at), t)));
+    const scaled = bv ? f.add(viaDy, f.mul(bv, t)) : viaDy;
+    const viaInverse = f.sub(
+      f.mul(spread(gamma), inScale),
+      f.mul(f.mul(2 / count, f.mul(s, v)), f.mul(at, dyt)),
+    );
+    return [
+      dt,
+      flat(f.mul(v, inScale)),
+      flat(f.neg(sum(dt))),
+      flat(b ? f.add(viaInverse, f.mul(spread(b), dyt)) : viaInverse),
+      c ? f.add(scaled, spread(c)) : scaled,
+    ];
+  },
   implementation: {
     kind: "kernel",
     loads: [4],
@@ -197,9 +237,23 @@ function gradSample(s: Sampler, shape: Shape, x: NDArray) {
   };
 }
 
+/** Whether mean and inverse, as they were traced, are what batchNormStatistics gives of x. */
+function areOwn([x, , , mean, inverse]: readonly Tensor[]): boolean {
+  const isOf = (value: Tensor, index: number): boolean => {
+    const { op, inputs } = value.node;
+    if (op?.implementation.kind === "view") return isOf(inputs[0]!, index);
+    const [from] = inputs;
+    const own = from?.node === x!.node && from.index === x!.index;
+    return op === batchNormStatistics && value.index === index && own;
+  };
+  return isOf(mean!, 0) && isOf(inverse!, 2);
+}
+
 /**
- * (x − mean) · inverse · gamma + beta, where mean and inverse = 1/√(variance + eps) are x's own over the batch: the
- * gradient in x accounts for that, and none is left for them. The other inputs come in a shape that broadcasts to x's.
+ * (x − mean) · inverse · gamma + beta; the other inputs come in a shape that broadcasts to x's. Where mean and inverse
+ * are x's own, straight from batchNormStatistics, the gradient in x holds what goes through them, from one kernel, and
+ * none is left for them.
+ * @internal
  */
 export const batchNormApply: Op<
   (x: Operand, gamma: Operand, beta: Operand, mean: Operand, inverse: Operand) => Tensor
@@ -219,11 +273,17 @@ export const batchNormApply: Op<
   reference: ([x, gamma, beta, mean, inverse]) => [
     normalized(x!, gamma!.data, beta!.data, mean!.data, inverse!.data),
   ],
-  grad: ({ dy, inputs: [x, gamma, , mean, inverse] }, f) => {
+  grad: ({ dy, traced, inputs: [x, gamma, , mean, inverse] }, f) => {
+    if (!areOwn(traced)) {
+      const t = f.sub(x, mean);
+      const dx = f.mul(dy, f.mul(gamma, inverse));
+      const dyt = f.mul(dy, t);
+      return [dx, f.mul(dyt, inverse), dy, f.neg(dx), f.mul(dyt, gamma)];
+    }
     const flat = (value: typeof x) => f.reshape(value, { shape: [-1] });
     const [dx, dgamma, dbeta] = batchNormGrad(x, flat(gamma), flat(mean), flat(inverse), dy);
     const spread = (value: typeof x) => f.reshape(value, { shape: besides(x!.shape) });
-    return [dx!, spread(dgamma), spread(dbeta), null, null];
+    return [dx, spread(dgamma), spread(dbeta), null, null];
   },
   implementation: {
     kind: "elementwise",
@@ -240,7 +300,6 @@ export const batchNormApply: Op<
         s.randn(...besides(shape)),
         s.uniform(0.5, 3, besides(shape)),
       ],
-      gradient: false, // mean and inverse are not x's here; batchNorm's own test has them so
     })),
   errors: [
     {
@@ -265,7 +324,7 @@ export const batchNorm: Op<
 > = defineOp({
   name: "batchNorm",
   operands: ["x", "gamma", "beta"],
-  attributes: { eps: 1e-5 },
+  attributes: { eps: number(1e-5) },
   infer: ([x, gamma, beta]) => {
     checkChannels("batchNorm", ["gamma", "beta"], [gamma!, beta!], x!);
     checkCount("batchNorm", x!);
@@ -333,7 +392,7 @@ export const batchNormInference: Op<
 > = defineOp({
   name: "batchNormInference",
   operands: ["x", "gamma", "beta", "mean", "variance"],
-  attributes: { eps: 1e-5 },
+  attributes: { eps: number(1e-5) },
   infer: ([x, ...channels]) => {
     checkChannels("batchNormInference", ["gamma", "beta", "mean", "variance"], channels, x!);
     return [{ shape: x!.shape, dtype: "f32" }];

@@ -1,6 +1,7 @@
 import threefry from "../../../shaders/functions/threefry.part.wgsl?raw";
 import dropoutSource from "../../../shaders/random/dropout.wgsl?raw";
 import uniformSource from "../../../shaders/random/uniform.wgsl?raw";
+import { anyNumber, wholes } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
@@ -83,7 +84,7 @@ export const dropout: Op<(x: Operand, counters: Tensor, attrs: DropoutAttrs) => 
   defineOp({
     name: "dropout",
     operands: ["x", "counters"],
-    attributes: { p: required, layer: required },
+    attributes: { p: anyNumber(required), layer: anyNumber(required) },
     infer: ([x, counters], { p, layer }) => {
       if (x!.dtype !== "f32")
         throw new ShapeError(`dropout: input is ${showType(x!)}; cast it to f32 first.`);
@@ -150,7 +151,7 @@ export interface RandomAttrs {
 export const randomUniform: Op<(counters: Tensor, attrs: RandomAttrs) => Tensor, RandomAttrs> = defineOp({
   name: "randomUniform",
   operands: ["counters"],
-  attributes: { shape: required, layer: required },
+  attributes: { shape: wholes(required), layer: anyNumber(required) },
   infer: ([counters], { shape, layer }) => {
     checkCounters("randomUniform", counters!, layer);
     if (shape.some((dim) => !Number.isInteger(dim) || dim < 0))

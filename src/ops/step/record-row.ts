@@ -1,4 +1,5 @@
 import source from "../../../shaders/step/record-row.wgsl?raw";
+import { whole } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { input, output, specialize } from "../../core/kernel.ts";
 import { defineOp, type Op, type Tensor } from "../../core/op.ts";
@@ -18,7 +19,7 @@ export const recordRow: Op<
 > = defineOp({
   name: "recordRow",
   operands: ["ring", "counters", "...values"],
-  attributes: { at: 0 },
+  attributes: { at: whole(0) },
   infer: ([ring, counters, ...values], { at }) => {
     if (
       ring.shape.length !== 2 ||
