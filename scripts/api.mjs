@@ -14,7 +14,10 @@ export const PAGES = ["docs/from-pytorch-and-tfjs.md", "docs/architecture.md", "
 /** Topics in order: the first whose pattern fits `namespace.name in file` has the name. */
 const TOPICS = [
   ["Errors", /^\w*Error in /],
-  ["Ops of one's own and the parity suite", /^(defineOp|Op|OpRecord|Unary|Binary|ops) in |in verify\//],
+  [
+    "Ops of one's own and the parity suite",
+    /^(defineOp|Op|OpDefinition|OpRecord|Unary|Binary|Sample|optional|required|ops) in |in (verify|core\/(kernel|tolerance|samples)|ops\/elementwise\/define)/,
+  ],
   ["Devices", /in backend\/(backend|cpu|webgpu\/(backend|peaks|device))/],
   ["Kernel tuning and plans", /in (backend|plan)\//],
   ["Functions of tensors: `f`", /^f\./],

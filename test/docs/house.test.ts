@@ -5,7 +5,7 @@ import { grad } from "../../src/graph/transform.ts";
 import { evaluate } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
 import { tensor } from "../../src/model/program.ts";
-import { verifyOps } from "../../src/verify/parity.ts";
+import { verify } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
 import { minimise } from "../support/minimise.ts";
 import { binaryAccuracy } from "./house/binary-accuracy.ts";
@@ -16,7 +16,7 @@ import { softshrink } from "./house/softshrink.ts";
 
 describe("softshrink", () => {
   test("agrees with its reference on the adapter, case by case", async () => {
-    const rows = await verifyOps(await gpu(), { ops: [softshrink] });
+    const rows = await verify(await gpu(), [softshrink]);
     expect(rows.length).toBeGreaterThan(5);
     expect(rows.filter(({ pass }) => !pass)).toEqual([]);
   });
@@ -34,7 +34,7 @@ describe("softshrink", () => {
 
 describe("rmsProp", () => {
   test("agrees with its reference on the adapter, case by case", async () => {
-    const rows = await verifyOps(await gpu(), { ops: rmsProp.ops });
+    const rows = await verify(await gpu(), rmsProp.ops);
     expect(rows.length).toBeGreaterThan(3);
     expect(rows.filter(({ pass }) => !pass)).toEqual([]);
   });

@@ -3,5 +3,5 @@ import type { Metric } from "../../../src/nn/metrics.ts";
 // #region
 /** The share of logits whose sign is right, for targets 0 and 1 of the same shape. */
 export const binaryAccuracy = (): Metric => (output, target) =>
-  output.greater(0).equal(target.greater(0.5)).cast({ dtype: "f32" }).mean();
+  output.greater(0).cast({ dtype: "f32" }).equal(target).cast({ dtype: "f32" }).mean();
 // #endregion

@@ -1,20 +1,17 @@
-import math from "../../../shaders/functions/math.part.wgsl?raw";
 import { floatLiteral } from "../../../src/core/kernel.ts";
 import type { Op, Operand, Tensor } from "../../../src/core/op.ts";
 import { ulps } from "../../../src/core/tolerance.ts";
 import { elementwiseOp } from "../../../src/ops/elementwise/define.ts";
-import own from "./softshrink.part.wgsl?raw";
-
-const functions = [math, own];
+import functions from "./softshrink.part.wgsl?raw";
 
 // #region
-/** x moved by λ towards 0, and 0 within ±λ; the gradient there is 0. Donoho, 1995, eq. 2. */
+/** x − clamp(x, −λ, λ): moved towards 0; the gradient within ±λ is 0. Donoho, 1995, eq. 2. */
 export const softshrink: Op<(x: Operand, attrs?: { lambda?: number }) => Tensor, { lambda: number }> =
   elementwiseOp({
     name: "softshrink",
     arity: 1,
     attributes: { lambda: 0.5 },
-    reference: (x, { lambda }) => Math.sign(x) * Math.max(Math.abs(x) - lambda, 0),
+    reference: (x, { lambda }) => x - Math.min(Math.max(x, -lambda), lambda),
     functions, // the text of the WGSL file
     expression: ([x], { lambda }) => `softshrink(${x}, ${floatLiteral(lambda)})`,
     grad: ({ dy, outputs: [y] }, f) => [f.where(f.equal(y, 0), 0, dy)],
