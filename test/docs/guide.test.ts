@@ -1,4 +1,5 @@
 // The programs that the pages show: each runs as it stands there, on the adapter, and prints what it should.
+import { readFileSync } from "node:fs";
 import { afterEach, expect, test, vi } from "vitest";
 
 const print = vi.spyOn(console, "log").mockImplementation(() => {});
@@ -52,4 +53,18 @@ test("weights", async () => {
   const [[loaded, made] = []] = await run(() => import("./guide/weights.ts"));
   expect(["setosa", "versicolor", "virginica"]).toContain(made);
   expect(["0", "1", "2"]).toContain(loaded);
+});
+
+test("the names that the guide gives are there", async () => {
+  const descent = (await import("../../src/node.ts")) as unknown as Record<string, Record<string, unknown>>;
+  const prose = readFileSync("docs/from-pytorch-and-tfjs.md", "utf8").replace(/^```[\s\S]*?^```$/gm, "");
+  const names = [...prose.matchAll(/(?<![\w./])(nn|f|optim|losses|metrics|data)((?:\.\w+)+)/g)];
+  expect(names.length).toBeGreaterThan(40);
+  for (const [name, space, path] of names) {
+    const found = path!
+      .slice(1)
+      .split(".")
+      .reduce<any>((at, key) => at?.[key], descent[space!]);
+    expect(found, name).toBeTypeOf("function");
+  }
 });
