@@ -1,3 +1,4 @@
+import { number } from "../../../src/core/attributes.ts";
 import { floatLiteral } from "../../../src/core/kernel.ts";
 import type { Op, Operand, Tensor } from "../../../src/core/op.ts";
 import { ulps } from "../../../src/core/tolerance.ts";
@@ -10,7 +11,8 @@ export const softshrink: Op<(x: Operand, attrs?: { lambda?: number }) => Tensor,
   elementwiseOp({
     name: "softshrink",
     arity: 1,
-    attributes: { lambda: 0.5 },
+    attributes: { lambda: number(0.5) }, // checked when it is called; see src/core/attributes.ts
+    attrs: [{ lambda: 0.5 }, { lambda: 2 }], // what samples are drawn for
     reference: (x, { lambda }) => x - Math.min(Math.max(x, -lambda), lambda),
     functions, // the text of the WGSL file
     expression: ([x], { lambda }) => `softshrink(${x}, ${floatLiteral(lambda)})`,
