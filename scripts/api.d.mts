@@ -6,5 +6,7 @@ export function undocumented(folder: string): string[];
 export function shown(file: string): string;
 /** A page with the tested programs put in where its comments name them. */
 export function assembled(page: string): string;
+/** A page as `npm run format` leaves it. */
+export function formatted(page: string, text: string): string;
 /** The pages that show tested programs. */
 export const PAGES: readonly string[];

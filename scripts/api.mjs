@@ -3,7 +3,9 @@
 // Writes docs/api.md, the reference of what the package exports, from the declarations in dist/types, and puts the tested
 // programs of test/docs into the pages that show them. With --check nothing is written: it says what is out of date or
 // has no docstring, and fails.
+import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Declarations, statements } from "./declarations.mjs";
@@ -171,21 +173,27 @@ const tidy = (text) =>
     .replace(/^declare /, "")
     .replace(/^( {4})+/gm, (indent) => " ".repeat(indent.length / 2));
 
-/** The type arguments of `Op<…>`: how it is called, and its attributes. */
+/** How an op is called, `(x: Operand): Tensor`: what its type `Op<…>` stands for, other names of it followed. */
 function calledAs(declarations, entry) {
   const typeOf = (text) =>
-    text.replace(/^[^:]*?\b(?:const|type)\s+[\w$]+\s*(?::|=)\s*/, "").replace(/;$/, "");
+    text.replace(/^[^:=]*?\b(?:const|type)\s+[\w$]+\s*(?::|=)\s*/, "").replace(/;$/, "");
   if (entry.kind !== "const") return undefined;
   let type = typeOf(entry.texts[0]);
-  // A type of the file's own that stands for Op<…>.
-  const alias = /^[\w$]+$/.test(type) && declarations.file(entry.file).declared.get(type);
-  if (alias) type = typeOf(alias.texts[0]);
-  if (type === "Unary" || type.startsWith("Op<Unary")) return "(x: Operand): Tensor";
-  if (type === "Binary" || type.startsWith("Op<Binary")) return "(a: Operand, b: Operand): Tensor";
-  if (!type.startsWith("Op<(")) return undefined;
-  const parameters = balanced(type, "Op<".length);
+  let isOp = false;
+  for (let found; ; ) {
+    if (type.startsWith("Op<")) {
+      isOp = true;
+      type = type.slice("Op<".length);
+    }
+    const [name] = /^[\w$]+(?=[,>]|$)/.exec(type) ?? [];
+    found = name && declarations.resolve(entry.file, name);
+    if (found?.kind !== "type") break;
+    type = typeOf(found.texts[0]);
+  }
+  if (!isOp || !type.startsWith("(")) return undefined;
+  const parameters = balanced(type, 0);
   const [, result] = /^\s*=>\s*(readonly \[[^\]]*\]|\[[^\]]*\]|[\w$[\] ]+)/.exec(
-    type.slice("Op<".length + parameters.length),
+    type.slice(parameters.length),
   );
   return `${parameters.replace(/\n\s*/g, " ").replace(/; \}/g, " }")}: ${result}`;
 }
@@ -323,11 +331,11 @@ function methodsTable(declarations) {
     .filter(([name, { kind }]) => kind === "const" && !functions.includes(name))
     .map(([name, declaration]) => {
       const call = calledAs(declarations, declaration);
-      if (!call) return undefined;
+      if (!call)
+        throw new Error(`${name} in src/${declaration.file}: its type is not read; declare it as Op<…>.`);
       const rest = call.replace(/^\(\w+: Operand(, )?/, "(").replace(/\|/g, "\\|");
       return `| \`x.${name}${rest}\` | ${firstSentence(declaration.doc)} |`;
-    })
-    .filter(Boolean);
+    });
   return [
     "The everyday ops are methods of tensors, and functions in `f` with the tensor as the first operand:",
     "`x.matmul(w).add(b).relu()` is `f.relu(f.add(f.matmul(x, w), b))`. The others are functions alone.",
@@ -355,6 +363,17 @@ export function shown(file) {
 export const assembled = (page) =>
   page.replace(SHOWN, (_, head, file, __, tail) => `${head}${shown(file)}${tail}`);
 
+/** As `npm run format` leaves it. */
+export function formatted(page, text) {
+  const biome = createRequire(import.meta.url).resolve("@biomejs/biome/bin/biome");
+  return execFileSync(process.execPath, [biome, "format", `--stdin-file-path=${page}`], {
+    cwd: ROOT,
+    input: text,
+    encoding: "utf8",
+    maxBuffer: 2 ** 26,
+  });
+}
+
 function main() {
   const check = process.argv.includes("--check");
   const types = join(ROOT, "dist/types");
@@ -364,7 +383,7 @@ function main() {
     ...PAGES.map((page) => [page, () => assembled(readFileSync(join(ROOT, page), "utf8"))]),
   ];
   for (const [page, make] of pages) {
-    const text = make();
+    const text = formatted(page, make());
     if (!check) writeFileSync(join(ROOT, page), text);
     else if (readFileSync(join(ROOT, page), "utf8") !== text)
       problems.push(`${page} is out of date; run npm run docs.`);
