@@ -1,8 +1,8 @@
-// node scripts/api.mjs [--check]
+// node scripts/api.mjs, which is what `npm run docs` does after writing the declarations
 //
 // Writes docs/api.md, the reference of what the package exports, from the declarations in dist/types, and puts the tested
-// programs of test/docs into the pages that show them. With --check nothing is written: it says what is out of date or
-// has no docstring, and fails.
+// programs of test/docs into the pages that show them. Says what has no docstring, and
+// fails then.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -248,7 +248,7 @@ function prose(doc) {
             .replace(/^(\w+Error)/, "`$1`")}`,
         ),
       );
-    else parts.push(`${name}: ${body.trim()}`);
+    else parts.push(escaped(`${name[0].toUpperCase()}${name.slice(1)} ${body.trim().replace(/\n/g, " ")}`));
   }
   return `${parts.filter(Boolean).join("\n\n")}\n`;
 }
@@ -375,21 +375,13 @@ export function formatted(page, text) {
 }
 
 function main() {
-  const check = process.argv.includes("--check");
   const types = join(ROOT, "dist/types");
-  const problems = undocumented(types).map((what) => `${what} has no docstring.`);
-  const pages = [
-    ["docs/api.md", () => reference(types)],
-    ...PAGES.map((page) => [page, () => assembled(readFileSync(join(ROOT, page), "utf8"))]),
-  ];
-  for (const [page, make] of pages) {
-    const text = formatted(page, make());
-    if (!check) writeFileSync(join(ROOT, page), text);
-    else if (readFileSync(join(ROOT, page), "utf8") !== text)
-      problems.push(`${page} is out of date; run npm run docs.`);
-  }
-  for (const problem of problems) console.error(problem);
-  if (problems.length > 0) process.exitCode = 1;
+  const write = (page, text) => writeFileSync(join(ROOT, page), formatted(page, text));
+  write("docs/api.md", reference(types));
+  for (const page of PAGES) write(page, assembled(readFileSync(join(ROOT, page), "utf8")));
+  const missing = undocumented(types);
+  for (const what of missing) console.error(`${what} has no docstring.`);
+  if (missing.length > 0) process.exitCode = 1;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main();

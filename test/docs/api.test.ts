@@ -25,6 +25,13 @@ describe("docs", () => {
   test("docs/api.md is up to date (npm run docs)", () =>
     expect(readFileSync("docs/api.md", "utf8") === formatted("docs/api.md", reference(TYPES))).toBe(true));
 
+  test("every op says how it is called", () => {
+    const text = reference(TYPES);
+    const names = [...text.matchAll(/^### (f\.\w+)$/gm)].map(([, name]) => name!);
+    expect(names.length).toBeGreaterThan(50);
+    expect(names.filter((name) => !text.includes(`\n${name}(`))).toEqual([]);
+  });
+
   test.each(PAGES)("%s shows the programs that are tested (npm run docs)", (page) => {
     const text = readFileSync(page, "utf8");
     expect(text).toBe(assembled(text));
