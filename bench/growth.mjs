@@ -21,7 +21,8 @@ const vite = await createServer({
   server: { middlewareMode: true, hmr: false, ws: false },
   appType: "custom",
 });
-const { f, feed, gpu, gradients } = await vite.ssrLoadModule("/src/node.ts");
+const { f, gpu, gradients } = await vite.ssrLoadModule("/src/node.ts");
+const { feed } = await vite.ssrLoadModule("/src/graph/node.ts");
 const { compilePlan } = await vite.ssrLoadModule("/src/plan/plan.ts");
 const [BATCH, INPUTS, HIDDEN] = [16, 32, 64];
 

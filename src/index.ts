@@ -56,6 +56,7 @@ export {
   Result,
 } from "./model/compile.ts";
 export type { LoadReport } from "./model/files.ts";
+export { loadModel } from "./model/load.ts";
 export {
   type Guess,
   Model,
@@ -86,6 +87,7 @@ export {
   type Metrics,
   type Progress,
   type StepMetrics,
+  type StopSignal,
   Trainer,
   type TrainerOptions,
   type TrainingData,

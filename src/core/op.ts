@@ -173,6 +173,11 @@ export interface OpRecord<A = any> {
   readonly inPlace?: readonly number[];
   /** Callers get the first result alone; the others serve the op's own gradient. */
   readonly first?: boolean;
+  /**
+   * The sum of several results of this op, where that costs less than to add them one by one: gradients that are zero in
+   * most places, of a tensor that many have read.
+   */
+  readonly sum?: (results: readonly Tensor[]) => Tensor;
   /** Callers get a list, even of one result. */
   readonly list?: boolean;
 }

@@ -5,7 +5,7 @@ import { type Shape, sameShape, showShape, sizeOf } from "../core/shape.ts";
 import * as f from "../ops/everyday.ts";
 import "../ops/methods.ts";
 import { reachable } from "./node.ts";
-import { isSliced, sumSlices } from "./slices.ts";
+import { isSparse, sumSparse } from "./slices.ts";
 
 /** Results at most this many bytes large are kept, statistics of batch norm for instance. */
 const SMALL = 2 ** 14;
@@ -97,20 +97,20 @@ export function pullback(
 
   const received = new Map<GraphNode, (Tensor | null)[]>();
   // Gradients of slices are collected: each alone would be as large as what was sliced.
-  const sliced = new Map<GraphNode, Tensor[][]>();
+  const sparse = new Map<GraphNode, Tensor[][]>();
   const accumulate = (target: Tensor, gradient: Tensor) => {
-    if (isSliced(gradient)) {
-      const lists = sliced.get(target.node) ?? target.node.outputs.map(() => []);
+    if (isSparse(gradient)) {
+      const lists = sparse.get(target.node) ?? target.node.outputs.map(() => []);
       lists[target.index]!.push(gradient);
-      sliced.set(target.node, lists);
+      sparse.set(target.node, lists);
     } else add(target, gradient);
   };
   /** Adds up what was collected for a node, when nothing more can come. */
   const settle = (node: GraphNode) => {
-    sliced.get(node)?.forEach((list, index) => {
-      if (list.length > 0) add(new Tensor(node, index), sumSlices(list));
+    sparse.get(node)?.forEach((list, index) => {
+      for (const sum of sumSparse(list)) add(new Tensor(node, index), sum);
     });
-    sliced.delete(node);
+    sparse.delete(node);
   };
   const add = (target: Tensor, gradient: Tensor) => {
     const slots = received.get(target.node) ?? target.node.outputs.map(() => null);

@@ -7,10 +7,11 @@ import * as arithmetic from "./elementwise/arithmetic.ts";
 import * as compare from "./elementwise/compare.ts";
 import * as special from "./elementwise/special.ts";
 import * as unary from "./elementwise/unary.ts";
+import * as dynamicSlice from "./layout/dynamic-slice.ts";
 import * as gather from "./layout/gather.ts";
+import * as indices from "./layout/indices.ts";
 import * as layout from "./layout/layout.ts";
 import * as parts from "./layout/parts.ts";
-import * as scatter from "./layout/scatter.ts";
 import * as slices from "./layout/slices.ts";
 import * as loss from "./loss/loss.ts";
 import * as softmax from "./loss/softmax.ts";
@@ -35,7 +36,8 @@ const files = [
   layout,
   slices,
   parts,
-  scatter,
+  dynamicSlice,
+  indices,
   reduce,
   cumsum,
   sort,

@@ -4,6 +4,7 @@ import { showType } from "../core/shape.ts";
 import { halfInputs, kernelContext, valueKey } from "../graph/node.ts";
 import type { FusedExpression } from "../ops/elementwise/kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
+import { checkContracts } from "./contracts.ts";
 import { kernelOf, overwriting, withEpilogue, withPrologue } from "./inline.ts";
 import { type Prologue, resolveView, type Unit } from "./units.ts";
 
@@ -30,6 +31,7 @@ export class Kernels {
   private readonly elementwise = new Map<string, Dispatch>();
   private readonly overwritten = new Map<Dispatch, Map<number, Dispatch>>();
   private readonly sources = new Map<Dispatch, string>();
+  private readonly checked = new Set<KernelVariant>();
   private readonly files = new Map<string, number>();
 
   constructor(private readonly facts: AdapterFacts) {}
@@ -45,6 +47,13 @@ export class Kernels {
       key,
       make,
     );
+  }
+
+  /** Checks what a kernel's record says of it; see contracts.ts. */
+  check(op: OpRecord, variant: KernelVariant): void {
+    if (op.implementation.kind !== "kernel" || this.checked.has(variant)) return;
+    checkContracts(op.name, op.implementation, variant);
+    this.checked.add(variant);
   }
 
   /** The dispatch of a unit that is nothing but a chain. */

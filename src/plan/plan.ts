@@ -6,7 +6,6 @@ import { sameShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { halfInputs, reachable, valueKey } from "../graph/node.ts";
 import { checkProgram, type Program, programRoots } from "../graph/program.ts";
 import { copyDispatch, fillDispatch } from "../ops/layout/copy-kernel.ts";
-import { checkContracts } from "./contracts.ts";
 import { divide } from "./divide.ts";
 import { refusal, refuseExcluded, variantKey } from "./excluded.ts";
 import { kernelOf } from "./inline.ts";
@@ -96,10 +95,12 @@ export function compilePlan(program: Program, facts: AdapterFacts, options: Plan
  */
 function inPlaceNodes(program: Program): Map<GraphNode, Variable[]> {
   const result = new Map<GraphNode, Variable[]>();
+  let reads: Map<string, number> | undefined;
+  const readOnce = (value: Tensor) => (reads ??= countReads(program)).get(valueKey(value)) === 1;
   for (const { variable, value } of program.updates ?? []) {
     const chain: GraphNode[] = [];
     let at: Tensor | undefined = value;
-    while (at && (at === value || readBy(program, at) === 1)) {
+    while (at && (at === value || readOnce(at))) {
       chain.push(at.node);
       at = overwrittenBy(at);
       if (at?.node.leaf?.kind !== "variable") continue;
@@ -114,12 +115,16 @@ function inPlaceNodes(program: Program): Map<GraphNode, Variable[]> {
 const sameVariable = (a: Variable, b: Variable) =>
   a.arena === b.arena && a.offset === b.offset && sameShape(a.shape, b.shape);
 
-/** How many nodes read a value, or the program outside of them. */
-function readBy(program: Program, value: Tensor): number {
+/** How many nodes read each value, or the program outside of them. */
+function countReads(program: Program): Map<string, number> {
   const roots = programRoots(program);
   const readers = reachable(roots).filter(({ op }) => op?.implementation.kind !== "view");
-  const read = [...roots, ...readers.flatMap(({ inputs }) => inputs)];
-  return read.filter((x) => valueKey(resolveView(x)) === valueKey(value)).length;
+  const counts = new Map<string, number>();
+  for (const x of [...roots, ...readers.flatMap(({ inputs }) => inputs)]) {
+    const key = valueKey(resolveView(x));
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** Whether two ranges begin at the same place of an arena. */
@@ -315,7 +320,7 @@ class PlanBuilder {
     const key = kernelKey(node);
     const wanted = this.options.choices?.get(key);
     const variant = variants.find((v) => v.name === wanted) ?? variants[0]!;
-    checkContracts(op.name, op.implementation, variant);
+    this.kernels.check(op, variant);
     this.chosen.set(key, variant.name);
     return variant;
   }

@@ -57,7 +57,10 @@ export class Session {
   private readonly ownsModel: boolean;
   private disposed = false;
 
-  constructor(private readonly options: TrainerOptions) {
+  constructor(
+    private readonly options: TrainerOptions,
+    ModelClass: typeof Model,
+  ) {
     const { precision = "f32", metrics = {} } = options;
     if (typeof options.loss !== "function")
       throw new OptionError(
@@ -70,7 +73,7 @@ export class Session {
     if (precision !== "f32" && precision !== "mixed")
       throw new OptionError(`The precision is ${JSON.stringify(precision)}; use "f32" or "mixed".`);
     this.ownsModel = !(options.model instanceof Model);
-    this.model = modelOf(options);
+    this.model = modelOf(options, ModelClass);
     this.backend = this.model.device;
     this.model.normalization = options.normalization ?? this.model.normalization;
     this.planOptions = options.plan;
@@ -214,7 +217,10 @@ export class Session {
 
 const isLabels = (y: unknown) => isTensor(y) && y.dtype === "i32" && y.shape.length === 1;
 
-function modelOf({ model, device, seed, normalization }: TrainerOptions): Model<any, any> {
+function modelOf(
+  { model, device, seed, normalization }: TrainerOptions,
+  ModelClass: typeof Model,
+): Model<any, any> {
   if (model instanceof Model) {
     if (device !== undefined && device !== model.device)
       throw new OptionError("new Trainer: the model is on another device; leave `device` out.");
@@ -224,5 +230,5 @@ function modelOf({ model, device, seed, normalization }: TrainerOptions): Model<
     throw new OptionError(
       "new Trainer: a network alone needs a device; give `device`, or new Model(device, network) as the model.",
     );
-  return new Model(device, model as AnyModule, { seed, normalization });
+  return new ModelClass(device, model as AnyModule, { seed, normalization });
 }

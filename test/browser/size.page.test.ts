@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build, type Rollup } from "vite";
 import { expect, test } from "vitest";
-import { leanRecords, leanShaders } from "../../scripts/lean.ts";
+import { leanRecords, leanShaders, pureConstants } from "../../scripts/lean.ts";
 import type { OpRecord } from "../../src/core/op.ts";
 import { records as complete } from "../../src/ops/index.ts";
 
@@ -71,6 +71,7 @@ async function engine(program: string): Promise<string> {
     plugins: [
       leanShaders(),
       leanRecords("cases", "tolerances", "references"),
+      pureConstants(),
       {
         name: "program",
         resolveId: (source) =>
@@ -122,6 +123,28 @@ export async function train(set, validation) {
   return trainer.checkpoint();
 }
 `;
+
+/** Trains a perceptron. */
+const MLP = `
+import { data, gpu, losses, nn, optim, Trainer } from "/src/index.ts";
+
+export async function train(x, y) {
+  const model = nn.sequential(nn.linear({ in: 3, out: 64 }), nn.relu(), nn.linear({ in: 64, out: 1 }));
+  const trainer = new Trainer({ device: await gpu(), model, loss: losses.mse(), optimizer: optim.adam({ lr: 1e-3 }) });
+  for await (const epoch of trainer.fit(data.arrays({ x, y }), { epochs: 10, batchSize: 128 })) console.log(epoch.loss);
+}
+`;
+
+test("the engine of a program that trains a perceptron carries no convolution, pooling or norm", async () => {
+  const code = await engine(MLP);
+  console.log(`engine of a perceptron: ${(brotliCompressSync(code).length / 1000).toFixed(1)} kB by Brotli`);
+  expect(code).toContain("matmul");
+  for (const absent of ["winograd", "depthwise", "maxPool2d", "batchNorm", "dropout", "readLayers"])
+    expect(code, absent).not.toContain(absent);
+  expect(brotliCompressSync(code).length).toBeLessThan(
+    0.8 * brotliCompressSync(await engine(PROGRAM)).length,
+  );
+});
 
 test("the engine of a program that trains a convolutional network on WebGPU is at most 72 kB by Brotli", async () => {
   const code = await engine(PROGRAM);

@@ -120,3 +120,26 @@ test("a default alone says what is taken", () => {
   expect(() => mine(x, { size: null })).toThrow(/^mine: size is null; use a value\.$/);
   expect(() => mine(x, { sise: 1 })).toThrow(/did you mean size\?$/);
 });
+
+test("types refuse them, too", () => {
+  const t = feed("t", [4, 3]);
+  const wrong: readonly (() => unknown)[] = [
+    // @ts-expect-error: axes
+    () => functions.sum(t, { axis: 1 }),
+    // @ts-expect-error: a list
+    () => t.sum({ axes: 1 }),
+    // @ts-expect-error: keepdims
+    () => t.mean({ keepDims: true }),
+    // @ts-expect-error: no bias
+    () => functions.conv2d(image, weight, bias),
+    // @ts-expect-error: "tanh"
+    () => t.gelu({ approximate: "tan" }),
+    // @ts-expect-error: two operands
+    () => t.matmul(),
+    // @ts-expect-error: needs its axis
+    () => t.argmax(),
+    // @ts-expect-error: no attributes
+    () => t.relu({ inplace: true }),
+  ];
+  for (const call of wrong) expect(call).toThrow(ShapeError);
+});

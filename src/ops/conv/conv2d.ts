@@ -188,13 +188,13 @@ export const conv2d: Op<(x: Operand, weight: Operand, attrs?: Conv2dOptions) => 
     resolve: (given, [, weight]) => resolveConv(given, weight),
     infer: (inputs, attrs) => [f32(outputShape(forwardGeometry(inputs, attrs)))],
     reference: ([x, w], attrs) => {
-      const g = forwardGeometry([x!, w!], attrs);
-      return [{ ...f32(outputShape(g)), data: convReference(g, x!, w!) }];
+      const g = forwardGeometry([x, w], attrs);
+      return [{ ...f32(outputShape(g)), data: convReference(g, x, w) }];
     },
     grad: ({ dy, inputs: [x, w], attrs }) => {
       // First, because x may not be needed after it.
-      const dw = conv2dWeightGrad(x, dy, { ...attrs, weightShape: w!.shape });
-      return [conv2dInputGrad(dy, w, { ...attrs, inputShape: x!.shape }), dw];
+      const dw = conv2dWeightGrad(x, dy, { ...attrs, weightShape: w.shape });
+      return [conv2dInputGrad(dy, w, { ...attrs, inputShape: x.shape }), dw];
     },
     implementation: {
       kind: "kernel",
@@ -258,13 +258,13 @@ export const conv2dInputGrad: Op<
     return [f32(attrs.inputShape)];
   },
   reference: ([dy, w], attrs) => {
-    const g = inputGradGeometry([dy!, w!], attrs);
-    return [{ ...f32(attrs.inputShape), data: convInputGradReference(g, dy!, w!) }];
+    const g = inputGradGeometry([dy, w], attrs);
+    return [{ ...f32(attrs.inputShape), data: convInputGradReference(g, dy, w) }];
   },
   // Bilinear like the convolution itself: the three products are each other's gradients.
   grad: ({ dy: dx, inputs: [dy, w], attrs: { inputShape, ...attrs } }) => [
     conv2d(dx, w, attrs),
-    conv2dWeightGrad(dx, dy, { ...attrs, weightShape: w!.shape }),
+    conv2dWeightGrad(dx, dy, { ...attrs, weightShape: w.shape }),
   ],
   implementation: {
     kind: "kernel",
@@ -314,11 +314,11 @@ export const conv2dWeightGrad: Op<
     return [f32(attrs.weightShape)];
   },
   reference: ([x, dy], attrs) => {
-    const g = weightGradGeometry([x!, dy!], attrs);
-    return [{ ...f32(attrs.weightShape), data: convWeightGradReference(g, x!, dy!) }];
+    const g = weightGradGeometry([x, dy], attrs);
+    return [{ ...f32(attrs.weightShape), data: convWeightGradReference(g, x, dy) }];
   },
   grad: ({ dy: dw, inputs: [x, dy], attrs: { weightShape, ...attrs } }) => [
-    conv2dInputGrad(dy, dw, { ...attrs, inputShape: x!.shape }),
+    conv2dInputGrad(dy, dw, { ...attrs, inputShape: x.shape }),
     conv2d(x, dw, attrs),
   ],
   implementation: {

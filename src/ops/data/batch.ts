@@ -34,8 +34,8 @@ export const batchIndices: Op<
     return [{ shape: [count], dtype: "u32" }];
   },
   reference: ([order, counters], { count }) => {
-    const size = order!.data.length;
-    const data = Uint32Array.from({ length: count }, (_, i) => order!.data[(counters!.data[2]! + i) % size]!);
+    const size = order.data.length;
+    const data = Uint32Array.from({ length: count }, (_, i) => order.data[(counters.data[2]! + i) % size]!);
     return [{ shape: [count], dtype: "u32", data }];
   },
   implementation: {
@@ -126,17 +126,17 @@ export const gatherImages: Op<
   reference: ([indices, mean, deviation, ...chunks], { shape, perChunk }) => {
     const size = sizeOf(shape);
     const plane = size / shape[0]!;
-    const batch = indices!.data.length;
+    const batch = indices.data.length;
     const data = new Float64Array(batch * size);
     const scale = Math.fround(1 / 255);
     for (let b = 0; b < batch; b++) {
-      const image = indices!.data[b]!;
+      const image = indices.data[b]!;
       const chunk = chunks.length === 1 ? 0 : Math.min(chunks.length - 1, Math.floor(image / perChunk));
       const bytes = chunks[chunk]!.data;
       const from = (image - chunk * perChunk) * size;
       for (let e = 0; e < size; e++) {
         const channel = Math.floor(e / plane);
-        data[b * size + e] = (bytes[from + e]! * scale - mean!.data[channel]!) / deviation!.data[channel]!;
+        data[b * size + e] = (bytes[from + e]! * scale - mean.data[channel]!) / deviation.data[channel]!;
       }
     }
     return [{ shape: [batch, ...shape], dtype: "f32", data }];

@@ -152,9 +152,9 @@ export const pow: Op<Binary> = elementwiseOp({
     return [inBase, inExponent];
   },
   tolerance: within((y, a, b) => {
-    const log = Math.log2(Math.abs(a!) || 1);
-    const t = b! * log;
-    const logError = Math.max(2 ** -21, 3 * ulp(log)) * Math.abs(b!) + ulp(t);
+    const log = Math.log2(Math.abs(a) || 1);
+    const t = b * log;
+    const logError = Math.max(2 ** -21, 3 * ulp(log)) * Math.abs(b) + ulp(t);
     return ulp(y) * (3 + 2 * Math.abs(t)) + Math.abs(y) * Math.LN2 * logError * 1.1 + 2 ** -126;
   }),
 });
@@ -172,26 +172,26 @@ export const addBias: Op<(x: Operand, bias: Operand, attrs?: { axis?: number }) 
     operands: ["x", "bias"],
     attributes: { axis: whole(1) },
     infer: ([x, bias], attrs) => {
-      const at = normalizeAxis("addBias", attrs.axis, x!.shape.length);
+      const at = normalizeAxis("addBias", attrs.axis, x.shape.length);
       if (
-        x!.dtype !== "f32" ||
-        bias!.dtype !== "f32" ||
-        bias!.shape.length !== 1 ||
-        bias!.shape[0] !== x!.shape[at]
+        x.dtype !== "f32" ||
+        bias.dtype !== "f32" ||
+        bias.shape.length !== 1 ||
+        bias.shape[0] !== x.shape[at]
       )
         throw new ShapeError(
-          `addBias: bias ${showType(bias!)} does not fit axis ${at} of ${showType(x!)}; use f32[${x!.shape[at]}].`,
+          `addBias: bias ${showType(bias)} does not fit axis ${at} of ${showType(x)}; use f32[${x.shape[at]}].`,
         );
-      return [x!];
+      return [x];
     },
     reference: ([x, bias], attrs) => {
-      const spread: NDArray = { ...bias!, shape: biasShape(x!, attrs) };
-      const b = broadcastData(spread, x!.shape);
-      return [{ shape: x!.shape, dtype: "f32", data: Float64Array.from(x!.data, (v, i) => v + b[i]!) }];
+      const spread: NDArray = { ...bias, shape: biasShape(x, attrs) };
+      const b = broadcastData(spread, x.shape);
+      return [{ shape: x.shape, dtype: "f32", data: Float64Array.from(x.data, (v, i) => v + b[i]!) }];
     },
     implementation: {
       kind: "composition",
-      compose: ([x, bias], attrs, f) => [f.add(x, f.reshape(bias, { shape: biasShape(x!, attrs) }))],
+      compose: ([x, bias], attrs, f) => [f.add(x, f.reshape(bias, { shape: biasShape(x, attrs) }))],
     },
     tolerance: accumulated(() => 1),
     samples: (s) => [

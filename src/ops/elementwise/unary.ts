@@ -35,7 +35,7 @@ export const exp: Op<Unary> = elementwiseOp({
   functions: math,
   expression: ([x]) => `keep_nan(${x}, exp(${x}))`,
   grad: ({ dy, outputs: [y] }, f) => [f.mul(dy, y)],
-  tolerance: ulps((x) => 3 + 2 * Math.abs(x!)),
+  tolerance: ulps((x) => 3 + 2 * Math.abs(x)),
   points: NOT_FINITE,
 });
 
@@ -51,7 +51,7 @@ export const log: Op<Unary> = elementwiseOp({
   functions: math,
   expression: ([x]) => `logarithm(${x})`,
   grad: ({ dy, inputs: [x] }, f) => [f.div(dy, x)],
-  tolerance: within((y, x) => (x! >= 0.5 && x! <= 2 ? 2 ** -21 : 3 * ulp(y))),
+  tolerance: within((y, x) => (x >= 0.5 && x <= 2 ? 2 ** -21 : 3 * ulp(y))),
   points: [
     [Number.NaN],
     [Number.POSITIVE_INFINITY],
@@ -175,8 +175,8 @@ export const cast: Op<(x: Operand, attrs: { dtype: DType }) => Tensor, { dtype: 
     return `select(0u, 1u, ${x} != ${from!.dtype === "i32" ? "0i" : "0u"})`;
   },
   grad: ({ dy, inputs: [x] }, f) => {
-    if (!isFloat(x!.dtype) || !isFloat(dy.dtype)) return [null];
-    return [x!.dtype === dy.dtype ? dy : f.cast(dy, { dtype: x!.dtype })];
+    if (!isFloat(x.dtype) || !isFloat(dy.dtype)) return [null];
+    return [x.dtype === dy.dtype ? dy : f.cast(dy, { dtype: x.dtype })];
   },
   tolerance: exact,
   errors: [
@@ -251,14 +251,14 @@ export const broadcastTo: Op<(x: Operand, attrs: { shape: Shape }) => Tensor, { 
   operands: ["x"],
   attributes: { shape: wholes(required) },
   infer: ([x], { shape }) => {
-    const lead = shape.length - x!.shape.length;
-    if (lead < 0 || x!.shape.some((dim, axis) => dim !== 1 && dim !== shape[lead + axis]))
+    const lead = shape.length - x.shape.length;
+    if (lead < 0 || x.shape.some((dim, axis) => dim !== 1 && dim !== shape[lead + axis]))
       throw new ShapeError(
-        `broadcastTo: shape [${x!.shape.join(", ")}] does not stretch to [${shape.join(", ")}]; only axes of 1 stretch.`,
+        `broadcastTo: shape [${x.shape.join(", ")}] does not stretch to [${shape.join(", ")}]; only axes of 1 stretch.`,
       );
-    return [{ shape, dtype: x!.dtype }];
+    return [{ shape, dtype: x.dtype }];
   },
-  reference: ([x], { shape }) => [{ shape, dtype: x!.dtype, data: broadcastData(x!, shape).slice() }],
+  reference: ([x], { shape }) => [{ shape, dtype: x.dtype, data: broadcastData(x, shape).slice() }],
   // Autodiff sums the gradient back to the input's shape.
   grad: ({ dy }) => [dy],
   implementation: { kind: "elementwise", expression: ([x]) => x! },

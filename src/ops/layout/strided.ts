@@ -50,3 +50,18 @@ export function sliceAxes(x: TensorType, { starts, ends, steps }: SliceAttrs): A
     };
   });
 }
+
+/** Calls `visit` for each element of a slice with its place in the whole. */
+export function forEachPlaced(axes: readonly Axis[], visit: (index: number, at: number) => void): void {
+  const size = axes.reduce((n, axis) => n * axis.dim, 1);
+  for (let i = 0; i < size; i++) {
+    let rest = i;
+    let at = 0;
+    for (let a = axes.length - 1; a >= 0; a--) {
+      const { dim, start, step, stride } = axes[a]!;
+      at += (start + (rest % dim) * step) * stride;
+      rest = Math.floor(rest / dim);
+    }
+    visit(i, at);
+  }
+}

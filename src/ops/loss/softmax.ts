@@ -116,9 +116,9 @@ export const softmax: Op<(x: Operand, attrs?: Partial<SoftmaxAttrs>) => Tensor, 
   name: "softmax",
   operands: ["x"],
   attributes: { axis: whole(-1) },
-  infer: ([x], attrs) => infer("softmax", x!, attrs),
+  infer: ([x], attrs) => infer("softmax", x, attrs),
   reference: ([x], { axis }) => [
-    { shape: x!.shape, dtype: "f32", data: mapElements(x!, axis, (t, sum) => Math.exp(t) / sum) },
+    { shape: x.shape, dtype: "f32", data: mapElements(x, axis, (t, sum) => Math.exp(t) / sum) },
   ],
   grad: ({ dy, outputs: [y], attrs: { axis } }, f) => {
     const inner = f.sum(f.mul(dy, y), { axes: [axis], keepdims: true });
@@ -142,9 +142,9 @@ export const logSoftmax: Op<(x: Operand, attrs?: Partial<SoftmaxAttrs>) => Tenso
   name: "logSoftmax",
   operands: ["x"],
   attributes: { axis: whole(-1) },
-  infer: ([x], attrs) => infer("logSoftmax", x!, attrs),
+  infer: ([x], attrs) => infer("logSoftmax", x, attrs),
   reference: ([x], { axis }) => [
-    { shape: x!.shape, dtype: "f32", data: mapElements(x!, axis, (t, sum) => t - Math.log(sum)) },
+    { shape: x.shape, dtype: "f32", data: mapElements(x, axis, (t, sum) => t - Math.log(sum)) },
   ],
   grad: ({ dy, outputs: [y], attrs: { axis } }, f) => {
     const sum = f.sum(dy, { axes: [axis], keepdims: true });

@@ -17,12 +17,12 @@ export const matmul: Op<
   operands: ["a", "b"],
   attributes: { transposeA: false, transposeB: false },
   infer: ([a, b], attrs) => {
-    const { batch, m, n } = productOf(a!, b!, attrs);
+    const { batch, m, n } = productOf(a, b, attrs);
     return [{ shape: [...batch, m, n], dtype: "f32" }];
   },
   reference: ([a, b], attrs) => {
-    const p = productOf(a!, b!, attrs);
-    return [{ shape: [...p.batch, p.m, p.n], dtype: "f32", data: matmulReference(p, a!, b!) }];
+    const p = productOf(a, b, attrs);
+    return [{ shape: [...p.batch, p.m, p.n], dtype: "f32", data: matmulReference(p, a, b) }];
   },
   grad: ({ dy, inputs: [a, b], attrs }, f) => {
     const { transposeA = false, transposeB = false } = attrs ?? {};

@@ -22,6 +22,7 @@ import {
   statisticsOf,
   statisticsScale,
 } from "./batch-norm-reference.ts";
+import { gradOfGrad } from "./batch-norm-second.ts";
 
 export type { BatchNormAttrs };
 
@@ -37,12 +38,12 @@ export const batchNormStatistics: Op<
   operands: ["x"],
   attributes: { eps: number(1e-5) },
   infer: ([x]) => {
-    const { channels } = checkCount("batchNormStatistics", x!);
+    const { channels } = checkCount("batchNormStatistics", x);
     const result: TensorType = { shape: [channels], dtype: "f32" };
     return [result, result, result];
   },
   reference: ([x], { eps }) => {
-    const { mean, variance } = statisticsOf(x!);
+    const { mean, variance } = statisticsOf(x);
     const shape = [mean.length];
     return [
       { shape, dtype: "f32", data: mean },
@@ -54,10 +55,10 @@ export const batchNormStatistics: Op<
   grad: ({ inputs: [x], outputs: [mean, , inverse], dys: [dmean, direct, dinverse] }, f) => {
     const indirect = dinverse && f.mul(dinverse, f.mul(f.mul(f.square(inverse), inverse), -0.5));
     const dvariance = direct && indirect ? f.add(direct, indirect) : (direct ?? indirect);
-    const { count } = layoutOf("", x!);
-    const shape = besides(x!.shape);
+    const { count } = layoutOf("", x);
+    const shape = besides(x.shape);
     const spread = (dy: Tensor, factor: number) => f.reshape(f.mul(dy, factor), { shape });
-    const viaMean = dmean && f.broadcastTo(spread(dmean, 1 / count), { shape: x!.shape });
+    const viaMean = dmean && f.broadcastTo(spread(dmean, 1 / count), { shape: x.shape });
     const viaVariance =
       dvariance && f.mul(f.sub(x, f.reshape(mean, { shape })), spread(dvariance, 2 / count));
     return [viaMean && viaVariance ? f.add(viaVariance, viaMean) : (viaMean ?? viaVariance ?? null)];
@@ -121,79 +122,46 @@ export const batchNormGrad: Op<
   name: "batchNormGrad",
   operands: ["x", "gamma", "mean", "inverse", "dy"],
   infer: ([x, gamma, mean, inverse, dy]) => {
-    checkChannels("batchNormGrad", GRAD_NAMES, [gamma!, mean!, inverse!], x!);
-    if (dy!.dtype !== "f32" || !sameShape(dy!.shape, x!.shape))
-      throw new ShapeError(`batchNormGrad: dy is ${showType(dy!)}, x is ${showType(x!)}; use equal shapes.`);
-    const channel: TensorType = { shape: gamma!.shape, dtype: "f32" };
-    return [{ shape: x!.shape, dtype: "f32" }, channel, channel];
+    checkChannels("batchNormGrad", GRAD_NAMES, [gamma, mean, inverse], x);
+    if (dy.dtype !== "f32" || !sameShape(dy.shape, x.shape))
+      throw new ShapeError(`batchNormGrad: dy is ${showType(dy)}, x is ${showType(x)}; use equal shapes.`);
+    const channel: TensorType = { shape: gamma.shape, dtype: "f32" };
+    return [{ shape: x.shape, dtype: "f32" }, channel, channel];
   },
   reference: ([x, gamma, mean, { data: inverse }, dy]) => {
-    const layout = layoutOf("", x!);
+    const layout = layoutOf("", x);
     const { channels, length, count } = layout;
     const dgamma = new Float64Array(channels);
     const dbeta = new Float64Array(channels);
     forEachPlane(layout, (c, offset) => {
-      const m = mean!.data[c]!;
+      const m = mean.data[c]!;
       let sum = 0;
       let product = 0;
       for (let i = offset; i < offset + length; i++) {
-        sum += dy!.data[i]!;
-        product += dy!.data[i]! * (x!.data[i]! - m);
+        sum += dy.data[i]!;
+        product += dy.data[i]! * (x.data[i]! - m);
       }
       dbeta[c]! += sum;
       dgamma[c]! += product * inverse[c]!;
     });
-    const dx = new Float64Array(x!.data.length);
+    const dx = new Float64Array(x.data.length);
     forEachPlane(layout, (c, offset) => {
-      const m = mean!.data[c]!;
-      const scale = gamma!.data[c]! * inverse[c]!;
+      const m = mean.data[c]!;
+      const scale = gamma.data[c]! * inverse[c]!;
       const slope = (inverse[c]! * dgamma[c]!) / count;
       const offsetOf = dbeta[c]! / count;
       for (let i = offset; i < offset + length; i++)
-        dx[i] = scale * (dy!.data[i]! - offsetOf - (x!.data[i]! - m) * slope);
+        dx[i] = scale * (dy.data[i]! - offsetOf - (x.data[i]! - m) * slope);
     });
-    const shape = gamma!.shape;
+    const shape = gamma.shape;
     return [
-      { shape: x!.shape, dtype: "f32", data: dx },
+      { shape: x.shape, dtype: "f32", data: dx },
       { shape, dtype: "f32", data: dgamma },
       { shape, dtype: "f32", data: dbeta },
     ];
   },
-  // With t = x − mean, s = gamma · inverse and n elements of a channel; a, b, c are the gradients in dx, dgamma, dbeta:
-  // Σ a·dx + b·dgamma + c·dbeta = s (Σa·dy − Σa·Σdy/n − inverse²·Σa·t·Σdy·t/n) + b·inverse·Σdy·t + c·Σdy, all of it
-  // differentiated in dy, t, s and inverse.
-  grad: ({ inputs: [x, gamma, mean, inverse, dy], dy: a, dys: [, b, c] }, f) => {
-    const { count } = layoutOf("", x);
-    const spread = (value: Tensor) => f.reshape(value, { shape: besides(x.shape) });
-    const axes = x.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
-    const sum = (value: Tensor) => f.sum(value, { axes, keepdims: true });
-    const flat = (value: Tensor) => f.reshape(value, { shape: gamma.shape });
-    const v = spread(inverse);
-    const t = f.sub(x, spread(mean));
-    const s = f.mul(spread(gamma), v);
-    const [sumA, sumDy, at, dyt] = [sum(a), sum(dy), sum(f.mul(a, t)), sum(f.mul(dy, t))];
-    const square = f.div(f.square(v), count);
-    const inScale = f.sub(
-      f.sub(sum(f.mul(a, dy)), f.div(f.mul(sumA, sumDy), count)),
-      f.mul(square, f.mul(at, dyt)),
-    );
-    const bv = b && f.mul(spread(b), v);
-    const viaT = f.neg(f.mul(f.mul(s, square), f.add(f.mul(a, dyt), f.mul(dy, at))));
-    const dt = bv ? f.add(viaT, f.mul(bv, dy)) : viaT;
-    const viaDy = f.mul(s, f.sub(f.sub(a, f.div(sumA, count)), f.mul(f.mul(square, at), t)));
-    const scaled = bv ? f.add(viaDy, f.mul(bv, t)) : viaDy;
-    const viaInverse = f.sub(
-      f.mul(spread(gamma), inScale),
-      f.mul(f.mul(2 / count, f.mul(s, v)), f.mul(at, dyt)),
-    );
-    return [
-      dt,
-      flat(f.mul(v, inScale)),
-      flat(f.neg(sum(dt))),
-      flat(b ? f.add(viaInverse, f.mul(spread(b), dyt)) : viaInverse),
-      c ? f.add(scaled, spread(c)) : scaled,
-    ];
-  },
+  grad: ({ inputs: [x, gamma, mean, inverse, dy], dy: a, dys: [, b, c] }, f) =>
+    gradOfGrad([x, gamma, mean, inverse, dy], [a, b ?? null, c ?? null], f),
   implementation: {
     kind: "kernel",
     loads: [4],
@@ -261,17 +229,17 @@ export const batchNormApply: Op<
   name: "batchNormApply",
   operands: ["x", "gamma", "beta", "mean", "inverse"],
   infer: ([x, ...rest]) => {
-    layoutOf("batchNormApply", x!);
-    const shape = besides(x!.shape);
+    layoutOf("batchNormApply", x);
+    const shape = besides(x.shape);
     for (const given of rest)
       if (!sameShape(given.shape, shape))
         throw new ShapeError(
-          `batchNormApply: gamma, beta, mean or inverse is ${showType(given)}; use f32${showShape(shape)} beside ${showShape(x!.shape)}.`,
+          `batchNormApply: gamma, beta, mean or inverse is ${showType(given)}; use f32${showShape(shape)} beside ${showShape(x.shape)}.`,
         );
-    return [{ shape: x!.shape, dtype: "f32" }];
+    return [{ shape: x.shape, dtype: "f32" }];
   },
   reference: ([x, gamma, beta, mean, inverse]) => [
-    normalized(x!, gamma!.data, beta!.data, mean!.data, inverse!.data),
+    normalized(x, gamma.data, beta.data, mean.data, inverse.data),
   ],
   grad: ({ dy, traced, inputs: [x, gamma, , mean, inverse] }, f) => {
     if (!areOwn(traced)) {
@@ -282,7 +250,7 @@ export const batchNormApply: Op<
     }
     const flat = (value: typeof x) => f.reshape(value, { shape: [-1] });
     const [dx, dgamma, dbeta] = batchNormGrad(x, flat(gamma), flat(mean), flat(inverse), dy);
-    const spread = (value: typeof x) => f.reshape(value, { shape: besides(x!.shape) });
+    const spread = (value: typeof x) => f.reshape(value, { shape: besides(x.shape) });
     return [dx, spread(dgamma), spread(dbeta), null, null];
   },
   implementation: {
@@ -326,16 +294,16 @@ export const batchNorm: Op<
   operands: ["x", "gamma", "beta"],
   attributes: { eps: number(1e-5) },
   infer: ([x, gamma, beta]) => {
-    checkChannels("batchNorm", ["gamma", "beta"], [gamma!, beta!], x!);
-    checkCount("batchNorm", x!);
-    const channel: TensorType = { shape: gamma!.shape, dtype: "f32" };
-    return [{ shape: x!.shape, dtype: "f32" }, channel, channel];
+    checkChannels("batchNorm", ["gamma", "beta"], [gamma, beta], x);
+    checkCount("batchNorm", x);
+    const channel: TensorType = { shape: gamma.shape, dtype: "f32" };
+    return [{ shape: x.shape, dtype: "f32" }, channel, channel];
   },
   reference: ([x, gamma, beta], { eps }) => {
-    const { mean, variance } = statisticsOf(x!);
-    const shape = gamma!.shape;
+    const { mean, variance } = statisticsOf(x);
+    const shape = gamma.shape;
     return [
-      normalized(x!, gamma!.data, beta!.data, mean, inverseOf(variance, eps)),
+      normalized(x, gamma.data, beta.data, mean, inverseOf(variance, eps)),
       { shape, dtype: "f32", data: mean },
       { shape, dtype: "f32", data: variance },
     ];
@@ -344,9 +312,9 @@ export const batchNorm: Op<
     kind: "composition",
     compose: ([x, gamma, beta], attrs, f) => {
       const [mean, variance, inverse] = batchNormStatistics(x, attrs);
-      const spread = (value: typeof x) => f.reshape(value, { shape: besides(x!.shape) });
-      const y = batchNormApply(x, spread(gamma), spread(beta), spread(mean!), spread(inverse!));
-      return [y, mean!, variance!];
+      const spread = (value: typeof x) => f.reshape(value, { shape: besides(x.shape) });
+      const y = batchNormApply(x, spread(gamma), spread(beta), spread(mean), spread(inverse));
+      return [y, mean, variance];
     },
   },
   tolerance: accumulated(([x]) => layoutOf("", x!).count, {
@@ -394,16 +362,16 @@ export const batchNormInference: Op<
   operands: ["x", "gamma", "beta", "mean", "variance"],
   attributes: { eps: number(1e-5) },
   infer: ([x, ...channels]) => {
-    checkChannels("batchNormInference", ["gamma", "beta", "mean", "variance"], channels, x!);
-    return [{ shape: x!.shape, dtype: "f32" }];
+    checkChannels("batchNormInference", ["gamma", "beta", "mean", "variance"], channels, x);
+    return [{ shape: x.shape, dtype: "f32" }];
   },
   reference: ([x, gamma, beta, mean, variance], { eps }) => [
-    normalized(x!, gamma!.data, beta!.data, mean!.data, inverseOf(variance!.data, eps)),
+    normalized(x, gamma.data, beta.data, mean.data, inverseOf(variance.data, eps)),
   ],
   implementation: {
     kind: "composition",
     compose: ([x, gamma, beta, mean, variance], { eps }, f) => {
-      const spread = (value: typeof x) => f.reshape(value, { shape: besides(x!.shape) });
+      const spread = (value: typeof x) => f.reshape(value, { shape: besides(x.shape) });
       const scale = f.div(gamma, f.sqrt(f.add(variance, eps)));
       return [f.add(f.mul(f.sub(x, spread(mean)), spread(scale)), spread(beta))];
     },

@@ -36,15 +36,15 @@ export const avgPool2d: Op<(x: Operand, attrs: AveragePoolOptions) => Tensor, Av
   operands: ["x"],
   attributes: { ...POOL, countIncludePad: true },
   resolve: resolvePool,
-  infer: ([x], attrs) => [inferPool("avgPool2d", x!, attrs)],
+  infer: ([x], attrs) => [inferPool("avgPool2d", x, attrs)],
   reference: ([x], attrs) => {
-    const type = inferPool("avgPool2d", x!, attrs);
-    const w = x!.shape[3]!;
+    const type = inferPool("avgPool2d", x, attrs);
+    const w = x.shape[3]!;
     const data = new Float64Array(sizeOf(type.shape));
-    forEachWindow(x!.shape, attrs, (o, base, top, bottom, left, right) => {
+    forEachWindow(x.shape, attrs, (o, base, top, bottom, left, right) => {
       let sum = 0;
       for (let row = top; row < bottom; row++)
-        for (let i = base + row * w + left; i < base + row * w + right; i++) sum += x!.data[i]!;
+        for (let i = base + row * w + left; i < base + row * w + right; i++) sum += x.data[i]!;
       data[o] = sum / windowSize(attrs, bottom - top, right - left);
     });
     return [{ ...type, data }];
@@ -111,13 +111,13 @@ export const avgPool2dGrad: Op<(dy: Operand, attrs: AveragePoolGradAttrs) => Ten
     operands: ["dy"],
     attributes: { ...POOL, countIncludePad: true, size: wholes(required) },
     resolve: resolvePool<AveragePoolGradAttrs>,
-    infer: ([dy], attrs) => [inferPoolGrad("avgPool2dGrad", dy!, attrs)],
+    infer: ([dy], attrs) => [inferPoolGrad("avgPool2dGrad", dy, attrs)],
     reference: ([dy], attrs) => {
-      const type = inferPoolGrad("avgPool2dGrad", dy!, attrs);
+      const type = inferPoolGrad("avgPool2dGrad", dy, attrs);
       const w = attrs.size[1];
       const data = new Float64Array(sizeOf(type.shape));
       forEachWindow(type.shape, attrs, (o, base, top, bottom, left, right) => {
-        const share = dy!.data[o]! / windowSize(attrs, bottom - top, right - left);
+        const share = dy.data[o]! / windowSize(attrs, bottom - top, right - left);
         for (let row = top; row < bottom; row++)
           for (let i = base + row * w + left; i < base + row * w + right; i++) data[i]! += share;
       });
@@ -180,17 +180,17 @@ export const globalAvgPool2d: Op<Unary> = defineOp({
   name: "globalAvgPool2d",
   operands: ["x"],
   infer: ([x]) => {
-    if (x!.dtype !== "f32" || x!.shape.length !== 4)
-      throw new ShapeError(`globalAvgPool2d: input is ${showType(x!)}; use f32 [N, C, H, W].`);
-    return [{ shape: x!.shape.slice(0, 2), dtype: "f32" }];
+    if (x.dtype !== "f32" || x.shape.length !== 4)
+      throw new ShapeError(`globalAvgPool2d: input is ${showType(x)}; use f32 [N, C, H, W].`);
+    return [{ shape: x.shape.slice(0, 2), dtype: "f32" }];
   },
   reference: ([x]) => {
-    const shape = x!.shape.slice(0, 2);
-    const plane = x!.shape[2]! * x!.shape[3]!;
+    const shape = x.shape.slice(0, 2);
+    const plane = x.shape[2]! * x.shape[3]!;
     const data = new Float64Array(sizeOf(shape));
     for (let o = 0; o < data.length; o++) {
       let sum = 0;
-      for (let i = o * plane; i < (o + 1) * plane; i++) sum += x!.data[i]!;
+      for (let i = o * plane; i < (o + 1) * plane; i++) sum += x.data[i]!;
       data[o] = sum / plane;
     }
     return [{ shape, dtype: "f32", data }];

@@ -65,10 +65,10 @@ export const maxPool2d: Op<(x: Operand, attrs: PoolOptions) => Tensor, PoolAttrs
   resolve: resolvePool,
   first: true,
   infer: ([x], attrs) => {
-    const result = inferPool("maxPool2d", x!, attrs);
+    const result = inferPool("maxPool2d", x, attrs);
     return [result, { shape: result.shape, dtype: "i32" }];
   },
-  reference: ([x], attrs) => maxPoolReference(x!, attrs),
+  reference: ([x], attrs) => maxPoolReference(x, attrs),
   grad: ({ dy, inputs: [x], outputs: [, index], attrs }) => [
     maxPool2dGrad(index, dy, { ...attrs, size: planeOf(x) }),
   ],
@@ -131,20 +131,20 @@ export const maxPool2dGrad: Op<(index: Operand, dy: Operand, attrs: PoolGradAttr
     attributes: { ...POOL, size: wholes(required) },
     resolve: resolvePool<PoolGradAttrs>,
     infer: ([index, dy], attrs) => {
-      const result = inferPoolGrad("maxPool2dGrad", dy!, attrs);
-      if (index!.dtype !== "i32" || index!.shape.some((dim, axis) => dim !== dy!.shape[axis]))
+      const result = inferPoolGrad("maxPool2dGrad", dy, attrs);
+      if (index.dtype !== "i32" || index.shape.some((dim, axis) => dim !== dy.shape[axis]))
         throw new ShapeError(
-          `maxPool2dGrad: index is ${showType(index!)}; use maxPool2d's second result, i32${showShape(dy!.shape)}.`,
+          `maxPool2dGrad: index is ${showType(index)}; use maxPool2d's second result, i32${showShape(dy.shape)}.`,
         );
       return [result];
     },
     reference: ([index, dy], attrs) => {
-      const type = inferPoolGrad("maxPool2dGrad", dy!, attrs);
+      const type = inferPoolGrad("maxPool2dGrad", dy, attrs);
       const data = new Float64Array(sizeOf(type.shape));
-      const window = dy!.shape[2]! * dy!.shape[3]!;
+      const window = dy.shape[2]! * dy.shape[3]!;
       const plane = attrs.size[0] * attrs.size[1];
-      for (let o = 0; o < dy!.data.length; o++)
-        data[Math.floor(o / window) * plane + index!.data[o]!]! += dy!.data[o]!;
+      for (let o = 0; o < dy.data.length; o++)
+        data[Math.floor(o / window) * plane + index.data[o]!]! += dy.data[o]!;
       return [{ ...type, data }];
     },
     grad: ({ dy, inputs: [index], attrs: { size: _, ...attrs } }) => [null, maxPool2dPick(dy, index, attrs)],

@@ -45,7 +45,7 @@ export const cumsum: Op<(x: Operand, attrs?: CumsumAttrs) => Tensor, Required<Cu
     }
     return [{ shape: x.shape, dtype: x.dtype, data }];
   },
-  grad: ({ dy, attrs: { axis, reverse } }, f) => [f.cumsum(dy, { axis, reverse: !reverse })],
+  grad: ({ dy, attrs: { axis, reverse } }) => [cumsum(dy, { axis, reverse: !reverse })],
   implementation: {
     kind: "kernel",
     kernel: ({ inputs: [x], attrs: { axis, reverse }, facts }) => {

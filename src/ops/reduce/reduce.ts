@@ -152,16 +152,16 @@ export const sum: Op<Reduction, ReduceAttrs> = defineOp({
   attributes: { axes: wholes(optional), keepdims: false },
   infer: inferReduce("sum", ["f32", "i32", "u32"]),
   reference: ([x], attrs = {}) => {
-    const { shape } = reducedType("sum", x!, attrs);
+    const { shape } = reducedType("sum", x, attrs);
     return [
       {
         shape,
-        dtype: x!.dtype,
-        data: reduceReference(x!, normalizeAxes("sum", attrs.axes, x!.shape.length), "sum"),
+        dtype: x.dtype,
+        data: reduceReference(x, normalizeAxes("sum", attrs.axes, x.shape.length), "sum"),
       },
     ];
   },
-  grad: ({ dy, inputs: [x], attrs = {} }, f) => [spread(dy, x!, attrs.axes, f)],
+  grad: ({ dy, inputs: [x], attrs = {} }, f) => [spread(dy, x, attrs.axes, f)],
   implementation: { kind: "kernel", kernel: reduceKernel("sum"), loads: [0] },
   tolerance: accumulated(reducedLength),
   samples: (s) => [
@@ -188,18 +188,18 @@ export const mean: Op<Reduction, ReduceAttrs> = defineOp({
   attributes: { axes: wholes(optional), keepdims: false },
   infer: inferReduce("mean", ["f32"]),
   reference: ([x], attrs = {}) => {
-    const { shape } = reducedType("mean", x!, attrs);
+    const { shape } = reducedType("mean", x, attrs);
     return [
       {
         shape,
         dtype: "f32",
-        data: reduceReference(x!, normalizeAxes("mean", attrs.axes, x!.shape.length), "mean"),
+        data: reduceReference(x, normalizeAxes("mean", attrs.axes, x.shape.length), "mean"),
       },
     ];
   },
   grad: ({ dy, inputs: [x], attrs = {} }, f) => {
-    const count = sizeOf(x!.shape) / sizeOf(dy.shape);
-    return [spread(f.div(dy, count), x!, attrs.axes, f)];
+    const count = sizeOf(x.shape) / sizeOf(dy.shape);
+    return [spread(f.div(dy, count), x, attrs.axes, f)];
   },
   implementation: { kind: "kernel", kernel: reduceKernel("mean"), loads: [0] },
   tolerance: accumulated(reducedLength),
@@ -233,26 +233,26 @@ export const max: Op<Reduction, ReduceAttrs> = defineOp({
   infer: (inputs, attrs = {}) => {
     const [x] = inputs;
     const result = inferReduce("max", ["f32", "i32", "u32"])(inputs, attrs);
-    if (sizeOf(x!.shape) === 0 && sizeOf(result[0]!.shape) > 0)
+    if (sizeOf(x.shape) === 0 && sizeOf(result[0]!.shape) > 0)
       throw new ShapeError(
-        `max: ${showShape(x!.shape)} has no elements along the reduced axes; a maximum needs at least one.`,
+        `max: ${showShape(x.shape)} has no elements along the reduced axes; a maximum needs at least one.`,
       );
     return result;
   },
   reference: ([x], attrs = {}) => {
-    const { shape } = reducedType("max", x!, attrs);
+    const { shape } = reducedType("max", x, attrs);
     return [
       {
         shape,
-        dtype: x!.dtype,
-        data: reduceReference(x!, normalizeAxes("max", attrs.axes, x!.shape.length), "max"),
+        dtype: x.dtype,
+        data: reduceReference(x, normalizeAxes("max", attrs.axes, x.shape.length), "max"),
       },
     ];
   },
   grad: ({ dy, inputs: [x], outputs: [y], attrs = {} }, f) => {
-    const ties = f.cast(f.equal(x, spread(y!, x!, attrs.axes, f)), { dtype: "f32" });
+    const ties = f.cast(f.equal(x, spread(y, x, attrs.axes, f)), { dtype: "f32" });
     const share = f.div(dy, f.sum(ties, { axes: attrs.axes, keepdims: attrs.keepdims }));
-    return [f.mul(ties, spread(share, x!, attrs.axes, f))];
+    return [f.mul(ties, spread(share, x, attrs.axes, f))];
   },
   implementation: { kind: "kernel", kernel: reduceKernel("max"), loads: [0] },
   tolerance: exact,
@@ -280,26 +280,26 @@ export const argmax: Op<(x: Operand, attrs: { axis: number }) => Tensor, { axis:
   operands: ["x"],
   attributes: { axis: whole(required) },
   infer: ([x], { axis }) => {
-    if (x!.dtype !== "f32" && x!.dtype !== "i32")
-      throw new ShapeError(`argmax: input is ${x!.dtype}; cast it to f32 or i32 first.`);
-    const at = normalizeAxis("argmax", axis, x!.shape.length);
-    if (x!.shape[at] === 0)
+    if (x.dtype !== "f32" && x.dtype !== "i32")
+      throw new ShapeError(`argmax: input is ${x.dtype}; cast it to f32 or i32 first.`);
+    const at = normalizeAxis("argmax", axis, x.shape.length);
+    if (x.shape[at] === 0)
       throw new ShapeError(
-        `argmax: axis ${at} of ${showShape(x!.shape)} is empty; it needs at least one element.`,
+        `argmax: axis ${at} of ${showShape(x.shape)} is empty; it needs at least one element.`,
       );
-    return [{ shape: x!.shape.filter((_, a) => a !== at), dtype: "i32" }];
+    return [{ shape: x.shape.filter((_, a) => a !== at), dtype: "i32" }];
   },
   reference: ([x], { axis }) => {
-    const at = normalizeAxis("argmax", axis, x!.shape.length);
-    const shape = x!.shape.filter((_, a) => a !== at);
-    const length = x!.shape[at]!;
-    const inner = sizeOf(x!.shape.slice(at + 1));
+    const at = normalizeAxis("argmax", axis, x.shape.length);
+    const shape = x.shape.filter((_, a) => a !== at);
+    const length = x.shape[at]!;
+    const inner = sizeOf(x.shape.slice(at + 1));
     const data = new Int32Array(sizeOf(shape));
     for (let o = 0; o < data.length; o++) {
       const base = Math.floor(o / inner) * length * inner + (o % inner);
       let best = 0;
       for (let k = 1; k < length; k++) {
-        const [value, most] = [x!.data[base + k * inner]!, x!.data[base + best * inner]!];
+        const [value, most] = [x.data[base + k * inner]!, x.data[base + best * inner]!];
         if (value > most || (Number.isNaN(value) && !Number.isNaN(most))) best = k;
       }
       data[o] = best;

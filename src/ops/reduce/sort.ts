@@ -1,9 +1,12 @@
+import permuteSource from "../../../shaders/reduce/permute-along.wgsl?raw";
 import { whole } from "../../core/attributes.ts";
+import { wgslType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
+import { gridOf, input, output, specialize } from "../../core/kernel.ts";
 import { type NDArray, referenceArray } from "../../core/ndarray.ts";
 import { defineOp, type Op, type Operand, required, type Tensor } from "../../core/op.ts";
 import { type Sampler, type } from "../../core/samples.ts";
-import { normalizeAxis, showType, sizeOf, type TensorType } from "../../core/shape.ts";
+import { normalizeAxis, sameShape, showShape, showType, sizeOf, type TensorType } from "../../core/shape.ts";
 import { exact } from "../../core/tolerance.ts";
 import { rowsAlong } from "./rows.ts";
 import { sortVariants } from "./sort-kernel.ts";
@@ -71,20 +74,9 @@ export const sort: Op<
     ];
   },
   reference: ([x], attrs) => sorted(x, attrs),
-  grad: ({ dy, inputs: [x], outputs: [, indices], attrs: { axis } }, f) => {
-    const { outer, length, inner } = rowsAlong("sort", x, axis);
-    const size = sizeOf(x.shape);
-    const row = f.iota({ size: outer, step: length * inner }).reshape({ shape: [outer, 1, 1] });
-    const column = f.iota({ size: inner });
-    const places = indices
-      .reshape({ shape: [outer, length, inner] })
-      .mul(inner)
-      .add(row)
-      .add(column);
-    const zeros = f.constant({ value: 0, shape: [size], dtype: "f32" });
-    const flat = f.scatter(zeros, places.reshape({ shape: [size] }), dy.reshape({ shape: [size] }));
-    return [size > 0 ? flat.reshape({ shape: x.shape }) : null];
-  },
+  grad: ({ dy, outputs: [, indices], attrs: { axis } }) => [
+    permuteAlong(dy, indices, { axis, inverse: true }),
+  ],
   implementation: {
     kind: "kernel",
     kernel: ({ inputs: [x], attrs: { axis, descending }, facts }) =>
@@ -112,6 +104,96 @@ export const sort: Op<
   errors: [
     { inputs: [type([2, 3])], attrs: { axis: 2 }, message: /sort: axis 2 does not exist/ },
     { inputs: [type([2], "bool")], message: /sort: input is bool\[2\]; cast it to f32, i32 or u32/ },
+  ],
+});
+
+export interface PermuteAlongAttrs {
+  readonly axis: number;
+  /** Back from that order. */
+  readonly inverse?: boolean;
+}
+
+/**
+ * The elements of x along an axis in the order that indices (i32, of x's shape) say, y[k] = x[indices[k]], or back from it,
+ * y[indices[k]] = x[k]. Each row's indices name every place once, as those of `sort` do.
+ * @internal
+ */
+export const permuteAlong: Op<
+  (x: Operand, indices: Operand, attrs: PermuteAlongAttrs) => Tensor,
+  Required<PermuteAlongAttrs>
+> = defineOp({
+  name: "permuteAlong",
+  operands: ["x", "indices"],
+  attributes: { axis: whole(required), inverse: false },
+  infer: ([x, indices], { axis }) => {
+    check("permuteAlong", x, axis);
+    if (indices.dtype !== "i32" || !sameShape(indices.shape, x.shape))
+      throw new ShapeError(`permuteAlong: indices are ${showType(indices)}; use i32${showShape(x.shape)}.`);
+    return [{ shape: x.shape, dtype: x.dtype }];
+  },
+  reference: ([x, indices], { axis, inverse }) => {
+    const { rows, length, place } = rowsAlong("permuteAlong", x, axis);
+    const data = referenceArray(x.dtype, x.data.length);
+    for (let row = 0; row < rows; row++)
+      for (let k = 0; k < length; k++) {
+        const [at, other] = [place(row, k), place(row, indices.data[place(row, k)]!)];
+        data[inverse ? other : at] = x.data[inverse ? at : other]!;
+      }
+    return [{ shape: x.shape, dtype: x.dtype, data }];
+  },
+  grad: ({ dy, inputs: [, indices], attrs: { axis, inverse } }) => [
+    permuteAlong(dy, indices, { axis, inverse: !inverse }),
+    null,
+  ],
+  implementation: {
+    kind: "kernel",
+    kernel: ({ inputs: [x], attrs: { axis, inverse }, facts }) => {
+      const { length, inner } = rowsAlong("permuteAlong", x!, axis);
+      const count = sizeOf(x!.shape);
+      return [
+        {
+          name: "permute",
+          dispatches: [
+            {
+              kernel: "permuteAlong",
+              source: specialize(permuteSource, {
+                Element: wgslType(x!.dtype),
+                COUNT: count,
+                LENGTH: length,
+                INNER: inner,
+                INVERSE: inverse,
+              }),
+              bindings: [input(0), input(1), output()],
+              workgroups: gridOf(Math.ceil(count / 64), facts),
+              bytes: 12 * count,
+            },
+          ],
+        },
+      ];
+    },
+  },
+  tolerance: exact,
+  samples: (s) =>
+    [false, true].flatMap((inverse) => [
+      {
+        inputs: [s.randn(2, 4), s.values([3, 1, 0, 2, 0, 1, 3, 2], [2, 4], "i32")],
+        attrs: { axis: 1, inverse },
+      },
+      {
+        inputs: [s.randn(3, 2, 2), s.values([1, 2, 0, 0, 2, 0, 1, 1, 0, 1, 2, 2], [3, 2, 2], "i32")],
+        attrs: { axis: 0, inverse },
+      },
+      {
+        inputs: [s.integers(0, 9, [0, 3], "i32"), s.integers(0, 2, [0, 3], "i32")],
+        attrs: { axis: 1, inverse },
+      },
+    ]),
+  errors: [
+    {
+      inputs: [type([2, 3]), type([2, 3])],
+      attrs: { axis: 1 },
+      message: /permuteAlong: indices are f32\[2, 3\]; use i32\[2, 3\]/,
+    },
   ],
 });
 
