@@ -36,6 +36,15 @@ test("a step of one's own", async () => {
   expect(losses[1]![0]).toBeLessThan(losses[0]![0] as number); // the critic gets better
 });
 
+test("a stream, batches added up, gradients looked at", async () => {
+  const [[, shape] = [], ...epochs] = await run(() => import("./guide/stream.ts"));
+  expect(shape).toEqual([16]);
+  expect(epochs).toHaveLength(5);
+  expect(epochs[4]![0]).toBeLessThan((epochs[0]![0] as number) / 2);
+  for (const [loss, distance] of epochs)
+    expect(distance).toBeLessThanOrEqual(Math.sqrt(loss as number) + 1e-6);
+});
+
 test("a layer of one's own, in a network of two inputs", async () => {
   const [[shape, names] = []] = await run(() => import("./guide/layer.ts"));
   expect(shape).toEqual([1, 2]);
