@@ -80,6 +80,7 @@ export const recordRow: Op<
   inPlace: [0],
   tolerance: exact,
   samples: (s) => [
+    { inputs: [s.randn(4, 3), s.values([1, 2, 3, 3], [4], "u32"), s.randn(), s.randn(1), s.randn()] },
     { inputs: [s.randn(8, 3), s.values([1, 2, 3, 5], [4], "u32"), s.randn(), s.randn(1)] },
     {
       inputs: [
