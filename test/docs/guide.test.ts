@@ -1,9 +1,10 @@
 // The programs that the pages show: each runs as it stands there, on the adapter, and prints what it should.
 import { readFileSync } from "node:fs";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterAll, afterEach, expect, test, vi } from "vitest";
 
 const print = vi.spyOn(console, "log").mockImplementation(() => {});
 afterEach(() => print.mockClear());
+afterAll(() => print.mockRestore()); // other files run in this process
 
 /** What a program prints. */
 async function run(program: () => Promise<unknown>): Promise<unknown[][]> {
