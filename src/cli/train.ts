@@ -284,7 +284,8 @@ async function run({ trainer, config, data, folder, screen, json, profile, peaks
       onProgress: ({ done, total }) => screen.compiling(done, total),
       ...(profile ? { profile: profileInto(folder, screen, peaks) } : {}),
     });
-    for await (const metrics of fitting) {
+    // With nothing left to train, what is there is measured.
+    for await (const metrics of trainer.step >= total ? [] : fitting) {
       const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
       const { loss: valLoss, accuracy: valAccuracy } = metrics.validation!;
       const skips = config.precision === "mixed" ? { skipped } : {};
