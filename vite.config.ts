@@ -1,18 +1,31 @@
 // The library: dist/index.js (browsers), dist/node.js (Node) and dist/cli.js (the command `descent`).
-import { chmodSync } from "node:fs";
+import { chmodSync, readFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 import manifest from "./package.json" with { type: "json" };
-import { leanShaders } from "./scripts/lean.ts";
+import { leanShaders, pureConstants } from "./scripts/lean.ts";
 
+/** What the entries export as namespaces: files of their own, for a bundler sees into a module but not into an object. */
+const NAMESPACES = Object.fromEntries(
+  [
+    "data/index",
+    "data/node/index",
+    "nn/index",
+    "nn/init",
+    "nn/losses",
+    "nn/metrics",
+    "ops/f",
+    "optim/index",
+  ].map((name) => [name, `src/${name}.ts`]),
+);
 const dependencies = Object.keys(manifest.dependencies);
 
 export default defineConfig({
-  plugins: [executable("cli"), leanShaders()],
+  plugins: [executable("cli"), namespaces(), leanShaders(), pureConstants()],
   build: {
     lib: {
-      entry: { index: "src/index.ts", node: "src/node.ts", cli: "src/cli/main.ts" },
+      entry: { index: "src/index.ts", node: "src/node.ts", cli: "src/cli/main.ts", ...NAMESPACES },
       formats: ["es"],
     },
     target: "es2023",
@@ -20,10 +33,31 @@ export default defineConfig({
     rolldownOptions: {
       external: (id) =>
         isBuiltin(id) || dependencies.some((name) => id === name || id.startsWith(`${name}/`)),
-      output: { chunkFileNames: "shared/[name].js", minifyInternalExports: false, comments: true },
+      output: {
+        // A file for each module: a bundler takes those that a program uses, and `nn`, `f` and `data` stay namespaces.
+        preserveModules: true,
+        preserveModulesRoot: "src",
+        entryFileNames: "[name].js",
+        minifyInternalExports: false,
+        comments: true,
+      },
     },
   },
 });
+
+/** Leaves `export * as nn from "./nn/index.ts"` as it is. */
+function namespaces(): Plugin {
+  return {
+    name: "namespaces",
+    enforce: "pre",
+    resolveId(source, importer) {
+      if (!importer || !/\/src\/(index|node|nn\/index)\.ts$/.test(importer)) return null;
+      const text = readFileSync(importer, "utf8");
+      const isNamespace = new RegExp(`^export \\* as \\w+ from "${source}"`, "m").test(text);
+      return isNamespace ? { id: source.replace(/ts$/, "js"), external: true } : null;
+    },
+  };
+}
 
 /** Makes an entry a program: first line `#!/usr/bin/env node`, and the executable bit. */
 function executable(entry: string): Plugin {

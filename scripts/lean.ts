@@ -24,6 +24,42 @@ export function leanShaders(): Plugin {
   };
 }
 
+/** Whether an expression calls something while its module is loaded. */
+function calls(tree: unknown): boolean {
+  if (typeof tree !== "object" || tree === null) return false;
+  const { type } = tree as Node;
+  if (type === "CallExpression" || type === "NewExpression") return true;
+  if (typeof type === "string" && type.includes("Function")) return false;
+  return Object.values(tree).some(calls);
+}
+
+interface Declaration {
+  readonly declaration?: Declaration | null;
+  readonly declarations?: readonly { readonly init?: Node | null }[];
+}
+
+/**
+ * Marks the values of all top-level constants as made without side effects, so that bundlers leave out those that a
+ * program does not use: ops, layers, optimizers.
+ */
+export function pureConstants(): Plugin {
+  return {
+    name: "pure-constants",
+    enforce: "pre",
+    transform(code, id) {
+      if (!/\/src\/.+\.ts$/.test(id)) return undefined;
+      const { body } = this.parse(code, { lang: "ts" }) as unknown as { body: Declaration[] };
+      const values = body
+        .flatMap((statement) => (statement.declaration ?? statement).declarations ?? [])
+        .flatMap(({ init }) => (init && calls(init) ? [init] : []));
+      let marked = code;
+      for (const { start, end } of values.reverse())
+        marked = `${marked.slice(0, start)}/*#__PURE__*/ (() => (${marked.slice(start, end)}))()${marked.slice(end)}`;
+      return { code: marked, map: null };
+    },
+  };
+}
+
 /** What only a few modules read of an op's record: the fields, and those modules. */
 const PARTS = {
   /** What the parity suite and the tests try. */

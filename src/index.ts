@@ -8,18 +8,38 @@ export type { Candidate, TunedKernel } from "./backend/webgpu/tuner-trial.ts";
 export { browserTuningStore as tuningStore, type TuningStore } from "./backend/webgpu/tuning-store.ts";
 export type { DType, NumericArray } from "./core/dtype.ts";
 export * from "./core/errors.ts";
+export {
+  type AdapterFacts,
+  type Binding,
+  type Dispatch,
+  floatLiteral,
+  gridOf,
+  input,
+  type Kernel,
+  type KernelContext,
+  type KernelVariant,
+  output,
+  scratch,
+  specialize,
+} from "./core/kernel.ts";
 export { type NDArray, ndarray } from "./core/ndarray.ts";
 export {
   type Binary,
   defineOp,
   type Op,
+  type OpDefinition,
   type Operand,
   type OpRecord,
+  optional,
+  required,
+  type Sample,
   Tensor,
   type Unary,
   type Variable,
 } from "./core/op.ts";
+export type { Sampler } from "./core/samples.ts";
 export type { Shape, TensorType } from "./core/shape.ts";
+export { accumulated, exact, type Tolerance, ulps, within } from "./core/tolerance.ts";
 export type { Tree } from "./core/tree.ts";
 export * as data from "./data/index.ts";
 export { gradients } from "./graph/autodiff.ts";
@@ -36,6 +56,7 @@ export {
   Result,
 } from "./model/compile.ts";
 export type { LoadReport } from "./model/files.ts";
+export { loadModel } from "./model/load.ts";
 export {
   type Guess,
   Model,
@@ -50,6 +71,7 @@ export { bool, f32, i32, type Tracing, u8, u32 } from "./model/tracing.ts";
 export * as nn from "./nn/index.ts";
 export * as losses from "./nn/losses.ts";
 export * as metrics from "./nn/metrics.ts";
+export { type ElementwiseDefinition, elementwiseOp } from "./ops/elementwise/define.ts";
 export { stopGradient } from "./ops/elementwise/special.ts";
 export * as f from "./ops/f.ts";
 export * as optim from "./optim/index.ts";
@@ -65,11 +87,12 @@ export {
   type Metrics,
   type Progress,
   type StepMetrics,
+  type StopSignal,
   Trainer,
   type TrainerOptions,
   type TrainingData,
   type Weights,
 } from "./train/trainer.ts";
-export { type ParityRow, type VerifyOptions, verifyOps } from "./verify/parity.ts";
+export { type ParityRow, type VerifyOptions, verify } from "./verify/parity.ts";
 export { records as ops } from "./verify/records.ts";
 export { byKernel, type KernelReport, keepVerdicts, verdict } from "./verify/report.ts";

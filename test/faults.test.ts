@@ -30,6 +30,14 @@ function seedFaults(source: string, binding: number): { source: string; places: 
       return `for (var ${i}${type} = ${from}; select(${i} < ${to}, ${i} + 1 < ${to}, ${there("last turn dropped")}); `;
     },
   );
+  // An atomic maximum is a store that does not depend on the order.
+  text = text.replace(/atomicMax\(&(\w+)\[([^;]*?)\], ([^;]+)\);/g, (whole, array: string, index: string) => {
+    places.add("last element dropped").add("index shifted");
+    const last = `arrayLength(&${array}) - 1u`;
+    const place = `select(u32(${index}), min(u32(${index}) + 1u, ${last}), ${there("index shifted")})`;
+    const store = whole.replace(`[${index}]`, `[${place}]`);
+    return `if (!(${there("last element dropped")} && u32(${index}) == ${last})) { ${store} }`;
+  });
   for (const [, array, type] of text.matchAll(/var<storage, read_write> (\w+)\s*: *([\w<>]+);/g)) {
     const row = new RegExp(`struct ${type} \\{([^}]*)\\}`).exec(text)?.[1];
     if (row) {

@@ -29,21 +29,17 @@ export async function open({ settle, load, option }) {
 
 const PAIRS = { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
 
-/** A program of one op, its inputs in variables. */
-function operation({ f, read, standalone }, backend, work, tensors) {
+/** A program of one op on tensors that stay on the device. */
+function operation({ f, gradients, tensor, vjp }, backend, work, tensors) {
   const x = {};
-  for (const [name, { shape, data }] of Object.entries(tensors)) {
-    const variable = standalone(name, shape, data instanceof Int32Array ? "i32" : "f32");
-    backend.write(variable, data);
-    x[name] = read(variable);
-  }
-  const one = [1, 1];
-  const padded = { padding: [one, one] };
-  const forward = () => f.conv2d(x.x, x.w, padded);
-  const inputGrad = () =>
-    f.conv2dInputGrad(x.dy, x.w, { ...padded, stride: one, inputShape: tensors.x.shape });
-  const weightGrad = () =>
-    f.conv2dWeightGrad(x.x, x.dy, { ...padded, stride: one, weightShape: tensors.w.shape });
+  for (const [name, { shape, data }] of Object.entries(tensors))
+    x[name] = tensor(data, { shape, dtype: data instanceof Int32Array ? "i32" : "f32" });
+  const convolve = (image, weight) => f.conv2d(image, weight, { padding: 1 });
+  const pool = (image) => f.maxPool2d(image, PAIRS);
+  const normalize = () => f.batchNorm(x.x, x.gamma, x.beta, { eps: BATCH_NORM.epsilon })[0];
+  const forward = () => convolve(x.x, x.w);
+  const inputGrad = () => vjp((image) => convolve(image, x.w))(x.x).pullback(x.dy);
+  const weightGrad = () => vjp((weight) => convolve(x.x, weight))(x.w).pullback(x.dy);
   const operations = {
     matmul: () => [f.matmul(x.a, x.b)],
     convForward: () => [forward()],
@@ -55,19 +51,18 @@ function operation({ f, read, standalone }, backend, work, tensors) {
     sum: () => [f.sum(x.x)],
     sumColumns: () => [f.sum(x.x, { axes: [0] })],
     softmax: () => [f.softmax(x.x, { axis: 1 })],
-    crossEntropy: () => f.all.softmaxCrossEntropy(x.x, x.labels),
-    maxPool: () => [f.maxPool2d(x.x, PAIRS)],
+    crossEntropy: () => {
+      const loss = f.softmaxCrossEntropy(x.x, x.labels);
+      return [loss, ...gradients(loss.sum(), [x.x])];
+    },
+    maxPool: () => [pool(x.x)],
     maxPoolTraining: () => {
-      const [y, index] = f.all.maxPool2d(x.x, PAIRS);
-      return [y, f.maxPool2dGrad(index, x.dy, { ...PAIRS, size: tensors.x.shape.slice(2) })];
+      const { value, pullback } = vjp(pool)(x.x);
+      return [value, pullback(x.dy)];
     },
     batchNorm: () => {
-      const [mean, , inverse] = f.all.batchNormStatistics(x.x, { eps: BATCH_NORM.epsilon });
-      const [gamma, beta, m, i] = [x.gamma, x.beta, mean, inverse].map((v) =>
-        f.reshape(v, { shape: [1, -1, 1, 1] }),
-      );
-      const y = f.batchNormApply(x.x, gamma, beta, m, i);
-      return [y, f.batchNormGrad(x.x, x.gamma, mean, inverse, x.dy)];
+      const y = normalize();
+      return [y, ...gradients(y.mul(x.dy).sum(), [x.x, x.gamma, x.beta]).slice(0, 1)];
     },
   };
   let executable;

@@ -1,6 +1,6 @@
 // The verify page's side of the engine: the parity suite runs in this worker.
 import { type WebGPUBackend, webgpuBackend } from "../../src/backend/webgpu/backend.ts";
-import { countRows, type ParityRow, verifyOps } from "../../src/verify/parity.ts";
+import { countRows, type ParityRow, verify } from "../../src/verify/parity.ts";
 import { records } from "../../src/verify/records.ts";
 import { adapterReport, keepVerdicts } from "../../src/verify/report.ts";
 import { serve } from "../shell/channel.ts";
@@ -45,8 +45,7 @@ const methods = {
     if (!backend) await methods.open();
     const device = backend!;
     stopped = false;
-    const rows = await verifyOps(device, {
-      ops: opsOf(names),
+    const rows = await verify(device, opsOf(names), {
       onRow: (row) => emit("row", row),
       goOn: async () => {
         await pause?.over;

@@ -18,27 +18,45 @@ fn minimum(a: f32, b: f32) -> f32 {
   return keep_nan(a, keep_nan(b, min(a, b)));
 }
 
-// log(x); the builtin leaves it open below 0.
+// log(x); the builtin leaves it open below 0, gives -88 at 0 on some drivers and takes denormal numbers for 0: they are
+// whole multiples of 2^-149.
 fn logarithm(x: f32) -> f32 {
-  let nan = 0x7fc00000u;
-  return keep_nan(x, select(log(x), bitcast<f32>(nan), x < 0.0));
+  let bits = bitcast<u32>(x);
+  let outside = select(0x7fc00000u, 0xff800000u, (bits & 0x7fffffffu) == 0u); // NaN below 0, minus infinity at 0
+  let denormal = log(f32(bits)) - 103.27893;
+  let inside = select(log(x), denormal, bits < 0x00800000u);
+  return keep_nan(x, select(inside, bitcast<f32>(outside), bits == 0u || bits >= 0x80000000u));
 }
 
-// x^y as in C: builtin pow leaves a negative base undefined.
+// |x|^y for finite y, and x that is neither 0 nor infinite, by its bits.
+fn power_of_magnitude(bits: u32, y: f32) -> f32 {
+  if (bits < 0x00800000u) { return exp2(y * (log2(f32(bits)) - 149.0)); }
+  return pow(bitcast<f32>(bits), y);
+}
+
+// x^y as in C: builtin pow leaves a negative base and what is not finite open.
 fn power(x: f32, y: f32) -> f32 {
-  if (is_nan(y)) { return y; }
-  if (y == 0.0) { return 1.0; }
+  if (y == 0.0 || x == 1.0) { return 1.0; }
   if (is_nan(x)) { return x; }
-  if (x == 0.0) {
-    let infinity = 0x7f800000u;
-    return select(0.0, bitcast<f32>(infinity), y < 0.0);
+  if (is_nan(y)) { return y; }
+  let infinity = 0x7f800000u;
+  let bits = bitcast<u32>(x) & 0x7fffffffu;
+  if ((bitcast<u32>(y) & 0x7fffffffu) == infinity) {
+    if (bits == 0x3f800000u) { return 1.0; }
+    return select(0.0, bitcast<f32>(infinity), (bits > 0x3f800000u) == (y > 0.0));
   }
-  let magnitude = pow(abs(x), y);
-  if (x > 0.0) { return magnitude; }
   let whole = floor(y) == y;
   let odd = whole && floor(y * 0.5) * 2.0 != y;
+  var magnitude: f32;
+  let end = bits == 0u || bits == infinity;
+  if (end) {
+    magnitude = select(0.0, bitcast<f32>(infinity), (bits == infinity) == (y > 0.0));
+  } else {
+    magnitude = power_of_magnitude(bits, y);
+  }
+  if (bitcast<u32>(x) >> 31u == 0u) { return magnitude; }
   let nan = 0x7fc00000u;
-  return select(bitcast<f32>(nan), select(magnitude, -magnitude, odd), whole);
+  return select(select(bitcast<f32>(nan), magnitude, whole || end), -magnitude, odd);
 }
 
 // tanh by its series near zero and by exp elsewhere; some drivers' builtin returns NaN for large |x|.

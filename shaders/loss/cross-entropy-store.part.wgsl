@@ -4,6 +4,8 @@
 const CLASSES = 1u;
 const SMOOTHING = 0.0;
 const SCALE = 1.0;
+const IGNORES = false;
+const IGNORED = 0;
 
 @group(0) @binding(1) var<storage, read> labels: array<i32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
@@ -11,6 +13,7 @@ const SCALE = 1.0;
 
 fn store(id: u32, base: u32, lane: u32, row: Row) {
   let label = labels[id];
+  let ignored = IGNORES && label == IGNORED;
   let valid = label >= 0 && label < i32(CLASSES);
   let nan = 0x7fc00000u;
   let scale = select(bitcast<f32>(nan), SCALE, valid);
@@ -18,7 +21,7 @@ fn store(id: u32, base: u32, lane: u32, row: Row) {
   if (lane == 0u) {
     let t = element(id * CLASSES + u32(select(0, label, valid))) - row.shift;
     let spread = select(0.0, even * row.linear, SMOOTHING > 0.0); // linear may be infinite
-    losses[id] = scale * (log(row.sum) - (1.0 - SMOOTHING) * t - spread);
+    losses[id] = select(scale * (log(row.sum) - (1.0 - SMOOTHING) * t - spread), 0.0, ignored);
   }
   let factor = scale / row.sum;
   for (var first = lane; first < LENGTH; first += TILE * LANES) {
@@ -28,7 +31,8 @@ fn store(id: u32, base: u32, lane: u32, row: Row) {
         var value = held[j];
         if (!WHOLE) { value = x[base + k]; }
         let wanted = select(Vector(even), Vector(even + (1.0 - SMOOTHING)), places(k) == Places(label));
-        dlogits[base + k] = exp(value - row.shift) * factor - scale * wanted;
+        let gradient = exp(value - row.shift) * factor - scale * wanted;
+        dlogits[base + k] = select(gradient, Vector(0.0), ignored);
       }
     }
   }

@@ -6,8 +6,6 @@
 // A rule that works something out for all elements alike does so in `prepare`, into private variables.
 
 const COUNT = 1u; // groups of four
-const RUN = 1u; // neighbouring groups of a thread, which share what `prepare` works out
-const WORKGROUP = 64u;
 const DECOUPLED = false; // weight decay shrinks the parameter instead of adding to the gradient
 
 // The factor that takes the loss scale out and clips the global gradient norm. Source: Pascanu, Mikolov, Bengio, 2013, algorithm 1; epsilon as PyTorch.
@@ -15,17 +13,19 @@ fn gradient_factor(norm: f32, unscale: f32, largest: f32) -> f32 {
   return unscale * select(1.0, min(1.0, largest / (norm + 1e-6)), largest > 0.0);
 }
 
-@compute @workgroup_size(WORKGROUP)
+// A thread updates up to four groups, so that what all share is read and worked out once for them.
+@compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let start = ((workgroup.x + workgroup.y * grid.x) * WORKGROUP + lane) * RUN;
+  let tile = (workgroup.x + workgroup.y * grid.x) * 256u;
+  let start = tile + lane;
   if (start >= COUNT || stats.status != 0.0) { return; }
   prepare();
   let factor = gradient_factor(stats.norm, stats.unscale, hyper.maxNorm);
-  for (var i = start; i < min(start + RUN, COUNT); i += grid.z) {
+  for (var i = start; i < min(tile + 256u, COUNT); i += 64u * grid.z) {
     let at = place(i);
     var p = params[at];
     var g = grads[i] * factor;

@@ -284,15 +284,15 @@ async function run({ trainer, config, data, folder, screen, json, profile, peaks
       onProgress: ({ done, total }) => screen.compiling(done, total),
       ...(profile ? { profile: profileInto(folder, screen, peaks) } : {}),
     });
-    // With nothing left to train, what is there is measured.
-    for await (const metrics of trainer.step >= total ? [] : fitting) {
-      const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
-      const { loss: valLoss, accuracy: valAccuracy } = metrics.validation!;
-      const skips = config.precision === "mixed" ? { skipped } : {};
-      record({ step, epoch, loss, accuracy, valLoss, valAccuracy, ...skips, imagesPerSecond });
-      screen.epoch({ ...metrics, validation: metrics.validation! }, epochs);
-      await keep();
-    }
+    if (trainer.step < total)
+      for await (const metrics of fitting) {
+        const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
+        const { loss: valLoss, accuracy: valAccuracy } = metrics.validation!;
+        const skips = config.precision === "mixed" ? { skipped } : {};
+        record({ step, epoch, loss, accuracy, valLoss, valAccuracy, ...skips, imagesPerSecond });
+        screen.epoch({ ...metrics, validation: metrics.validation! }, epochs);
+        await keep();
+      }
     await keep();
   } catch (error) {
     screen.clear();

@@ -2,7 +2,7 @@ import cliProgress from "cli-progress";
 import type { Command } from "commander";
 import { webgpuBackend } from "../backend/webgpu/backend.ts";
 import { OptionError } from "../core/errors.ts";
-import { countRows, verifyOps } from "../verify/parity.ts";
+import { countRows, verify } from "../verify/parity.ts";
 import { records } from "../verify/records.ts";
 import { adapterReport, byKernel, keepVerdicts, verifyReport } from "../verify/report.ts";
 import { print, printJson, table } from "./output.ts";
@@ -30,7 +30,7 @@ export function verifyCommand(program: Command): void {
               clearOnComplete: true,
             });
       bar?.start(countRows(backend, ops), 0, { op: "" });
-      const rows = await verifyOps(backend, { ops, onRow: (row) => bar?.increment({ op: row.op }) });
+      const rows = await verify(backend, ops, { onRow: (row) => bar?.increment({ op: row.op }) });
       bar?.stop();
       await keepVerdicts(backend, rows);
       const report = verifyReport(adapterReport(backend), rows);

@@ -41,10 +41,10 @@ export type Access = "read" | "read_write";
 
 /**
  * A tensor that a dispatch binds: an input, an output, a scratch buffer of the kernel's own, what a chain that the
- * planner put into the kernel reads, or the moments of a result (see KernelVariant).
+ * planner put into the kernel reads, the moments of a result (see KernelVariant), or the dispatch's own words.
  */
 export interface Binding {
-  readonly kind: "input" | "output" | "scratch" | "appended" | "moments";
+  readonly kind: "input" | "output" | "scratch" | "appended" | "moments" | "words";
   readonly index: number;
   readonly access: Access;
 }
@@ -57,6 +57,11 @@ export interface Dispatch {
   readonly source: string;
   readonly bindings: readonly Binding[];
   readonly workgroups: readonly [number, number, number];
+  /**
+   * Numbers that tell one dispatch from another with the same shader (where a slice starts, for instance), as u32 or
+   * i32: the binding "words" reads them.
+   */
+  readonly words?: readonly number[];
   /** Floating-point operations and bytes moved at least, for the plan and the profiler. */
   readonly flops?: number;
   readonly bytes?: number;
@@ -104,6 +109,8 @@ export const scratch = (index = 0, access: Access = "read_write"): Binding => ({
   index,
   access,
 });
+
+export const words: Binding = { kind: "words", index: 0, access: "read" };
 
 export const moments = (access: Access): Binding => ({ kind: "moments", index: 0, access });
 

@@ -1,10 +1,11 @@
+import { attributeOf, nearest, optional, required, show } from "./attributes.ts";
 import type { DType } from "./dtype.ts";
 import { ShapeError } from "./errors.ts";
 import type { Dispatch, Kernel, KernelContext } from "./kernel.ts";
 import type { NDArray } from "./ndarray.ts";
 import type { Sampler } from "./samples.ts";
 import type { Shape, TensorType } from "./shape.ts";
-import { accumulated, type Tolerance } from "./tolerance.ts";
+import type { Tolerance } from "./tolerance.ts";
 
 /**
  * One result of a node: what ops take and give while a graph is traced. It holds no numbers; `evaluate` and compiled
@@ -35,11 +36,11 @@ export interface GraphNode {
   readonly attrs: any;
   readonly outputs: readonly TensorType[];
   /** The part of a network it was traced in, if that part's results are to be computed again for the backward pass. */
-  readonly segment?: Segment;
+  readonly recomputed?: Recomputed;
 }
 
 /** A part of a network that keeps nothing but its input and its result for the backward pass. */
-export type Segment = object;
+export type Recomputed = object;
 
 /** Where a leaf's data comes from. */
 export type Leaf =
@@ -69,6 +70,8 @@ export interface OpTable {}
 
 export interface GradientContext<A> {
   readonly inputs: readonly Tensor[];
+  /** The inputs as they were traced, where `inputs` may be computed again; see recomputed. For looking at, not to use. */
+  readonly traced: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   readonly attrs: A;
   /** Gradient of the loss in the first output. */
@@ -144,7 +147,10 @@ export interface OpRecord<A = any> {
   readonly name: string;
   /** What its operands are called, in order; a last one that begins with "..." stands for any number of them. */
   readonly operands: readonly string[];
-  /** Its attributes and their defaults: `required` where a caller must give one, `optional` where none is a value, too. */
+  /**
+   * Its attributes and their defaults, or kinds with defaults: see core/attributes.ts. `required` where a caller must give
+   * one, `optional` where none is a value, too.
+   */
   readonly attributes: Attributes;
   /** Writes a caller's shorthands out (a number for a pair, say) and checks what shapes do not show. */
   readonly resolve?: (given: any, inputs: readonly TensorType[]) => A;
@@ -155,21 +161,28 @@ export interface OpRecord<A = any> {
   /** Gradients in the inputs; null where an input has none. Absent: the op is not differentiable. */
   readonly grad?: (context: GradientContext<A>, f: OpTable) => (Tensor | null)[];
   readonly implementation: Implementation<A>;
-  readonly tolerance: Tolerance | readonly Tolerance[];
+  /** One for all results or one for each; by default that of a sum as long as the largest input, see ops/bounds.ts. */
+  readonly tolerance?: Tolerance | readonly Tolerance[];
   /** What every element of the results is where all inputs are empty; 0, a sum of nothing, where it is absent. */
   readonly empty?: (attrs: A) => number;
-  /** With attributes as a caller writes them. */
-  readonly samples: (s: Sampler) => Sample<any>[];
+  /** With attributes as a caller writes them; by default tensors of usual shapes, see verify/parity.ts. */
+  readonly samples?: (s: Sampler) => Sample<any>[];
   /** Absent only where there is no input that could be wrong. */
   readonly errors?: readonly ErrorCase<any>[];
   /** Output i, where the op has that many, may overwrite input inPlace[i]: the update kernels. */
   readonly inPlace?: readonly number[];
   /** Callers get the first result alone; the others serve the op's own gradient. */
   readonly first?: boolean;
+  /**
+   * The sum of several results of this op, where that costs less than to add them one by one: gradients that are zero in
+   * most places, of a tensor that many have read.
+   */
+  readonly sum?: (results: readonly Tensor[]) => Tensor;
+  /** Callers get a list, even of one result. */
+  readonly list?: boolean;
 }
 
-export const required: unique symbol = Symbol("required");
-export const optional: unique symbol = Symbol("optional");
+export { optional, required };
 export type Attributes = Readonly<Record<string, unknown>>;
 
 /** How an op is called: operands first, then an object of attributes. */
@@ -197,23 +210,13 @@ type Inputs<F extends Signature, T> = Readonly<OperandsOf<F, T>>;
 export interface OpDefinition<F extends Signature, A>
   extends Omit<
     OpRecord<A>,
-    | "operands"
-    | "attributes"
-    | "infer"
-    | "reference"
-    | "grad"
-    | "implementation"
-    | "samples"
-    | "errors"
-    | "tolerance"
+    "operands" | "attributes" | "infer" | "reference" | "grad" | "implementation" | "samples" | "errors"
   > {
   readonly operands?: OpRecord["operands"];
   readonly attributes?: Attributes;
   readonly infer: (inputs: Inputs<F, TensorType>, attrs: A) => TensorType[];
   readonly reference: (inputs: Inputs<F, NDArray>, attrs: A) => NDArray[];
   readonly grad?: (context: Gradient<F, A>, f: OpTable) => (Tensor | null)[];
-  /** By default that of sums as long as the largest input, which suits most ops. */
-  readonly tolerance?: OpRecord<A>["tolerance"];
   readonly samples?: (s: Sampler) => Sample<Partial<A>>[];
   readonly errors?: readonly ErrorCase<Partial<A>>[];
   readonly implementation:
@@ -230,9 +233,6 @@ export type Gradient<F extends Signature, A> = Omit<GradientContext<A>, "inputs"
   readonly outputs: ReturnType<F> extends Tensor ? readonly [Tensor, Tensor, ...Tensor[]] : ReturnType<F>;
 };
 
-/** As many roundings as the largest input has elements. */
-const USUAL = accumulated((inputs) => Math.max(1, ...inputs.map((x) => x.data.length)));
-
 /**
  * Declares an op and gives it as a function of tensors: planning, fusion, gradients and `verify` treat it as they treat
  * ours. Declare the constant with its type, which is how it is called:
@@ -244,13 +244,11 @@ export function defineOp<F extends Signature, A>(definition: OpDefinition<F, NoI
   const record = {
     operands: ["...operands"],
     attributes: {},
-    tolerance: USUAL,
-    samples: () => [],
     ...definition,
   };
   const op = (...args: unknown[]) => {
     const results = callOp(op as unknown as OpRecord, args);
-    return results.length === 1 || definition.first ? results[0]! : results;
+    return definition.first || (results.length === 1 && !definition.list) ? results[0]! : results;
   };
   // A function has a name of its own, which assignment does not change.
   return Object.defineProperties(op, Object.getOwnPropertyDescriptors(record)) as unknown as Op<F, A>;
@@ -275,19 +273,25 @@ const plural = (count: number, what: string) => `${count} ${what}${count === 1 ?
 export function resolveAttributes(op: OpRecord, given: unknown, inputs: readonly TensorType[]): any {
   const names = Object.keys(op.attributes);
   for (const name of Object.keys(given ?? {}))
-    if (!names.includes(name))
+    if (!names.includes(name)) {
+      const meant = nearest(name, names);
       throw new ShapeError(
-        `${op.name}: there is no attribute "${name}"; ${names.length > 0 ? `use ${names.join(", ")}` : "it takes none"}.`,
+        `${op.name}: there is no attribute "${name}"; ${meant ? `did you mean ${meant}?` : names.length > 0 ? `use ${names.join(", ")}.` : "it takes none."}`,
       );
+    }
   if (names.length === 0) return undefined;
   const attrs: Record<string, unknown> = {};
   for (const name of names) {
-    const value = (given as Attributes | undefined)?.[name] ?? op.attributes[name];
-    if (value === required)
+    const { value, expects, accepts } = attributeOf(op.attributes[name]);
+    const own = (given as Attributes | undefined)?.[name];
+    if (own !== undefined && !accepts(own))
+      throw new ShapeError(`${op.name}: ${name} is ${show(own)}; use ${expects}.`);
+    const filled = own ?? value;
+    if (filled === required)
       throw new ShapeError(
         `${op.name}: needs the attribute "${name}"; give it, { ${name}: … }, after the operands.`,
       );
-    if (value !== optional) attrs[name] = value;
+    if (filled !== optional) attrs[name] = filled;
   }
   return op.resolve ? op.resolve(attrs, inputs) : attrs;
 }
@@ -297,18 +301,18 @@ function checkCount({ name, operands }: OpRecord, count: number): void {
   const least = many ? operands.length - 1 : operands.length;
   if (count < least || (!many && count > least))
     throw new ShapeError(
-      `${name}: takes ${many ? "at least " : ""}${plural(least, "operand")}${least > 0 ? ` (${operands.join(", ")})` : ""}, got ${count}.`,
+      `${name}: takes ${many ? "at least " : ""}${plural(least, "operand")}${least > 0 ? ` (${operands.join(", ")})` : ""}, got ${count}${count > least ? "; attributes come last, as an object" : ""}.`,
     );
 }
+
+/** An object as it is written down, which attributes are. */
+const isPlain = (x: unknown): boolean =>
+  typeof x === "object" && x !== null && [Object.prototype, null].includes(Object.getPrototypeOf(x));
 
 /** Calls an op as a user does and gives all its results. */
 export function callOp(op: OpRecord, args: readonly unknown[]): Tensor[] {
   const last = args.at(-1);
-  const hasAttrs =
-    args.length > 0 &&
-    (last === undefined ||
-      last === null ||
-      (typeof last === "object" && !(last instanceof Tensor) && !Array.isArray(last)));
+  const hasAttrs = args.length > 0 && (last === undefined || isPlain(last));
   const given = hasAttrs ? args.slice(0, -1) : args;
   const operands = op.operands.at(-1)?.startsWith("...") ? given.flat() : given;
   checkCount(op, operands.length);
@@ -318,10 +322,8 @@ export function callOp(op: OpRecord, args: readonly unknown[]): Tensor[] {
   const inputs = operands.map((x, i): Tensor => {
     if (x instanceof Tensor) return x;
     if (typeof x === "number") return constantOf(x, [], dtype);
-    const name = op.operands[Math.min(i, op.operands.length - 1)] ?? i;
-    throw new ShapeError(
-      `${op.name}: operand ${name} is ${x === null ? "null" : Array.isArray(x) ? "an array" : `a value of type ${typeof x}`}; pass a tensor or a number.`,
-    );
+    const name = op.operands[Math.min(i, op.operands.length - 1)]?.replace("...", "") ?? i;
+    throw new ShapeError(`${op.name}: operand ${name} is ${show(x)}; pass a tensor or a number.`);
   });
   const attrs = resolveAttributes(op, hasAttrs ? last : undefined, inputs);
   if (op.implementation.kind === "composition") {
@@ -355,19 +357,19 @@ function scalarAttrs(attrs: unknown): unknown {
 }
 
 let nextId = 0;
-let segment: Segment | undefined;
+let region: Recomputed | undefined;
 
 /**
  * Traces a part of a network whose inner results the backward pass computes again instead of keeping them: gradient
- * checkpointing. A segment within a segment is part of the outer one. Source: Chen et al., 2016, §3.
+ * checkpointing. A part within such a part is part of the outer one. Source: Chen et al., 2016, §3.
  */
-export function inSegment<T>(trace: () => T): T {
-  const outer = segment;
-  segment ??= {};
+export function recomputed<T>(trace: () => T): T {
+  const outer = region;
+  region ??= {};
   try {
     return trace();
   } finally {
-    segment = outer;
+    region = outer;
   }
 }
 
@@ -375,7 +377,7 @@ export function inSegment<T>(trace: () => T): T {
 export function applyOp(op: OpRecord, inputs: readonly Tensor[], attrs: unknown): Tensor[] {
   // A record may hand an input back as the type of its result: keep no more of it than the type.
   const outputs = op.infer(inputs, attrs).map(({ shape, dtype }): TensorType => ({ shape, dtype }));
-  const node: GraphNode = { id: nextId++, op, inputs, attrs, outputs, ...(segment && { segment }) };
+  const node: GraphNode = { id: nextId++, op, inputs, attrs, outputs, ...(region && { recomputed: region }) };
   return outputs.map((_, index) => new Tensor(node, index));
 }
 

@@ -48,7 +48,7 @@ export function parseCifar10(files: readonly NamedBytes[], name = "cifar10"): Im
   let at = 0;
   for (const file of files) {
     for (let start = 0; start < file.bytes.length; start += RECORD_BYTES, at++) {
-      const label = file.bytes[start];
+      const label = file.bytes[start] ?? 0;
       if (label >= CIFAR10_CLASSES.length) {
         throw new DataError(
           `${file.name} has the label ${label} in record ${start / RECORD_BYTES}, labels are 0 to 9: ` +

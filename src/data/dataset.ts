@@ -72,7 +72,7 @@ export function channelStatistics(dataset: ImageDataset): ChannelStatistics {
     for (let image = 0; image < dataset.count; image++) {
       const start = (image * channels + channel) * plane;
       for (let i = start; i < start + plane; i++) {
-        const value = dataset.images[i];
+        const value = dataset.images[i] ?? 0;
         sum += value;
         squares += value * value;
       }

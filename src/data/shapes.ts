@@ -71,10 +71,11 @@ function generate(name: string, count: number, seed: number, part: number): Imag
   const images = new Uint8Array(count * 3 * PLANE);
   const labels = new Uint8Array(count);
   for (let i = 0; i < count; i++) {
-    labels[i] = i % FIGURES.length;
+    const label = i % FIGURES.length;
+    labels[i] = label;
     // Clamped, so that the assignment rounds and saturates.
     const pixels = new Uint8ClampedArray(images.buffer, i * 3 * PLANE, 3 * PLANE);
-    draw(FIGURES[labels[i]], new Random(seed, 2 * i + part), pixels);
+    draw(FIGURES[label] as Figure, new Random(seed, 2 * i + part), pixels);
   }
   return { name, count, shape: [3, SIDE, SIDE], images, labels, classes: SHAPE_CLASSES };
 }
@@ -91,7 +92,7 @@ function draw(figure: Figure, random: Random, pixels: Uint8ClampedArray): void {
   const sin = (side * 2 * t) / (1 + t * t);
   const [ink, paper] = contrastingColours(random);
   const graded = random.uniform() < 0.5;
-  const slopes = ink.map(() => [random.uniform(-1.2, 1.2), random.uniform(-1.2, 1.2)]);
+  const slopes = ink.map(() => [random.uniform(-1.2, 1.2), random.uniform(-1.2, 1.2)] as const);
   const noise = random.uniform(4, 20);
 
   const cover = new Float64Array(PLANE);
@@ -104,32 +105,36 @@ function draw(figure: Figure, random: Random, pixels: Uint8ClampedArray): void {
       cover[y * SIDE + x] = Math.min(1, Math.max(0, 0.5 - distance));
     }
   }
-  for (let channel = 0; channel < 3; channel++) {
-    const [slopeX, slopeY] = graded ? slopes[channel] : [0, 0];
+  for (const [channel, own] of slopes.entries()) {
+    const [slopeX, slopeY] = graded ? own : [0, 0];
+    const inked = ink[channel] ?? 0;
+    const bare = paper[channel] ?? 0;
     let bits = 0;
     for (let i = 0; i < PLANE; i++) {
       // Four pixels of noise from each word of 32 bits.
       bits = i % 4 === 0 ? random.bits() : bits >>> 8;
       const x = (i % SIDE) + 0.5 - SIDE / 2;
       const y = Math.floor(i / SIDE) + 0.5 - SIDE / 2;
-      const back = paper[channel] + slopeX * x + slopeY * y;
-      const value = back + cover[i] * (ink[channel] - back);
+      const back = bare + slopeX * x + slopeY * y;
+      const value = back + (cover[i] ?? 0) * (inked - back);
       pixels[channel * PLANE + i] = value + noise * ((bits & 255) / 127.5 - 1);
     }
   }
 }
 
+type Colour = [red: number, green: number, blue: number];
+
 /** Two colours with a clear difference in brightness, either one the brighter. */
-function contrastingColours(random: Random): [ink: number[], paper: number[]] {
+function contrastingColours(random: Random): [ink: Colour, paper: Colour] {
   for (;;) {
-    const ink = [random.uniform(0, 255), random.uniform(0, 255), random.uniform(0, 255)];
-    const paper = [random.uniform(0, 255), random.uniform(0, 255), random.uniform(0, 255)];
+    const ink: Colour = [random.uniform(0, 255), random.uniform(0, 255), random.uniform(0, 255)];
+    const paper: Colour = [random.uniform(0, 255), random.uniform(0, 255), random.uniform(0, 255)];
     if (Math.abs(brightness(ink) - brightness(paper)) >= 110) return [ink, paper];
   }
 }
 
 // The Rec. 601 luma.
-const brightness = ([red, green, blue]: number[]) => 0.299 * red + 0.587 * green + 0.114 * blue;
+const brightness = ([red, green, blue]: Colour) => 0.299 * red + 0.587 * green + 0.114 * blue;
 
 /** Equilateral, its corners at distance 1: the three edges lie at distance 1/2. */
 function triangle(u: number, v: number): number {
@@ -138,7 +143,7 @@ function triangle(u: number, v: number): number {
 }
 
 /** Normals of the five lines that a five-pointed star is drawn with, and their distance from its centre. */
-const STAR_NORMALS = [
+const STAR_NORMALS: readonly (readonly [u: number, v: number])[] = [
   [0, 1],
   [0.9510565162951535, 0.30901699437494745],
   [0.5877852522924731, -0.8090169943749475],

@@ -5,13 +5,14 @@ import { type Shape, sameShape, showShape, sizeOf } from "../core/shape.ts";
 import * as f from "../ops/everyday.ts";
 import "../ops/methods.ts";
 import { reachable } from "./node.ts";
+import { isSparse, sumSparse } from "./slices.ts";
 
 /** Results at most this many bytes large are kept, statistics of batch norm for instance. */
 const SMALL = 2 ** 14;
 
 /**
- * What the backward pass of a segment reads in place of the segment's results: they are computed again from its
- * input, when the first of them is asked for. What others than the segment read is kept anyway, and small results are.
+ * What the backward pass of a recomputed part reads in place of its results: they are computed again from its
+ * input, when the first of them is asked for. What others read is kept anyway, and small results are.
  */
 class Again {
   private readonly copies = new Map<GraphNode, Tensor[]>();
@@ -19,12 +20,12 @@ class Again {
 
   constructor(nodes: readonly GraphNode[]) {
     for (const node of nodes)
-      for (const { node: from } of node.inputs) if (from.segment !== node.segment) this.kept.add(from);
+      for (const { node: from } of node.inputs) if (from.recomputed !== node.recomputed) this.kept.add(from);
   }
 
   value(value: Tensor, reader: GraphNode): Tensor {
     const { node, index } = value;
-    if (!node.segment || node.segment !== reader.segment || this.isKept(node)) return value;
+    if (!node.recomputed || node.recomputed !== reader.recomputed || this.isKept(node)) return value;
     return this.copy(node)[index]!;
   }
 
@@ -62,7 +63,7 @@ export function sumTo(gradient: Tensor, shape: Shape): Tensor {
  * Reverse-mode differentiation: gradients of a scalar `loss` in `targets`, as new nodes of the same graph.
  *
  * Walks the graph from the loss backwards and sums the contributions of all users of a tensor in the order in which
- * the users were traced. A target that the loss does not depend on gets zeros. Within a segment (see inSegment) inner
+ * the users were traced. A target that the loss does not depend on gets zeros. Within a recomputed part inner
  * results are computed again.
  * @throws ShapeError when the loss is not a scalar, or depends on a target through an op without a gradient.
  */
@@ -95,7 +96,23 @@ export function pullback(
     if (wanted.has(node) || node.inputs.some((x) => dependent.has(x.node))) dependent.add(node);
 
   const received = new Map<GraphNode, (Tensor | null)[]>();
+  // Gradients of slices are collected: each alone would be as large as what was sliced.
+  const sparse = new Map<GraphNode, Tensor[][]>();
   const accumulate = (target: Tensor, gradient: Tensor) => {
+    if (isSparse(gradient)) {
+      const lists = sparse.get(target.node) ?? target.node.outputs.map(() => []);
+      lists[target.index]!.push(gradient);
+      sparse.set(target.node, lists);
+    } else add(target, gradient);
+  };
+  /** Adds up what was collected for a node, when nothing more can come. */
+  const settle = (node: GraphNode) => {
+    sparse.get(node)?.forEach((list, index) => {
+      for (const sum of sumSparse(list)) add(new Tensor(node, index), sum);
+    });
+    sparse.delete(node);
+  };
+  const add = (target: Tensor, gradient: Tensor) => {
     const slots = received.get(target.node) ?? target.node.outputs.map(() => null);
     const before = slots[target.index];
     slots[target.index] = before ? f.add(before, gradient) : gradient;
@@ -104,6 +121,7 @@ export function pullback(
   for (const [result, weight] of seeds) accumulate(result, weight);
 
   for (const node of nodes.reverse()) {
+    settle(node);
     const dys = received.get(node);
     if (!dys || !node.op || !dependent.has(node)) continue;
     if (!node.op.grad)
@@ -115,6 +133,7 @@ export function pullback(
     const results = node.op.grad(
       {
         inputs: node.inputs.map((input) => again.value(input, node)),
+        traced: node.inputs,
         outputs: outputs.map((output) => again.value(output, node)),
         attrs: node.attrs,
         dy: first,

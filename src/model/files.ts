@@ -46,8 +46,7 @@ export function checkFit(
   file: TensorFile,
   name: string,
 ): void {
-  const remedy =
-    "it belongs to another network; load it into the one it was saved from, or what fits of it with { strict: false }";
+  const remedy = "it belongs to another model, choose the one that it was saved from";
   if (missing.length > 0)
     throw new CheckpointError(
       `${name} has no tensor "${missing[0]}" ${showShape(tensors.all.find((v) => v.name === missing[0])!.shape)}; ${remedy}.`,
@@ -56,12 +55,12 @@ export function checkFit(
   if (first) {
     const { dtype } = file.tensors.get(first.name)!;
     throw new CheckpointError(
-      `${name}: "${first.name}" is ${dtype} ${showShape(first.file)}, the network's is F32 ${showShape(first.model)}; ${remedy}.`,
+      `${name}: "${first.name}" is ${dtype} ${showShape(first.file)}, the model's is F32 ${showShape(first.model)}; ${remedy}.`,
     );
   }
   if (unexpected.length > 0)
     throw new CheckpointError(
-      `${name} has a tensor "${unexpected[0]}" that the network does not have; ${remedy}.`,
+      `${name} has a tensor "${unexpected[0]}" that the model does not have; ${remedy}.`,
     );
 }
 

@@ -6,7 +6,7 @@ import { type Shape, showShape, sizeOf, type TensorType } from "../core/shape.ts
 import { leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.ts";
 import { read } from "../graph/node.ts";
 import { decodeTensors, encodeTensors, type TensorFile } from "../interchange/safetensors.ts";
-import { describe, networkOf } from "../nn/describe.ts";
+import { describe } from "../nn/describe.ts";
 import { type AnyModule, type Module, Trace, type TracedLayer } from "../nn/module.ts";
 import { releaseStates } from "../optim/minimize.ts";
 import { matches } from "../optim/optimizer.ts";
@@ -85,7 +85,7 @@ export type Substitutes = ReadonlyMap<Variable, Variable>;
 export class Model<In = Tensor, Out = Tensor> implements Trainable {
   readonly tensors: ModelTensors;
   readonly frozen = new Set<Variable>();
-  readonly labels: readonly string[] | undefined;
+  labels: readonly string[] | undefined;
   normalization: Normalization | undefined;
   /** Batches that the running statistics have seen: PyTorch's num_batches_tracked. */
   batchesTracked = 0;
@@ -245,7 +245,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
 
   /**
    * The model as a file that PyTorch's load_state_dict(strict=True) takes. It describes itself, as far as it is made of
-   * this library's layers: `Model.from` makes the same model of it.
+   * this library's layers: `loadModel` makes the same model of it.
    */
   async file(metadata: Readonly<Record<string, string>> = {}): Promise<TensorFile> {
     const tensors = new Map<
@@ -272,25 +272,6 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   /** The model's file as bytes, for a download. */
   async encode(metadata?: Readonly<Record<string, string>>): Promise<Uint8Array<ArrayBuffer>> {
     return encodeTensors(await this.file(metadata));
-  }
-
-  /**
-   * The model that a file describes, with its tensors.
-   * @throws CheckpointError when the file does not say what its network is.
-   */
-  static from(device: Backend, file: TensorFile, name = "The file"): Model {
-    const { network, labels, normalization } = file.metadata;
-    if (!network)
-      throw new CheckpointError(
-        `${name} does not say what its network is, because parts of it were made in code; make the network and load the file into it.`,
-      );
-    const parse = (text: string | undefined) => (text === undefined ? undefined : JSON.parse(text));
-    const model = new Model(device, networkOf(parse(network)), {
-      labels: parse(labels),
-      normalization: parse(normalization),
-    });
-    model.restore(file, { name });
-    return model;
   }
 
   /**

@@ -10,6 +10,7 @@ import { mixedPrecision } from "../graph/precision.ts";
 import { type Program, programRoots, type Update } from "../graph/program.ts";
 import { constant } from "../ops/elementwise/unary.ts";
 import { pack } from "../ops/layout/layout.ts";
+import "../ops/methods.ts";
 import { STATS_SIZE } from "../ops/step/stats.ts";
 import { updateStatistics } from "../ops/step/step.ts";
 import type { Minimization, OptimizerState } from "../optim/state.ts";

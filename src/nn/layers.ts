@@ -1,6 +1,6 @@
 import { OptionError, ShapeError } from "../core/errors.ts";
-import { inSegment, type Tensor } from "../core/op.ts";
-import { showShape } from "../core/shape.ts";
+import { recomputed, type Tensor } from "../core/op.ts";
+import { showShape, sizeOf } from "../core/shape.ts";
 import { type Padding, resolvePadding } from "../ops/conv/conv2d.ts";
 import * as f from "../ops/f.ts";
 import { type Initializer, normal, ones, torchDefault, zeros } from "./init.ts";
@@ -23,7 +23,7 @@ export interface LinearOptions {
   readonly init?: Initializer;
 }
 
-/** y = x Wᵀ + b: [N, in] → [N, out]; weight [out, in], bias [out], as torch.nn.Linear. */
+/** y = x Wᵀ + b along the last axis: [..., in] → [..., out]; weight [out, in], bias [out], as torch.nn.Linear. */
 export function linear(options: LinearOptions): Module {
   positive("linear", { in: options.in, out: options.out });
   const weight = { shape: [options.out, options.in], init: options.init ?? torchDefault(options.in) };
@@ -33,12 +33,16 @@ export function linear(options: LinearOptions): Module {
     description: { layer: "linear", args: [options] },
     parameters: options.bias === false ? { weight } : { weight, bias },
     forward(x, context) {
-      if (x.shape.length !== 2 || x.shape[1] !== options.in)
+      if (x.shape.at(-1) !== options.in)
         throw new ShapeError(
-          `linear: takes [batch, ${options.in}], got ${showShape(x.shape)}; flatten it or change "in".`,
+          `linear: takes [..., ${options.in}], got ${showShape(x.shape)}; flatten it or change "in".`,
         );
-      const y = f.matmul(x, context.parameter(module, "weight"), { transposeB: true });
-      return options.bias === false ? y : f.addBias(y, context.parameter(module, "bias"), { axis: 1 });
+      const outer = x.shape.slice(0, -1);
+      const rows = outer.length === 1 ? x : f.reshape(x, { shape: [sizeOf(outer), options.in] });
+      const product = f.matmul(rows, context.parameter(module, "weight"), { transposeB: true });
+      const y =
+        options.bias === false ? product : f.addBias(product, context.parameter(module, "bias"), { axis: 1 });
+      return outer.length === 1 ? y : f.reshape(y, { shape: [...outer, options.out] });
     },
   };
   return module;
@@ -297,7 +301,7 @@ export function checkpoint(network: Module): Module {
   return {
     ...network,
     description: { layer: "checkpoint", wraps: network },
-    forward: (x, context) => inSegment(() => network.forward(x, context)),
+    forward: (x, context) => recomputed(() => network.forward(x, context)),
   };
 }
 

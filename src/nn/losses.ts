@@ -1,39 +1,74 @@
 import { OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
+import { sizeOf } from "../core/shape.ts";
 import * as f from "../ops/f.ts";
 
-/** What training minimises: a scalar from the network's output and the targets. */
+/**
+ * What training minimises: a scalar from the network's output and the targets. With a mask (bool, or f32 weights) it is a
+ * mean over what the mask keeps, whatever stands in the targets elsewhere; NaN where it keeps nothing.
+ */
 export interface Loss {
   readonly name: string;
-  (output: Tensor, target: Tensor): Tensor;
+  (output: Tensor, target: Tensor, mask?: Tensor): Tensor;
 }
 
-function loss(name: string, compute: (output: Tensor, target: Tensor) => Tensor): Loss {
+function loss(name: string, compute: (output: Tensor, target: Tensor, mask?: Tensor) => Tensor): Loss {
   return Object.defineProperty(compute, "name", { value: name }) as Loss;
 }
 
+/** Stands for labels that a mask leaves out where no other number does. */
+const MASKED = -(2 ** 31);
+
+const weightsOf = (mask: Tensor): Tensor => (mask.dtype === "f32" ? mask : f.cast(mask, { dtype: "f32" }));
+const keeps = (mask: Tensor): Tensor => (mask.dtype === "f32" ? f.notEqual(mask, 0) : mask);
+
+export interface CrossEntropyOptions {
+  readonly labelSmoothing?: number;
+  /** A label that counts for nothing: the loss is the mean over the others, NaN where there are none. None by default. */
+  readonly ignoreIndex?: number;
+}
+
 /**
- * Mean softmax cross-entropy of logits [N, C] with labels i32 [N] or target probabilities f32 [N, C]; with label
- * smoothing ε the target is (1 − ε)·one-hot + ε/C. Szegedy et al., 2016, §7.
+ * Mean softmax cross-entropy of logits [..., C] with labels i32 [...] or target probabilities f32 [..., C]; with label
+ * smoothing ε the target is (1 − ε)·one-hot + ε/C. A mask has the shape of the labels; weights multiply the losses, and
+ * their sum divides. Szegedy et al., 2016, §7; ignoreIndex as in torch.nn.functional.cross_entropy.
  */
-export function crossEntropy(options: { labelSmoothing?: number } = {}): Loss {
-  const { labelSmoothing = 0 } = options;
+export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
+  const { labelSmoothing = 0, ignoreIndex } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
     throw new OptionError(`crossEntropy: labelSmoothing is ${labelSmoothing}; use a number from 0 to 1.`);
-  return loss("crossEntropy", (logits, target) => {
+  if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex))
+    throw new OptionError(`crossEntropy: ignoreIndex is ${ignoreIndex}; use a whole number.`);
+  return loss("crossEntropy", (logits, target, mask) => {
     if (target.dtype === "f32") {
       const classes = logits.shape.at(-1)!;
       const smooth =
         labelSmoothing > 0 ? f.add(f.mul(target, 1 - labelSmoothing), labelSmoothing / classes) : target;
-      return f.mean(f.softCrossEntropy(logits, smooth));
+      if (!mask) return f.mean(f.softCrossEntropy(logits, smooth));
+      const kept = f.where(f.reshape(keeps(mask), { shape: [...mask.shape, 1] }), smooth, 0);
+      const weights = weightsOf(mask);
+      return f.div(f.sum(f.mul(f.softCrossEntropy(logits, kept), weights)), f.sum(weights));
     }
-    // A mean, but the gradient leaves the kernel with its factor.
-    const scale = 1 / Math.max(1, target.shape[0]!);
-    return f.sum(f.softmaxCrossEntropy(logits, target, { labelSmoothing, scale }));
+    if (!mask && ignoreIndex === undefined) {
+      // A mean, but the gradient leaves the kernel with its factor.
+      const scale = 1 / Math.max(1, sizeOf(target.shape));
+      return f.sum(f.softmaxCrossEntropy(logits, target, { labelSmoothing, scale }));
+    }
+    const ignored = ignoreIndex ?? MASKED;
+    const labels = mask ? f.where(keeps(mask), target, ignored) : target;
+    const counted = f.cast(f.notEqual(labels, ignored), { dtype: "f32" });
+    const weights = mask ? f.mul(counted, weightsOf(mask)) : counted;
+    const losses = f.softmaxCrossEntropy(logits, labels, { labelSmoothing, ignoreIndex: ignored });
+    return f.div(f.sum(f.mul(losses, weights)), f.sum(weights));
   });
 }
 
-/** Mean squared error over all elements. */
+/** Mean squared error over all elements; a mask broadcasts to their shape. */
 export function mse(): Loss {
-  return loss("mse", (output, target) => f.mse(output, target));
+  return loss("mse", (output, target, mask) => {
+    if (!mask) return f.mse(output, target);
+    const weights = f.broadcastTo(weightsOf(mask), { shape: output.shape });
+    const error = f.where(keeps(mask), f.sub(output, target), 0);
+    return f.div(f.sum(f.mul(f.square(error), weights)), f.sum(weights));
+  });
 }

@@ -2,7 +2,7 @@ import { isFloat, type NumericArray } from "../core/dtype.ts";
 import type { Magnified } from "../core/kernel.ts";
 import { broadcastData, type NDArray } from "../core/ndarray.ts";
 import type { OpRecord, Sample } from "../core/op.ts";
-import { accumulationBound, exact, halfBound, SMALLEST_NORMAL, type Tolerance } from "../core/tolerance.ts";
+import { accumulated, accumulationBound, exact, halfBound, SMALLEST_NORMAL } from "../core/tolerance.ts";
 
 /** What the magnitudes of an accumulated result are known from, where that is not its inputs' absolute values. */
 export interface Magnitudes {
@@ -12,6 +12,9 @@ export interface Magnitudes {
   readonly magnified?: Magnified;
 }
 
+/** As many roundings as the largest input has elements. */
+const USUAL = /*#__PURE__*/ accumulated((inputs) => Math.max(1, ...inputs.map((x) => x.data.length)));
+
 /** The bound of each element of output `index` under the op's tolerance. */
 export function elementBounds(
   op: OpRecord,
@@ -20,9 +23,7 @@ export function elementBounds(
   index: number,
   magnitudes: Magnitudes = {},
 ): (i: number) => number {
-  const list = Array.isArray(op.tolerance)
-    ? (op.tolerance as readonly Tolerance[])
-    : [op.tolerance as Tolerance];
+  const list = [op.tolerance ?? USUAL].flat();
   const tolerance = sample.exact ? exact : list[Math.min(index, list.length - 1)]!;
   const result = expected[index]!;
   if (result.dtype === "f16") {

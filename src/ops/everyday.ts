@@ -9,6 +9,7 @@ export * from "./elementwise/special.ts";
 export * from "./elementwise/unary.ts";
 export { gather, scatterAdd } from "./layout/gather.ts";
 export { concat, pad, reshape, slice, transpose } from "./layout/layout.ts";
+export { split, stack } from "./layout/parts.ts";
 export { logSoftmax, softmax } from "./loss/softmax.ts";
 export { matmul } from "./matmul/matmul.ts";
 export { argmax, max, mean, sum } from "./reduce/reduce.ts";

@@ -7,15 +7,23 @@ import * as arithmetic from "./elementwise/arithmetic.ts";
 import * as compare from "./elementwise/compare.ts";
 import * as special from "./elementwise/special.ts";
 import * as unary from "./elementwise/unary.ts";
+import * as dynamicSlice from "./layout/dynamic-slice.ts";
 import * as gather from "./layout/gather.ts";
+import * as indices from "./layout/indices.ts";
 import * as layout from "./layout/layout.ts";
+import * as parts from "./layout/parts.ts";
+import * as slices from "./layout/slices.ts";
 import * as loss from "./loss/loss.ts";
 import * as softmax from "./loss/softmax.ts";
+import * as einsum from "./matmul/einsum.ts";
 import * as matmul from "./matmul/matmul.ts";
 import * as batchnorm from "./norm/batch-norm.ts";
-import * as pool from "./pool/pool2d.ts";
+import * as averagePool from "./pool/average.ts";
+import * as maxPool from "./pool/max.ts";
 import * as random from "./random/random.ts";
+import * as cumsum from "./reduce/cumsum.ts";
 import * as reduce from "./reduce/reduce.ts";
+import * as sort from "./reduce/sort.ts";
 import * as recordRow from "./step/record-row.ts";
 import * as training from "./step/step.ts";
 
@@ -26,14 +34,22 @@ const files = [
   special,
   activations,
   layout,
+  slices,
+  parts,
+  dynamicSlice,
+  indices,
   reduce,
+  cumsum,
+  sort,
   batch,
   augment,
   training,
   recordRow,
   matmul,
+  einsum,
   conv,
-  pool,
+  maxPool,
+  averagePool,
   batchnorm,
   softmax,
   loss,

@@ -4,7 +4,7 @@ import * as everyday from "./everyday.ts";
 
 type Everyday = typeof everyday;
 /** Ops whose first operand is not what they are about. */
-type Functions = "constant" | "where" | "concat";
+type Functions = "constant" | "where" | "concat" | "stack";
 /** An op as a method: the tensor is its first operand. */
 type Methods = {
   [Name in Exclude<keyof Everyday, Functions>]: Everyday[Name] extends (
@@ -20,7 +20,7 @@ declare module "../core/op.ts" {
   interface Tensor extends Methods {}
 }
 
-const functions: readonly string[] = ["constant", "where", "concat"] satisfies Functions[];
+const functions: readonly string[] = ["constant", "where", "concat", "stack"] satisfies Functions[];
 
 for (const [name, op] of Object.entries(everyday))
   if (!functions.includes(name))

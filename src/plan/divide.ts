@@ -1,10 +1,11 @@
-import type { AdapterFacts, KernelVariant } from "../core/kernel.ts";
+import type { AdapterFacts, Dispatch } from "../core/kernel.ts";
 import type { GraphNode, Tensor } from "../core/op.ts";
 import { sameShape } from "../core/shape.ts";
 import { type Chain, isConstant, isElementwise } from "../graph/expression.ts";
-import { kernelContext, reachable, valueKey } from "../graph/node.ts";
+import { reachable, valueKey } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import { countStores, kernelOf, takesEpilogue } from "./inline.ts";
+import type { Kernels } from "./kernels.ts";
 import {
   chainInputs,
   type Epilogue,
@@ -33,6 +34,8 @@ interface Reader {
 const STORES = 64;
 /** Inputs of one elementwise kernel, so that every adapter can bind them. */
 const MOST_INPUTS = 7;
+/** Nodes of one chain: a recurrence of elementwise ops is cut into kernels that are alike, however long it is. */
+const MOST_NODES = 48;
 
 /**
  * Divides a program into units. With `fuse`, an elementwise node joins whoever reads its result when that is one unit
@@ -40,8 +43,8 @@ const MOST_INPUTS = 7;
  * cheap chain over one tensor is even evaluated again by each of its readers rather than stored for the backward pass.
  * Constants are written into the expressions that use them.
  */
-export function divide(program: Program, facts: AdapterFacts, fuse: boolean): Unit[] {
-  return new Division(program, facts, fuse).units();
+export function divide(program: Program, facts: AdapterFacts, fuse: boolean, kernels: Kernels): Unit[] {
+  return new Division(program, facts, fuse, kernels).units();
 }
 
 class Division {
@@ -52,13 +55,14 @@ class Division {
   private readonly readers = new Map<string, Reader[]>();
   private readonly groups = new Map<GraphNode, Group>();
   private readonly prologues = new Map<GraphNode, Group[]>();
-  /** Writing a kernel's shaders takes milliseconds, and every chain beside it asks for them. */
-  private readonly kernels = new Map<GraphNode, KernelVariant[]>();
+  private readonly stores = new Map<Dispatch, number>();
+  private readonly cheap = new Map<GraphNode, boolean>();
 
   constructor(
     program: Program,
     private readonly facts: AdapterFacts,
     private readonly fuse: boolean,
+    private readonly kernels: Kernels,
   ) {
     const roots = programRoots(program);
     this.nodes = reachable(roots);
@@ -143,7 +147,7 @@ class Division {
     visit(node);
     const large = chainInputs([...chain]).filter((value) => sameShape(value.shape, shape));
     const source = large[0];
-    if (large.length !== 1 || !source || ![...chain].every(isCheap)) return undefined;
+    if (large.length !== 1 || !source || ![...chain].every((at) => this.isCheap(at))) return undefined;
     // A kernel that can finish its result with the chain stores that, and its raw result is never needed.
     const others = [...this.consumers.get(source.node)!].filter((user) => !chain.has(user));
     if (kernelOf(source.node)?.stores && others.length === 0) return undefined;
@@ -166,6 +170,7 @@ class Division {
   /** Adds nodes to a group, if it then still fits the adapter. */
   private join(group: Group, chain: readonly GraphNode[]): boolean {
     const added = chain.filter((node) => !group.nodes.has(node));
+    if (group.nodes.size + added.length > MOST_NODES) return false;
     for (const node of added) group.nodes.add(node);
     const fits = group.into
       ? this.suits(group)
@@ -200,7 +205,7 @@ class Division {
     const inputs = chainInputs([...nodes]);
     if (!inputs.some((x) => sameShape(x.shape, root.outputs[0]!.shape))) return false;
     const { loads = [], reloads = [] } = kernelOf(kernel)!;
-    if (!loads.includes(input) && ![...nodes].every(isCheap)) return false;
+    if (!loads.includes(input) && ![...nodes].every((node) => this.isCheap(node))) return false;
     // Elsewhere a kernel only widens f16.
     if (![...loads, ...reloads].includes(input) && (inputs.length > 1 || inputs[0]!.dtype !== "f16"))
       return false;
@@ -277,23 +282,28 @@ class Division {
     return result;
   }
 
-  private variants(node: GraphNode): KernelVariant[] {
-    let variants = this.kernels.get(node);
-    if (!variants) {
-      variants = kernelOf(node)?.kernel(kernelContext(node, this.facts)) ?? [];
-      this.kernels.set(node, variants);
-    }
-    return variants;
+  private isCheap(node: GraphNode): boolean {
+    let cheap = this.cheap.get(node);
+    if (cheap === undefined) this.cheap.set(node, (cheap = isCheap(node)));
+    return cheap;
   }
 
   /** How often the default variant of a kernel stores its result, in its text. */
   private mostStores(node: GraphNode): number {
-    return Math.max(0, ...(this.variants(node)[0]?.dispatches.map(countStores) ?? []));
+    const counts = this.kernels.variants(node)[0]?.dispatches.map((dispatch) => {
+      const count = this.stores.get(dispatch) ?? countStores(dispatch);
+      this.stores.set(dispatch, count);
+      return count;
+    });
+    return Math.max(0, ...(counts ?? []));
   }
 
   /** The most buffers that any dispatch of a kernel binds. */
   private mostBindings(node: GraphNode): number {
-    return Math.max(0, ...this.variants(node).flatMap((v) => v.dispatches.map((d) => d.bindings.length)));
+    return Math.max(
+      0,
+      ...this.kernels.variants(node).flatMap((v) => v.dispatches.map((d) => d.bindings.length)),
+    );
   }
 }
 

@@ -40,7 +40,11 @@ interface Target {
 }
 
 /** The declaration of a binding, and whether it holds vectors (by an alias, perhaps). */
-function declarationOf(source: string, binding: number, access: "read" | "read_write"): Target | undefined {
+export function declarationOf(
+  source: string,
+  binding: number,
+  access: "read" | "read_write",
+): Target | undefined {
   const match = new RegExp(
     `@group\\(0\\) @binding\\(${binding}\\) var<storage, ${access}> (\\w+) *: *array<([^;]+)>;`,
   ).exec(source);
@@ -55,7 +59,7 @@ function declarationOf(source: string, binding: number, access: "read" | "read_w
 const typeOf = (scalar: string, width: number) => (width === 1 ? scalar : `vec${width}<${scalar}>`);
 const lanesOf = (width: number) => (width === 1 ? [""] : [".x", ".y", ".z", ".w"].slice(0, width));
 const SCALARS = { f: "f32", i: "i32", u: "u32" };
-const withoutComments = (source: string) => source.replace(/\/\/.*$/gm, "");
+export const withoutComments = (source: string) => source.replace(/\/\/.*$/gm, "");
 
 function applyFunction(source: string, name: string, chain: FusedExpression): string[] {
   const parameters = chain.inputs.map((x, i) => `x${i}: ${wgslType(x.dtype)}`);
@@ -275,6 +279,15 @@ function closing(source: string, from: number): number {
     else if (char === "]") depth--;
   }
   return end;
+}
+
+/** Every `name[place]` of a shader, and what follows it. */
+export function placesOf(source: string, name: string): { place: string; after: string }[] {
+  return [...source.matchAll(new RegExp(`\\b${name}\\[`, "g"))].map((match) => {
+    const from = match.index + match[0].length;
+    const end = closing(source, from);
+    return { place: source.slice(from, end - 1), after: source.slice(end) };
+  });
 }
 
 /** Turns every `name[place]` into what `call` makes of it. */

@@ -14,44 +14,70 @@ export interface Place {
 /** Storage bindings start at multiples of this on every adapter. */
 const ALIGNMENT = 256;
 
+/** A temporary in a shared buffer: from `offset` to `end`, while it lives. */
+interface Tenant {
+  readonly offset: number;
+  readonly end: number;
+  readonly first: number;
+  readonly last: number;
+}
+
 /**
  * Assigns temporaries to few bytes of shared buffers: the largest first, each to the smallest gap between tensors that
- * are alive with it, in a new buffer where there is none. Tensors alive at the same step never overlap, and `apart`
- * (pairs that one dispatch reads and writes) never share a buffer at all, because WebGPU checks usage by the buffer.
+ * are alive with it, in a new buffer where there is none. Tensors alive at the same step never overlap, and those that
+ * `apart` names for each other (pairs that one dispatch reads and writes) never share a buffer at all, because WebGPU
+ * checks usage by the buffer.
  */
 export function assignBuffers(
   lifetimes: readonly Lifetime[],
-  apart: (a: number, b: number) => boolean = () => false,
+  apart: (temporary: number) => Iterable<number> = () => [],
 ): { places: Place[]; sizes: number[] } {
   const sizes: number[] = [];
-  const tenants: number[][] = [];
+  /** By offset. */
+  const tenants: Tenant[][] = [];
   const places = new Array<Place>(lifetimes.length);
   const order = lifetimes
     .map((_, i) => i)
     .sort((a, b) => lifetimes[b]!.bytes - lifetimes[a]!.bytes || lifetimes[a]!.first - lifetimes[b]!.first);
-  const end = (i: number) => places[i]!.offset + Math.ceil(lifetimes[i]!.bytes / ALIGNMENT) * ALIGNMENT;
   for (const i of order) {
     const { bytes, first, last } = lifetimes[i]!;
+    const closed = new Set<number>();
+    for (const other of apart(i)) if (places[other]) closed.add(places[other].slot);
     let best: (Place & { gap: number }) | undefined;
     sizes.forEach((size, slot) => {
-      if (tenants[slot]!.some((t) => apart(i, t))) return;
-      const alive = tenants[slot]!.filter((t) => lifetimes[t]!.first <= last && first <= lifetimes[t]!.last);
-      alive.sort((a, b) => places[a]!.offset - places[b]!.offset);
+      if (closed.has(slot)) return;
       let offset = 0;
-      for (const until of [...alive.map((t) => places[t]!.offset), size]) {
+      const consider = (until: number) => {
         const gap = until - offset;
         if (gap >= bytes && (!best || gap < best.gap)) best = { slot, offset, gap };
-        const tenant = alive.shift();
-        if (tenant !== undefined) offset = Math.max(offset, end(tenant));
+      };
+      for (const tenant of tenants[slot]!) {
+        if (tenant.first > last || first > tenant.last) continue;
+        consider(tenant.offset);
+        if (tenant.end > offset) offset = tenant.end;
       }
+      consider(size);
     });
     if (!best) {
       best = { slot: sizes.length, offset: 0, gap: bytes };
       sizes.push(bytes);
       tenants.push([]);
     }
-    places[i] = { slot: best.slot, offset: best.offset };
-    tenants[best.slot]!.push(i);
+    const { slot, offset } = best;
+    places[i] = { slot, offset };
+    const end = offset + Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    insert(tenants[slot]!, { offset, end, first, last });
   }
   return { places, sizes };
+}
+
+/** Keeps a list sorted by offset. */
+function insert(list: Tenant[], tenant: Tenant): void {
+  let [from, to] = [0, list.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (list[middle]!.offset <= tenant.offset) from = middle + 1;
+    else to = middle;
+  }
+  list.splice(from, 0, tenant);
 }

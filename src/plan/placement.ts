@@ -27,6 +27,7 @@ export interface Range {
 
 export const bytesOf = (type: TensorType) => byteLength(sizeOf(type.shape), type.dtype);
 const FEED_ALIGNMENT = 256;
+const WORD_ALIGNMENT = FEED_ALIGNMENT / 4;
 /** Larger constants are computed in every run rather than kept. */
 const LARGEST_FILL = 2 ** 16;
 
@@ -49,13 +50,16 @@ export class Placement {
   /** The temporary whose place a unit's result takes. */
   readonly overwritten = new Map<Unit, Temporary>();
   readonly own: number[] = [];
-  readonly fills: { slot: number; word: number }[] = [];
+  readonly fills: { slot: number; words: Uint32Array }[] = [];
   readonly feeds = new Map<string, Range & { type: TensorType }>();
   /** What the host writes among the feeds once and for all. */
   readonly data = new Map<string, NumericArray>();
   readonly arenas = new Set<Arena>();
   readonly constants = new Set<GraphNode>();
   feedBytes = 0;
+  /** The words of all dispatches, which the host writes once; equal ones share a place. */
+  private readonly table: number[] = [];
+  private readonly wordPlaces = new Map<string, Range>();
 
   constructor(
     private readonly program: Program,
@@ -111,7 +115,9 @@ export class Placement {
     for (const unit of units)
       for (const value of unit.inputs) {
         const key = valueKey(resolveView(value));
-        users.set(key, [...(users.get(key) ?? []), unit]);
+        const list = users.get(key) ?? [];
+        list.push(unit);
+        users.set(key, list);
       }
     for (const unit of units) {
       if (unit.kind !== "pack") continue;
@@ -120,12 +126,13 @@ export class Placement {
       this.fixed.set(key, place);
       const offsets = packOffsets(unit.node);
       const keys = unit.inputs.map(valueKey);
+      const times = new Map<string, number>();
+      for (const key of keys) times.set(key, (times.get(key) ?? 0) + 1);
       const placed = new Map<string, GraphNode>();
       unit.inputs.forEach((value, i) => {
         const base = keys[i]!;
         // A tensor packed twice can be computed into neither place: the copy would read the buffer that it writes.
-        const once = keys.indexOf(base) === keys.lastIndexOf(base);
-        if (!value.node.op || !once || this.fixed.has(base) || bytesOf(value) === 0) return;
+        if (!value.node.op || times.get(base) !== 1 || this.fixed.has(base) || bytesOf(value) === 0) return;
         this.fixed.set(base, {
           memory: place.memory,
           offset: place.offset + offsets[i]! * bytesPerElement(value.dtype),
@@ -157,7 +164,8 @@ export class Placement {
       if (!place) {
         place = this.ownBuffer(type);
         places.set(`${word} ${size}`, place);
-        this.fills.push({ slot: this.own.length - 1, word });
+        const words = new Uint32Array(Math.ceil(bytesOf(type) / 4)).fill(word);
+        this.fills.push({ slot: this.own.length - 1, words });
       }
       this.fixed.set(key, place);
       this.constants.add(node);
@@ -207,6 +215,31 @@ export class Placement {
       .filter((value) => unit.inputs.filter((other) => key(other) === key(value)).length === 1)
       .map((value) => this.temporaries.get(key(value)))
       .find((temporary) => temporary?.last === at && temporary.bytes === bytesOf(type));
+  }
+
+  /** Where a dispatch finds its words. */
+  words(words: readonly number[]): Range {
+    const key = words.join();
+    let range = this.wordPlaces.get(key);
+    if (!range) {
+      if (this.table.length === 0) this.own.push(0);
+      const first = this.wordPlaces.values().next().value;
+      const memory = first?.memory ?? { kind: "own", slot: this.own.length - 1 };
+      range = { memory, offset: 4 * this.table.length, bytes: 4 * words.length };
+      this.table.push(...words);
+      while (this.table.length % WORD_ALIGNMENT !== 0) this.table.push(0);
+      this.wordPlaces.set(key, range);
+    }
+    return range;
+  }
+
+  /** Makes the buffer of the words that were asked for. */
+  finishWords(): void {
+    const [range] = this.wordPlaces.values();
+    if (range?.memory.kind !== "own") return;
+    const words = Uint32Array.from(this.table);
+    this.own[range.memory.slot] = words.byteLength;
+    this.fills.push({ slot: range.memory.slot, words });
   }
 
   scratch(at: number, bytes: number, until = at): Range {

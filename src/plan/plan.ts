@@ -1,28 +1,20 @@
 import { bytesPerElement, type NumericArray } from "../core/dtype.ts";
 import { DeviceError } from "../core/errors.ts";
-import {
-  type Access,
-  type AdapterFacts,
-  type Binding,
-  type Dispatch,
-  type KernelVariant,
-  withExtensions,
-} from "../core/kernel.ts";
+import type { Access, AdapterFacts, Binding, Dispatch, KernelVariant } from "../core/kernel.ts";
 import type { Arena, GraphNode, Tensor, Variable } from "../core/op.ts";
 import { sameShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
-import { halfInputs, kernelContext, reachable, valueKey } from "../graph/node.ts";
+import { halfInputs, reachable, valueKey } from "../graph/node.ts";
 import { checkProgram, type Program, programRoots } from "../graph/program.ts";
-import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
 import { copyDispatch, fillDispatch } from "../ops/layout/copy-kernel.ts";
 import { divide } from "./divide.ts";
 import { refusal, refuseExcluded, variantKey } from "./excluded.ts";
-import { kernelOf, overwriting, withEpilogue, withPrologue } from "./inline.ts";
+import { kernelOf } from "./inline.ts";
+import { Kernels } from "./kernels.ts";
 import { assignBuffers } from "./memory.ts";
 import { bytesOf, type Memory, Placement, type Range } from "./placement.ts";
 import {
   lastNode,
   overwrittenBy,
-  type Prologue,
   packOffsets,
   resolveView,
   schedule,
@@ -49,8 +41,8 @@ export interface Plan {
   /** Bytes of each shared and each own buffer. */
   readonly pool: readonly number[];
   readonly own: readonly number[];
-  /** Own buffers that hold one number throughout, as the 32-bit word the host fills them with. */
-  readonly fills: readonly { readonly slot: number; readonly word: number }[];
+  /** Own buffers that the host writes once: constants that kernels read, and the words of dispatches. */
+  readonly fills: readonly { readonly slot: number; readonly words: Uint32Array }[];
   readonly feeds: ReadonlyMap<string, Range & { readonly type: TensorType }>;
   readonly feedBytes: number;
   /** Feeds that never change, by name. */
@@ -85,15 +77,16 @@ export function compilePlan(program: Program, facts: AdapterFacts, options: Plan
   checkProgram(program);
   refuseExcluded(program, options.excluded);
   const inPlace = inPlaceNodes(program);
-  let units = divide(program, facts, options.fuse ?? true);
+  const kernels = new Kernels(facts);
+  let units = divide(program, facts, options.fuse ?? true, kernels);
   let ordered = schedule(units, inPlace);
   if (!ordered) {
     // A chain that reads a variable both before and after its update cannot be one kernel.
-    units = divide(program, facts, false);
+    units = divide(program, facts, false, kernels);
     ordered = schedule(units, inPlace);
     if (!ordered) throw new Error(`${program.name}: an update depends on a value that it overwrites.`);
   }
-  return new PlanBuilder(program, facts, options, inPlace, ordered).build();
+  return new PlanBuilder(program, facts, options, inPlace, ordered, kernels).build();
 }
 
 /**
@@ -102,10 +95,12 @@ export function compilePlan(program: Program, facts: AdapterFacts, options: Plan
  */
 function inPlaceNodes(program: Program): Map<GraphNode, Variable[]> {
   const result = new Map<GraphNode, Variable[]>();
+  let reads: Map<string, number> | undefined;
+  const readOnce = (value: Tensor) => (reads ??= countReads(program)).get(valueKey(value)) === 1;
   for (const { variable, value } of program.updates ?? []) {
     const chain: GraphNode[] = [];
     let at: Tensor | undefined = value;
-    while (at && (at === value || readBy(program, at) === 1)) {
+    while (at && (at === value || readOnce(at))) {
       chain.push(at.node);
       at = overwrittenBy(at);
       if (at?.node.leaf?.kind !== "variable") continue;
@@ -120,12 +115,16 @@ function inPlaceNodes(program: Program): Map<GraphNode, Variable[]> {
 const sameVariable = (a: Variable, b: Variable) =>
   a.arena === b.arena && a.offset === b.offset && sameShape(a.shape, b.shape);
 
-/** How many nodes read a value, or the program outside of them. */
-function readBy(program: Program, value: Tensor): number {
+/** How many nodes read each value, or the program outside of them. */
+function countReads(program: Program): Map<string, number> {
   const roots = programRoots(program);
   const readers = reachable(roots).filter(({ op }) => op?.implementation.kind !== "view");
-  const read = [...roots, ...readers.flatMap(({ inputs }) => inputs)];
-  return read.filter((x) => valueKey(resolveView(x)) === valueKey(value)).length;
+  const counts = new Map<string, number>();
+  for (const x of [...roots, ...readers.flatMap(({ inputs }) => inputs)]) {
+    const key = valueKey(resolveView(x));
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** Whether two ranges begin at the same place of an arena. */
@@ -151,6 +150,7 @@ class PlanBuilder {
     private readonly options: PlanOptions,
     private readonly inPlace: ReadonlyMap<GraphNode, readonly Variable[]>,
     private readonly units: readonly Unit[],
+    private readonly kernels: Kernels,
   ) {
     this.placement = new Placement(program, inPlace, options.fuse ?? true, units);
     if (options.fuse !== false) this.findMoments();
@@ -161,6 +161,7 @@ class PlanBuilder {
       this.emit(unit, at);
     });
     this.emitCopies(this.units.length);
+    this.placement.finishWords();
     return this.finish();
   }
 
@@ -198,7 +199,7 @@ class PlanBuilder {
       throw new Error(`${dispatch.kernel} binds one buffer to read and to write.`);
     this.steps.push({
       kernel: dispatch.kernel,
-      source: withExtensions(dispatch, this.facts),
+      source: this.kernels.source(dispatch),
       bindings: dispatch.bindings.map((binding, i) => ({ ...ranges[i]!, access: binding.access })),
       workgroups: dispatch.workgroups,
       node,
@@ -226,7 +227,7 @@ class PlanBuilder {
     if (unit.kind === "elementwise") {
       const expression = unitExpression(unit);
       const ranges = [...unit.inputs, outputs[0]!].map((value) => this.locate(value));
-      this.push(...this.overwrite(unit, elementwiseDispatch(expression, this.facts), ranges));
+      this.push(...this.overwrite(unit, this.kernels.chain(expression), ranges));
       return;
     }
     if (node.inputs.length > 0 && node.inputs.every((x) => sizeOf(x.shape) === 0)) {
@@ -259,6 +260,7 @@ class PlanBuilder {
     const scratch = (variant.scratch ?? []).map((bytes) => this.placement.scratch(at, bytes));
     for (const dispatch of variant.dispatches) {
       const ranges = dispatch.bindings.map((binding) => {
+        if (binding.kind === "words") return this.placement.words(dispatch.words!);
         if (binding.kind === "scratch") return scratch[binding.index]!;
         if (binding.kind === "moments") return this.momentsLeft.get(node)!.range;
         if (binding.kind === "output") return this.locate(outputs[binding.index]!);
@@ -284,43 +286,18 @@ class PlanBuilder {
     );
     const node = lastNode(unit);
     if (!stores || binding < 0) return [dispatch, node, [...ranges]];
-    return [overwriting(dispatch, binding), node, ranges.filter((_, i) => i !== binding)];
+    return [this.kernels.overwriting(dispatch, binding), node, ranges.filter((_, i) => i !== binding)];
   }
 
   /** Puts a unit's elementwise chains into one of its dispatches. */
   private inline(unit: Unit, dispatch: Dispatch, ranges: readonly Range[]): [Dispatch, Range[]] {
-    let result = dispatch;
+    const chains = [...(unit.prologues?.values() ?? []), ...(unit.epilogue ? [unit.epilogue] : [])];
+    const { dispatch: result, taken, appended } = this.kernels.withChains(unit, chains, dispatch);
+    const rangeOf = ({ chain, input }: { chain: number; input: number }) =>
+      this.locate(chains[chain]!.inputs[input]!);
     const all = [...ranges];
-    const add = (inlined: ReturnType<typeof withPrologue>, chain: Prologue, kernel: string) => {
-      if (!inlined) return;
-      const { source, appended, taken } = inlined;
-      if (taken) all[taken.binding] = this.locate(chain.inputs[taken.input]!);
-      all.push(...appended.map((i) => this.locate(chain.inputs[i]!)));
-      const bindings = [
-        ...result.bindings,
-        ...appended.map((index) => ({ kind: "appended", index, access: "read" }) as const),
-      ];
-      result = { ...result, kernel, source, bindings };
-    };
-    for (const [index, chain] of unit.prologues ?? [])
-      add(
-        withPrologue(result, index, chain.expression, (i) => {
-          const base = valueKey(resolveView(chain.inputs[i]!));
-          return result.bindings.findIndex(
-            (b) =>
-              b.kind === "input" &&
-              !unit.prologues!.has(b.index) &&
-              valueKey(resolveView(unit.node.inputs[b.index]!)) === base,
-          );
-        }),
-        chain,
-        `${result.kernel}(${chain.expression.label})`,
-      );
-    if (unit.epilogue) {
-      const { hole, expression } = unit.epilogue;
-      add(withEpilogue(result, hole, expression), unit.epilogue, `${result.kernel}+${expression.label}`);
-    }
-    return [result, all];
+    for (const place of taken) all[place.binding] = rangeOf(place);
+    return [result, [...all, ...appended.map(rangeOf)]];
   }
 
   private unread(node: GraphNode): Set<number> {
@@ -336,13 +313,14 @@ class PlanBuilder {
   private choose(node: GraphNode, moments: boolean): KernelVariant {
     const op = node.op!;
     if (op.implementation.kind !== "kernel") throw new Error(`${op.name} has no kernel.`);
-    const variants = op.implementation
-      .kernel({ ...kernelContext(node, this.facts), moments, unread: this.unread(node) })
+    const variants = this.kernels
+      .variants(node, { moments, unread: this.unread(node) })
       .filter((v) => !this.options.excluded?.has(variantKey(op.name, v.name)));
     if (variants.length === 0) throw refusal(op.name);
     const key = kernelKey(node);
     const wanted = this.options.choices?.get(key);
     const variant = variants.find((v) => v.name === wanted) ?? variants[0]!;
+    this.kernels.check(op, variant);
     this.chosen.set(key, variant.name);
     return variant;
   }
@@ -412,10 +390,7 @@ class PlanBuilder {
 
   private finish(): Plan {
     const apart = this.readBesideWritten();
-    const { places, sizes } = assignBuffers(
-      this.placement.temporaryList,
-      (a, b) => apart.get(a)?.has(b) ?? false,
-    );
+    const { places, sizes } = assignBuffers(this.placement.temporaryList, (id) => apart.get(id) ?? []);
     const assign = <T extends Range>(range: T): T => {
       if (range.memory.kind !== "pool") return range;
       const { slot, offset } = places[range.memory.slot]!;

@@ -1,8 +1,9 @@
-import { type GraphNode, Tensor, type Variable } from "../core/op.ts";
+import { type Arena, type GraphNode, Tensor, type Variable } from "../core/op.ts";
 import type { TensorType } from "../core/shape.ts";
 import { type Chain, chainCode, isConstant } from "../graph/expression.ts";
 import { valueKey } from "../graph/node.ts";
 import type { FusedExpression } from "../ops/elementwise/kernel.ts";
+import { Heap } from "./heap.ts";
 
 /** A piece of work that the plan schedules as one: an op's kernel, a chain of elementwise ops, or a pack. */
 export interface Unit {
@@ -116,25 +117,32 @@ export function schedule(
     after[from]!.add(to);
     waiting[to]!++;
   };
-  const reads: { variable: Variable; unit: number }[] = [];
+  const reads = new Map<Arena, { variable: Variable; unit: number }[]>();
   units.forEach((unit, i) => {
     for (const value of unit.inputs) {
       const base = resolveView(value);
       const from = producer.get(base.node);
       if (from !== undefined) edge(from, i);
-      if (base.node.leaf?.kind === "variable") reads.push({ variable: base.node.leaf.variable, unit: i });
+      if (base.node.leaf?.kind !== "variable") continue;
+      const { variable } = base.node.leaf;
+      const list = reads.get(variable.arena) ?? [];
+      list.push({ variable, unit: i });
+      reads.set(variable.arena, list);
     }
   });
   for (const [node, variables] of inPlace) {
     const writer = producer.get(node)!;
-    for (const { variable, unit } of reads)
-      if (variables.some((v) => overlap(v, variable))) edge(unit, writer);
+    for (const written of variables)
+      for (const { variable, unit } of reads.get(written.arena) ?? [])
+        if (overlap(written, variable)) edge(unit, writer);
   }
   const order: Unit[] = [];
-  const ready = units.flatMap((_, i) => (waiting[i] === 0 ? [i] : []));
-  while (ready.length > 0) {
-    ready.sort((a, b) => lastNode(units[a]!).id - lastNode(units[b]!).id);
-    const i = ready.shift()!;
+  const ids = units.map((unit) => lastNode(unit).id);
+  const ready = new Heap((unit) => ids[unit]!);
+  units.forEach((_, i) => {
+    if (waiting[i] === 0) ready.push(i);
+  });
+  for (let i = ready.pop(); i !== undefined; i = ready.pop()) {
     order.push(units[i]!);
     for (const next of after[i]!) if (--waiting[next]! === 0) ready.push(next);
   }

@@ -94,7 +94,10 @@ export class DataSets {
   private upload(data: AnyDataset, training: boolean): ResidentData {
     if (isResident(data)) return data;
     if (isArrayDataset(data)) return residentArrays(this.backend, data.name, data.x, data.y);
-    if (training) this.model.normalization ??= channelStatistics(data);
+    if (training) {
+      this.model.normalization ??= channelStatistics(data);
+      this.model.labels ??= data.classes;
+    }
     if (!this.model.normalization)
       throw new OptionError(
         `${data.name}: it is not known yet how the network's images are normalised; train or restore first, or give the model a normalization.`,

@@ -73,7 +73,12 @@ export interface FitOptions<M extends Metrics = NoMetrics> {
   /** Times some steps dispatch by dispatch, which changes nothing but the time they take. */
   readonly profile?: ProfileOptions;
   /** Stops after the step in flight; what is trained so far stays. */
-  readonly signal?: AbortSignal;
+  readonly signal?: StopSignal;
+}
+
+/** What an AbortController's signal says. */
+export interface StopSignal {
+  readonly aborted: boolean;
 }
 
 /**

@@ -69,7 +69,10 @@ export class Session {
   /** Of a stream that cannot begin again: the next fit reads on. */
   private reader: { readonly stream: Stream; readonly reader: StreamReader } | undefined;
 
-  constructor(private readonly options: TrainerOptions) {
+  constructor(
+    private readonly options: TrainerOptions,
+    ModelClass: typeof Model,
+  ) {
     const { precision = "f32", metrics = {} } = options;
     if (typeof options.loss !== "function")
       throw new OptionError(
@@ -82,7 +85,7 @@ export class Session {
     if (precision !== "f32" && precision !== "mixed")
       throw new OptionError(`The precision is ${JSON.stringify(precision)}; use "f32" or "mixed".`);
     this.ownsModel = !(options.model instanceof Model);
-    this.model = modelOf(options);
+    this.model = modelOf(options, ModelClass);
     this.backend = this.model.device;
     this.model.normalization = options.normalization ?? this.model.normalization;
     this.planOptions = options.plan;
@@ -258,7 +261,10 @@ function checkMetrics(metrics: Metrics): void {
   }
 }
 
-function modelOf({ model, device, seed, normalization }: TrainerOptions): Model<any, any> {
+function modelOf(
+  { model, device, seed, normalization }: TrainerOptions,
+  ModelClass: typeof Model,
+): Model<any, any> {
   if (model instanceof Model) {
     if (device !== undefined && device !== model.device)
       throw new OptionError("new Trainer: the model is on another device; leave `device` out.");
@@ -268,5 +274,5 @@ function modelOf({ model, device, seed, normalization }: TrainerOptions): Model<
     throw new OptionError(
       "new Trainer: a network alone needs a device; give `device`, or new Model(device, network) as the model.",
     );
-  return new Model(device, model as AnyModule, { seed, normalization });
+  return new ModelClass(device, model as AnyModule, { seed, normalization });
 }

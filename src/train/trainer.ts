@@ -3,7 +3,7 @@ import { OptionError } from "../core/errors.ts";
 import type { Variable } from "../core/op.ts";
 import type { Program } from "../graph/program.ts";
 import type { TensorFile } from "../interchange/safetensors.ts";
-import type { Model } from "../model/model.ts";
+import { Model } from "../model/model.ts";
 import type { OptimizerState } from "../optim/state.ts";
 import { batchSizes, exampleCount, isStream } from "./batches.ts";
 import { type Checkpoint, restoreCheckpoint, takeCheckpoint } from "./checkpoint.ts";
@@ -31,8 +31,9 @@ export class Trainer<M extends Metrics = NoMetrics> {
   private fitting = false;
   private restored = false;
 
-  constructor(options: TrainerOptions<M>) {
-    this.session = new Session(options as unknown as TrainerOptions);
+  /** A network alone is made into a `ModelClass`. */
+  constructor(options: TrainerOptions<M>, ModelClass: typeof Model = Model) {
+    this.session = new Session(options as unknown as TrainerOptions, ModelClass);
   }
 
   get model(): Model<any, any> {

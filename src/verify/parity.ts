@@ -1,9 +1,10 @@
 import type { Backend } from "../backend/backend.ts";
+import { show } from "../core/attributes.ts";
 import type { NumericArray } from "../core/dtype.ts";
-import { DeviceError } from "../core/errors.ts";
+import { DeviceError, OptionError } from "../core/errors.ts";
 import { roundToHalf } from "../core/half.ts";
 import { type NDArray, ndarray, roundToDType } from "../core/ndarray.ts";
-import { showType } from "../core/shape.ts";
+import { type Shape, showType } from "../core/shape.ts";
 import { compare } from "../core/tolerance.ts";
 import "../ops/methods.ts";
 import type { AdapterFacts, KernelVariant, Magnified } from "../core/kernel.ts";
@@ -58,7 +59,7 @@ export function parityCases(op: OpRecord): ParityCase[] {
 
 /** The samples of an op as programs. */
 export function casesOf(op: OpRecord): ParityCase[] {
-  return op.samples(new Sampler(op.name)).map((given, number) => {
+  return samplesOf(op).map((given, number) => {
     const inputs = given.inputs.map((x, i) => feed(`x${i}`, x.shape, x.dtype));
     const sample = { ...given, attrs: resolveAttributes(op, given.attrs, given.inputs) };
     const results = callOp(op, [...inputs, given.attrs]);
@@ -92,6 +93,29 @@ const feedsOf = (inputs: readonly NDArray[]) => Object.fromEntries(inputs.map((x
 function once<T>(make: () => T): () => T {
   let made: { value: T } | undefined;
   return () => (made ??= { value: make() }).value;
+}
+
+/** On what an op without samples is tried, as far as it takes tensors of equal shapes. */
+const USUAL_SHAPES: readonly Shape[] = [[], [2, 3], [1031], [5, 8], [2, 3, 4, 4]];
+
+/** An op's samples; where it has none, tensors of usual shapes that it takes. */
+export function samplesOf(op: OpRecord): Sample<any>[] {
+  const s = new Sampler(op.name);
+  if (op.samples) return op.samples(s);
+  const usual = USUAL_SHAPES.map((shape) => ({ inputs: op.operands.map(() => s.randn(...shape)) }));
+  const taken = usual.filter(({ inputs }) => {
+    try {
+      op.infer(inputs, resolveAttributes(op, undefined, inputs));
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  if (taken.length === 0)
+    throw new OptionError(
+      `${op.name}: has no samples and takes none of the usual tensors; give it samples, for example samples: (s) => [{ inputs: [s.randn(2, 3)] }].`,
+    );
+  return taken;
 }
 
 function variantsOf(op: OpRecord, node: GraphNode, facts: AdapterFacts): ParityVariant[] {
@@ -204,30 +228,55 @@ function failedRow({ op, label, dtype }: ParityCase, kernel: string, error: Erro
 }
 
 export interface VerifyOptions {
-  readonly ops?: readonly OpRecord[];
   readonly onRow?: (row: ParityRow) => void;
   /** Awaited before each row: false ends the suite, a promise makes it wait. */
   readonly goOn?: () => boolean | Promise<boolean>;
 }
 
-/** How many rows `verifyOps` will give. */
+/** How many rows `verify` will give. */
 export function countRows(backend: Backend, ops: readonly OpRecord[] = records): number {
   return ops.flatMap(parityCases).reduce((count, parity) => count + parity.variants(backend.facts).length, 0);
 }
 
-/** Runs the parity suite: every op, every sample, every kernel variant. */
-export async function verifyOps(backend: Backend, options: VerifyOptions = {}): Promise<ParityRow[]> {
+/**
+ * Compares ops on a device with their references: every op (all of ours by default), every sample, every kernel variant,
+ * and once more in f16 where an op takes part in mixed precision. A kernel that is wrong or does not compile is a row that
+ * did not pass.
+ * @throws OptionError for what is no device or no op, and for an op without samples whose `infer` takes none of the usual
+ * tensors.
+ */
+export async function verify(
+  device: Backend,
+  ops: readonly OpRecord[] = records,
+  options: VerifyOptions = {},
+): Promise<ParityRow[]> {
+  checkArguments(device, ops);
   const rows: ParityRow[] = [];
-  for (const op of options.ops ?? records)
+  for (const op of ops)
     for (const parity of parityCases(op))
-      for (const variant of parity.variants(backend.facts)) {
+      for (const variant of parity.variants(device.facts)) {
         if (options.goOn && !(await options.goOn())) return rows;
-        const work = () => runCase(backend, parity, variant);
-        const row = await (backend.attempt ? backend.attempt(work) : work()).catch((error: Error) =>
+        const work = () => runCase(device, parity, variant);
+        const row = await (device.attempt ? device.attempt(work) : work()).catch((error: Error) =>
           failedRow(parity, variant.name, error),
         );
         rows.push(row);
         options.onRow?.(row);
       }
   return rows;
+}
+
+function checkArguments(device: unknown, ops: unknown): void {
+  const isOp = (x: any) => typeof x?.infer === "function" && typeof x.reference === "function";
+  if (device instanceof Promise) throw new OptionError("verify: the device is a Promise; write await gpu().");
+  if (typeof (device as Backend | undefined)?.compile !== "function")
+    throw new OptionError(`verify: the device is ${show(device)}; use verify(await gpu(), ops).`);
+  if (!Array.isArray(ops))
+    throw new OptionError(`verify: ops is ${isOp(ops) ? "a single op" : show(ops)}; use a list, [op].`);
+  ops.forEach((op, i) => {
+    if (!isOp(op))
+      throw new OptionError(
+        `verify: ops[${i}] is ${show(op)}; use ops, as defineOp and elementwiseOp give them.`,
+      );
+  });
 }

@@ -15,7 +15,7 @@ import * as f from "../../src/ops/f.ts";
 import { matmul } from "../../src/ops/matmul/matmul.ts";
 import { variantKey } from "../../src/plan/excluded.ts";
 import { compilePlan, type Plan } from "../../src/plan/plan.ts";
-import { verifyOps } from "../../src/verify/parity.ts";
+import { verify } from "../../src/verify/parity.ts";
 import { byKernel, keepVerdicts, verdict } from "../../src/verify/report.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "descent-excluded-"));
@@ -42,7 +42,7 @@ function spoiled(source: string): string {
   return source.replace(new RegExp(`((?:^|[;{}])\\s*${array}\\[[^;]*?\\] = )([^;]+);`, "m"), "$1$2 + 1;");
 }
 
-const small = (op: OpRecord): OpRecord => ({ ...op, samples: (s) => op.samples(s).slice(0, 3) });
+const small = (op: OpRecord): OpRecord => ({ ...op, samples: (s) => op.samples!(s).slice(0, 3) });
 const product = { name: "product", outputs: { y: f.matmul(feed("a", [64, 96]), feed("b", [96, 32])) } };
 
 describe("a wrong kernel", () => {
@@ -56,7 +56,7 @@ describe("a wrong kernel", () => {
       new Map([[key!, { choice: "tile", sources: "measured before" }]]),
     );
 
-    const rows = await verifyOps(backend, { ops: [small(matmul)] });
+    const rows = await verify(backend, [small(matmul)]);
     const wrong = byKernel(rows).filter((kernel) => !kernel.pass);
     expect(wrong.map(({ op, kernel }) => variantKey(op, kernel))).toEqual(["matmul tile"]);
     expect(wrong[0]!.instead).toMatch(/^Training here uses another kernel of matmul instead: .*naive/);
@@ -77,14 +77,14 @@ describe("a wrong kernel", () => {
     const next = await webgpuBackend({ store });
     expect([...next.excluded.keys()]).toEqual(["matmul tile"]);
     expect((await next.compile(product, wanted)).plan.choices.get(key!)).not.toBe("tile");
-    await keepVerdicts(next, await verifyOps(next, { ops: [small(matmul)] }), store);
+    await keepVerdicts(next, await verify(next, [small(matmul)]), store);
     expect((await next.compile(product, wanted)).plan.choices.get(key!)).toBe("tile");
     expect((await webgpuBackend({ store })).excluded.size).toBe(0);
   });
 
   test("without another is refused in a sentence that offers the CPU reference", async () => {
     const { backend, store } = await faulty("all.json", () => true);
-    const rows = await verifyOps(backend, { ops: [small(matmul), small(relu)] });
+    const rows = await verify(backend, [small(matmul), small(relu)]);
     expect(byKernel(rows).filter((kernel) => kernel.pass && kernel.kernel !== "empty")).toEqual([]);
     await keepVerdicts(backend, rows, store);
     const refused =
@@ -105,7 +105,7 @@ describe("a wrong kernel", () => {
           s.kernel.startsWith("matmul/naive") ? { ...s, source: `${s.source}\noops` } : s,
         ),
       });
-    const kernels = byKernel(await verifyOps(backend, { ops: [small(matmul)] }));
+    const kernels = byKernel(await verify(backend, [small(matmul)]));
     expect(kernels.filter((kernel) => !kernel.pass).map((kernel) => kernel.kernel)).toEqual(["naive"]);
   });
 });

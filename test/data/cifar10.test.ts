@@ -22,7 +22,7 @@ describe("parseCifar10", () => {
     const { images, labels } = parseCifar10([file(bytes)]);
     const again = new Uint8Array(bytes.length);
     for (let i = 0; i < 4; i++) {
-      again[i * 3073] = labels[i];
+      again.set(labels.subarray(i, i + 1), i * 3073);
       again.set(images.subarray(i * 3072, (i + 1) * 3072), i * 3073 + 1);
     }
     expect(again).toEqual(bytes);

@@ -51,7 +51,7 @@ describe("shapes", () => {
       const sums = new Array(10).fill(0);
       for (let i = 0; i < train.count; i++) {
         const start = (i * 3 + channel) * 1024;
-        for (let p = start; p < start + 1024; p++) sums[train.labels[i]] += train.images[p];
+        for (let p = start; p < start + 1024; p++) sums[train.labels[i] ?? 0] += train.images[p];
       }
       const means = sums.map((sum) => sum / (500 * 1024));
       // One image's mean spreads by about 60, the mean of 500 by about 2.7.

@@ -1,8 +1,8 @@
 // Depthwise kernels as a GPU gets them (strips of one vector, short walks), run on whatever adapter is here.
 import { expect, test } from "vitest";
-import { records } from "../../src/ops/index.ts";
 import { compilePlan } from "../../src/plan/plan.ts";
 import { casesOf, compareResults } from "../../src/verify/parity.ts";
+import { records } from "../../src/verify/records.ts";
 import { gpu } from "../support/gpu.ts";
 
 const names = ["conv2d", "conv2dInputGrad", "conv2dWeightGrad"];

@@ -45,8 +45,9 @@ async function run(
 ): Promise<{ results: number[][]; gradients: number[][] }> {
   const values = inputs.map((x, i) => feed(`x${i}`, x.shape));
   const results = build(...values);
-  const weights = feed("upstream", results[0]!.shape);
-  const slopes = gradients(f.sum(f.mul(results[0], weights)), values);
+  const [first] = results as [Tensor];
+  const weights = feed("upstream", first.shape);
+  const slopes = gradients(f.sum(f.mul(first, weights)), values);
   const named = (prefix: string, list: readonly Tensor[]) =>
     list.map((y, i) => [`${prefix}${i}`, y] as const);
   // The inputs are among the outputs so that the graph has all of them, whatever the results depend on.

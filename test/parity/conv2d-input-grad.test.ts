@@ -1,4 +1,4 @@
-import { records } from "../../src/ops/index.ts";
+import { records } from "../../src/verify/records.ts";
 import { testParity } from "../support/parity.ts";
 
 testParity(records.find(({ name }) => name === "conv2dInputGrad")!);

@@ -41,6 +41,10 @@ export async function webgpuBackend(request: DeviceRequest = {}): Promise<WebGPU
 // Dawn's device must outlive every object made from it, or the process crashes when it is collected.
 const openDevices = new Set<GPUDevice>();
 
+/** A step's kernel, and its op where the kernel's own name does not begin with it. */
+const labelOf = ({ kernel, node: { op } }: Plan["steps"][number]) =>
+  !op || kernel.includes(op.name) ? kernel : `${op.name} (${kernel})`;
+
 /** The one place where GPU objects are made. */
 export class WebGPUBackend implements Backend {
   readonly name = "webgpu";
@@ -121,7 +125,7 @@ export class WebGPUBackend implements Backend {
       this.pipelines.lease(
         step.source,
         step.bindings.map((b) => b.access),
-        step.kernel,
+        labelOf(step),
       ),
     );
     const release = () => {

@@ -2,6 +2,18 @@ import { DeviceError } from "../../core/errors.ts";
 import type { AdapterFacts } from "../../core/kernel.ts";
 import type { TuningStore } from "./tuning-store.ts";
 
+declare global {
+  // The published declarations name these. In a project without WebGPU's own declarations they are then opaque; with
+  // them, the browser's or those of @webgpu/types, they are the same interfaces.
+  interface GPU {}
+  interface GPUDevice {}
+  interface GPUBuffer {}
+  interface GPUBindGroup {}
+  interface GPUBindGroupLayout {}
+  interface GPUComputePipeline {}
+  interface GPUComputePassEncoder {}
+}
+
 const REMEDY =
   typeof process === "object" && process.versions?.node
     ? "install a Vulkan, Metal or Direct3D 12 driver (on Debian or Ubuntu a software one: apt-get install mesa-vulkan-drivers, Mesa 24 or newer), or choose the CPU reference with --backend cpu"
@@ -42,7 +54,7 @@ export function settle<T>(promise: Promise<T>): Promise<T> {
 }
 
 export interface DeviceRequest {
-  readonly powerPreference?: GPUPowerPreference;
+  readonly powerPreference?: "low-power" | "high-performance";
   /** False: do without subgroups though the adapter has them, to try or measure the kernels of adapters without. */
   readonly subgroups?: boolean;
   /** Where it is kept which kernels compute wrong on which adapter; the machine's own by default. */

@@ -97,8 +97,7 @@ export class WebGPUExecutable implements Executable {
     const { backend, plan } = this;
     this.pool = backend.poolBuffers(plan.pool);
     for (const bytes of plan.own) this.own.push(backend.createBuffer(bytes, `${plan.name} result`));
-    for (const { slot, word } of plan.fills)
-      backend.writeBuffer(this.own[slot]!, 0, new Uint32Array(plan.own[slot]! / 4).fill(word));
+    for (const { slot, words } of plan.fills) backend.writeBuffer(this.own[slot]!, 0, words);
     if (plan.feedBytes > 0) this.feedBuffer = backend.createBuffer(plan.feedBytes, `${plan.name} feeds`);
   }
 

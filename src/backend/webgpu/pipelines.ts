@@ -1,3 +1,4 @@
+import { DescentError } from "../../core/errors.ts";
 import type { Access, AdapterFacts } from "../../core/kernel.ts";
 import { turn } from "./turn.ts";
 import { type PipelineMaker, type Shader, WarmUp } from "./warm-up.ts";
@@ -6,6 +7,9 @@ import { type PipelineMaker, type Shader, WarmUp } from "./warm-up.ts";
 export const MOST_UNUSED = 256;
 
 interface Entry {
+  /** Where it is kept, and under which key. */
+  readonly bySource: Map<string, Entry>;
+  readonly source: string;
   readonly pipeline: Promise<GPUComputePipeline>;
   users: number;
 }
@@ -21,9 +25,10 @@ export interface Lease {
  * Software drivers compile when a pipeline first runs; theirs have run when they are given out.
  */
 export class PipelineCache implements PipelineMaker {
-  private readonly entries = new Map<string, Entry>();
-  /** Keys of entries without users, in the order in which they lost the last one. */
-  private readonly unused = new Set<string>();
+  /** By the kinds of bindings, then by the source. */
+  private readonly entries = new Map<string, Map<string, Entry>>();
+  /** Those without users, in the order in which they lost the last one. */
+  private readonly unused = new Set<Entry>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
   private readonly warmUp: WarmUp | undefined;
@@ -53,37 +58,40 @@ export class PipelineCache implements PipelineMaker {
 
   /** How many pipelines are kept. */
   get size(): number {
-    return this.entries.size;
+    return [...this.entries.values()].reduce((n, { size }) => n + size, 0);
   }
 
   /** Takes a shader's pipeline into use. */
   lease(source: string, accesses: readonly Access[], label: string): Lease {
-    const key = `${accesses.join()}\n${source}`;
-    let entry = this.entries.get(key);
+    const kinds = accesses.join();
+    const bySource = this.entries.get(kinds) ?? new Map<string, Entry>();
+    this.entries.set(kinds, bySource);
+    let entry = bySource.get(source);
     if (!entry) {
-      entry = { pipeline: this.make({ source, accesses, label }), users: 0 };
-      this.entries.set(key, entry);
+      const made: Entry = { bySource, source, pipeline: this.make({ source, accesses, label }), users: 0 };
+      bySource.set(source, made);
       // A failure is told to who asked; who asks again has it tried again.
-      entry.pipeline.catch(() => this.forget(key, entry!));
+      made.pipeline.catch(() => this.forget(made));
+      entry = made;
     }
+    const { pipeline } = entry;
     entry.users++;
-    this.unused.delete(key);
-    return { pipeline: entry.pipeline, release: once(() => this.release(key, entry)) };
+    this.unused.delete(entry);
+    return { pipeline, release: once(() => this.release(entry)) };
   }
 
-  private release(key: string, entry: Entry): void {
-    if (--entry.users > 0 || this.entries.get(key) !== entry) return;
-    this.unused.add(key);
+  private release(entry: Entry): void {
+    if (--entry.users > 0 || entry.bySource.get(entry.source) !== entry) return;
+    this.unused.add(entry);
     for (const oldest of this.unused) {
       if (this.unused.size <= MOST_UNUSED) break;
-      this.forget(oldest, this.entries.get(oldest)!);
+      this.forget(oldest);
     }
   }
 
-  private forget(key: string, entry: Entry): void {
-    if (this.entries.get(key) !== entry) return;
-    this.entries.delete(key);
-    this.unused.delete(key);
+  private forget(entry: Entry): void {
+    this.unused.delete(entry);
+    if (entry.bySource.get(entry.source) === entry) entry.bySource.delete(entry.source);
   }
 
   private async make(shader: Shader): Promise<GPUComputePipeline> {
@@ -94,7 +102,10 @@ export class PipelineCache implements PipelineMaker {
 
   async compile({ source, accesses, label }: Shader): Promise<GPUComputePipeline> {
     await turn(); // Dawn reads and checks the WGSL at once, milliseconds for each shader
+    // What is wrong with a shader fails its own pipeline, not whatever the device does next.
+    this.device.pushErrorScope("validation");
     const module = this.device.createShaderModule({ code: source, label });
+    this.device.popErrorScope().catch(() => {}); // a lost device reports itself
     try {
       return await this.device.createComputePipelineAsync({
         label,
@@ -103,12 +114,8 @@ export class PipelineCache implements PipelineMaker {
       });
     } catch (error) {
       const { messages } = await module.getCompilationInfo();
-      const lines = source.split("\n");
-      const details = messages.map(
-        (m) => `${m.lineNum}:${m.linePos} ${m.message}\n    ${lines[m.lineNum - 1] ?? ""}`,
-      );
-      throw new Error(
-        `The shader of ${label} does not compile:\n${details.join("\n") || (error as Error).message}`,
+      throw new DescentError(
+        `${label}: the shader does not compile: ${complaint(source, messages) ?? firstLine((error as Error).message)}.`,
       );
     }
   }
@@ -120,4 +127,15 @@ function once(work: () => void): () => void {
     if (!done) work();
     done = true;
   };
+}
+
+const firstLine = (text: string) => text.split("\n")[0]!.trim().replace(/\.$/, "");
+
+/** What a compiler says first of a shader, with the line that it means, and how much else. */
+function complaint(source: string, messages: readonly GPUCompilationMessage[]): string | undefined {
+  const [first, ...others] = messages.filter(({ type }) => type === "error");
+  if (!first) return undefined;
+  const line = source.split("\n")[first.lineNum - 1]?.trim();
+  const where = line ? `line ${first.lineNum}, "${line}": ` : "";
+  return `${where}${firstLine(first.message)}${others.length > 0 ? ` (and ${others.length} more)` : ""}`;
 }

@@ -1,3 +1,4 @@
+import { attribute, pair, wholes } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { NDArray } from "../../core/ndarray.ts";
 import {
@@ -162,7 +163,18 @@ function samplesOf<A>(
   });
 }
 
-const CONV = { stride: 1, padding: 0, dilation: 1, groups: 1 };
+const PADDING = attribute(
+  0,
+  'a number, one number or [before, after] for height and width, "same" or "valid"',
+  (x) => {
+    const amount = (y: unknown) => typeof y === "number";
+    const side = (y: unknown) => amount(y) || (Array.isArray(y) && y.length === 2 && y.every(amount));
+    return (
+      x === "same" || x === "valid" || amount(x) || (Array.isArray(x) && x.length === 2 && x.every(side))
+    );
+  },
+);
+const CONV = { stride: pair(1), padding: PADDING, dilation: pair(1), groups: 1 };
 
 /**
  * Cross-correlation of x [N, C, H, W] with weight [O, C / groups, kh, kw], as torch.nn.functional.conv2d without a bias:
@@ -176,13 +188,13 @@ export const conv2d: Op<(x: Operand, weight: Operand, attrs?: Conv2dOptions) => 
     resolve: (given, [, weight]) => resolveConv(given, weight),
     infer: (inputs, attrs) => [f32(outputShape(forwardGeometry(inputs, attrs)))],
     reference: ([x, w], attrs) => {
-      const g = forwardGeometry([x!, w!], attrs);
-      return [{ ...f32(outputShape(g)), data: convReference(g, x!, w!) }];
+      const g = forwardGeometry([x, w], attrs);
+      return [{ ...f32(outputShape(g)), data: convReference(g, x, w) }];
     },
     grad: ({ dy, inputs: [x, w], attrs }) => {
       // First, because x may not be needed after it.
-      const dw = conv2dWeightGrad(x, dy, { ...attrs, weightShape: w!.shape });
-      return [conv2dInputGrad(dy, w, { ...attrs, inputShape: x!.shape }), dw];
+      const dw = conv2dWeightGrad(x, dy, { ...attrs, weightShape: w.shape });
+      return [conv2dInputGrad(dy, w, { ...attrs, inputShape: x.shape }), dw];
     },
     implementation: {
       kind: "kernel",
@@ -229,27 +241,30 @@ export const conv2d: Op<(x: Operand, weight: Operand, attrs?: Conv2dOptions) => 
     ] satisfies ErrorCase<Conv2dAttrs>[],
   });
 
-/** The gradient of conv2d in its input, of shape `inputShape`: every output spreads over the inputs that it saw. */
+/**
+ * The gradient of conv2d in its input, of shape `inputShape`: every output spreads over the inputs that it saw.
+ * @internal
+ */
 export const conv2dInputGrad: Op<
   (dy: Operand, weight: Operand, attrs: InputGradAttrs) => Tensor,
   InputGradAttrs
 > = defineOp({
   name: "conv2dInputGrad",
   operands: ["dy", "weight"],
-  attributes: { ...CONV, inputShape: required },
+  attributes: { ...CONV, inputShape: wholes(required) },
   resolve: (given, [, weight]) => ({ ...resolveConv(given, weight), inputShape: given.inputShape }),
   infer: (inputs, attrs) => {
     inputGradGeometry(inputs, attrs);
     return [f32(attrs.inputShape)];
   },
   reference: ([dy, w], attrs) => {
-    const g = inputGradGeometry([dy!, w!], attrs);
-    return [{ ...f32(attrs.inputShape), data: convInputGradReference(g, dy!, w!) }];
+    const g = inputGradGeometry([dy, w], attrs);
+    return [{ ...f32(attrs.inputShape), data: convInputGradReference(g, dy, w) }];
   },
   // Bilinear like the convolution itself: the three products are each other's gradients.
   grad: ({ dy: dx, inputs: [dy, w], attrs: { inputShape, ...attrs } }) => [
     conv2d(dx, w, attrs),
-    conv2dWeightGrad(dx, dy, { ...attrs, weightShape: w!.shape }),
+    conv2dWeightGrad(dx, dy, { ...attrs, weightShape: w.shape }),
   ],
   implementation: {
     kind: "kernel",
@@ -279,14 +294,17 @@ export const conv2dInputGrad: Op<
   ],
 });
 
-/** The gradient of conv2d in its weight, of shape `weightShape`. */
+/**
+ * The gradient of conv2d in its weight, of shape `weightShape`.
+ * @internal
+ */
 export const conv2dWeightGrad: Op<
   (x: Operand, dy: Operand, attrs: WeightGradAttrs) => Tensor,
   WeightGradAttrs
 > = defineOp({
   name: "conv2dWeightGrad",
   operands: ["x", "dy"],
-  attributes: { ...CONV, weightShape: required },
+  attributes: { ...CONV, weightShape: wholes(required) },
   resolve: (given) => ({
     ...resolveConv(given, { shape: given.weightShape }),
     weightShape: given.weightShape,
@@ -296,11 +314,11 @@ export const conv2dWeightGrad: Op<
     return [f32(attrs.weightShape)];
   },
   reference: ([x, dy], attrs) => {
-    const g = weightGradGeometry([x!, dy!], attrs);
-    return [{ ...f32(attrs.weightShape), data: convWeightGradReference(g, x!, dy!) }];
+    const g = weightGradGeometry([x, dy], attrs);
+    return [{ ...f32(attrs.weightShape), data: convWeightGradReference(g, x, dy) }];
   },
   grad: ({ dy: dw, inputs: [x, dy], attrs: { weightShape, ...attrs } }) => [
-    conv2dInputGrad(dy, dw, { ...attrs, inputShape: x!.shape }),
+    conv2dInputGrad(dy, dw, { ...attrs, inputShape: x.shape }),
     conv2d(x, dw, attrs),
   ],
   implementation: {

@@ -1,5 +1,6 @@
 import augmentSource from "../../../shaders/data/augment.wgsl?raw";
 import threefry from "../../../shaders/functions/threefry.part.wgsl?raw";
+import { anyNumber } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
 import { defineOp, type Op, type Operand, required, type Tensor } from "../../core/op.ts";
@@ -31,7 +32,7 @@ export const augmentImages: Op<
 > = defineOp({
   name: "augmentImages",
   operands: ["images", "counters"],
-  attributes: { flip: false, shift: 0, layer: required },
+  attributes: { flip: false, shift: 0, layer: anyNumber(required) },
   infer: ([images, counters], { shift, layer }) => {
     if (images?.dtype !== "f32" || images.shape.length !== 4)
       throw new ShapeError(
@@ -46,9 +47,9 @@ export const augmentImages: Op<
     return [images];
   },
   reference: ([images, counters], { flip, shift, layer }) => {
-    const [batch = 0, channels = 0, height = 0, width = 0] = images!.shape;
-    const [step, seed] = counters!.data as Uint32Array;
-    const data = new Float64Array(images!.data.length);
+    const [batch = 0, channels = 0, height = 0, width = 0] = images.shape;
+    const [step, seed] = counters.data as Uint32Array;
+    const data = new Float64Array(images.data.length);
     const choices = 2 * shift + 1;
     let at = 0;
     for (let n = 0; n < batch; n++) {
@@ -62,10 +63,10 @@ export const augmentImages: Op<
             const row = y + dy;
             const column = (mirrored ? width - 1 - x : x) + dx;
             if (row >= 0 && row < height && column >= 0 && column < width)
-              data[at] = images!.data[((n * channels + c) * height + row) * width + column]!;
+              data[at] = images.data[((n * channels + c) * height + row) * width + column]!;
           }
     }
-    return [{ shape: images!.shape, dtype: "f32", data }];
+    return [{ shape: images.shape, dtype: "f32", data }];
   },
   implementation: {
     kind: "kernel",

@@ -1,5 +1,6 @@
+import indicesSource from "../../../shaders/data/batch-indices.wgsl?raw";
 import gatherSource from "../../../shaders/data/gather-images.wgsl?raw";
-import windowSource from "../../../shaders/data/window.wgsl?raw";
+import { whole, wholes } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
 import { defineOp, type Op, required, type Tensor } from "../../core/op.ts";
@@ -7,14 +8,17 @@ import { type } from "../../core/samples.ts";
 import { type Shape, showType, sizeOf } from "../../core/shape.ts";
 import { exact, UNIT_ROUNDOFF, within } from "../../core/tolerance.ts";
 
-/** `count` entries of `order` (u32) from position counters[2] on, wrapping at the end: the images of one step. */
+/**
+ * `count` entries of `order` (u32) from position counters[2] on, wrapping at the end: the images of one step.
+ * @internal
+ */
 export const batchIndices: Op<
   (order: Tensor, counters: Tensor, attrs: { count: number }) => Tensor,
   { count: number }
 > = defineOp({
   name: "batchIndices",
   operands: ["order", "counters"],
-  attributes: { count: required },
+  attributes: { count: whole(required) },
   infer: ([order, counters], { count }) => {
     if (
       order?.dtype !== "u32" ||
@@ -22,27 +26,27 @@ export const batchIndices: Op<
       counters?.dtype !== "u32" ||
       counters.shape[0] !== 4
     )
-      throw new ShapeError("window: takes an order u32[n] and counters u32[4].");
+      throw new ShapeError("batchIndices: takes an order u32[n] and counters u32[4].");
     if (!Number.isInteger(count) || count < 0 || count > order.shape[0]!)
       throw new ShapeError(
-        `window: ${count} entries do not fit an order of ${order.shape[0]}; ask for at most as many.`,
+        `batchIndices: ${count} entries do not fit an order of ${order.shape[0]}; ask for at most as many.`,
       );
     return [{ shape: [count], dtype: "u32" }];
   },
   reference: ([order, counters], { count }) => {
-    const size = order!.data.length;
-    const data = Uint32Array.from({ length: count }, (_, i) => order!.data[(counters!.data[2]! + i) % size]!);
+    const size = order.data.length;
+    const data = Uint32Array.from({ length: count }, (_, i) => order.data[(counters.data[2]! + i) % size]!);
     return [{ shape: [count], dtype: "u32", data }];
   },
   implementation: {
     kind: "kernel",
     kernel: ({ inputs: [order], attrs: { count } }) => [
       {
-        name: "window",
+        name: "indices",
         dispatches: [
           {
-            kernel: "window",
-            source: specialize(windowSource, { SIZE: order!.shape[0]!, COUNT: count }),
+            kernel: "batchIndices",
+            source: specialize(indicesSource, { SIZE: order!.shape[0]!, COUNT: count }),
             bindings: [input(0), input(1), output()],
             workgroups: [Math.ceil(count / 64), 1, 1],
             bytes: 8 * count,
@@ -65,9 +69,13 @@ export const batchIndices: Op<
     {
       inputs: [type([4], "u32"), type([4], "u32")],
       attrs: { count: 5 },
-      message: /window: 5 entries do not fit an order of 4/,
+      message: /batchIndices: 5 entries do not fit an order of 4/,
     },
-    { inputs: [type([4]), type([4], "u32")], attrs: { count: 1 }, message: /window: takes an order u32/ },
+    {
+      inputs: [type([4]), type([4], "u32")],
+      attrs: { count: 1 },
+      message: /batchIndices: takes an order u32/,
+    },
   ],
 });
 
@@ -83,6 +91,7 @@ interface GatherImagesAttrs {
  *
  * Inputs: indices u32[B], mean f32[C], deviation f32[C], then the data set as u8[n, C, H, W] chunks, each small enough
  * for one binding. An index past the end reads the last chunk's last words, as WGSL's bounds rules have it.
+ * @internal
  */
 export const gatherImages: Op<
   (
@@ -96,7 +105,7 @@ export const gatherImages: Op<
 > = defineOp({
   name: "gatherImages",
   operands: ["indices", "mean", "deviation", "...chunks"],
-  attributes: { shape: required, perChunk: required },
+  attributes: { shape: wholes(required), perChunk: whole(required) },
   infer: ([indices, mean, deviation, ...chunks], { shape, perChunk }) => {
     if (
       indices?.dtype !== "u32" ||
@@ -117,17 +126,17 @@ export const gatherImages: Op<
   reference: ([indices, mean, deviation, ...chunks], { shape, perChunk }) => {
     const size = sizeOf(shape);
     const plane = size / shape[0]!;
-    const batch = indices!.data.length;
+    const batch = indices.data.length;
     const data = new Float64Array(batch * size);
     const scale = Math.fround(1 / 255);
     for (let b = 0; b < batch; b++) {
-      const image = indices!.data[b]!;
+      const image = indices.data[b]!;
       const chunk = chunks.length === 1 ? 0 : Math.min(chunks.length - 1, Math.floor(image / perChunk));
       const bytes = chunks[chunk]!.data;
       const from = (image - chunk * perChunk) * size;
       for (let e = 0; e < size; e++) {
         const channel = Math.floor(e / plane);
-        data[b * size + e] = (bytes[from + e]! * scale - mean!.data[channel]!) / deviation!.data[channel]!;
+        data[b * size + e] = (bytes[from + e]! * scale - mean.data[channel]!) / deviation.data[channel]!;
       }
     }
     return [{ shape: [batch, ...shape], dtype: "f32", data }];

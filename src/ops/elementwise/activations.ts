@@ -1,4 +1,5 @@
 import math from "../../../shaders/functions/math.part.wgsl?raw";
+import { choice, number } from "../../core/attributes.ts";
 import { floatLiteral } from "../../core/kernel.ts";
 import type { Op, Operand, Tensor, Unary } from "../../core/op.ts";
 import * as special from "../../core/special.ts";
@@ -24,7 +25,7 @@ export const relu: Op<Unary> = elementwiseOp({
 export const leakyRelu: Op<(x: Operand, attrs?: { slope?: number }) => Tensor, { slope: number }> =
   elementwiseOp({
     name: "leakyRelu",
-    attributes: { slope: 0.01 },
+    attributes: { slope: number(0.01) },
     arity: 1,
     attrs: [{ slope: 0.01 }, { slope: 0.2 }],
     reference: (x, { slope }) => (x > 0 ? x : Math.fround(slope) * x),
@@ -37,7 +38,7 @@ export const leakyRelu: Op<(x: Operand, attrs?: { slope?: number }) => Tensor, {
 /** x where x > 0, else α(eˣ − 1). Clevert, Unterthiner, Hochreiter, 2015, eq. 15. */
 export const elu: Op<(x: Operand, attrs?: { alpha?: number }) => Tensor, { alpha: number }> = elementwiseOp({
   name: "elu",
-  attributes: { alpha: 1 },
+  attributes: { alpha: number(1) },
   arity: 1,
   attrs: [{ alpha: 1 }, { alpha: 0.5 }],
   reference: (x, { alpha }) => (x > 0 ? x : Math.fround(alpha) * Math.expm1(x)),
@@ -47,7 +48,7 @@ export const elu: Op<(x: Operand, attrs?: { alpha?: number }) => Tensor, { alpha
     f.where(f.greater(x, 0), dy, f.mul(dy, f.mul(alpha, f.exp(f.minimum(x, 0))))),
   ],
   // exp below 1 errs by at most (3 + 2|x|)·eˣ·u ≤ 4u absolute, then one subtraction and one product.
-  tolerance: within((y, x) => (x! > 0 ? 0 : 5 * UNIT_ROUNDOFF + 2 * ulp(y))),
+  tolerance: within((y, x) => (x > 0 ? 0 : 5 * UNIT_ROUNDOFF + 2 * ulp(y))),
   points: KINK,
 });
 
@@ -69,7 +70,7 @@ export const selu: Op<Unary> = elementwiseOp({
       f.mul(dy, f.mul(SELU_SCALE * SELU_ALPHA, f.exp(f.minimum(x, 0)))),
     ),
   ],
-  tolerance: within((y, x) => (x! > 0 ? 2 * ulp(y) : 10 * UNIT_ROUNDOFF + 4 * ulp(y))),
+  tolerance: within((y, x) => (x > 0 ? 2 * ulp(y) : 10 * UNIT_ROUNDOFF + 4 * ulp(y))),
   points: KINK,
 });
 
@@ -81,7 +82,7 @@ export const tanh: Op<Unary> = elementwiseOp({
   functions: math,
   expression: ([x]) => `tanh_safe(${x})`,
   grad: ({ dy, outputs: [y] }, f) => [f.mul(dy, f.sub(1, f.square(y)))],
-  tolerance: within((y, x) => 8 * ulp(y) + (Math.abs(x!) >= 0.25 ? 4 * UNIT_ROUNDOFF : 0)),
+  tolerance: within((y, x) => 8 * ulp(y) + (Math.abs(x) >= 0.25 ? 4 * UNIT_ROUNDOFF : 0)),
   points: [[0], [30], [-30], [100], [-1e4], ...NOT_FINITE],
 });
 
@@ -93,7 +94,7 @@ export const sigmoid: Op<Unary> = elementwiseOp({
   functions: math,
   expression: ([x]) => `sigmoid(${x})`,
   grad: ({ dy, outputs: [y] }, f) => [f.mul(dy, f.mul(y, f.sub(1, y)))],
-  tolerance: ulps((x) => 8 + 2 * Math.abs(x!)),
+  tolerance: ulps((x) => 8 + 2 * Math.abs(x)),
   points: KINK,
 });
 
@@ -109,7 +110,7 @@ export const silu: Op<Unary> = elementwiseOp({
     return [f.mul(dy, f.mul(s, f.add(1, f.mul(x, f.sub(1, s)))))];
   },
   // Beside the relative error, the sigmoid may be flushed to zero before the product.
-  tolerance: within((y, x) => (9 + 2 * Math.abs(x!)) * ulp(y) + Math.abs(x!) * SMALLEST_NORMAL),
+  tolerance: within((y, x) => (9 + 2 * Math.abs(x)) * ulp(y) + Math.abs(x) * SMALLEST_NORMAL),
   points: KINK,
 });
 
@@ -121,7 +122,7 @@ export const softplus: Op<Unary> = elementwiseOp({
   functions: math,
   expression: ([x]) => `softplus(${x})`,
   grad: ({ dy, inputs: [x] }, f) => [f.mul(dy, f.sigmoid(x))],
-  tolerance: ulps((x) => 20 + 4 * Math.max(-x!, 0)),
+  tolerance: ulps((x) => 20 + 4 * Math.max(-x, 0)),
   points: KINK,
 });
 
@@ -137,7 +138,7 @@ export const mish: Op<Unary> = elementwiseOp({
     const slope = f.mul(f.mul(x, f.sub(1, f.square(t))), f.sigmoid(x));
     return [f.mul(dy, f.add(t, slope))];
   },
-  tolerance: within((y, x) => (14 + 4 * Math.abs(x!)) * ulp(y) + Math.abs(x!) * SMALLEST_NORMAL),
+  tolerance: within((y, x) => (14 + 4 * Math.abs(x)) * ulp(y) + Math.abs(x) * SMALLEST_NORMAL),
   points: KINK,
 });
 
@@ -147,7 +148,7 @@ export const gelu: Op<
   { approximate: "none" | "tanh" }
 > = elementwiseOp({
   name: "gelu",
-  attributes: { approximate: "none" },
+  attributes: { approximate: choice(["none", "tanh"], "none") },
   arity: 1,
   attrs: [{ approximate: "none" }, { approximate: "tanh" }],
   reference: (x, { approximate }) =>
@@ -171,6 +172,6 @@ export const gelu: Op<
     return [f.mul(dy, f.add(phi, f.mul(x, density)))];
   },
   // erf or tanh within 1e-6, times |x|/2, and the argument's roundings where the slope is not flat.
-  tolerance: within((y, x) => Math.abs(x!) * 1.5e-6 + 3 * ulp(y)),
+  tolerance: within((y, x) => Math.abs(x) * 1.5e-6 + 3 * ulp(y)),
   points: KINK,
 });

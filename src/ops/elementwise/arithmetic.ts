@@ -1,4 +1,5 @@
 import math from "../../../shaders/functions/math.part.wgsl?raw";
+import { whole } from "../../core/attributes.ts";
 import type { DType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { broadcastData, type NDArray } from "../../core/ndarray.ts";
@@ -132,8 +133,16 @@ export const pow: Op<Binary> = elementwiseOp({
     [Number.NaN, 2],
     [2, Number.NaN],
     [0, Number.NaN],
+    [1, Number.NaN],
+    ...[0, -0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0.5, -3, -1].flatMap((base) =>
+      [3, 2, 0.5, -0.5, -2, -3, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY].map((y) => [base, y]),
+    ),
+    ...[1e-40, -3e-42, 2 ** -149, 1.17e-38].flatMap((base) =>
+      [0.5, 2, -0.5, -0.8, 1 / 3].map((y) => [base, y]),
+    ),
   ],
-  reference: (a, b) => a ** b,
+  // In JavaScript 1 to the power of NaN and ±1 to that of ±∞ are NaN.
+  reference: (a, b) => (a === 1 || (a === -1 && Math.abs(b) === Number.POSITIVE_INFINITY) ? 1 : a ** b),
   functions: math,
   expression: ([a, b]) => `power(${a}, ${b})`,
   grad: ({ dy, inputs: [a, b], outputs: [y] }, f) => {
@@ -143,9 +152,9 @@ export const pow: Op<Binary> = elementwiseOp({
     return [inBase, inExponent];
   },
   tolerance: within((y, a, b) => {
-    const log = Math.log2(Math.abs(a!) || 1);
-    const t = b! * log;
-    const logError = Math.max(2 ** -21, 3 * ulp(log)) * Math.abs(b!) + ulp(t);
+    const log = Math.log2(Math.abs(a) || 1);
+    const t = b * log;
+    const logError = Math.max(2 ** -21, 3 * ulp(log)) * Math.abs(b) + ulp(t);
     return ulp(y) * (3 + 2 * Math.abs(t)) + Math.abs(y) * Math.LN2 * logError * 1.1 + 2 ** -126;
   }),
 });
@@ -161,28 +170,28 @@ export const addBias: Op<(x: Operand, bias: Operand, attrs?: { axis?: number }) 
   defineOp({
     name: "addBias",
     operands: ["x", "bias"],
-    attributes: { axis: 1 },
+    attributes: { axis: whole(1) },
     infer: ([x, bias], attrs) => {
-      const at = normalizeAxis("addBias", attrs.axis, x!.shape.length);
+      const at = normalizeAxis("addBias", attrs.axis, x.shape.length);
       if (
-        x!.dtype !== "f32" ||
-        bias!.dtype !== "f32" ||
-        bias!.shape.length !== 1 ||
-        bias!.shape[0] !== x!.shape[at]
+        x.dtype !== "f32" ||
+        bias.dtype !== "f32" ||
+        bias.shape.length !== 1 ||
+        bias.shape[0] !== x.shape[at]
       )
         throw new ShapeError(
-          `addBias: bias ${showType(bias!)} does not fit axis ${at} of ${showType(x!)}; use f32[${x!.shape[at]}].`,
+          `addBias: bias ${showType(bias)} does not fit axis ${at} of ${showType(x)}; use f32[${x.shape[at]}].`,
         );
-      return [x!];
+      return [x];
     },
     reference: ([x, bias], attrs) => {
-      const spread: NDArray = { ...bias!, shape: biasShape(x!, attrs) };
-      const b = broadcastData(spread, x!.shape);
-      return [{ shape: x!.shape, dtype: "f32", data: Float64Array.from(x!.data, (v, i) => v + b[i]!) }];
+      const spread: NDArray = { ...bias, shape: biasShape(x, attrs) };
+      const b = broadcastData(spread, x.shape);
+      return [{ shape: x.shape, dtype: "f32", data: Float64Array.from(x.data, (v, i) => v + b[i]!) }];
     },
     implementation: {
       kind: "composition",
-      compose: ([x, bias], attrs, f) => [f.add(x, f.reshape(bias, { shape: biasShape(x!, attrs) }))],
+      compose: ([x, bias], attrs, f) => [f.add(x, f.reshape(bias, { shape: biasShape(x, attrs) }))],
     },
     tolerance: accumulated(() => 1),
     samples: (s) => [

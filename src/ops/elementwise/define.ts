@@ -16,7 +16,7 @@ import {
 } from "../../core/op.ts";
 import { type Sampler, type } from "../../core/samples.ts";
 import { broadcastShapes, sizeOf, type TensorType } from "../../core/shape.ts";
-import type { Tolerance } from "../../core/tolerance.ts";
+import { type Tolerance, within } from "../../core/tolerance.ts";
 
 /** What an elementwise op has to say of itself; the factory adds broadcasting, samples and error cases. */
 export interface ElementwiseDefinition<F extends Signature, A> {
@@ -34,7 +34,8 @@ export interface ElementwiseDefinition<F extends Signature, A> {
   readonly expression: ElementwiseExpression<A>;
   readonly functions?: string | readonly string[];
   readonly grad?: (context: Gradient<F, A>, f: OpTable) => (Tensor | null)[];
-  readonly tolerance: Tolerance;
+  /** By default within 2⁻¹⁹ of the result or of 1: a few roundings and one function of WGSL's. */
+  readonly tolerance?: Tolerance;
   /** Where samples are drawn from, one interval for each input. */
   readonly domain?: readonly (readonly [number, number])[];
   /** Points worth a sample of their own (kinks, ties, extremes); not used for finite differences. */
@@ -169,6 +170,8 @@ function defaultErrors<F extends Signature, A>(
   return cases;
 }
 
+const USUAL = /*#__PURE__*/ within((y) => 2 ** -19 * Math.max(1, Math.abs(y)));
+
 /** Declares an elementwise op: shapes broadcast, gradients are summed back to each input's shape by autodiff. */
 /*#__NO_SIDE_EFFECTS__*/
 export function elementwiseOp<F extends Signature, A>(
@@ -209,7 +212,7 @@ export function elementwiseOp<F extends Signature, A>(
       expression: definition.expression,
       functions: [definition.functions ?? []].flat(),
     },
-    tolerance: definition.tolerance,
+    tolerance: definition.tolerance ?? USUAL,
     samples: (s) => elementwiseSamples(definition, s),
     errors: [...defaultErrors(definition), ...(definition.errors ?? [])],
   }) as Op<F, A>;

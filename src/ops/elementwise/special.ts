@@ -1,5 +1,7 @@
 import erfinvSource from "../../../shaders/functions/erfinv.part.wgsl?raw";
-import type { Op, Unary } from "../../core/op.ts";
+import { ShapeError } from "../../core/errors.ts";
+import { defineOp, type Op, type Unary } from "../../core/op.ts";
+import { type } from "../../core/samples.ts";
 import * as special from "../../core/special.ts";
 import { exact, within } from "../../core/tolerance.ts";
 import { elementwiseOp } from "./define.ts";
@@ -21,12 +23,23 @@ export const erfinv: Op<Unary> = elementwiseOp({
 });
 
 /** x itself, through which no gradient goes: what comes before counts as a constant. */
-export const stopGradient: Op<Unary> = elementwiseOp({
+export const stopGradient: Op<Unary> = defineOp({
   name: "stopGradient",
-  arity: 1,
-  dtypes: [["f32", "i32", "u32", "bool"]],
-  reference: (x) => x,
-  expression: ([x]) => `${x}`,
+  operands: ["x"],
+  infer: ([x]) => {
+    if (x.dtype === "u8")
+      throw new ShapeError("stopGradient: x is u8, packed four to a word; gather it to f32 first.");
+    return [x];
+  },
+  reference: ([x]) => [x],
   grad: () => [null],
+  implementation: { kind: "elementwise", expression: ([x]) => `${x}` },
   tolerance: exact,
+  // What it does to gradients is that a difference of its results says nothing of them.
+  samples: (s) => [
+    { inputs: [s.randn(3, 5)], gradient: false },
+    { inputs: [s.randn(1031)], gradient: false },
+    { inputs: [s.integers(-9, 9, [5, 8], "i32")] },
+  ],
+  errors: [{ inputs: [type([4], "u8")], message: /stopGradient: x is u8, packed four to a word/ }],
 });

@@ -1,5 +1,6 @@
 import gatherSource from "../../../shaders/layout/gather.wgsl?raw";
 import scatterSource from "../../../shaders/layout/gather-grad.wgsl?raw";
+import { anyNumber } from "../../core/attributes.ts";
 import { wgslType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { gridOf, input, output, perThread, specialize } from "../../core/kernel.ts";
@@ -31,25 +32,28 @@ export const gather: Op<(table: Operand, indices: Operand) => Tensor> = defineOp
   name: "gather",
   operands: ["table", "indices"],
   infer: ([table, indices]) => {
-    if (table!.shape.length === 0 || !["f32", "i32", "u32"].includes(table!.dtype))
-      throw new ShapeError(`gather: the table is ${showType(table!)}; use f32, i32 or u32 [V, ...].`);
-    checkIndices("gather", indices!);
-    if (table!.shape[0] === 0)
-      throw new ShapeError(`gather: the table ${showShape(table!.shape)} has no rows; give it at least one.`);
-    return [{ shape: [...indices!.shape, ...table!.shape.slice(1)], dtype: table!.dtype }];
+    if (table.shape.length === 0 || !["f32", "i32", "u32"].includes(table.dtype))
+      throw new ShapeError(`gather: the table is ${showType(table)}; use f32, i32 or u32 [V, ...].`);
+    checkIndices("gather", indices);
+    if (table.shape[0] === 0)
+      throw new ShapeError(`gather: the table ${showShape(table.shape)} has no rows; give it at least one.`);
+    return [{ shape: [...indices.shape, ...table.shape.slice(1)], dtype: table.dtype }];
   },
   reference: ([table, indices]) => {
-    const [rows, ...rest] = table!.shape as [number, ...number[]];
+    const [rows, ...rest] = table.shape as [number, ...number[]];
     const row = sizeOf(rest);
-    const data = referenceArray(table!.dtype, indices!.data.length * row);
-    const missing = table!.dtype === "f32" ? Number.NaN : -1;
-    indices!.data.forEach((index, i) => {
-      if (index >= 0 && index < rows) data.set(table!.data.subarray(index * row, (index + 1) * row), i * row);
+    const data = referenceArray(table.dtype, indices.data.length * row);
+    const missing = table.dtype === "f32" ? Number.NaN : -1;
+    indices.data.forEach((index, i) => {
+      if (index >= 0 && index < rows) data.set(table.data.subarray(index * row, (index + 1) * row), i * row);
       else data.fill(missing, i * row, (i + 1) * row);
     });
-    return [{ shape: [...indices!.shape, ...rest], dtype: table!.dtype, data }];
+    return [{ shape: [...indices.shape, ...rest], dtype: table.dtype, data }];
   },
-  grad: ({ dy, inputs: [table, indices] }, f) => [f.scatterAdd(dy, indices, { rows: table!.shape[0] }), null],
+  grad: ({ dy, inputs: [table, indices] }, f) => [
+    f.scatterAdd(dy, indices, { rows: table.shape[0] ?? 0 }),
+    null,
+  ],
   implementation: {
     kind: "kernel",
     kernel: ({ inputs: [table, indices], outputs: [out], facts }) => {
@@ -130,10 +134,16 @@ export const scatterAdd: Op<
 > = defineOp({
   name: "scatterAdd",
   operands: ["dy", "indices"],
-  attributes: { rows: required },
-  infer: ([dy, indices], attrs) => [inferScatter(dy!, indices!, attrs)],
+  attributes: { rows: anyNumber(required) },
+  infer: ([dy, indices], attrs) => [inferScatter(dy, indices, attrs)],
   reference: (inputs, attrs) => [scatterReference(inputs, attrs)],
-  grad: ({ dy, inputs: [, indices] }, f) => [f.gather(dy, indices), null],
+  grad: ({ dy, inputs: [, indices], attrs: { rows } }, f) => {
+    const below = f.less(indices, rows);
+    const kept = indices.dtype === "i32" ? f.logicalAnd(below, f.greaterEqual(indices, 0)) : below;
+    const row = dy.shape.slice(1).map(() => 1);
+    // What gather gives of an index that is no row would be NaN.
+    return [f.where(f.reshape(kept, { shape: [...indices.shape, ...row] }), f.gather(dy, indices), 0), null];
+  },
   implementation: {
     kind: "kernel",
     kernel: ({ inputs: [dy, indices], outputs: [out], attrs: { rows }, facts }) => {
@@ -167,8 +177,8 @@ export const scatterAdd: Op<
       inputs: [s.integers(-8, 8, [257, 6]), s.integers(-1, 5, [257], "i32")],
       attrs: { rows: 5 },
       exact: true,
-      gradient: false,
     },
+    { name: "no such row", inputs: [s.randn(3), s.values([5, 1, 2 ** 31], [3], "u32")], attrs: { rows: 5 } },
   ],
   errors: [
     {

@@ -1,4 +1,5 @@
 import concatSource from "../../../shaders/layout/concat.wgsl?raw";
+import storeSource from "../../../shaders/layout/store-slice.wgsl?raw";
 import stridedSource from "../../../shaders/layout/strided.wgsl?raw";
 import blocksSource from "../../../shaders/layout/transpose-blocks.wgsl?raw";
 import { type DType, wgslType } from "../../core/dtype.ts";
@@ -12,6 +13,7 @@ import {
   output,
   perThread,
   specialize,
+  words,
 } from "../../core/kernel.ts";
 import { stridesOf } from "../../core/shape.ts";
 import { offsetCode } from "../elementwise/kernel.ts";
@@ -24,6 +26,8 @@ export interface Axis {
   readonly hole: number;
   readonly limit: number;
   readonly stride: number;
+  /** Where the start is known only when it runs: its place among the starts. */
+  readonly given?: number;
 }
 
 /** An axis that is taken as it is. */
@@ -38,8 +42,8 @@ export const wholeAxis = (dim: number, stride: number): Axis => ({
 
 const product = (numbers: readonly number[]) => numbers.reduce((a, b) => a * b, 1);
 
-const isWhole = ({ dim, start, step, hole, limit }: Axis) =>
-  start === 0 && step === 1 && hole === 1 && dim === limit;
+const isWhole = ({ given, dim, start, step, hole, limit }: Axis) =>
+  (given !== undefined || start === 0) && step === 1 && hole === 1 && dim === limit;
 
 /** Merges neighbouring axes that are taken whole and in the input's order, and leaves out those of one element. */
 function merged(axes: readonly Axis[]): Axis[] {
@@ -54,11 +58,39 @@ function merged(axes: readonly Axis[]): Axis[] {
   return result.length > 0 ? result : [wholeAxis(1, 1)];
 }
 
+/** How the shader of `used` axes, the innermost first, knows its starts; those that are given come from input `starts`. */
+function startsOf(used: readonly Axis[], starts?: { input: number; dtype: DType }) {
+  if (starts) {
+    // Clamped, so that the slice lies within: an axis that is taken whole starts at 0 anyway.
+    const most = `i32(LIMIT[axis]) - i32(DIM[axis])`;
+    const start = `starts[GIVEN[axis]]`;
+    const clamped =
+      starts.dtype === "u32" ? `i32(min(${start}, u32(${most})))` : `clamp(${start}, 0, ${most})`;
+    return {
+      code: [
+        `const GIVEN = array<u32, ${used.length}>(${used.map((axis) => axis.given ?? 0).join(", ")});`,
+        `@group(0) @binding(2) var<storage, read> starts: array<${wgslType(starts.dtype)}>;`,
+        `fn start_of(axis: u32) -> i32 { return ${clamped}; }`,
+      ].join("\n"),
+      bindings: [input(starts.input)],
+    };
+  }
+  if (used.every(isWhole)) return { code: "fn start_of(axis: u32) -> i32 { return 0; }", bindings: [] };
+  return {
+    code: [
+      "@group(0) @binding(2) var<storage, read> starts: array<i32>;",
+      "fn start_of(axis: u32) -> i32 { return starts[axis]; }",
+    ].join("\n"),
+    bindings: [words],
+    words: used.map((axis) => axis.start),
+  };
+}
+
 /** The same axes in vectors of four; undefined where a vector would be torn. */
 function inVectors(axes: readonly Axis[]): Axis[] | undefined {
   const rows = axes.slice(0, -1);
-  const { dim, start, step, hole, limit, stride } = axes.at(-1)!;
-  const runs = step === 1 && hole === 1 && stride === 1;
+  const { dim, start, step, hole, limit, stride, given } = axes.at(-1)!;
+  const runs = given === undefined && step === 1 && hole === 1 && stride === 1;
   if (!runs || [dim, start, limit, ...rows.map((axis) => axis.stride)].some((n) => n % 4 !== 0))
     return undefined;
   return [
@@ -73,6 +105,7 @@ export function stridedVariants(
   all: readonly Axis[],
   fill: number,
   facts: AdapterFacts,
+  given?: { input: number; dtype: DType },
 ): KernelVariant[] {
   const axes = merged(all);
   const element = wgslType(dtype);
@@ -92,16 +125,17 @@ export function stridedVariants(
     RANK: used.length,
     FILL: bitsOf(fill, dtype),
     DIM: list("u32", (a) => a.dim),
-    START: list("i32", (a) => a.start),
     STEP: list("i32", (a) => a.step),
     HOLE: list("i32", (a) => a.hole),
     LIMIT: list("i32", (a) => a.limit),
     STRIDE: list("i32", (a) => a.stride),
   });
+  const { code, bindings, ...rest } = startsOf(used, given);
   const strided: Dispatch = {
     kernel: "strided",
-    source,
-    bindings: [input(0), output()],
+    source: `${source}\n${code}`,
+    bindings: [input(0), output(), ...bindings],
+    ...rest,
     workgroups: gridOf(Math.ceil(size / per / 64), facts),
     bytes: 8 * product(axes.map((axis) => axis.dim)),
   };
@@ -109,6 +143,47 @@ export function stridedVariants(
     ...(blocks ? [{ name: "blocks", dispatches: [blocks] }] : []),
     { name: "strided", dispatches: [strided] },
   ];
+}
+
+/**
+ * The dispatch that puts input `index` into the output where a slice with these axes would take it from, or adds it there.
+ */
+export function storeSliceDispatch(
+  index: number,
+  dtype: DType,
+  all: readonly Axis[],
+  add: boolean,
+  facts: AdapterFacts,
+  given?: { input: number; dtype: DType },
+): Dispatch {
+  const axes = merged(all);
+  const element = wgslType(dtype);
+  const vectors = inVectors(axes);
+  const used = [...(vectors ?? axes)].reverse();
+  const list = (type: string, pick: (axis: Axis) => number) =>
+    `array<${type}, ${used.length}>(${used.map(pick).join(", ")})`;
+  const size = product(used.map((axis) => axis.dim));
+  const per = perThread(used[0]!.dim, size, vectors ? 4 : 1, facts);
+  const source = specialize(storeSource, {
+    Vector: vectors ? `vec4<${element}>` : element,
+    THREADS: size / per,
+    PER: per,
+    RANK: used.length,
+    ADD: add,
+    DIM: list("u32", (a) => a.dim),
+    STEP: list("i32", (a) => a.step),
+    STRIDE: list("i32", (a) => a.stride),
+    LIMIT: list("i32", (a) => a.limit),
+  });
+  const { code, bindings, ...rest } = startsOf(used, given);
+  return {
+    kernel: add ? "slice/add" : "slice/store",
+    source: `${source}\n${code}`,
+    bindings: [input(index), output(), ...bindings],
+    ...rest,
+    workgroups: gridOf(Math.ceil(size / per / 64), facts),
+    bytes: (add ? 12 : 8) * product(axes.map((axis) => axis.dim)),
+  };
 }
 
 /** The dispatch that permutes axes by blocks of 4 × 4; undefined where it cannot. See transpose-blocks.wgsl. */
@@ -165,9 +240,9 @@ export function concatDispatch(
       PER: per,
       LENGTH: length / width,
       TOTAL: total / width,
-      FROM: from / width,
     }),
-    bindings: [input(index), output()],
+    bindings: [input(index), output(), words],
+    words: [from / width],
     workgroups: gridOf(Math.ceil(count / per / 64), facts),
     bytes: 8 * outer * length,
   };

@@ -1,7 +1,8 @@
+import { dtype, whole, wholes } from "../../core/attributes.ts";
 import type { DType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { Dispatch, Kernel } from "../../core/kernel.ts";
-import { type NDArray, referenceArray } from "../../core/ndarray.ts";
+import { referenceArray } from "../../core/ndarray.ts";
 import { defineOp, type Op, type Operand, optional, required, type Tensor } from "../../core/op.ts";
 import { type } from "../../core/samples.ts";
 import {
@@ -14,25 +15,7 @@ import {
 } from "../../core/shape.ts";
 import { exact } from "../../core/tolerance.ts";
 import { type Axis, concatDispatch, stridedVariants, wholeAxis } from "./kernel.ts";
-
-function stridedReference(x: NDArray, shape: Shape, axes: readonly Axis[], fill: number): NDArray {
-  const size = sizeOf(shape);
-  const data = referenceArray(x.dtype, size);
-  for (let i = 0; i < size; i++) {
-    let rest = i;
-    let offset = 0;
-    let inside = true;
-    for (let a = axes.length - 1; a >= 0; a--) {
-      const { dim, start, step, hole, limit, stride } = axes[a]!;
-      const position = start + (rest % dim) * step;
-      rest = Math.floor(rest / dim);
-      inside &&= position >= 0 && position % hole === 0 && position / hole < limit;
-      offset += (position / hole) * stride;
-    }
-    data[i] = inside ? x.data[offset]! : fill;
-  }
-  return { shape, dtype: x.dtype, data };
-}
+import { movable, type SliceAttrs, sliceAxes, stridedReference } from "./strided.ts";
 
 /** The kernel of ops that rearrange one input. */
 const stridedKernel =
@@ -40,16 +23,11 @@ const stridedKernel =
   ({ inputs: [x], attrs, facts }) =>
     stridedVariants(x!.dtype, axesOf(x!, attrs), fillOf(attrs), facts);
 
-function movable(op: string, x: TensorType): void {
-  if (x.dtype === "u8")
-    throw new ShapeError(`${op}: input is u8, packed four to a word; gather it to f32 first.`);
-}
-
 /** The same elements under another shape. One axis may be −1: it is worked out. A view: no work on the device. */
 export const reshape: Op<(x: Operand, attrs: { shape: Shape }) => Tensor, { shape: Shape }> = defineOp({
   name: "reshape",
   operands: ["x"],
-  attributes: { shape: required },
+  attributes: { shape: wholes(required) },
   infer: ([x], { shape }) => {
     const size = sizeOf(x!.shape);
     const known = shape.reduce((product, dim) => (dim === -1 ? product : product * dim), 1);
@@ -91,7 +69,7 @@ export const transpose: Op<
 > = defineOp({
   name: "transpose",
   operands: ["x"],
-  attributes: { perm: required },
+  attributes: { perm: wholes(required) },
   infer: ([x], { perm }) => {
     movable("transpose", x!);
     if (perm.length !== x!.shape.length || [...perm].sort((a, b) => a - b).some((axis, i) => axis !== i))
@@ -142,34 +120,11 @@ function permuted(x: TensorType, perm: readonly number[]): Axis[] {
   return perm.map((axis) => wholeAxis(x.shape[axis]!, strides[axis]!));
 }
 
-export interface SliceAttrs {
-  /** First element of each axis, from the front. */
-  readonly starts: readonly number[];
-  /** One past the last element. */
-  readonly ends: readonly number[];
-  readonly steps?: readonly number[];
-}
-
-function sliceAxes(x: TensorType, { starts, ends, steps }: SliceAttrs): Axis[] {
-  const strides = stridesOf(x.shape);
-  return x.shape.map((limit, axis) => {
-    const step = steps?.[axis] ?? 1;
-    return {
-      dim: Math.max(0, Math.ceil((ends[axis]! - starts[axis]!) / step)),
-      start: starts[axis]!,
-      step,
-      hole: 1,
-      limit,
-      stride: strides[axis]!,
-    };
-  });
-}
-
 /** Elements starts[i] … ends[i]−1 of each axis, every steps[i]-th. */
 export const slice: Op<(x: Operand, attrs: SliceAttrs) => Tensor, SliceAttrs> = defineOp({
   name: "slice",
   operands: ["x"],
-  attributes: { starts: required, ends: required, steps: optional },
+  attributes: { starts: wholes(required), ends: wholes(required), steps: wholes(optional) },
   infer: ([x], attrs) => {
     movable("slice", x!);
     const { starts, ends, steps } = attrs;
@@ -262,7 +217,7 @@ function padAxes(x: TensorType, { low, high, interior }: PadAttrs): Axis[] {
 export const pad: Op<(x: Operand, attrs: PadAttrs) => Tensor, PadAttrs & { value: number }> = defineOp({
   name: "pad",
   operands: ["x"],
-  attributes: { low: required, high: required, interior: optional, value: 0 },
+  attributes: { low: wholes(required), high: wholes(required), interior: wholes(optional), value: 0 },
   infer: ([x], attrs) => {
     movable("pad", x!);
     const rank = x!.shape.length;
@@ -335,7 +290,7 @@ export const concat: Op<
 > = defineOp({
   name: "concat",
   operands: ["...tensors"],
-  attributes: { axis: 0 },
+  attributes: { axis: whole(0) },
   infer: (inputs, { axis }) => {
     if (inputs.length === 0) throw new ShapeError("concat: needs at least one tensor.");
     const first = inputs[0]!;
@@ -423,11 +378,14 @@ export interface PackAttrs {
   readonly dtype?: DType;
 }
 
-/** Lays tensors out at given offsets of one flat tensor of `size` elements, zero elsewhere: how gradients are collected. */
+/**
+ * Lays tensors out at given offsets of one flat tensor of `size` elements, zero elsewhere: how gradients are collected.
+ * @internal
+ */
 export const pack: Op<(tensors: readonly Operand[], attrs: PackAttrs) => Tensor, PackAttrs> = defineOp({
   name: "pack",
   operands: ["...tensors"],
-  attributes: { offsets: required, size: required, dtype: optional },
+  attributes: { offsets: wholes(required), size: whole(required), dtype: dtype(optional) },
   infer: (inputs, { offsets, size }) => {
     const dtype = inputs[0]?.dtype ?? "f32";
     if (inputs.length !== offsets.length)

@@ -1,11 +1,12 @@
 import lossSource from "../../../shaders/loss/cross-entropy.wgsl?raw";
 import storeSource from "../../../shaders/loss/cross-entropy-store.part.wgsl?raw";
+import { choice } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { type Dispatch, gridOf, input, output, specialize } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
-import { defineOp, type Op, type Operand, type Tensor } from "../../core/op.ts";
+import { defineOp, type Op, type Operand, optional, type Tensor } from "../../core/op.ts";
 import { type Sampler, type } from "../../core/samples.ts";
-import { sameShape, showType, type TensorType } from "../../core/shape.ts";
+import { sameShape, showShape, showType, sizeOf, type TensorType } from "../../core/shape.ts";
 import { accumulated } from "../../core/tolerance.ts";
 import { walkVariants } from "./softmax-kernel.ts";
 
@@ -14,15 +15,23 @@ export interface CrossEntropyAttrs {
   readonly labelSmoothing?: number;
   /** What every row's loss is multiplied by; 1 by default. For a mean it is 1/N, so that the gradient needs no factor. */
   readonly scale?: number;
+  /** A label whose rows count for nothing: their loss and gradient are 0. None by default (PyTorch's is −100). */
+  readonly ignoreIndex?: number;
 }
 
+/** How many rows of classes there are. */
+const rowsOf = (logits: TensorType) => sizeOf(logits.shape.slice(0, -1));
+
 function checkInputs(op: string, logits: TensorType, labels: TensorType, attrs: CrossEntropyAttrs = {}) {
-  if (logits.dtype !== "f32" || logits.shape.length !== 2 || logits.shape[1] === 0)
-    throw new ShapeError(`${op}: logits are ${showType(logits)}; use f32 [N, C] with at least one class.`);
-  if (labels.dtype !== "i32" || !sameShape(labels.shape, [logits.shape[0]!]))
+  if (logits.dtype !== "f32" || (logits.shape.at(-1) ?? 0) === 0)
+    throw new ShapeError(`${op}: logits are ${showType(logits)}; use f32 [..., C] with at least one class.`);
+  const outer = logits.shape.slice(0, -1);
+  if (labels.dtype !== "i32" || !sameShape(labels.shape, outer))
     throw new ShapeError(
-      `${op}: labels are ${showType(labels)} beside logits ${showType(logits)}; use i32[${logits.shape[0]}], one class number for each row.`,
+      `${op}: labels are ${showType(labels)} beside logits ${showType(logits)}; use i32${showShape(outer)}, one class number for each row.`,
     );
+  if (attrs.ignoreIndex !== undefined && !Number.isInteger(attrs.ignoreIndex))
+    throw new ShapeError(`${op}: ignoreIndex is ${attrs.ignoreIndex}; use a whole number.`);
   const smoothing = attrs.labelSmoothing ?? 0;
   if (!(smoothing >= 0 && smoothing <= 1))
     throw new ShapeError(`${op}: labelSmoothing is ${smoothing}; use a number from 0 to 1.`);
@@ -34,7 +43,7 @@ const smoothingOf = (attrs: CrossEntropyAttrs = {}) => Math.fround(attrs.labelSm
 
 /** Calls `visit` for each row with t = logit − largest logit, and Σ exp(t). */
 function forEachRow(logits: NDArray, visit: (row: number, t: Float64Array, sum: number) => void): void {
-  const [rows, classes] = logits.shape as [number, number];
+  const [rows, classes] = [rowsOf(logits), logits.shape.at(-1)!];
   const t = new Float64Array(classes);
   for (let row = 0; row < rows; row++) {
     let largest = Number.NEGATIVE_INFINITY;
@@ -50,7 +59,7 @@ function forEachRow(logits: NDArray, visit: (row: number, t: Float64Array, sum: 
 
 const scaleOf = (attrs: CrossEntropyAttrs = {}) => Math.fround(attrs.scale ?? 1);
 
-const classesOf = ([logits]: readonly NDArray[]) => logits!.shape[1]!;
+const classesOf = ([logits]: readonly NDArray[]) => logits!.shape.at(-1)!;
 
 function rowSamples(s: Sampler) {
   const labels = (rows: number, classes: number) => s.integers(0, classes - 1, [rows], "i32");
@@ -77,6 +86,22 @@ function rowSamples(s: Sampler) {
       attrs: { labelSmoothing: 0.1 },
       gradient: false,
     },
+    { inputs: [s.randn(2, 2, 17), s.integers(0, 16, [2, 2], "i32")], attrs: { labelSmoothing: 0.1 } },
+    { inputs: [s.randn(7), s.values([3], [], "i32")], attrs: {} },
+    {
+      name: "ignored",
+      inputs: [s.randn(3, 2, 10), s.values([0, -100, 4, 9, -100, 1], [3, 2], "i32")],
+      attrs: { ignoreIndex: -100, labelSmoothing: 0.1 },
+    },
+    {
+      name: "ignored",
+      inputs: [
+        s.values([...Array(9).fill(1), Number.NaN, 3e38, -3e38, ...Array(18).keys()], [3, 10]),
+        s.values([2, 2, 1], [3], "i32"),
+      ],
+      attrs: { ignoreIndex: 2 },
+      gradient: false,
+    },
     {
       name: "labels that are no class",
       inputs: [s.randn(4, 3), s.values([-1, 3, 2, -2147483648], [4], "i32")],
@@ -88,9 +113,19 @@ function rowSamples(s: Sampler) {
 
 const rowErrors = (op: string) => [
   {
+    inputs: [type([4, 0]), type([4], "i32")],
+    attrs: {},
+    message: new RegExp(`${op}: logits are f32\\[4, 0\\]; use f32 \\[..., C\\]`),
+  },
+  {
     inputs: [type([4, 3, 2]), type([4], "i32")],
     attrs: {},
-    message: new RegExp(`${op}: logits are f32\\[4, 3, 2\\]; use f32 \\[N, C\\]`),
+    message: new RegExp(`${op}: labels are i32\\[4\\] .* use i32\\[4, 3\\]`),
+  },
+  {
+    inputs: [type([4, 3]), type([4], "i32")],
+    attrs: { ignoreIndex: 0.5 },
+    message: new RegExp(`${op}: ignoreIndex is 0.5; use a whole number`),
   },
   {
     inputs: [type([4, 3]), type([3], "i32")],
@@ -110,17 +145,18 @@ const rowErrors = (op: string) => [
 ];
 
 /**
- * The loss of each row of logits [N, C] against its label (i32 [N]): (1 − ε)·(−log p[label]) + ε/C · Σ −log p, with
+ * The loss of each row of logits [..., C] against its label (i32 [...]): (1 − ε)·(−log p[label]) + ε/C · Σ −log p, with
  * ε = labelSmoothing, as in PyTorch with reduction "none", times `scale`; and the gradient of each row's loss in its
- * logits [N, C], scale · (p − target), from the same pass. A label outside 0 … C−1 gives NaN.
+ * logits [..., C], scale · (p − target), from the same pass. A label outside 0 … C−1 gives NaN, one that is `ignoreIndex`
+ * loss and gradient 0.
  */
 export const softmaxCrossEntropy: Op<
   (logits: Operand, labels: Operand, attrs?: CrossEntropyAttrs) => Tensor,
-  Required<CrossEntropyAttrs>
+  CrossEntropyAttrs
 > = defineOp({
   name: "softmaxCrossEntropy",
   operands: ["logits", "labels"],
-  attributes: { labelSmoothing: 0, scale: 1 },
+  attributes: { labelSmoothing: 0, scale: 1, ignoreIndex: optional },
   first: true,
   infer: ([logits, labels], attrs) => {
     checkInputs("softmaxCrossEntropy", logits!, labels!, attrs);
@@ -136,34 +172,44 @@ export const softmaxCrossEntropy: Op<
     forEachRow(logits!, (row, t, sum) => {
       const picked = t[labels!.data[row]!] ?? Number.NaN;
       const mean = smoothing > 0 ? t.reduce((a, b) => a + b, 0) / t.length : 0;
-      losses[row] = scale * (Math.log(sum) - (1 - smoothing) * picked - smoothing * mean);
+      const loss = scale * (Math.log(sum) - (1 - smoothing) * picked - smoothing * mean);
+      losses[row] = labels!.data[row] === attrs.ignoreIndex ? 0 : loss;
     });
     const dlogits = new Float64Array(logits!.data.length);
-    forEachGradient(logits!, labels!, attrs, (i, p, target) => {
-      dlogits[i] = scale * (p - target);
+    forEachGradient(logits!, labels!, attrs, (i, p, target, _, ignored) => {
+      dlogits[i] = ignored ? 0 : scale * (p - target);
     });
     return [
       { shape: labels!.shape, dtype: "f32", data: losses },
       { shape: logits!.shape, dtype: "f32", data: dlogits },
     ];
   },
-  grad: ({ dys: [dlosses, ddlogits], inputs: [logits], outputs: [, dlogits], attrs }, f) => {
+  grad: ({ dys: [dlosses, ddlogits], inputs: [logits, labels], outputs: [, dlogits], attrs }, f) => {
     const terms: Tensor[] = [];
     if (dlosses?.node.op?.name === "constant" && dlosses.node.attrs.value === 1) terms.push(dlogits!);
     else if (dlosses) terms.push(f.mul(dlogits, f.reshape(dlosses, { shape: [...dlosses.shape, 1] })));
     if (ddlogits) {
       // The gradient of a gradient: softmax's, scaled.
-      const p = f.softmax(logits, { axis: 1 });
-      const inner = f.sum(f.mul(ddlogits, p), { axes: [1], keepdims: true });
-      terms.push(f.mul(f.mul(p, f.sub(ddlogits, inner)), scaleOf(attrs)));
+      const p = f.softmax(logits, { axis: -1 });
+      const inner = f.sum(f.mul(ddlogits, p), { axes: [-1], keepdims: true });
+      const term = f.mul(f.mul(p, f.sub(ddlogits, inner)), scaleOf(attrs));
+      const { ignoreIndex } = attrs;
+      const column = f.reshape(labels, { shape: [...labels.shape, 1] });
+      terms.push(ignoreIndex === undefined ? term : f.where(f.equal(column, ignoreIndex), 0, term));
     }
     return [terms.reduce((a, b) => f.add(a, b)), null];
   },
   implementation: {
     kind: "kernel",
     kernel: ({ inputs: [logits], attrs, facts }) => {
-      const [rows, classes] = logits!.shape as [number, number];
-      const constants = { CLASSES: classes, SMOOTHING: smoothingOf(attrs), SCALE: scaleOf(attrs) };
+      const [rows, classes] = [rowsOf(logits!), logits!.shape.at(-1)!];
+      const { ignoreIndex } = attrs;
+      const constants = {
+        CLASSES: classes,
+        SMOOTHING: smoothingOf(attrs),
+        SCALE: scaleOf(attrs),
+        ...(ignoreIndex !== undefined && { IGNORES: true, IGNORED: ignoreIndex }),
+      };
       const rest = {
         bindings: [input(0), input(1), output(0), output(1)],
         bytes: 8 * rows * (classes + 1),
@@ -198,11 +244,12 @@ export const softmaxCrossEntropy: Op<
       forEachRow(logits!, (row, t, sum) => {
         const mean = smoothing > 0 ? t.reduce((a, b) => a - b, 0) / t.length : 0;
         const picked = t[labels!.data[row]!] ?? 0;
-        losses[row] = factor * (1 + Math.log(sum) - (1 - smoothing) * picked + smoothing * mean);
+        const magnitude = factor * (1 + Math.log(sum) - (1 - smoothing) * picked + smoothing * mean);
+        losses[row] = labels!.data[row] === attrs.ignoreIndex ? 0 : magnitude;
       });
       const dlogits = new Float64Array(logits!.data.length);
-      forEachGradient(logits!, labels!, attrs, (i, p, target, t) => {
-        dlogits[i] = factor * (p * (1 - t) + target);
+      forEachGradient(logits!, labels!, attrs, (i, p, target, t, ignored) => {
+        dlogits[i] = ignored ? 0 : factor * (p * (1 - t) + target);
       });
       return [losses, dlogits];
     },
@@ -211,12 +258,15 @@ export const softmaxCrossEntropy: Op<
   errors: rowErrors("softmaxCrossEntropy"),
 });
 
-/** Calls `visit` for each logit with its probability and target; a bad label makes its row's targets NaN. */
+/**
+ * Calls `visit` for each logit with its probability and target, and whether its row is ignored; a bad label makes its
+ * row's targets NaN.
+ */
 function forEachGradient(
   logits: NDArray,
   labels: NDArray,
   attrs: CrossEntropyAttrs | undefined,
-  visit: (index: number, probability: number, target: number, t: number) => void,
+  visit: (index: number, probability: number, target: number, t: number, ignored: boolean) => void,
 ): void {
   const smoothing = smoothingOf(attrs);
   forEachRow(logits, (row, t, sum) => {
@@ -224,7 +274,7 @@ function forEachGradient(
     const even = label >= 0 && label < t.length ? smoothing / t.length : Number.NaN;
     t.forEach((value, k) => {
       const target = even + (k === label ? 1 - smoothing : 0);
-      visit(row * t.length + k, Math.exp(value) / sum, target, value);
+      visit(row * t.length + k, Math.exp(value) / sum, target, value, label === attrs?.ignoreIndex);
     });
   });
 }
@@ -236,38 +286,38 @@ function checkAlike(op: string, [a, b]: readonly TensorType[]): void {
     );
 }
 
-/** −Σ targets · logSoftmax(logits) for each row of [N, C]: cross-entropy against a distribution over the classes. */
+/** −Σ targets · logSoftmax(logits) for each row of [..., C]: cross-entropy against a distribution over the classes. */
 export const softCrossEntropy: Op<(logits: Operand, targets: Operand) => Tensor> = defineOp({
   name: "softCrossEntropy",
   operands: ["logits", "targets"],
   infer: (inputs) => {
     checkAlike("softCrossEntropy", inputs);
     const [logits] = inputs;
-    if (logits!.shape.length !== 2 || logits!.shape[1] === 0)
+    if ((logits!.shape.at(-1) ?? 0) === 0)
       throw new ShapeError(
-        `softCrossEntropy: logits are ${showType(logits!)}; use f32 [N, C] with at least one class.`,
+        `softCrossEntropy: logits are ${showType(logits!)}; use f32 [..., C] with at least one class.`,
       );
-    return [{ shape: [logits!.shape[0]!], dtype: "f32" }];
+    return [{ shape: logits!.shape.slice(0, -1), dtype: "f32" }];
   },
   reference: ([logits, targets]) => {
-    const data = new Float64Array(logits!.shape[0]!);
+    const data = new Float64Array(rowsOf(logits!));
     forEachRow(logits!, (row, t, sum) => {
       for (let k = 0; k < t.length; k++)
         data[row]! -= targets!.data[row * t.length + k]! * (t[k]! - Math.log(sum));
     });
-    return [{ shape: [data.length], dtype: "f32", data }];
+    return [{ shape: logits!.shape.slice(0, -1), dtype: "f32", data }];
   },
   implementation: {
     kind: "composition",
     compose: ([logits, targets], _, f) => [
-      f.neg(f.sum(f.mul(targets, f.logSoftmax(logits, { axis: 1 })), { axes: [1] })),
+      f.neg(f.sum(f.mul(targets, f.logSoftmax(logits, { axis: -1 })), { axes: [-1] })),
     ],
   },
   // As logSoftmax, a product, and once more a sum over the classes.
   tolerance: accumulated(classesOf, {
     factor: 5,
     scale: ([logits, targets]) => {
-      const scale = new Float64Array(logits!.shape[0]!);
+      const scale = new Float64Array(rowsOf(logits!));
       forEachRow(logits!, (row, t, sum) => {
         for (let k = 0; k < t.length; k++)
           scale[row]! += Math.abs(targets!.data[row * t.length + k]!) * (1 - t[k]! + Math.log(sum));
@@ -279,6 +329,8 @@ export const softCrossEntropy: Op<(logits: Operand, targets: Operand) => Tensor>
     { inputs: [s.randn(5, 10), s.uniform(0, 0.2, [5, 10])] },
     { inputs: [s.randn(1, 1), s.uniform(0, 1, [1, 1])] },
     { inputs: [s.uniform(-20, 20, [3, 257]), s.uniform(0, 0.01, [3, 257])] },
+    { inputs: [s.randn(2, 3, 7), s.uniform(0, 0.2, [2, 3, 7])] },
+    { inputs: [s.randn(5), s.uniform(0, 0.2, [5])] },
     { inputs: [s.randn(0, 3), s.randn(0, 3)] },
   ],
   errors: [
@@ -286,7 +338,10 @@ export const softCrossEntropy: Op<(logits: Operand, targets: Operand) => Tensor>
       inputs: [type([4, 3]), type([4])],
       message: /softCrossEntropy: inputs are f32\[4, 3\] and f32\[4\]; use/,
     },
-    { inputs: [type([4]), type([4])], message: /softCrossEntropy: logits are f32\[4\]; use f32 \[N, C\]/ },
+    {
+      inputs: [type([4, 0]), type([4, 0])],
+      message: /softCrossEntropy: logits are f32\[4, 0\]; use f32 \[..., C\]/,
+    },
   ],
 });
 
@@ -302,7 +357,7 @@ export const mse: Op<
 > = defineOp({
   name: "mse",
   operands: ["a", "b"],
-  attributes: { reduction: "mean" },
+  attributes: { reduction: choice(["mean", "none"], "mean") },
   infer: (inputs, attrs) => {
     checkAlike("mse", inputs);
     return [{ shape: attrs?.reduction === "none" ? inputs[0]!.shape : [], dtype: "f32" }];

@@ -1,5 +1,6 @@
 import source from "../../../shaders/loss/softmax.wgsl?raw";
 import storeSource from "../../../shaders/loss/softmax-store.part.wgsl?raw";
+import { whole } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { type Dispatch, gridOf, input, type Kernel, output, specialize } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
@@ -114,10 +115,10 @@ const errors = (op: string) => [
 export const softmax: Op<(x: Operand, attrs?: Partial<SoftmaxAttrs>) => Tensor, SoftmaxAttrs> = defineOp({
   name: "softmax",
   operands: ["x"],
-  attributes: { axis: -1 },
-  infer: ([x], attrs) => infer("softmax", x!, attrs),
+  attributes: { axis: whole(-1) },
+  infer: ([x], attrs) => infer("softmax", x, attrs),
   reference: ([x], { axis }) => [
-    { shape: x!.shape, dtype: "f32", data: mapElements(x!, axis, (t, sum) => Math.exp(t) / sum) },
+    { shape: x.shape, dtype: "f32", data: mapElements(x, axis, (t, sum) => Math.exp(t) / sum) },
   ],
   grad: ({ dy, outputs: [y], attrs: { axis } }, f) => {
     const inner = f.sum(f.mul(dy, y), { axes: [axis], keepdims: true });
@@ -140,10 +141,10 @@ export const softmax: Op<(x: Operand, attrs?: Partial<SoftmaxAttrs>) => Tensor, 
 export const logSoftmax: Op<(x: Operand, attrs?: Partial<SoftmaxAttrs>) => Tensor, SoftmaxAttrs> = defineOp({
   name: "logSoftmax",
   operands: ["x"],
-  attributes: { axis: -1 },
-  infer: ([x], attrs) => infer("logSoftmax", x!, attrs),
+  attributes: { axis: whole(-1) },
+  infer: ([x], attrs) => infer("logSoftmax", x, attrs),
   reference: ([x], { axis }) => [
-    { shape: x!.shape, dtype: "f32", data: mapElements(x!, axis, (t, sum) => t - Math.log(sum)) },
+    { shape: x.shape, dtype: "f32", data: mapElements(x, axis, (t, sum) => t - Math.log(sum)) },
   ],
   grad: ({ dy, outputs: [y], attrs: { axis } }, f) => {
     const sum = f.sum(dy, { axes: [axis], keepdims: true });

@@ -17,12 +17,12 @@ export const matmul: Op<
   operands: ["a", "b"],
   attributes: { transposeA: false, transposeB: false },
   infer: ([a, b], attrs) => {
-    const { batch, m, n } = productOf(a!, b!, attrs);
+    const { batch, m, n } = productOf(a, b, attrs);
     return [{ shape: [...batch, m, n], dtype: "f32" }];
   },
   reference: ([a, b], attrs) => {
-    const p = productOf(a!, b!, attrs);
-    return [{ shape: [...p.batch, p.m, p.n], dtype: "f32", data: matmulReference(p, a!, b!) }];
+    const p = productOf(a, b, attrs);
+    return [{ shape: [...p.batch, p.m, p.n], dtype: "f32", data: matmulReference(p, a, b) }];
   },
   grad: ({ dy, inputs: [a, b], attrs }, f) => {
     const { transposeA = false, transposeB = false } = attrs ?? {};
@@ -51,6 +51,8 @@ export const matmul: Op<
     { inputs: [s.randn(29, 131), s.randn(29, 70)], attrs: { transposeA: true } },
     { inputs: [s.randn(2, 1, 5, 7), s.randn(3, 9, 5)], attrs: { transposeA: true, transposeB: true } },
     { inputs: [s.randn(29, 60), s.randn(29, 70)], attrs: { transposeA: true } },
+    { inputs: [s.randn(3, 6, 11), s.randn(3, 9, 11)], attrs: { transposeB: true } },
+    { inputs: [s.randn(2, 3, 11, 6), s.randn(3, 11, 8)], attrs: { transposeA: true } },
     { inputs: [s.randn(0, 3), s.randn(3, 2)] },
     { name: "nothing to add up", inputs: [s.randn(2, 0), s.randn(0, 3)], gradient: false },
     {

@@ -1,3 +1,4 @@
+import { number } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { moments } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
@@ -21,24 +22,28 @@ import {
   statisticsOf,
   statisticsScale,
 } from "./batch-norm-reference.ts";
+import { gradOfGrad } from "./batch-norm-second.ts";
 
 export type { BatchNormAttrs };
 
-/** Mean, biased variance and 1/√(variance + eps) of each channel over the batch and all positions. */
+/**
+ * Mean, biased variance and 1/√(variance + eps) of each channel over the batch and all positions.
+ * @internal
+ */
 export const batchNormStatistics: Op<
   (x: Operand, attrs?: Partial<BatchNormAttrs>) => [mean: Tensor, variance: Tensor, inverse: Tensor],
   BatchNormAttrs
 > = defineOp({
   name: "batchNormStatistics",
   operands: ["x"],
-  attributes: { eps: 1e-5 },
+  attributes: { eps: number(1e-5) },
   infer: ([x]) => {
-    const { channels } = checkCount("batchNormStatistics", x!);
+    const { channels } = checkCount("batchNormStatistics", x);
     const result: TensorType = { shape: [channels], dtype: "f32" };
     return [result, result, result];
   },
   reference: ([x], { eps }) => {
-    const { mean, variance } = statisticsOf(x!);
+    const { mean, variance } = statisticsOf(x);
     const shape = [mean.length];
     return [
       { shape, dtype: "f32", data: mean },
@@ -50,10 +55,10 @@ export const batchNormStatistics: Op<
   grad: ({ inputs: [x], outputs: [mean, , inverse], dys: [dmean, direct, dinverse] }, f) => {
     const indirect = dinverse && f.mul(dinverse, f.mul(f.mul(f.square(inverse), inverse), -0.5));
     const dvariance = direct && indirect ? f.add(direct, indirect) : (direct ?? indirect);
-    const { count } = layoutOf("", x!);
-    const shape = besides(x!.shape);
+    const { count } = layoutOf("", x);
+    const shape = besides(x.shape);
     const spread = (dy: Tensor, factor: number) => f.reshape(f.mul(dy, factor), { shape });
-    const viaMean = dmean && f.broadcastTo(spread(dmean, 1 / count), { shape: x!.shape });
+    const viaMean = dmean && f.broadcastTo(spread(dmean, 1 / count), { shape: x.shape });
     const viaVariance =
       dvariance && f.mul(f.sub(x, f.reshape(mean, { shape })), spread(dvariance, 2 / count));
     return [viaMean && viaVariance ? f.add(viaVariance, viaMean) : (viaMean ?? viaVariance ?? null)];
@@ -103,6 +108,7 @@ const GRAD_NAMES = ["gamma", "mean", "inverse"];
  * Gradients of batch norm in x, gamma and beta, x's through the statistics included:
  * dx = gamma/σ · (dy − mean(dy) − x̂ · mean(dy · x̂)), dgamma = Σ dy · x̂, dbeta = Σ dy, given mean and inverse = 1/σ.
  * Ioffe, Szegedy, 2015, §3.
+ * @internal
  */
 export const batchNormGrad: Op<
   (
@@ -116,44 +122,46 @@ export const batchNormGrad: Op<
   name: "batchNormGrad",
   operands: ["x", "gamma", "mean", "inverse", "dy"],
   infer: ([x, gamma, mean, inverse, dy]) => {
-    checkChannels("batchNormGrad", GRAD_NAMES, [gamma!, mean!, inverse!], x!);
-    if (dy!.dtype !== "f32" || !sameShape(dy!.shape, x!.shape))
-      throw new ShapeError(`batchNormGrad: dy is ${showType(dy!)}, x is ${showType(x!)}; use equal shapes.`);
-    const channel: TensorType = { shape: gamma!.shape, dtype: "f32" };
-    return [{ shape: x!.shape, dtype: "f32" }, channel, channel];
+    checkChannels("batchNormGrad", GRAD_NAMES, [gamma, mean, inverse], x);
+    if (dy.dtype !== "f32" || !sameShape(dy.shape, x.shape))
+      throw new ShapeError(`batchNormGrad: dy is ${showType(dy)}, x is ${showType(x)}; use equal shapes.`);
+    const channel: TensorType = { shape: gamma.shape, dtype: "f32" };
+    return [{ shape: x.shape, dtype: "f32" }, channel, channel];
   },
   reference: ([x, gamma, mean, { data: inverse }, dy]) => {
-    const layout = layoutOf("", x!);
+    const layout = layoutOf("", x);
     const { channels, length, count } = layout;
     const dgamma = new Float64Array(channels);
     const dbeta = new Float64Array(channels);
     forEachPlane(layout, (c, offset) => {
-      const m = mean!.data[c]!;
+      const m = mean.data[c]!;
       let sum = 0;
       let product = 0;
       for (let i = offset; i < offset + length; i++) {
-        sum += dy!.data[i]!;
-        product += dy!.data[i]! * (x!.data[i]! - m);
+        sum += dy.data[i]!;
+        product += dy.data[i]! * (x.data[i]! - m);
       }
       dbeta[c]! += sum;
       dgamma[c]! += product * inverse[c]!;
     });
-    const dx = new Float64Array(x!.data.length);
+    const dx = new Float64Array(x.data.length);
     forEachPlane(layout, (c, offset) => {
-      const m = mean!.data[c]!;
-      const scale = gamma!.data[c]! * inverse[c]!;
+      const m = mean.data[c]!;
+      const scale = gamma.data[c]! * inverse[c]!;
       const slope = (inverse[c]! * dgamma[c]!) / count;
       const offsetOf = dbeta[c]! / count;
       for (let i = offset; i < offset + length; i++)
-        dx[i] = scale * (dy!.data[i]! - offsetOf - (x!.data[i]! - m) * slope);
+        dx[i] = scale * (dy.data[i]! - offsetOf - (x.data[i]! - m) * slope);
     });
-    const shape = gamma!.shape;
+    const shape = gamma.shape;
     return [
-      { shape: x!.shape, dtype: "f32", data: dx },
+      { shape: x.shape, dtype: "f32", data: dx },
       { shape, dtype: "f32", data: dgamma },
       { shape, dtype: "f32", data: dbeta },
     ];
   },
+  grad: ({ inputs: [x, gamma, mean, inverse, dy], dy: a, dys: [, b, c] }, f) =>
+    gradOfGrad([x, gamma, mean, inverse, dy], [a, b ?? null, c ?? null], f),
   implementation: {
     kind: "kernel",
     loads: [4],
@@ -197,9 +205,23 @@ function gradSample(s: Sampler, shape: Shape, x: NDArray) {
   };
 }
 
+/** Whether mean and inverse, as they were traced, are what batchNormStatistics gives of x. */
+function areOwn([x, , , mean, inverse]: readonly Tensor[]): boolean {
+  const isOf = (value: Tensor, index: number): boolean => {
+    const { op, inputs } = value.node;
+    if (op?.implementation.kind === "view") return isOf(inputs[0]!, index);
+    const [from] = inputs;
+    const own = from?.node === x!.node && from.index === x!.index;
+    return op === batchNormStatistics && value.index === index && own;
+  };
+  return isOf(mean!, 0) && isOf(inverse!, 2);
+}
+
 /**
- * (x − mean) · inverse · gamma + beta, where mean and inverse = 1/√(variance + eps) are x's own over the batch: the
- * gradient in x accounts for that, and none is left for them. The other inputs come in a shape that broadcasts to x's.
+ * (x − mean) · inverse · gamma + beta; the other inputs come in a shape that broadcasts to x's. Where mean and inverse
+ * are x's own, straight from batchNormStatistics, the gradient in x holds what goes through them, from one kernel, and
+ * none is left for them.
+ * @internal
  */
 export const batchNormApply: Op<
   (x: Operand, gamma: Operand, beta: Operand, mean: Operand, inverse: Operand) => Tensor
@@ -207,23 +229,29 @@ export const batchNormApply: Op<
   name: "batchNormApply",
   operands: ["x", "gamma", "beta", "mean", "inverse"],
   infer: ([x, ...rest]) => {
-    layoutOf("batchNormApply", x!);
-    const shape = besides(x!.shape);
+    layoutOf("batchNormApply", x);
+    const shape = besides(x.shape);
     for (const given of rest)
       if (!sameShape(given.shape, shape))
         throw new ShapeError(
-          `batchNormApply: gamma, beta, mean or inverse is ${showType(given)}; use f32${showShape(shape)} beside ${showShape(x!.shape)}.`,
+          `batchNormApply: gamma, beta, mean or inverse is ${showType(given)}; use f32${showShape(shape)} beside ${showShape(x.shape)}.`,
         );
-    return [{ shape: x!.shape, dtype: "f32" }];
+    return [{ shape: x.shape, dtype: "f32" }];
   },
   reference: ([x, gamma, beta, mean, inverse]) => [
-    normalized(x!, gamma!.data, beta!.data, mean!.data, inverse!.data),
+    normalized(x, gamma.data, beta.data, mean.data, inverse.data),
   ],
-  grad: ({ dy, inputs: [x, gamma, , mean, inverse] }, f) => {
+  grad: ({ dy, traced, inputs: [x, gamma, , mean, inverse] }, f) => {
+    if (!areOwn(traced)) {
+      const t = f.sub(x, mean);
+      const dx = f.mul(dy, f.mul(gamma, inverse));
+      const dyt = f.mul(dy, t);
+      return [dx, f.mul(dyt, inverse), dy, f.neg(dx), f.mul(dyt, gamma)];
+    }
     const flat = (value: typeof x) => f.reshape(value, { shape: [-1] });
     const [dx, dgamma, dbeta] = batchNormGrad(x, flat(gamma), flat(mean), flat(inverse), dy);
-    const spread = (value: typeof x) => f.reshape(value, { shape: besides(x!.shape) });
-    return [dx!, spread(dgamma), spread(dbeta), null, null];
+    const spread = (value: typeof x) => f.reshape(value, { shape: besides(x.shape) });
+    return [dx, spread(dgamma), spread(dbeta), null, null];
   },
   implementation: {
     kind: "elementwise",
@@ -240,7 +268,6 @@ export const batchNormApply: Op<
         s.randn(...besides(shape)),
         s.uniform(0.5, 3, besides(shape)),
       ],
-      gradient: false, // mean and inverse are not x's here; batchNorm's own test has them so
     })),
   errors: [
     {
@@ -265,18 +292,18 @@ export const batchNorm: Op<
 > = defineOp({
   name: "batchNorm",
   operands: ["x", "gamma", "beta"],
-  attributes: { eps: 1e-5 },
+  attributes: { eps: number(1e-5) },
   infer: ([x, gamma, beta]) => {
-    checkChannels("batchNorm", ["gamma", "beta"], [gamma!, beta!], x!);
-    checkCount("batchNorm", x!);
-    const channel: TensorType = { shape: gamma!.shape, dtype: "f32" };
-    return [{ shape: x!.shape, dtype: "f32" }, channel, channel];
+    checkChannels("batchNorm", ["gamma", "beta"], [gamma, beta], x);
+    checkCount("batchNorm", x);
+    const channel: TensorType = { shape: gamma.shape, dtype: "f32" };
+    return [{ shape: x.shape, dtype: "f32" }, channel, channel];
   },
   reference: ([x, gamma, beta], { eps }) => {
-    const { mean, variance } = statisticsOf(x!);
-    const shape = gamma!.shape;
+    const { mean, variance } = statisticsOf(x);
+    const shape = gamma.shape;
     return [
-      normalized(x!, gamma!.data, beta!.data, mean, inverseOf(variance, eps)),
+      normalized(x, gamma.data, beta.data, mean, inverseOf(variance, eps)),
       { shape, dtype: "f32", data: mean },
       { shape, dtype: "f32", data: variance },
     ];
@@ -285,9 +312,9 @@ export const batchNorm: Op<
     kind: "composition",
     compose: ([x, gamma, beta], attrs, f) => {
       const [mean, variance, inverse] = batchNormStatistics(x, attrs);
-      const spread = (value: typeof x) => f.reshape(value, { shape: besides(x!.shape) });
-      const y = batchNormApply(x, spread(gamma), spread(beta), spread(mean!), spread(inverse!));
-      return [y, mean!, variance!];
+      const spread = (value: typeof x) => f.reshape(value, { shape: besides(x.shape) });
+      const y = batchNormApply(x, spread(gamma), spread(beta), spread(mean), spread(inverse));
+      return [y, mean, variance];
     },
   },
   tolerance: accumulated(([x]) => layoutOf("", x!).count, {
@@ -333,18 +360,18 @@ export const batchNormInference: Op<
 > = defineOp({
   name: "batchNormInference",
   operands: ["x", "gamma", "beta", "mean", "variance"],
-  attributes: { eps: 1e-5 },
+  attributes: { eps: number(1e-5) },
   infer: ([x, ...channels]) => {
-    checkChannels("batchNormInference", ["gamma", "beta", "mean", "variance"], channels, x!);
-    return [{ shape: x!.shape, dtype: "f32" }];
+    checkChannels("batchNormInference", ["gamma", "beta", "mean", "variance"], channels, x);
+    return [{ shape: x.shape, dtype: "f32" }];
   },
   reference: ([x, gamma, beta, mean, variance], { eps }) => [
-    normalized(x!, gamma!.data, beta!.data, mean!.data, inverseOf(variance!.data, eps)),
+    normalized(x, gamma.data, beta.data, mean.data, inverseOf(variance.data, eps)),
   ],
   implementation: {
     kind: "composition",
     compose: ([x, gamma, beta, mean, variance], { eps }, f) => {
-      const spread = (value: typeof x) => f.reshape(value, { shape: besides(x!.shape) });
+      const spread = (value: typeof x) => f.reshape(value, { shape: besides(x.shape) });
       const scale = f.div(gamma, f.sqrt(f.add(variance, eps)));
       return [f.add(f.mul(f.sub(x, spread(mean)), spread(scale)), spread(beta))];
     },

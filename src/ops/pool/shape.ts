@@ -120,3 +120,6 @@ export function forEachWindow(
         );
       }
 }
+
+/** Height and width of images [N, C, H, W]. */
+export const planeOf = ({ shape }: TensorType): Pair => [shape[2]!, shape[3]!];

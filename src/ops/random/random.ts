@@ -1,6 +1,7 @@
 import threefry from "../../../shaders/functions/threefry.part.wgsl?raw";
 import dropoutSource from "../../../shaders/random/dropout.wgsl?raw";
 import uniformSource from "../../../shaders/random/uniform.wgsl?raw";
+import { anyNumber, wholes } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
@@ -83,21 +84,20 @@ export const dropout: Op<(x: Operand, counters: Tensor, attrs: DropoutAttrs) => 
   defineOp({
     name: "dropout",
     operands: ["x", "counters"],
-    attributes: { p: required, layer: required },
+    attributes: { p: anyNumber(required), layer: anyNumber(required) },
     infer: ([x, counters], { p, layer }) => {
-      if (x!.dtype !== "f32")
-        throw new ShapeError(`dropout: input is ${showType(x!)}; cast it to f32 first.`);
-      checkCounters("dropout", counters!, layer);
+      if (x.dtype !== "f32") throw new ShapeError(`dropout: input is ${showType(x)}; cast it to f32 first.`);
+      checkCounters("dropout", counters, layer);
       if (!(p >= 0 && p < 1)) throw new ShapeError(`dropout: p is ${p}; use a number from 0 to less than 1.`);
-      return [{ shape: x!.shape, dtype: "f32" }];
+      return [{ shape: x.shape, dtype: "f32" }];
     },
     reference: ([x, counters], { p, layer }) => {
-      const data = new Float64Array(x!.data.length);
+      const data = new Float64Array(x.data.length);
       const threshold = thresholdOf(p);
-      forEachBits(data.length, counters!, layer, (i, bits) => {
-        if (bits >= threshold) data[i] = x!.data[i]! / (1 - p);
+      forEachBits(data.length, counters, layer, (i, bits) => {
+        if (bits >= threshold) data[i] = x.data[i]! / (1 - p);
       });
-      return [{ shape: x!.shape, dtype: "f32", data }];
+      return [{ shape: x.shape, dtype: "f32", data }];
     },
     grad: ({ dy, inputs: [, counters], attrs }) => [dropout(dy, counters, attrs), null],
     implementation: {
@@ -150,16 +150,16 @@ export interface RandomAttrs {
 export const randomUniform: Op<(counters: Tensor, attrs: RandomAttrs) => Tensor, RandomAttrs> = defineOp({
   name: "randomUniform",
   operands: ["counters"],
-  attributes: { shape: required, layer: required },
+  attributes: { shape: wholes(required), layer: anyNumber(required) },
   infer: ([counters], { shape, layer }) => {
-    checkCounters("randomUniform", counters!, layer);
+    checkCounters("randomUniform", counters, layer);
     if (shape.some((dim) => !Number.isInteger(dim) || dim < 0))
       throw new ShapeError(`randomUniform: shape ${showShape(shape)} must be whole numbers of at least 0.`);
     return [{ shape, dtype: "f32" }];
   },
   reference: ([counters], { shape, layer }) => {
     const data = new Float64Array(sizeOf(shape));
-    forEachBits(data.length, counters!, layer, (i, bits) => {
+    forEachBits(data.length, counters, layer, (i, bits) => {
       data[i] = bits * 2 ** -24;
     });
     return [{ shape, dtype: "f32", data }];

@@ -1,3 +1,4 @@
+import { whole, wholes } from "../../core/attributes.ts";
 import type { DType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { Kernel } from "../../core/kernel.ts";
@@ -26,13 +27,16 @@ export interface ReduceAttrs {
 }
 
 type Kind = "sum" | "mean" | "max";
-type Reduction = Op<(x: Operand, attrs?: ReduceAttrs) => Tensor, ReduceAttrs>;
+type Reduction = (x: Operand, attrs?: ReduceAttrs) => Tensor;
 
 function reducedType(name: string, x: TensorType, { axes, keepdims }: ReduceAttrs): TensorType {
   const list = normalizeAxes(name, axes, x.shape.length);
   const shape = x.shape.flatMap((dim, axis) => (list.includes(axis) ? (keepdims ? [1] : []) : [dim]));
   return { shape, dtype: x.dtype };
 }
+
+/** A sum as float32 holds it, as far as its range goes. */
+const withinFloat = (sum: number) => (Number.isFinite(Math.fround(sum)) ? sum : Math.fround(sum));
 
 function reduceReference(x: NDArray, axes: readonly number[], kind: Kind): NDArray["data"] {
   const { kept, reduced } = splitAxes(x, axes);
@@ -63,7 +67,7 @@ function reduceReference(x: NDArray, axes: readonly number[], kind: Kind): NDArr
         else total += value;
       }
     }
-    data[o] = kind === "mean" ? total / count : total;
+    data[o] = kind === "mean" ? withinFloat(total) / count : total;
   }
   return data;
 }
@@ -142,22 +146,22 @@ function spread(dy: Tensor, x: Tensor, axes: readonly number[] | undefined, f: O
 }
 
 /** Σ over axes; 0 over nothing. */
-export const sum: Reduction = defineOp({
+export const sum: Op<Reduction, ReduceAttrs> = defineOp({
   name: "sum",
   operands: ["x"],
-  attributes: { axes: optional, keepdims: false },
+  attributes: { axes: wholes(optional), keepdims: false },
   infer: inferReduce("sum", ["f32", "i32", "u32"]),
   reference: ([x], attrs = {}) => {
-    const { shape } = reducedType("sum", x!, attrs);
+    const { shape } = reducedType("sum", x, attrs);
     return [
       {
         shape,
-        dtype: x!.dtype,
-        data: reduceReference(x!, normalizeAxes("sum", attrs.axes, x!.shape.length), "sum"),
+        dtype: x.dtype,
+        data: reduceReference(x, normalizeAxes("sum", attrs.axes, x.shape.length), "sum"),
       },
     ];
   },
-  grad: ({ dy, inputs: [x], attrs = {} }, f) => [spread(dy, x!, attrs.axes, f)],
+  grad: ({ dy, inputs: [x], attrs = {} }, f) => [spread(dy, x, attrs.axes, f)],
   implementation: { kind: "kernel", kernel: reduceKernel("sum"), loads: [0] },
   tolerance: accumulated(reducedLength),
   samples: (s) => [
@@ -174,25 +178,28 @@ export const sum: Reduction = defineOp({
   errors: reduceErrors("sum"),
 });
 
-/** Σ over axes divided by the number of elements; NaN over nothing. */
-export const mean: Reduction = defineOp({
+/**
+ * Σ over axes divided by the number of elements; NaN over nothing. As in PyTorch the sum comes first: where that is
+ * beyond float32, so is the mean. A part of it may be where the whole is not, in an order that is the kernel's own.
+ */
+export const mean: Op<Reduction, ReduceAttrs> = defineOp({
   name: "mean",
   operands: ["x"],
-  attributes: { axes: optional, keepdims: false },
+  attributes: { axes: wholes(optional), keepdims: false },
   infer: inferReduce("mean", ["f32"]),
   reference: ([x], attrs = {}) => {
-    const { shape } = reducedType("mean", x!, attrs);
+    const { shape } = reducedType("mean", x, attrs);
     return [
       {
         shape,
         dtype: "f32",
-        data: reduceReference(x!, normalizeAxes("mean", attrs.axes, x!.shape.length), "mean"),
+        data: reduceReference(x, normalizeAxes("mean", attrs.axes, x.shape.length), "mean"),
       },
     ];
   },
   grad: ({ dy, inputs: [x], attrs = {} }, f) => {
-    const count = sizeOf(x!.shape) / sizeOf(dy.shape);
-    return [spread(f.div(dy, count), x!, attrs.axes, f)];
+    const count = sizeOf(x.shape) / sizeOf(dy.shape);
+    return [spread(f.div(dy, count), x, attrs.axes, f)];
   },
   implementation: { kind: "kernel", kernel: reduceKernel("mean"), loads: [0] },
   tolerance: accumulated(reducedLength),
@@ -200,6 +207,12 @@ export const mean: Reduction = defineOp({
   samples: (s) => [
     ...reduceSamples(s, (shape) => s.randn(...shape), []),
     { name: "empty", inputs: [s.randn(2, 0)], attrs: { axes: [1] }, gradient: false },
+    {
+      name: "sums beyond float32",
+      inputs: [s.values([3e38, 3e38, -3e38, -3e38, 3e38, -1e38], [3, 2])],
+      attrs: { axes: [1] },
+      gradient: false,
+    },
   ],
   errors: reduceErrors("mean"),
 });
@@ -213,33 +226,33 @@ function ramp(s: Sampler, slope: number, rows = 2, length = 5003): NDArray {
 }
 
 /** The maximum over axes; equal maxima share the gradient evenly, as torch.amax. */
-export const max: Reduction = defineOp({
+export const max: Op<Reduction, ReduceAttrs> = defineOp({
   name: "max",
   operands: ["x"],
-  attributes: { axes: optional, keepdims: false },
+  attributes: { axes: wholes(optional), keepdims: false },
   infer: (inputs, attrs = {}) => {
     const [x] = inputs;
     const result = inferReduce("max", ["f32", "i32", "u32"])(inputs, attrs);
-    if (sizeOf(x!.shape) === 0 && sizeOf(result[0]!.shape) > 0)
+    if (sizeOf(x.shape) === 0 && sizeOf(result[0]!.shape) > 0)
       throw new ShapeError(
-        `max: ${showShape(x!.shape)} has no elements along the reduced axes; a maximum needs at least one.`,
+        `max: ${showShape(x.shape)} has no elements along the reduced axes; a maximum needs at least one.`,
       );
     return result;
   },
   reference: ([x], attrs = {}) => {
-    const { shape } = reducedType("max", x!, attrs);
+    const { shape } = reducedType("max", x, attrs);
     return [
       {
         shape,
-        dtype: x!.dtype,
-        data: reduceReference(x!, normalizeAxes("max", attrs.axes, x!.shape.length), "max"),
+        dtype: x.dtype,
+        data: reduceReference(x, normalizeAxes("max", attrs.axes, x.shape.length), "max"),
       },
     ];
   },
   grad: ({ dy, inputs: [x], outputs: [y], attrs = {} }, f) => {
-    const ties = f.cast(f.equal(x, spread(y!, x!, attrs.axes, f)), { dtype: "f32" });
+    const ties = f.cast(f.equal(x, spread(y, x, attrs.axes, f)), { dtype: "f32" });
     const share = f.div(dy, f.sum(ties, { axes: attrs.axes, keepdims: attrs.keepdims }));
-    return [f.mul(ties, spread(share, x!, attrs.axes, f))];
+    return [f.mul(ties, spread(share, x, attrs.axes, f))];
   },
   implementation: { kind: "kernel", kernel: reduceKernel("max"), loads: [0] },
   tolerance: exact,
@@ -265,28 +278,28 @@ export const max: Reduction = defineOp({
 export const argmax: Op<(x: Operand, attrs: { axis: number }) => Tensor, { axis: number }> = defineOp({
   name: "argmax",
   operands: ["x"],
-  attributes: { axis: required },
+  attributes: { axis: whole(required) },
   infer: ([x], { axis }) => {
-    if (x!.dtype !== "f32" && x!.dtype !== "i32")
-      throw new ShapeError(`argmax: input is ${x!.dtype}; cast it to f32 or i32 first.`);
-    const at = normalizeAxis("argmax", axis, x!.shape.length);
-    if (x!.shape[at] === 0)
+    if (x.dtype !== "f32" && x.dtype !== "i32")
+      throw new ShapeError(`argmax: input is ${x.dtype}; cast it to f32 or i32 first.`);
+    const at = normalizeAxis("argmax", axis, x.shape.length);
+    if (x.shape[at] === 0)
       throw new ShapeError(
-        `argmax: axis ${at} of ${showShape(x!.shape)} is empty; it needs at least one element.`,
+        `argmax: axis ${at} of ${showShape(x.shape)} is empty; it needs at least one element.`,
       );
-    return [{ shape: x!.shape.filter((_, a) => a !== at), dtype: "i32" }];
+    return [{ shape: x.shape.filter((_, a) => a !== at), dtype: "i32" }];
   },
   reference: ([x], { axis }) => {
-    const at = normalizeAxis("argmax", axis, x!.shape.length);
-    const shape = x!.shape.filter((_, a) => a !== at);
-    const length = x!.shape[at]!;
-    const inner = sizeOf(x!.shape.slice(at + 1));
+    const at = normalizeAxis("argmax", axis, x.shape.length);
+    const shape = x.shape.filter((_, a) => a !== at);
+    const length = x.shape[at]!;
+    const inner = sizeOf(x.shape.slice(at + 1));
     const data = new Int32Array(sizeOf(shape));
     for (let o = 0; o < data.length; o++) {
       const base = Math.floor(o / inner) * length * inner + (o % inner);
       let best = 0;
       for (let k = 1; k < length; k++) {
-        const [value, most] = [x!.data[base + k * inner]!, x!.data[base + best * inner]!];
+        const [value, most] = [x.data[base + k * inner]!, x.data[base + best * inner]!];
         if (value > most || (Number.isNaN(value) && !Number.isNaN(most))) best = k;
       }
       data[o] = best;

@@ -1,4 +1,5 @@
 import source from "../../../shaders/step/record-row.wgsl?raw";
+import { whole } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { input, output, specialize } from "../../core/kernel.ts";
 import { defineOp, type Op, type Tensor } from "../../core/op.ts";
@@ -18,7 +19,7 @@ export const recordRow: Op<
 > = defineOp({
   name: "recordRow",
   operands: ["ring", "counters", "...values"],
-  attributes: { at: 0 },
+  attributes: { at: whole(0) },
   infer: ([ring, counters, ...values], { at }) => {
     if (
       ring.shape.length !== 2 ||
@@ -79,6 +80,7 @@ export const recordRow: Op<
   inPlace: [0],
   tolerance: exact,
   samples: (s) => [
+    { inputs: [s.randn(4, 3), s.values([1, 2, 3, 3], [4], "u32"), s.randn(), s.randn(1), s.randn()] },
     { inputs: [s.randn(8, 3), s.values([1, 2, 3, 5], [4], "u32"), s.randn(), s.randn(1)] },
     {
       inputs: [

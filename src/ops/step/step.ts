@@ -242,14 +242,14 @@ export const updateStatistics: Op<
 
 /** The count that is given, or how many rows of logits have their first maximum at their label. */
 function correctOf([logits, labels]: readonly NDArray[]): number {
-  if (!labels) return logits?.data[0] ?? 0;
+  if (!logits || !labels) return logits?.data[0] ?? 0;
   const [rows, classes] = logits.shape as [number, number];
   let count = 0;
   for (let row = 0; row < rows; row++) {
     let best = 0;
     for (let k = 1; k < classes; k++)
       if (logits.data[row * classes + k]! > logits.data[row * classes + best]!) best = k;
-    if (best === labels!.data[row]) count++;
+    if (best === labels.data[row]) count++;
   }
   return count;
 }

@@ -93,13 +93,9 @@ function updateDispatch(rule: UpdateRule, inputs: readonly TensorType[], facts: 
   const { grads, slots, average, blocks } = partsOf(rule, inputs)!;
   const groups = grads.shape[0]! / 4;
   const { bindings, declared } = bind(rule, inputs);
-  const prepares = rule.source.includes("fn prepare(");
-  const [run, workgroup] = prepares ? [4, 64] : [1, 256];
   const source = [
     specialize(harness, {
       COUNT: groups,
-      RUN: run,
-      WORKGROUP: workgroup,
       DECOUPLED: rule.decoupled ?? false,
     }),
     wgslStruct("Hyper", [...COMMON, ...rule.numbers]),
@@ -107,7 +103,7 @@ function updateDispatch(rule: UpdateRule, inputs: readonly TensorType[], facts: 
     wgslStruct("Next", ["p", ...rule.slots.map((slot) => `slot_${slot}`)], "vec4f"),
     ...declared,
     specialize(rule.source, rule.constants),
-    ...(prepares ? [] : ["fn prepare() {}"]),
+    ...(rule.source.includes("fn prepare(") ? [] : ["fn prepare() {}"]),
     stepCode(rule.slots),
     blocks ? placeBlocks : "fn place(i: u32) -> u32 { return i; }",
     average ? storeAverage : store,
@@ -116,7 +112,7 @@ function updateDispatch(rule: UpdateRule, inputs: readonly TensorType[], facts: 
     kernel: [rule.name, ...(average ? ["average"] : []), ...(blocks ? ["blocks"] : [])].join("/"),
     source,
     bindings,
-    workgroups: gridOf(Math.ceil(groups / (run * workgroup)), facts),
+    workgroups: gridOf(Math.ceil(groups / 256), facts),
     bytes: 16 * groups * (3 + 2 * (slots.length + (average ? 1 : 0))),
   };
 }

@@ -1,10 +1,20 @@
+import type { Metrics, NoMetrics, TrainerOptions } from "../options.ts";
 import { Trainer } from "../trainer.ts";
 import { lockCheckpoints, newestCheckpoint, saveCheckpoint } from "./checkpoint-files.ts";
 import type { Lock } from "./lock.ts";
+import { NodeModel } from "./model.ts";
 
 /** A trainer that keeps its checkpoints on disk. */
-export class NodeTrainer extends Trainer {
+export class NodeTrainer<M extends Metrics = NoMetrics> extends Trainer<M> {
   private readonly locks = new Map<string, Lock>();
+
+  constructor(options: TrainerOptions<M>) {
+    super(options, NodeModel);
+  }
+
+  override get model(): NodeModel<any, any> {
+    return super.model as NodeModel<any, any>;
+  }
 
   /**
    * Saves a checkpoint into `directory` as `step-000120/`, and removes all but the newest `keep`. Returns its path.

@@ -18,21 +18,21 @@ const block = (input: number, output: number) =>
     nn.dropout(0.1),
   );
 
-/** Residual blocks, each of them in a segment of its own or not. */
-const network = (segment: (module: Module) => Module) =>
+/** Residual blocks, each of them in a region of its own or not. */
+const network = (region: (module: Module) => Module) =>
   nn.sequential(
     block(3, 8),
-    ...Array.from({ length: 4 }, () => segment(nn.residual(nn.sequential(block(8, 8), block(8, 8))))),
+    ...Array.from({ length: 4 }, () => region(nn.residual(nn.sequential(block(8, 8), block(8, 8))))),
     nn.globalAvgPool2d(),
     nn.linear({ in: 8, out: 10 }),
   );
 
 const { train } = shapes({ train: 16, test: 8, seed: 2 });
 
-async function trainFor(device: Backend, segment: (module: Module) => Module, size: number) {
+async function trainFor(device: Backend, region: (module: Module) => Module, size: number) {
   const trainer = new Trainer({
     device,
-    model: network(segment),
+    model: network(region),
     loss: crossEntropy(),
     optimizer: sgd({ lr: 0.05 }),
     seed: 4,
@@ -46,7 +46,7 @@ async function trainFor(device: Backend, segment: (module: Module) => Module, si
   return { plan, tensors: model.tensors };
 }
 
-describe("segments that are computed again for the backward pass", () => {
+describe("regions that are computed again for the backward pass", () => {
   test("change no bit of training on the reference", async () => {
     const plain = await trainFor(cpuBackend(), (module) => module, 4);
     const again = await trainFor(cpuBackend(), nn.checkpoint, 4);
@@ -67,7 +67,7 @@ describe("segments that are computed again for the backward pass", () => {
     }
   });
 
-  test("a segment of one layer names its parameters like the layer in a sequence of one", () => {
+  test("a region of one layer names its parameters like the layer in a sequence of one", () => {
     expect(Object.keys(nn.checkpoint(nn.linear({ in: 2, out: 2 })).children!)).toEqual(["0"]);
   });
 });

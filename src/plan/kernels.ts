@@ -1,0 +1,166 @@
+import { type AdapterFacts, type Dispatch, type KernelVariant, withExtensions } from "../core/kernel.ts";
+import type { GraphNode, OpRecord, Tensor } from "../core/op.ts";
+import { showType } from "../core/shape.ts";
+import { halfInputs, kernelContext, valueKey } from "../graph/node.ts";
+import type { FusedExpression } from "../ops/elementwise/kernel.ts";
+import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
+import { checkContracts } from "./contracts.ts";
+import { kernelOf, overwriting, withEpilogue, withPrologue } from "./inline.ts";
+import { type Prologue, resolveView, type Unit } from "./units.ts";
+
+/** What the writing of a kernel depends on beside its node's op, shapes and attributes. */
+interface Wanted {
+  readonly moments?: boolean;
+  readonly unread?: ReadonlySet<number>;
+}
+
+/** A dispatch with a unit's chains in it, and what binds what of the chains' inputs: in place of a binding, or after all. */
+interface Chained {
+  readonly dispatch: Dispatch;
+  readonly taken: readonly { readonly binding: number; readonly chain: number; readonly input: number }[];
+  readonly appended: readonly { readonly chain: number; readonly input: number }[];
+}
+
+/**
+ * Writes the shaders of one plan, each once: a network of many equal layers, or a recurrence written out, has the same
+ * kernels over and over, and writing one takes milliseconds.
+ */
+export class Kernels {
+  private readonly variantLists = new Map<OpRecord, Map<string, KernelVariant[]>>();
+  private readonly chained = new Map<Dispatch, Map<string, Chained>>();
+  private readonly elementwise = new Map<string, Dispatch>();
+  private readonly overwritten = new Map<Dispatch, Map<number, Dispatch>>();
+  private readonly sources = new Map<Dispatch, string>();
+  private readonly checked = new Set<KernelVariant>();
+  private readonly files = new Map<string, number>();
+
+  constructor(private readonly facts: AdapterFacts) {}
+
+  /** All kernels of a node; nothing for nodes that have none. */
+  variants(node: GraphNode, { moments = false, unread = new Set() }: Wanted = {}): KernelVariant[] {
+    const make = () => kernelOf(node)?.kernel({ ...kernelContext(node, this.facts), moments, unread }) ?? [];
+    const attrs = exactText(node.attrs);
+    if (attrs === undefined) return make();
+    const key = `${node.inputs.map(showType)};${halfInputs(node)};${moments};${[...unread]};${attrs}`;
+    return memo(
+      memo(this.variantLists, node.op!, () => new Map()),
+      key,
+      make,
+    );
+  }
+
+  /** Checks what a kernel's record says of it; see contracts.ts. */
+  check(op: OpRecord, variant: KernelVariant): void {
+    if (op.implementation.kind !== "kernel" || this.checked.has(variant)) return;
+    checkContracts(op.name, op.implementation, variant);
+    this.checked.add(variant);
+  }
+
+  /** The dispatch of a unit that is nothing but a chain. */
+  chain(expression: FusedExpression): Dispatch {
+    return memo(this.elementwise, this.textOf(expression), () => elementwiseDispatch(expression, this.facts));
+  }
+
+  /** A dispatch that stores its result over the input at `binding`. */
+  overwriting(dispatch: Dispatch, binding: number): Dispatch {
+    const done = memo(this.overwritten, dispatch, () => new Map<number, Dispatch>());
+    return memo(done, binding, () => overwriting(dispatch, binding));
+  }
+
+  /** The text that is compiled. */
+  source(dispatch: Dispatch): string {
+    return memo(this.sources, dispatch, () => withExtensions(dispatch, this.facts));
+  }
+
+  /** Puts a unit's elementwise chains, its prologues' and then its epilogue's, into one of its dispatches. */
+  withChains(unit: Unit, chains: readonly Prologue[], dispatch: Dispatch): Chained {
+    if (chains.length === 0) return { dispatch, taken: [], appended: [] };
+    const indices = [...(unit.prologues?.keys() ?? [])];
+    // A chain may read what the kernel itself reads, too: equal tensors have equal numbers.
+    const numbers = new Map<string, number>();
+    const number = (value: Tensor) => memo(numbers, valueKey(resolveView(value)), () => numbers.size);
+    const own = unit.node.inputs.map((value, i) => (indices.includes(i) ? -1 : number(value)));
+    const read = chains.map((chain) => chain.inputs.map(number));
+    const texts = chains.map(
+      (chain, k) => `${indices[k] ?? `end ${unit.epilogue?.hole}`};${this.textOf(chain.expression)}`,
+    );
+    const key = [...texts, own, ...read].join("\n\n");
+    return memo(
+      memo(this.chained, dispatch, () => new Map()),
+      key,
+      () => putChains(dispatch, chains, { indices, own, read, hole: unit.epilogue?.hole }),
+    );
+  }
+
+  /** Everything that the text of an expression depends on. */
+  private textOf({ output, inputs, body, functions, label }: FusedExpression): string {
+    const numbers = functions.map((file) => memo(this.files, file, () => this.files.size));
+    return [showType(output), inputs.map(showType), numbers, label, body].join(";");
+  }
+}
+
+/** Which input each prologue computes, which tensors the kernel and its chains read, and the epilogue's hole. */
+interface Wiring {
+  readonly indices: readonly number[];
+  readonly own: readonly number[];
+  readonly read: readonly (readonly number[])[];
+  readonly hole: number | undefined;
+}
+
+function putChains(
+  dispatch: Dispatch,
+  chains: readonly Prologue[],
+  { indices, own, read, hole }: Wiring,
+): Chained {
+  let result = dispatch;
+  const taken: Chained["taken"][number][] = [];
+  const appended: Chained["appended"][number][] = [];
+  chains.forEach(({ expression }, chain) => {
+    const index = indices[chain];
+    const inlined =
+      index === undefined
+        ? withEpilogue(result, hole!, expression)
+        : withPrologue(result, index, expression, (i) =>
+            result.bindings.findIndex((b) => b.kind === "input" && own[b.index] === read[chain]![i]),
+          );
+    if (!inlined) return;
+    if (inlined.taken) taken.push({ ...inlined.taken, chain });
+    appended.push(...inlined.appended.map((input) => ({ chain, input })));
+    const { label } = expression;
+    result = {
+      ...result,
+      kernel: index === undefined ? `${result.kernel}+${label}` : `${result.kernel}(${label})`,
+      source: inlined.source,
+      bindings: [
+        ...result.bindings,
+        ...inlined.appended.map((i) => ({ kind: "appended", index: i, access: "read" }) as const),
+      ],
+    };
+  });
+  return { dispatch: result, taken, appended };
+}
+
+function memo<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+/** Attributes as text that tells any two apart; undefined where they hold what has no text. */
+function exactText(attrs: unknown): string | undefined {
+  let known = true;
+  const text = JSON.stringify(attrs, (_, value) => {
+    if (typeof value === "number" && (!Number.isFinite(value) || Object.is(value, -0)))
+      return { number: Object.is(value, -0) ? "-0" : String(value) };
+    const plain = value === null || typeof value !== "object" || isData(value);
+    known &&= plain && typeof value !== "function" && typeof value !== "symbol" && typeof value !== "bigint";
+    return known ? value : null;
+  });
+  return known ? (text ?? "") : undefined;
+}
+
+const isData = (value: object) =>
+  [Object.prototype, Array.prototype, null].includes(Object.getPrototypeOf(value));
