@@ -50,6 +50,7 @@ export type Means<M extends MetricRecord = MetricRecord> = {
   readonly accuracy: number;
 } & { readonly [Name in keyof M]: number };
 
+/** What to measure of a data set, and in which batches. */
 export interface EvaluateOptions<M extends MetricRecord = Readonly<Record<never, never>>> {
   readonly loss: Loss;
   /** Numbers to measure on the device beside the loss: means over the batch. */

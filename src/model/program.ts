@@ -37,6 +37,7 @@ export type OutputsOf<R> = R extends Tensor
       ? Readonly<Record<never, Tensor>>
       : R;
 
+/** The shapes and dtypes of inputs: one, or a list or record of them. */
 export type Types = Tree<TensorType>;
 /** Tensors in the form of the declared inputs. */
 export type InputsOf<T> = Mapped<T, TensorType, Tensor>;
