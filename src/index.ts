@@ -50,11 +50,13 @@ export {
   type Compiled,
   type CompileOptions,
   compile,
+  type DeviceTensor,
   evaluate,
   type HostInput,
   type HostInputs,
   Result,
 } from "./model/compile.ts";
+export type { EvaluateOptions, Examples, Means } from "./model/evaluate.ts";
 export type { LoadReport } from "./model/files.ts";
 export { loadModel } from "./model/load.ts";
 export {
@@ -65,7 +67,15 @@ export {
   type ModelTensor,
   type Normalization,
 } from "./model/model.ts";
-export { type Precision, type Traced, tensor, type Updates } from "./model/program.ts";
+export {
+  type InputsOf,
+  type OutputsOf,
+  type Precision,
+  type Traced,
+  type Types,
+  tensor,
+  type Updates,
+} from "./model/program.ts";
 export type { Summary, SummaryRow } from "./model/summary.ts";
 export { bool, f32, i32, type Tracing, u8, u32 } from "./model/tracing.ts";
 export * as nn from "./nn/index.ts";

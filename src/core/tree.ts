@@ -10,10 +10,21 @@ export type Mapped<T, From, To> = T extends From
     ? { readonly [Key in keyof T]: Mapped<T[Key], From, To> }
     : never;
 
-const isRecord = (x: unknown): x is Readonly<Record<string, unknown>> =>
-  typeof x === "object" && x !== null && !ArrayBuffer.isView(x);
+type Node = Readonly<Record<string, unknown>>;
 
-const under = (path: string, key: string | number) => (path === "" ? String(key) : `${path}.${key}`);
+const isNode = (x: unknown): x is Node =>
+  typeof x === "object" && x !== null && !ArrayBuffer.isView(x) && !(x instanceof Promise);
+
+export const under = (path: string, key: string | number) => (path === "" ? String(key) : `${path}.${key}`);
+
+/** What a value is, in a sentence: "a string", "an array of numbers". */
+export function kindOf(x: unknown): string {
+  if (x === undefined || x === null) return String(x);
+  if (ArrayBuffer.isView(x)) return "an array of numbers";
+  if (x instanceof Promise) return "a promise";
+  if (Array.isArray(x)) return "a list";
+  return typeof x === "object" ? "a record" : `a ${typeof x}`;
+}
 
 /** The leaves of a tree with their paths, `picture` or `0.mean`, in a fixed order; a tree that is a leaf has the path "". */
 export function leavesOf<Leaf>(
@@ -22,9 +33,9 @@ export function leavesOf<Leaf>(
   path = "",
 ): { path: string; leaf: Leaf }[] {
   if (isLeaf(tree)) return [{ path, leaf: tree }];
-  if (!isRecord(tree))
+  if (!isNode(tree))
     throw new ShapeError(
-      `${path === "" ? "The tree" : path} is ${tree === null ? "null" : typeof tree === "object" ? "an array of numbers" : `a ${typeof tree}`}; give a tensor, or a list or record of tensors.`,
+      `${path === "" ? "The tree" : path} is ${kindOf(tree)}; give a tensor, or a list or record of tensors.`,
     );
   return Object.entries(tree).flatMap(([key, part]) => leavesOf(part, isLeaf, under(path, key)));
 }
@@ -38,8 +49,32 @@ export function mapTree<Leaf, Result>(
 ): unknown {
   if (isLeaf(tree)) return replace(tree, path);
   if (Array.isArray(tree)) return tree.map((part, i) => mapTree(part, isLeaf, replace, under(path, i)));
-  if (!isRecord(tree)) return leavesOf(tree, isLeaf, path);
+  if (!isNode(tree)) return leavesOf(tree, isLeaf, path);
   return Object.fromEntries(
     Object.entries(tree).map(([key, part]) => [key, mapTree(part, isLeaf, replace, under(path, key))]),
+  );
+}
+
+/**
+ * Each leaf of a tree with what stands in its place in another tree, undefined where that has nothing there.
+ * @throws ShapeError for a part of the other tree that the tree has no place for; `name` is what the message begins with.
+ */
+export function leavesBeside<Leaf>(
+  tree: unknown,
+  isLeaf: (x: unknown) => x is Leaf,
+  other: unknown,
+  name: string,
+  path = "",
+): { path: string; leaf: Leaf; value: unknown }[] {
+  if (isLeaf(tree)) return [{ path, leaf: tree, value: other }];
+  const form = tree as Node;
+  const given = (isNode(other) ? other : {}) as Node;
+  for (const key of Object.keys(given))
+    if (!Object.hasOwn(form, key))
+      throw new ShapeError(
+        `${name}: there is no input "${under(path, key)}"; ${path === "" ? "it" : `"${path}"`} was declared with ${Object.keys(form).join(", ") || "none"}.`,
+      );
+  return Object.entries(form).flatMap(([key, part]) =>
+    leavesBeside(part, isLeaf, Object.hasOwn(given, key) ? given[key] : undefined, name, under(path, key)),
   );
 }

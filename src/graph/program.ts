@@ -1,5 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
 import type { Arena, Tensor, Variable } from "../core/op.ts";
+import { sizeOf } from "../core/shape.ts";
 
 /** What a run of a graph must leave behind. */
 export interface Program {
@@ -13,6 +14,7 @@ export interface Program {
   readonly updates?: readonly Update[];
 }
 
+/** A variable and its next value, written when the run ends. */
 export interface Update {
   readonly variable: Variable;
   readonly value: Tensor;
@@ -23,23 +25,16 @@ export function programRoots(program: Program): Tensor[] {
   return [...Object.values(program.outputs ?? {}), ...(program.updates ?? []).map((update) => update.value)];
 }
 
-const numbers = new WeakMap<Arena, number>();
-let arenas = 0;
-function arenaNumber(arena: Arena): number {
-  const number = numbers.get(arena) ?? arenas++;
-  numbers.set(arena, number);
-  return number;
-}
-
 /** Refuses programs whose meaning would depend on the order of their updates. */
 export function checkProgram({ name, updates = [] }: Program): void {
-  const seen = new Set<string>();
+  const ranges = new Map<Arena, { from: number; to: number }[]>();
   for (const { variable } of updates) {
-    const { name: of, arena, offset } = variable;
-    const key = `${arenaNumber(arena)} ${offset}`;
-    if (seen.has(key))
+    const { name: of, arena, offset, shape } = variable;
+    const own = { from: offset, to: offset + sizeOf(shape) };
+    const others = ranges.get(arena) ?? [];
+    if (others.some(({ from, to }) => own.from === from || (own.from < to && from < own.to)))
       throw new ShapeError(`${name}: ${of} is updated twice; give one update for each variable of a step.`);
-    seen.add(key);
+    ranges.set(arena, [...others, own]);
   }
   for (const { variable, value } of updates)
     if (value.node.leaf)

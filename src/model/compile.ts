@@ -1,90 +1,43 @@
-import type { Backend, Executable, Feeds, Resident } from "../backend/backend.ts";
-import type { NumericArray } from "../core/dtype.ts";
-import { DescentError, OptionError, ShapeError } from "../core/errors.ts";
+import { type Backend, claim } from "../backend/backend.ts";
+import { DeviceError, OptionError, ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
-import type { Tensor, Variable } from "../core/op.ts";
-import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
+import type { Tensor } from "../core/op.ts";
 import { leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.ts";
+import { reachable } from "../graph/node.ts";
+import { type Program, programRoots } from "../graph/program.ts";
+import type { OptimizerState } from "../optim/state.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";
+import type { HostInputs } from "./inputs.ts";
 import {
-  hostArray,
   type InputsOf,
   isTensor,
-  isType,
+  type OutputsOf,
   type Precision,
   type Traced,
-  type TracedProgram,
   type Types,
   traceProgram,
 } from "./program.ts";
+import type { Result } from "./result.ts";
+import { Runner } from "./runner.ts";
 import type { Tracing } from "./tracing.ts";
 
-/** What the host gives for one input: numbers, nested or flat, an array with its shape, or a tensor on the device. */
-export type HostInput = number | readonly Numbers[] | NumericArray | NDArray | Result | DeviceTensor;
-type Numbers = number | readonly Numbers[];
-export type HostInputs<T> = Mapped<T, TensorType, HostInput>;
+export { type HostInput, type HostInputs, inputsOf } from "./inputs.ts";
+export { type DeviceTensor, Result } from "./result.ts";
 
-/** A tensor of a model on its device, to read and write from the host. */
-export interface DeviceTensor extends TensorType {
-  readonly variable: Variable;
-}
-
+/** How a function is compiled, beside its inputs. */
 export interface CompileOptions {
-  /** What messages and printed plans call it. */
+  /** What messages and printed plans call it: the function's name unless given. */
   readonly name?: string;
-  /** Decides the random tensors; 0 unless given. */
+  /** Decides the random tensors: a whole number from 0 to 2³² − 1; 0 unless given. */
   readonly seed?: number;
   /** Whether models are traced as they train (dropout, statistics of the batch); true unless given. */
   readonly training?: boolean;
+  /** "mixed" keeps activations as f16, on adapters that have it: give `minimize` `{ scaling: true }` then. */
   readonly precision?: Precision;
-  /** How many runs the schedules of its optimizers stretch over; needed by those that depend on it. */
+  /** How many steps the schedules of its optimizers stretch over; needed by those that depend on it. */
   readonly steps?: number;
+  /** Kernel fusion and choices; the same choices give the same bits. */
   readonly plan?: PlanOptions;
-}
-
-/** A tensor that a run left on the device; the next run of the same function writes over it. */
-export class Result implements TensorType {
-  readonly shape: Shape;
-  readonly dtype: TensorType["dtype"];
-
-  constructor(
-    private readonly runner: Runner,
-    private readonly run: number,
-    readonly name: string,
-    type: TensorType,
-  ) {
-    this.shape = type.shape;
-    this.dtype = type.dtype;
-  }
-
-  /** Where it lies, for another run to take as an input. */
-  get resident(): Resident {
-    this.check();
-    return { executable: this.runner.executable!, output: this.name };
-  }
-
-  /**
-   * Its numbers, on the host.
-   * @throws DescentError when a later run has written over them.
-   */
-  async read(): Promise<NDArray> {
-    this.check();
-    return this.runner.executable!.fetch(this.name);
-  }
-
-  /** The number that a tensor of one element holds. */
-  async item(): Promise<number> {
-    if (sizeOf(this.shape) !== 1)
-      throw new ShapeError(`${this.name}: ${showType(this)} has not one element; use read().`);
-    return (await this.read()).data[0]!;
-  }
-
-  private check(): void {
-    if (this.runner.runs !== this.run)
-      throw new DescentError(
-        `${this.runner.name}: the result "${this.name}" of run ${this.run} was overwritten by run ${this.runner.runs}; read it before the next run.`,
-      );
-  }
 }
 
 /** A compiled function: call it with inputs for each run. */
@@ -97,139 +50,72 @@ export interface Compiled<In extends Types, Out> {
   dispose(): Promise<void>;
 }
 
-/** Runs a compiled program: feeds, counters and rows of hyperparameters. */
-class Runner {
-  runs = 0;
-  executable: Executable | undefined;
-  private compiling: Promise<Executable> | undefined;
-  private disposed = false;
-
-  constructor(
-    private readonly device: Backend,
-    private readonly inputs: Types,
-    private readonly traced: TracedProgram,
-    private readonly options: CompileOptions,
-  ) {
-    // A failure is told by the first run.
-    this.ready().catch(() => {});
-  }
-
-  get name(): string {
-    return this.traced.program.name;
-  }
-
-  async ready(): Promise<Executable> {
-    if (this.disposed) throw new DescentError(`${this.name} was disposed of; compile it again.`);
-    this.compiling ??= this.device.compile(this.traced.program, this.options.plan);
-    try {
-      this.executable = await this.compiling;
-      return this.executable;
-    } catch (error) {
-      // The next call tries again.
-      this.compiling = undefined;
-      throw error;
-    }
-  }
-
-  async run(given: unknown): Promise<unknown> {
-    const { feeds, resident } = inputsOf(this.name, this.inputs, given);
-    const executable = await this.ready();
-    const { seed = 0, steps = this.runs + 1 } = this.options;
-    const own: Record<string, NumericArray> = { ...feeds };
-    if (executable.plan.feeds.has("counters")) own.counters = Uint32Array.of(this.runs, seed, 0, 0);
-    for (const state of this.traced.states)
-      Object.assign(own, state.hyper(this.runs, Math.max(steps, this.runs + 1)));
-    executable.run(own, resident);
-    const run = ++this.runs;
-    return mapTree(
-      this.traced.outputs,
-      isTensor,
-      (tensor, path) => new Result(this, run, path || "output", tensor),
-    );
-  }
-
-  async dispose(): Promise<void> {
-    this.disposed = true;
-    const executable = await this.compiling?.catch(() => undefined);
-    executable?.dispose();
-  }
-}
-
-/** Sorts what a caller gives into numbers to feed and tensors that are on the device already. */
-export function inputsOf(name: string, inputs: Types, given: unknown) {
-  const feeds: Record<string, NumericArray> = {};
-  const resident: Record<string, Resident> = {};
-  const take = (path: string, type: TensorType, value: unknown): void => {
-    const key = path || "input";
-    const label = path ? `${name}: the input "${path}"` : `${name}: the input`;
-    if (value === undefined || value === null)
-      throw new ShapeError(`${label} is missing; give ${showType(type)}.`);
-    if (typeof value === "string" || typeof value === "boolean" || typeof value === "function")
-      throw new ShapeError(`${label} is a ${typeof value}; give ${showType(type)}.`);
-    const check = (shape: Shape) => {
-      if (!sameShape(shape, type.shape))
-        throw new ShapeError(
-          `${label} has the shape ${showShape(shape)}; it was declared as ${showType(type)}.`,
-        );
-    };
-    if (value instanceof Result || isDeviceTensor(value)) {
-      check(value.shape);
-      if (value.dtype !== type.dtype)
-        throw new ShapeError(`${label} is ${showType(value)}; it was declared as ${showType(type)}.`);
-      resident[key] = value instanceof Result ? value.resident : { variable: value.variable };
-    } else if (ArrayBuffer.isView(value)) {
-      const data = value as NumericArray;
-      if (data.length !== sizeOf(type.shape))
-        throw new ShapeError(
-          `${label} has ${data.length} numbers; ${showType(type)} has ${sizeOf(type.shape)}.`,
-        );
-      feeds[key] = data;
-    } else if (isNDArray(value)) {
-      check(value.shape);
-      feeds[key] = value.data;
-    } else {
-      const array = hostArray(value as number, { dtype: type.dtype });
-      check(array.shape);
-      feeds[key] = array.data;
-    }
-  };
-  const declared = leavesOf(inputs, isType);
-  for (const { path, leaf } of declared) take(path, leaf, at(given, path));
-  const known = new Set(declared.map(({ path }) => path.split(".")[0]));
-  if (!isType(inputs))
-    for (const key of Object.keys((given as object | undefined) ?? {}))
-      if (!known.has(key))
-        throw new ShapeError(
-          `${name}: there is no input "${key}"; it was declared with ${[...known].join(", ") || "none"}.`,
-        );
-  return { feeds, resident };
-}
-
-const at = (tree: unknown, path: string): unknown =>
-  path === ""
-    ? tree
-    : path
-        .split(".")
-        .reduce<unknown>((part, key) => (part as Record<string, unknown> | null | undefined)?.[key], tree);
-
-const isNDArray = (x: unknown): x is NDArray =>
-  typeof x === "object" && x !== null && "data" in x && "shape" in x;
-const isDeviceTensor = (x: unknown): x is DeviceTensor =>
-  typeof x === "object" && x !== null && "variable" in x;
-
-function checkDevice(device: unknown): asserts device is Backend {
+/** @throws OptionError for a device that was not awaited, or is none; `who` is what the message begins with. */
+export function checkDevice(device: unknown, who: string): asserts device is Backend {
+  if (device instanceof Promise) throw new OptionError(`${who}: the device is a promise; await gpu() first.`);
   if (typeof device !== "object" || device === null || !("compile" in device))
     throw new OptionError(
-      device instanceof Promise
-        ? "The device is a promise; await gpu() first."
-        : "The device is missing; open one with await gpu(), or cpuBackend().",
+      `${who}: the first argument is no device; pass what await gpu() or cpuBackend() gives.`,
     );
+}
+
+/** @throws OptionError for a seed that the random generator does not take. */
+export function checkSeed(seed: number, who: string): void {
+  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32)
+    throw new OptionError(`${who}: the seed is ${seed}; use a whole number from 0 to ${2 ** 32 - 1}.`);
+}
+
+/** Tensors live on one device each. */
+function checkArenas(device: Backend, program: Program): void {
+  for (const { leaf } of reachable(programRoots(program)))
+    if (leaf?.kind === "variable") claim(leaf.variable.arena, device);
+  for (const { variable } of program.updates ?? []) claim(variable.arena, device);
+}
+
+/** A schedule that is stretched over the run is no guess: without its length each step would be its last. */
+function checkSteps(name: string, states: readonly OptimizerState[], steps: number | undefined): void {
+  if (steps !== undefined) {
+    if (Number.isInteger(steps) && steps > 0) return;
+    throw new OptionError(`${name}: steps is ${steps}; use a whole number of at least 1.`);
+  }
+  const rows = (state: OptimizerState, total: number) =>
+    [1, 7].flatMap((step) => Object.values(state.hyper(step, total)).map((row) => row.join()));
+  for (const state of states)
+    if (rows(state, 100).join() !== rows(state, 10_000).join())
+      throw new OptionError(
+        `${name}: a schedule of ${state.optimizer.name} depends on the number of steps; say how many with compile(…, { steps }).`,
+      );
+}
+
+/** `compile` for the library's own use: the runner that calls go to. */
+export function runnerOf(
+  device: Backend,
+  inputs: Types,
+  trace: (inputs: any, t: Tracing) => Traced | Tree<Tensor>,
+  options: CompileOptions,
+): Runner {
+  const name = options.name ?? (trace?.name || "program");
+  checkDevice(device, name);
+  checkSeed(options.seed ?? 0, name);
+  const traced = traceProgram(name, inputs, trace, options);
+  if (options.precision === "mixed" && !device.facts.f16)
+    throw new DeviceError(
+      `${name}: mixed precision needs shader-f16, which the adapter ${device.facts.name} does not offer; use "f32".`,
+    );
+  checkArenas(device, traced.program);
+  checkSteps(name, traced.states, options.steps);
+  return new Runner(device, inputs, traced, options);
 }
 
 /**
  * Compiles a function of tensors: traced once for the declared inputs, then replayed in one submit for each call.
  * The function receives the inputs and `t`, from which random tensors come and which `model.forward` takes; it gives
- * its outputs and, for a step, its updates.
+ * its outputs and, for a step, its updates. Outputs are what they were before the updates of the same run.
+ *
+ * An input may be given as numbers, nested or flat, as an array with its shape, as a result of another function or as
+ * `model.tensor(name)`; the last two are copied on the device.
+ * @throws ShapeError when the function uses an input that was not declared, or updates a variable twice.
+ * @throws DeviceError when it uses tensors of another device.
  *
  * @example
  * const step = compile(device, { x: f32(64, 2), y: f32(64, 1) }, ({ x, y }, t) => {
@@ -239,24 +125,24 @@ function checkDevice(device: unknown): asserts device is Backend {
  * const { loss } = await step({ x, y });
  * console.log(await loss.item());
  */
-export function compile<const In extends Types, Out extends Tree<Tensor> = Record<never, Tensor>>(
+export function compile<const In extends Types, const R extends Traced | Tree<Tensor>>(
   device: Backend,
   inputs: In,
-  trace: (inputs: InputsOf<In>, t: Tracing) => Traced<Out> | Out,
+  trace: (inputs: InputsOf<In>, t: Tracing) => R,
   options: CompileOptions = {},
-): Compiled<In, Out> {
-  checkDevice(device);
-  const name = options.name ?? (trace.name || "program");
-  const runner = new Runner(device, inputs, traceProgram(name, inputs, trace as never, options), options);
+): Compiled<In, OutputsOf<R>> {
+  checkDevice(device, "compile");
+  const runner = runnerOf(device, inputs, trace as never, options);
   const call = (given: unknown) => runner.run(given);
   return Object.assign(call, {
     plan: async () => (await runner.ready()).plan,
     dispose: () => runner.dispose(),
-  }) as unknown as Compiled<In, Out>;
+  }) as unknown as Compiled<In, OutputsOf<R>>;
 }
 
 /**
  * Runs a graph once: the numbers of a tensor, or of each tensor of a tree. Random tensors of a trace need `compile`.
+ * @throws ShapeError when a tensor depends on the inputs of a traced function.
  *
  * @example await evaluate(device, tensor([[1, 2], [3, 4]]).square().sum()) // { shape: [], dtype: "f32", data: [30] }
  */
@@ -264,17 +150,22 @@ export async function evaluate<const Out>(
   device: Backend,
   outputs: Out,
 ): Promise<Mapped<Out, Tensor, NDArray>> {
-  checkDevice(device);
+  checkDevice(device, "evaluate");
   const named = leavesOf(outputs as unknown, isTensor);
   const program = {
     name: "evaluate",
     outputs: Object.fromEntries(named.map(({ path, leaf }) => [path || "output", leaf])),
   };
+  for (const { leaf } of reachable(programRoots(program)))
+    if (leaf?.kind === "feed")
+      throw new ShapeError(
+        `evaluate: depends on "${leaf.name}", which a traced function receives in each run; use compile, or a tensor of numbers.`,
+      );
   const executable = await device.compile(program);
   try {
-    executable.run({} as Feeds);
-    const arrays = new Map<string, NDArray>();
-    for (const { path } of named) arrays.set(path, await executable.fetch(path || "output"));
+    executable.run();
+    const fetched = named.map(async ({ path }) => [path, await executable.fetch(path || "output")] as const);
+    const arrays = new Map(await Promise.all(fetched));
     return mapTree(outputs as unknown, isTensor, (_, path) => arrays.get(path)) as never;
   } finally {
     executable.dispose();

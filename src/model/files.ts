@@ -2,6 +2,7 @@ import { CheckpointError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { type Shape, sameShape, showShape } from "../core/shape.ts";
 import type { StoredTensor, TensorFile } from "../interchange/safetensors.ts";
+import { isNormalization, type Normalization } from "./host-inputs.ts";
 import type { ModelTensors } from "./tensors.ts";
 
 /** What of a file went into a model, and what did not. */
@@ -81,3 +82,38 @@ export const stored = ({ shape, data }: NDArray): StoredTensor => ({
   shape,
   data: data as Float32Array<ArrayBuffer>,
 });
+
+/** What a file says of its model beside the tensors; nothing of it is believed unseen. */
+export interface FileDescription {
+  readonly network: unknown;
+  readonly labels: readonly string[] | undefined;
+  readonly normalization: Normalization | undefined;
+}
+
+/** @throws CheckpointError for metadata that are damaged. */
+export function descriptionIn({ metadata }: TensorFile, name: string): FileDescription {
+  const damaged = (what: string) =>
+    new CheckpointError(`${name}: its ${what} is damaged; use another copy of the file.`);
+  const parse = (what: "network" | "labels" | "normalization"): unknown => {
+    const text = metadata[what];
+    if (text === undefined) return undefined;
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw damaged(what);
+    }
+  };
+  const labels = parse("labels");
+  if (labels !== undefined && !(Array.isArray(labels) && labels.every((label) => typeof label === "string")))
+    throw damaged("labels");
+  const normalization = parse("normalization") as Normalization | undefined;
+  if (normalization !== undefined && !isNormalization(normalization)) throw damaged("normalization");
+  return { network: parse("network"), labels, normalization };
+}
+
+/** Batches that a file's running statistics have seen; undefined where it does not say. */
+export function batchesIn(tensors: ModelTensors, file: TensorFile): number | undefined {
+  const [counter] = countersOf(tensors);
+  const count = counter === undefined ? undefined : file.tensors.get(counter);
+  return count?.dtype === "I64" ? Number(count.data[0] ?? 0n) : undefined;
+}

@@ -1,22 +1,25 @@
 import type { Backend } from "../backend/backend.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { decodeTensors, type TensorFile } from "../interchange/safetensors.ts";
-import { networkOf } from "../nn/describe.ts";
 import type { Module } from "../nn/module.ts";
+import { networkOf } from "../nn/rebuild.ts";
+import { checkDevice } from "./compile.ts";
+import { descriptionIn } from "./files.ts";
 import { Model, type ModelOptions } from "./model.ts";
 
 /**
  * What a file says of its model: the network, labels and preprocessing.
- * @throws CheckpointError when the file does not say what its network is.
+ * @throws CheckpointError when the file does not say what its network is, or what it says is damaged.
  */
-export function describedModel({ metadata }: TensorFile, name: string): [Module, ModelOptions] {
-  const { network, labels, normalization } = metadata;
-  if (!network)
+export function describedModel(file: TensorFile, name: string): [Module, ModelOptions] {
+  const { network, labels, normalization } = descriptionIn(file, name);
+  if (network === undefined) {
+    const { parts_made_in_code: part } = file.metadata;
     throw new CheckpointError(
-      `${name} does not say what its network is, because parts of it were made in code; make the network and load the file into it.`,
+      `${name} does not say what its network is${part === undefined ? "" : `: only code can make ${part}`}; make the network in code and load the file into it.`,
     );
-  const parse = (text: string | undefined) => (text === undefined ? undefined : JSON.parse(text));
-  return [networkOf(parse(network)), { labels: parse(labels), normalization: parse(normalization) }];
+  }
+  return [networkOf(network, name), { labels, normalization }];
 }
 
 /**
@@ -30,8 +33,14 @@ export async function loadModel(
   file: TensorFile | Uint8Array<ArrayBuffer>,
   name = "The file",
 ): Promise<Model> {
+  checkDevice(device, "loadModel");
   const tensors = file instanceof Uint8Array ? decodeTensors(file, name) : file;
   const model = new Model(device, ...describedModel(tensors, name));
-  model.restore(tensors, { name });
+  try {
+    model.restore(tensors, { name });
+  } catch (error) {
+    await model.dispose();
+    throw error;
+  }
   return model;
 }

@@ -2,8 +2,8 @@ import type { Backend } from "../backend/backend.ts";
 import { CheckpointError, DescentError, OptionError, ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import type { Tensor, Variable } from "../core/op.ts";
-import { type Shape, showShape, sizeOf, type TensorType } from "../core/shape.ts";
-import { leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.ts";
+import type { Shape, TensorType } from "../core/shape.ts";
+import { kindOf, leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.ts";
 import { read } from "../graph/node.ts";
 import { decodeTensors, encodeTensors, type TensorFile } from "../interchange/safetensors.ts";
 import { describe } from "../nn/describe.ts";
@@ -11,13 +11,37 @@ import { type AnyModule, type Module, Trace, type TracedLayer } from "../nn/modu
 import { releaseStates } from "../optim/minimize.ts";
 import { matches } from "../optim/optimizer.ts";
 import type { Trainable } from "../optim/state.ts";
-import { type Compiled, compile, type DeviceTensor, Result } from "./compile.ts";
-import { checkFinite, checkFit, compareFile, countersOf, type LoadReport, stored } from "./files.ts";
-import { feedsOf, hostArray, isTensor, type Types } from "./program.ts";
-import { type Summary, showSummary, summaryRows } from "./summary.ts";
+import { checkDevice, checkSeed, runnerOf } from "./compile.ts";
+import {
+  batchesOf,
+  type EvaluateOptions,
+  type Examples,
+  evaluateExamples,
+  type Means,
+  type MetricRecord,
+} from "./evaluate.ts";
+import {
+  batchesIn,
+  checkFinite,
+  checkFit,
+  compareFile,
+  countersOf,
+  descriptionIn,
+  type LoadReport,
+  stored,
+} from "./files.ts";
+import { checkNormalization, hostInputs, type ModelInput, type Normalization } from "./host-inputs.ts";
+import { isNDArray } from "./inputs.ts";
+import { feedsOf, isTensor, type Types } from "./program.ts";
+import { Programs } from "./programs.ts";
+import type { DeviceTensor } from "./result.ts";
+import { type Summary, summaryOf } from "./summary.ts";
 import { ModelTensors } from "./tensors.ts";
 import { Tracing } from "./tracing.ts";
 
+export type { ModelInput, Normalization } from "./host-inputs.ts";
+
+/** What a model has beside its network. */
 export interface ModelOptions {
   /** Decides the initial parameters: a whole number from 0 to 2³² − 1; 0 unless given. */
   readonly seed?: number;
@@ -26,15 +50,6 @@ export interface ModelOptions {
   /** Mean and deviation of each channel, in units of 0..1, by which images of bytes are normalised. */
   readonly normalization?: Normalization;
 }
-
-export interface Normalization {
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-}
-
-/** Numbers for one input of a model: nested arrays, or a flat array with its shape; bytes are images to be normalised. */
-export type ModelInput = readonly Numbers[] | NDArray;
-type Numbers = number | readonly Numbers[];
 
 /** A tensor of a model: a parameter or a running statistic. */
 export interface ModelTensor extends DeviceTensor {
@@ -45,31 +60,11 @@ export interface ModelTensor extends DeviceTensor {
   write(values: ArrayLike<number>): void;
 }
 
+/** A class and its probability. */
 export interface Guess {
   readonly label: string;
   readonly probability: number;
 }
-
-const isArray = (x: unknown): x is NDArray =>
-  typeof x === "object" && x !== null && "data" in x && "shape" in x;
-/** An array of numbers, nested or not, is one input; an array of anything else is a list of inputs. */
-const isHostInput = (x: unknown): x is ModelInput =>
-  isArray(x) || typeof x === "number" || ArrayBuffer.isView(x) || (Array.isArray(x) && isNumbers(x));
-const isNumbers = (x: unknown): boolean =>
-  typeof x === "number" || ArrayBuffer.isView(x) || (Array.isArray(x) && x.every(isNumbers));
-
-const isResult = (x: unknown): x is Result => x instanceof Result;
-
-/** The numbers of all results of a run. */
-async function readAll(results: unknown): Promise<unknown> {
-  const arrays = new Map<string, NDArray>();
-  for (const { path, leaf } of leavesOf(results, isResult)) arrays.set(path, await leaf.read());
-  return mapTree(results, isResult, (_, path) => arrays.get(path));
-}
-
-/** Programs that are kept for further inputs of the same shapes; the one that was used longest ago goes first. */
-const MOST_PROGRAMS = 8;
-const MOST_SEED = 2 ** 32;
 
 /** Which tensors a pass computes with instead of the model's own: a moving average, for instance. */
 export type Substitutes = ReadonlyMap<Variable, Variable>;
@@ -89,7 +84,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   normalization: Normalization | undefined;
   /** Batches that the running statistics have seen: PyTorch's num_batches_tracked. */
   batchesTracked = 0;
-  private readonly programs = new Map<string, Compiled<any, any>>();
+  private readonly programs = new Programs();
   private disposed = false;
 
   constructor(
@@ -98,23 +93,24 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     options: ModelOptions = {},
   ) {
     const { seed = 0, labels, normalization } = options;
-    if (typeof device !== "object" || device === null || !("compile" in device))
-      throw new OptionError("new Model: the first argument is no device; pass what await gpu() gives.");
+    checkDevice(device, "new Model");
     if (typeof network !== "object" || network === null || typeof network.forward !== "function")
       throw new OptionError(
-        "new Model: the second argument is no network; pass a layer or nn.sequential(…).",
+        `new Model: the second argument is ${kindOf(network)}, no network; pass a layer or nn.sequential(…).`,
       );
-    if (!Number.isInteger(seed) || seed < 0 || seed >= MOST_SEED)
-      throw new OptionError(`The seed is ${seed}; use a whole number from 0 to ${MOST_SEED - 1}.`);
+    checkSeed(seed, "new Model");
+    checkNormalization(normalization, "new Model");
     this.tensors = new ModelTensors(device, network, seed);
     this.labels = labels;
     this.normalization = normalization;
   }
 
+  /** The seed of the initial parameters. */
   get seed(): number {
     return this.tensors.seed;
   }
 
+  /** All parameters, in the order of their names in checkpoints. */
   get parameters(): readonly Variable[] {
     return this.tensors.parameterVariables;
   }
@@ -126,7 +122,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
 
   /** The network within a trace, with every layer's result. */
   pass(x: In, t: Tracing, substitutes?: Substitutes): { output: Out; layers: readonly TracedLayer[] } {
-    if (this.disposed) throw new DescentError("The model was disposed of; make it anew.");
+    this.checkAlive();
     if (!(t instanceof Tracing))
       throw new OptionError(
         "forward: the second argument is missing; pass the t that the traced function of compile receives.",
@@ -153,9 +149,10 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    * @throws ShapeError when the network does not take such inputs.
    */
   async predict(inputs: Mapped<In, Tensor, ModelInput>): Promise<Mapped<Out, Tensor, NDArray>> {
-    const arrays = this.hostInputs(inputs);
-    const run = this.program("predict", arrays, (x, t) => this.forward(x, t));
-    return readAll(await run(arrays)) as Promise<Mapped<Out, Tensor, NDArray>>;
+    const arrays = hostInputs(inputs, this.normalization);
+    return this.run("predict", arrays, (x, t) => this.forward(x, t) as Tree<Tensor>) as Promise<
+      Mapped<Out, Tensor, NDArray>
+    >;
   }
 
   /** What the network says of one input, by the probabilities of its classes (softmax of its outputs), best first. */
@@ -165,31 +162,56 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   ): Promise<Guess[]> {
     if (!Number.isInteger(top) || top < 1)
       throw new OptionError(`classify: top is ${top}; use a whole number of at least 1.`);
-    const arrays = mapTree(this.hostInputs(input), isArray, (x) => ({ ...x, shape: [1, ...x.shape] }));
-    const run = this.program("classify", arrays, (x, t) => {
+    const given = hostInputs(input, this.normalization);
+    const arrays = mapTree(given, isNDArray, (x) => ({ ...x, shape: [1, ...x.shape] }));
+    const { data } = (await this.run("classify", arrays, (x, t) => {
       const output = this.forward(x, t);
       if (!isTensor(output) || output.shape.length !== 2)
         throw new ShapeError("classify: the network gives no row of numbers for each class; use predict.");
       return output.softmax({ axis: 1 });
-    });
-    const { data } = (await readAll(await run(arrays))) as NDArray;
+    })) as NDArray;
     const { labels } = this;
     return Array.from(data, (probability, i) => ({ label: labels?.[i] ?? String(i), probability }))
       .sort((a, b) => b.probability - a.probability)
       .slice(0, top);
   }
 
-  /** The network's output for a batch and every layer's result, by the layers' paths. */
+  /**
+   * The network's output for a batch and every layer's result, by the layers' paths; further results of a layer that is
+   * used several times are `path (2)` and so on.
+   */
   async trace(
     inputs: Mapped<In, Tensor, ModelInput>,
   ): Promise<{ output: Mapped<Out, Tensor, NDArray>; activations: Record<string, NDArray> }> {
-    const arrays = this.hostInputs(inputs);
-    const run = this.program("trace", arrays, (x, t) => {
+    const arrays = hostInputs(inputs, this.normalization);
+    return (await this.run("trace", arrays, (x, t) => {
       const { output, layers } = this.pass(x, t);
-      const inner = layers.filter(({ path }) => path !== "");
-      return { output, activations: Object.fromEntries(inner.map((layer) => [layer.path, layer.output])) };
-    });
-    return (await readAll(await run(arrays))) as never;
+      const activations: Record<string, Tensor> = {};
+      for (const layer of layers) {
+        if (layer.module === this.network) continue;
+        let name = layer.path;
+        for (let use = 2; name in activations; use++) name = `${layer.path} (${use})`;
+        activations[name] = layer.output;
+      }
+      return { output: output as Tree<Tensor>, activations };
+    })) as never;
+  }
+
+  /**
+   * Means over every example once, with running statistics and without dropout: the loss, the share of examples that
+   * were predicted right (NaN where targets are not labels), and metrics by their names.
+   * @throws OptionError for a loss or metric that gives no scalar.
+   *
+   * @example await model.evaluate(test, { loss: losses.mse(), metrics: { mae: metrics.meanAbsoluteError() } })
+   */
+  async evaluate<const M extends MetricRecord = Readonly<Record<never, never>>>(
+    data: Examples,
+    options: EvaluateOptions<M>,
+  ): Promise<Means<M>> {
+    this.checkAlive();
+    const prepare = (x: unknown) => hostInputs(x, this.normalization);
+    const forward = (x: unknown, t: Tracing) => this.forward(x as In, t);
+    return evaluateExamples(this.device, forward, batchesOf(data, prepare), options);
   }
 
   /**
@@ -229,17 +251,20 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
 
   /** `load` of a file that is decoded already. */
   restore(file: TensorFile, { strict = true, name = "The file" } = {}): LoadReport {
+    this.checkAlive();
     const report = compareFile(this.tensors, file);
     if (strict) checkFit(this.tensors, report, file, name);
     else if (report.loaded.length === 0)
       throw new CheckpointError(`${name} has no tensor that the network has; it belongs to another network.`);
     checkFinite(report.loaded, file, name);
+    const { normalization, labels } = descriptionIn(file, name);
+    // Nothing was changed so far, and nothing fails from here on.
     for (const key of report.loaded) this.tensor(key).write(file.tensors.get(key)!.data as Float32Array);
-    const [counter] = countersOf(this.tensors);
-    const count = counter === undefined ? undefined : file.tensors.get(counter);
-    this.batchesTracked = count?.dtype === "I64" ? Number(count.data[0] ?? 0n) : 0;
-    const { normalization } = file.metadata;
-    if (normalization) this.normalization = JSON.parse(normalization);
+    const batches = batchesIn(this.tensors, file);
+    if (strict || batches !== undefined) this.batchesTracked = batches ?? 0;
+    this.normalization = normalization ?? this.normalization;
+    // Where only parts fit, the outputs are others.
+    if (strict) this.labels ??= labels;
     return report;
   }
 
@@ -263,7 +288,9 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   description(): Record<string, string> {
     const network = describe(this.network);
     return {
-      ...(!("unknown" in network) && { network: JSON.stringify(network) }),
+      ...("unknown" in network
+        ? { parts_made_in_code: network.unknown }
+        : { network: JSON.stringify(network) }),
       ...(this.labels && { labels: JSON.stringify(this.labels) }),
       ...(this.normalization && { normalization: JSON.stringify(this.normalization) }),
     };
@@ -275,28 +302,26 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   }
 
   /**
-   * A table of the layers for a batch of the given shape (a batch of one where the first layer says what it takes):
-   * results, parameters, operations and bytes. Nothing is computed.
+   * A table of the layers for inputs of the given shapes, the batch first: results, parameters, operations of a forward
+   * pass (multiplications and additions one each) and bytes. Nothing is computed.
+   *
+   * @example console.log(String(model.summary([1, 3, 32, 32])))
    */
   summary(input: Tree<TensorType> | Shape): Summary {
-    const types = Array.isArray(input) ? { shape: input as Shape, dtype: "f32" as const } : input;
-    const t = new Tracing(false);
-    const x = feedsOf(types as Types);
-    const rows = summaryRows(this.pass(x as In, t).layers);
-    const count = (list: readonly Variable[]) => list.reduce((n, { shape }) => n + sizeOf(shape), 0);
-    const summary = {
-      rows,
-      parameters: count(this.parameters),
-      trained: count(this.parameters.filter((variable) => !this.frozen.has(variable))),
-      flops: rows.reduce((n, row) => n + row.flops, 0),
-      bytes: 4 * count(this.tensors.all),
-    };
-    return { ...summary, toString: () => showSummary(summary) };
+    const isShape = Array.isArray(input) && input.every((dim) => typeof dim === "number");
+    const types = isShape ? { shape: input as Shape, dtype: "f32" as const } : input;
+    const { output, layers } = this.pass(feedsOf(types as Types) as In, new Tracing(false));
+    const outputs = leavesOf(output, isTensor).map(({ leaf }) => leaf);
+    return summaryOf(
+      { layers, outputs },
+      { all: this.tensors.all, parameters: this.parameters },
+      this.frozen,
+    );
   }
 
   /**
    * Keeps the parameters that fit a pattern (`0.**`, `*.bias`) as they are: no gradient, no update, no backward pass
-   * behind them. For steps that are compiled from now on.
+   * behind them. For steps that are compiled from now on; optimizers keep what they have of the others.
    * @throws OptionError when none fits.
    */
   freeze(pattern: string): void {
@@ -308,7 +333,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     for (const variable of found) this.frozen.add(variable);
   }
 
-  /** Frees the tensors and what was compiled. */
+  /** Frees the tensors, what optimizers keep of them for compiled steps, and what was compiled for predictions. */
   async dispose(): Promise<void> {
     this.disposed = true;
     await this.forget();
@@ -318,54 +343,18 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
 
   /** Frees what was compiled for predictions. */
   async forget(): Promise<void> {
-    const programs = [...this.programs.values()];
-    this.programs.clear();
-    for (const program of programs) await program.dispose();
+    await this.programs.clear();
   }
 
-  private hostInputs(inputs: unknown): unknown {
-    return mapTree(inputs, isHostInput, (x, path) => {
-      const array = isArray(x) ? x : hostArray(x as readonly number[]);
-      return array.dtype === "u8" ? this.normalized(array, path) : array;
-    });
-  }
-
-  /** Bytes of images [..., C, H, W] as the network was trained on them. */
-  private normalized({ shape, data }: NDArray, path: string): NDArray {
-    const { normalization } = this;
-    const channels = shape.at(-3);
-    if (!normalization || channels !== normalization.mean.length)
-      throw new OptionError(
-        `${path === "" ? "The input" : path} is u8${showShape(shape)}, and the model ${normalization ? `normalises images of ${normalization.mean.length} channels` : "has no normalization for images of bytes"}; give numbers as the network takes them, or images that fit.`,
-      );
-    const plane = (shape.at(-2) ?? 1) * (shape.at(-1) ?? 1);
-    const { mean, std } = normalization;
-    const values = Float32Array.from(data, (byte, i) => {
-      const channel = Math.floor(i / plane) % channels;
-      return (byte / 255 - mean[channel]!) / std[channel]!;
-    });
-    return { shape, dtype: "f32", data: values };
-  }
-
-  private program(
-    kind: string,
-    arrays: unknown,
-    trace: (x: In, t: Tracing) => unknown,
-  ): (arrays: unknown) => Promise<unknown> {
+  private checkAlive(): void {
     if (this.disposed) throw new DescentError("The model was disposed of; make it anew.");
-    const types = mapTree(arrays, isArray, ({ shape, dtype }) => ({ shape, dtype }));
-    const key = `${kind} ${JSON.stringify(types)}`;
-    let compiled = this.programs.get(key);
-    if (compiled) this.programs.delete(key);
-    else {
-      compiled = compile(this.device, types as TensorType, trace as never, { name: kind, training: false });
-    }
-    this.programs.set(key, compiled);
-    if (this.programs.size > MOST_PROGRAMS) {
-      const [oldest, program] = this.programs.entries().next().value!;
-      this.programs.delete(oldest);
-      void program.dispose();
-    }
-    return compiled as (arrays: unknown) => Promise<unknown>;
+  }
+
+  /** Runs a function of the network's inputs, compiled once for each of their shapes. */
+  private run(kind: string, arrays: unknown, trace: (x: In, t: Tracing) => Tree<Tensor>): Promise<unknown> {
+    this.checkAlive();
+    const types = mapTree(arrays, isNDArray, ({ shape, dtype }) => ({ shape, dtype })) as Types;
+    const make = () => runnerOf(this.device, types, trace, { name: kind, training: false });
+    return this.programs.read(`${kind} ${JSON.stringify(types)}`, make, arrays);
   }
 }

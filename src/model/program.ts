@@ -1,13 +1,13 @@
-import type { DType } from "../core/dtype.ts";
-import { ShapeError } from "../core/errors.ts";
+import type { DType, NumericArray } from "../core/dtype.ts";
+import { OptionError, ShapeError } from "../core/errors.ts";
 import { type NDArray, ndarray } from "../core/ndarray.ts";
-import { type Arena, leaf, Tensor, type Variable } from "../core/op.ts";
-import type { Shape, TensorType } from "../core/shape.ts";
-import { sizeOf } from "../core/shape.ts";
-import { leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.ts";
+import { type Arena, type GraphNode, leaf, Tensor, type Variable } from "../core/op.ts";
+import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
+import { kindOf, leavesOf, type Mapped, mapTree, type Tree, under } from "../core/tree.ts";
 import { feed, reachable, read, wholeArena } from "../graph/node.ts";
 import { mixedPrecision } from "../graph/precision.ts";
-import { type Program, programRoots, type Update } from "../graph/program.ts";
+import { checkProgram, type Program, programRoots, type Update } from "../graph/program.ts";
+import { stopGradient } from "../ops/elementwise/special.ts";
 import { constant } from "../ops/elementwise/unary.ts";
 import { pack } from "../ops/layout/layout.ts";
 import "../ops/methods.ts";
@@ -28,6 +28,15 @@ export interface Traced<Out extends Tree<Tensor> = Tree<Tensor>> {
   readonly updates?: Updates;
 }
 
+/** The tree of outputs in what a traced function gives. */
+export type OutputsOf<R> = R extends Tensor
+  ? R
+  : R extends { readonly outputs: infer Out }
+    ? Out
+    : R extends { readonly updates: unknown }
+      ? Readonly<Record<never, Tensor>>
+      : R;
+
 export type Types = Tree<TensorType>;
 /** Tensors in the form of the declared inputs. */
 export type InputsOf<T> = Mapped<T, TensorType, Tensor>;
@@ -47,26 +56,42 @@ export interface TracedProgram {
   readonly outputs: unknown;
   /** Optimizers whose rows of hyperparameters each run needs. */
   readonly states: readonly OptimizerState[];
-  readonly tracing: Tracing;
+  /** Passes whose running statistics each run moves. */
+  readonly tracking: readonly Pass[];
+  /** The names of all that the host feeds and the program reads. */
+  readonly feeds: ReadonlySet<string>;
 }
 
 const isMinimization = (x: object): x is Minimization => "gradients" in x && "state" in x;
 
-function flatten(updates: Updates | undefined): (Update | Minimization)[] {
+function flatten(name: string, updates: unknown): (Update | Minimization)[] {
   if (updates === undefined) return [];
-  return Array.isArray(updates) ? updates.flatMap(flatten) : [updates as Update | Minimization];
+  if (Array.isArray(updates)) return updates.flatMap((one) => flatten(name, one));
+  const isUpdate = (x: object): x is Update => "variable" in x && "value" in x && x.value instanceof Tensor;
+  if (typeof updates !== "object" || updates === null || !(isMinimization(updates) || isUpdate(updates)))
+    throw new OptionError(
+      `${name}: an update is ${kindOf(updates)}; give what optimizer.minimize gives, or { variable, value }.`,
+    );
+  return [updates];
 }
 
-const inputName = (path: string) => (path === "" ? "input" : path);
+export const inputName = (path: string) => (path === "" ? "input" : path);
+
+/** The inputs that traced functions received. */
+const received = new WeakSet<GraphNode>();
 
 /** Leaves for declared inputs, fed by the host under their paths. */
 export function feedsOf(inputs: Types): unknown {
-  return mapTree(inputs, isType, ({ shape, dtype }, path) => feed(inputName(path), shape, dtype));
+  return mapTree(inputs, isType, ({ shape, dtype }, path) => {
+    const input = feed(inputName(path), shape, dtype);
+    received.add(input.node);
+    return input;
+  });
 }
 
 /**
  * Traces a function into a program: its outputs, its updates, and the running statistics that its models track.
- * @throws ShapeError for a result that depends on an input that was not declared.
+ * @throws ShapeError for a result that depends on an input that was not declared, or two updates of one variable.
  */
 export function traceProgram(
   name: string,
@@ -75,59 +100,103 @@ export function traceProgram(
   options: { readonly training?: boolean; readonly precision?: Precision } = {},
 ): TracedProgram {
   const { training = true, precision = "f32" } = options;
+  if (precision !== "f32" && precision !== "mixed")
+    throw new OptionError(`${name}: the precision is ${JSON.stringify(precision)}; use "f32" or "mixed".`);
+  if (typeof trace !== "function")
+    throw new OptionError(`${name}: the function to trace is ${kindOf(trace)}; give a function of tensors.`);
+  for (const { path, leaf: type } of leavesOf(inputs, isType))
+    if (type.shape.some((dim) => !Number.isInteger(dim) || dim < 0))
+      throw new ShapeError(
+        `${name}: the input "${inputName(path)}" is declared as ${showType(type)}; use whole numbers of at least 0.`,
+      );
   const tracing = new Tracing(training);
-  const result = trace(feedsOf(inputs), tracing);
-  const { outputs = {}, updates } = asTraced(result);
-  return programOf(name, inputs, tracing, outputs, updates, precision);
+  const feeds = feedsOf(inputs);
+  const result = trace(feeds, tracing);
+  const { outputs = {}, updates } = asTraced(name, result);
+  const moved = updatesOf(name, tracing, updates);
+  const named = leavesOf(outputs, isTensor).map(
+    ({ path, leaf }) => [path === "" ? "output" : path, kept(leaf)] as const,
+  );
+  const program: Program = { name, outputs: Object.fromEntries(named), updates: moved.updates };
+  const used = checkFeeds(program, leavesOf(feeds, isTensor), tracing, moved.states);
+  checkProgram(program);
+  return {
+    program: precision === "mixed" ? mixedPrecision(program) : program,
+    outputs,
+    states: moved.states,
+    tracking: tracing.passes,
+    feeds: used,
+  };
 }
 
-function asTraced(result: Traced | Tree<Tensor>): Traced {
-  const plain =
-    !(result instanceof Tensor) && !Array.isArray(result) && typeof result === "object" && result !== null;
+function asTraced(name: string, result: Traced | Tree<Tensor>): Traced {
+  if (result === undefined || result === null || result instanceof Promise)
+    throw new ShapeError(
+      `${name}: the traced function gives ${kindOf(result)}; return tensors, or { outputs, updates }, without async.`,
+    );
+  const plain = !(result instanceof Tensor) && !Array.isArray(result) && typeof result === "object";
   return plain && ("outputs" in result || "updates" in result)
     ? (result as Traced)
     : { outputs: result as Tree<Tensor> };
 }
 
-/** Outputs and updates of a trace as a program. */
-export function programOf(
+/** What is read after a run is what was there before the run's updates: the leaf itself would show those. */
+function kept(output: Tensor): Tensor {
+  let at = output;
+  while (at.node.op?.implementation.kind === "view") at = at.node.inputs[0]!;
+  return at.node.leaf?.kind === "variable" ? stopGradient(output) : output;
+}
+
+/** Everything that a step changes: what it gives, its optimizers' steps and its models' running statistics. */
+function updatesOf(
   name: string,
-  inputs: Types,
   tracing: Tracing,
-  outputs: unknown,
   given: Updates | undefined,
-  precision: Precision,
-): TracedProgram {
+): { updates: Update[]; states: OptimizerState[] } {
   const updates: Update[] = [];
   const states: OptimizerState[] = [];
   const statsOf = new Map<unknown, Tensor>();
-  for (const update of flatten(given)) {
-    if (!isMinimization(update)) {
-      updates.push(update);
+  for (const update of flatten(name, given)) {
+    if (isMinimization(update)) {
+      states.push(update.state);
+      statsOf.set(update.state.model, update.stats);
+      updates.push(...update.updates);
       continue;
     }
-    states.push(update.state);
-    statsOf.set(update.state.model, update.stats);
-    updates.push(...update.updates);
+    const { variable, value } = update;
+    if (!sameShape(variable.shape, value.shape) || variable.dtype !== value.dtype)
+      throw new ShapeError(
+        `${name}: the update of "${variable.name}" is ${showType(value)}, and it is ${showType(variable)}; make them alike.`,
+      );
+    updates.push({ variable, value: value.node.leaf ? stopGradient(value) : value });
   }
   updates.push(...statisticUpdates(tracing.passes, statsOf));
-  const named = leavesOf(outputs, isTensor).map(
-    ({ path, leaf }) => [path === "" ? "output" : path, leaf] as const,
+  return { updates, states };
+}
+
+/** The feeds that a program reads. Another trace's input may have the name of one of its own, and is none. */
+function checkFeeds(
+  program: Program,
+  inputs: readonly { path: string; leaf: Tensor }[],
+  tracing: Tracing,
+  states: readonly OptimizerState[],
+): Set<string> {
+  const known = new Set([tracing.counters, ...inputs.map(({ leaf }) => leaf)].map(({ node }) => node));
+  const names = new Set([
+    ...inputs.map(({ path }) => inputName(path)),
+    ...states.flatMap(({ parts }) => parts.map(({ hyper }) => hyper)),
+  ]);
+  const feeds = reachable(programRoots(program)).filter(({ leaf }) => leaf?.kind === "feed");
+  return new Set(
+    feeds.map((node) => {
+      const { name } = node.leaf as { name: string };
+      if (!known.has(node) && (received.has(node) || !names.has(name)))
+        throw new ShapeError(
+          `${program.name}: depends on "${name}", which is not among its inputs (${inputs.map(({ path }) => inputName(path)).join(", ") || "none"}); declare it, or use tensors of this trace only.`,
+        );
+      return name;
+    }),
   );
-  const program: Program = { name, outputs: Object.fromEntries(named), updates };
-  const known = new Set(["counters", ...leavesOf(inputs, isType).map(({ path }) => inputName(path))]);
-  for (const state of states) for (const { hyper } of state.parts) known.add(hyper);
-  for (const node of reachable(programRoots(program)))
-    if (node.leaf?.kind === "feed" && !known.has(node.leaf.name))
-      throw new ShapeError(
-        `${name}: depends on the input "${node.leaf.name}", which is not among those declared (${[...known].slice(1).join(", ") || "none"}); declare it, or use a tensor of this trace.`,
-      );
-  return {
-    program: precision === "mixed" ? mixedPrecision(program) : program,
-    outputs,
-    states,
-    tracing,
-  };
 }
 
 /**
@@ -175,21 +244,11 @@ export function statisticUpdates(
 /** A tensor of numbers that the host has. */
 export const dataTensor = (data: NDArray): Tensor => leaf(data, { kind: "data", data });
 
-type Numbers = number | readonly Numbers[];
-
-function shapeOf(values: unknown): number[] {
-  if (!Array.isArray(values)) return [];
-  const [first, ...rest] = values.map(shapeOf);
-  for (const [i, shape] of rest.entries())
-    if (shape.join() !== first!.join())
-      throw new ShapeError(
-        `tensor: element 0 has the shape [${first}] and element ${i + 1} the shape [${shape}]; make all rows alike.`,
-      );
-  return [values.length, ...(first ?? [])];
-}
+type Numbers = number | readonly Numbers[] | NumericArray;
 
 /**
  * A tensor of given numbers: nested arrays, or a flat array with its shape. f32 unless a dtype is given.
+ * @throws ShapeError when rows have different lengths, or there are not as many numbers as the shape asks for.
  *
  * @example tensor([[1, 2], [3, 4]])
  */
@@ -200,16 +259,45 @@ export function tensor(
   return dataTensor(hostArray(values, options));
 }
 
-/** Numbers of the host as an array of a dtype. */
+/** Numbers of the host as an array of a dtype; `name` is what messages call it. */
 export function hostArray(
   values: Numbers | ArrayLike<number>,
-  { shape, dtype = "f32" }: { readonly shape?: Shape; readonly dtype?: DType } = {},
+  options: { readonly shape?: Shape; readonly dtype?: DType; readonly name?: string } = {},
 ): NDArray {
-  const flat = ArrayBuffer.isView(values)
-    ? (values as unknown as ArrayLike<number>)
-    : typeof values === "number"
-      ? [values]
-      : (values as readonly unknown[]).flat(Number.POSITIVE_INFINITY as 1);
-  const own = ArrayBuffer.isView(values) ? [flat.length] : shapeOf(values);
-  return ndarray(shape ?? own, flat as ArrayLike<number>, dtype);
+  const { dtype = "f32", name = "tensor" } = options;
+  const nested: number[] = [];
+  const found = isFlat(values) ? [values.length] : collect(values, name, "", nested);
+  const flat = isFlat(values) ? values : nested;
+  const { shape = found } = options;
+  if (sizeOf(shape) !== flat.length)
+    throw new ShapeError(
+      `${name}: ${flat.length} numbers do not fill the shape ${showShape(shape)}; give ${sizeOf(shape)}.`,
+    );
+  return ndarray(shape, flat, dtype);
+}
+
+const isFlat = (x: unknown): x is NumericArray =>
+  ArrayBuffer.isView(x) && "length" in x && !(x instanceof BigInt64Array || x instanceof BigUint64Array);
+
+/** Puts the numbers of nested arrays one after another; their shape. */
+function collect(values: unknown, name: string, path: string, flat: number[]): Shape {
+  if (typeof values === "number") {
+    flat.push(values);
+    return [];
+  }
+  const where = path === "" ? name : `${name}: element ${path}`;
+  if (isFlat(values)) {
+    for (const value of values) flat.push(value);
+    return [values.length];
+  }
+  if (!Array.isArray(values))
+    throw new ShapeError(`${where} is ${kindOf(values)}; give numbers, nested in arrays or not.`);
+  const [first, ...rest] = values.map((part, i) => collect(part, name, under(path, i), flat));
+  rest.forEach((shape, i) => {
+    if (!sameShape(shape, first!))
+      throw new ShapeError(
+        `${where} is ragged: its element 0 has the shape ${showShape(first!)} and element ${i + 1} the shape ${showShape(shape)}; make all rows alike.`,
+      );
+  });
+  return [values.length, ...(first ?? [])];
 }

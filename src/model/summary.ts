@@ -1,9 +1,9 @@
 import { byteLength } from "../core/dtype.ts";
-import type { Tensor } from "../core/op.ts";
+import type { GraphNode, Tensor, Variable } from "../core/op.ts";
 import { type Shape, showShape, sizeOf } from "../core/shape.ts";
 import { reachable } from "../graph/node.ts";
 import { flopsOf } from "../nn/cost.ts";
-import type { TracedLayer } from "../nn/module.ts";
+import type { AnyModule, TracedLayer } from "../nn/module.ts";
 
 /** One layer of a model, for one batch of inputs. */
 export interface SummaryRow {
@@ -18,11 +18,14 @@ export interface SummaryRow {
   readonly bytes: number;
 }
 
+/** What a network is made of, for one batch; `toString` gives a table. */
 export interface Summary {
   readonly rows: readonly SummaryRow[];
+  /** Each tensor once, wherever it is used. */
   readonly parameters: number;
   /** Of them, those that are trained. */
   readonly trained: number;
+  /** Of the rows, and of what joins them. */
   readonly flops: number;
   /** Of all parameters and running statistics. */
   readonly bytes: number;
@@ -31,26 +34,45 @@ export interface Summary {
 }
 
 /** Rows for the layers that have no parts; the operations of each are those that its result adds to the ones before. */
-export function summaryRows(layers: readonly TracedLayer[]): SummaryRow[] {
+function rowsOf(layers: readonly TracedLayer[]): SummaryRow[] {
   const counted = new Set<number>();
+  const seen = new Set<AnyModule>();
   return layers
     .filter(({ module }) => !module.children)
     .map(({ path, module, output }) => {
       const fresh = reachable([output]).filter(({ id }) => !counted.has(id));
       for (const { id } of fresh) counted.add(id);
-      const parameters = Object.values(module.parameters ?? {}).reduce(
-        (n, { shape }) => n + sizeOf(shape),
-        0,
-      );
+      // A layer that is used twice, or gives several results, has its parameters once.
+      const own = seen.has(module) ? [] : Object.values(module.parameters ?? {});
+      seen.add(module);
       return {
         path,
         label: module.label,
         output: output.shape,
-        parameters,
-        flops: fresh.reduce((n, node) => n + flopsOf(node), 0),
+        parameters: own.reduce((n, { shape }) => n + sizeOf(shape), 0),
+        flops: flopsIn(fresh),
         bytes: bytesOf(output),
       };
     });
+}
+
+const flopsIn = (nodes: readonly GraphNode[]) => nodes.reduce((n, node) => n + flopsOf(node), 0);
+
+/** What a pass over a network with these tensors is made of. */
+export function summaryOf(
+  { layers, outputs }: { layers: readonly TracedLayer[]; outputs: readonly Tensor[] },
+  { all, parameters }: { all: readonly Variable[]; parameters: readonly Variable[] },
+  frozen: ReadonlySet<Variable>,
+): Summary {
+  const count = (list: readonly Variable[]) => list.reduce((n, { shape }) => n + sizeOf(shape), 0);
+  const summary = {
+    rows: rowsOf(layers),
+    parameters: count(parameters),
+    trained: count(parameters.filter((variable) => !frozen.has(variable))),
+    flops: flopsIn(reachable(outputs)),
+    bytes: 4 * count(all),
+  };
+  return { ...summary, toString: () => showSummary(summary) };
 }
 
 const bytesOf = ({ shape, dtype }: Tensor) => byteLength(sizeOf(shape), dtype);
@@ -58,7 +80,7 @@ const bytesOf = ({ shape, dtype }: Tensor) => byteLength(sizeOf(shape), dtype);
 const grouped = (n: number) => n.toLocaleString("en-US");
 
 /** A table with a line for each layer and the sums below. */
-export function showSummary({ rows, parameters, trained, flops, bytes }: Omit<Summary, "toString">): string {
+function showSummary({ rows, parameters, trained, flops, bytes }: Omit<Summary, "toString">): string {
   const cells = [
     ["layer", "", "output", "parameters", "operations", "bytes"],
     ...rows.map((row) => [

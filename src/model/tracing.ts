@@ -1,5 +1,7 @@
 import type { DType } from "../core/dtype.ts";
-import type { Tensor } from "../core/op.ts";
+import { OptionError, ShapeError } from "../core/errors.ts";
+import { ndarray } from "../core/ndarray.ts";
+import { leaf, type Tensor } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
 import { feed } from "../graph/node.ts";
 import type { Trace as NetworkTrace } from "../nn/module.ts";
@@ -8,7 +10,7 @@ import type { ModelTensors } from "./tensors.ts";
 
 /** One pass of a model's network within a trace. */
 export interface Pass {
-  readonly model: { readonly tensors: ModelTensors };
+  readonly model: { readonly tensors: ModelTensors; batchesTracked: number };
   readonly trace: NetworkTrace;
 }
 
@@ -29,14 +31,27 @@ export class Tracing {
     return this.layers++;
   }
 
-  /** Uniform in [low, high): other numbers in each run, the same ones for the same seed. */
+  /**
+   * Uniform numbers in [low, high), 24 random bits each: others in each run, the same ones for the same seed. From
+   * threefry2x32 with the key (seed, use) and the counter (element, run).
+   *
+   * @example t.uniform([64, 1], { low: -1, high: 1 })
+   */
   uniform(shape: Shape, { low = 0, high = 1 }: { low?: number; high?: number } = {}): Tensor {
+    if (!(low < high) || !Number.isFinite(high - low))
+      throw new OptionError(`uniform: from ${low} to ${high}; use finite numbers, the lower first.`);
     const unit = randomUniform(this.counters, { shape, layer: this.nextLayer() });
     return low === 0 && high === 1 ? unit : unit.mul(high - low).add(low);
   }
 
-  /** Normal with a mean and a standard deviation: √2·erfinv(2u − 1) of uniform u. */
+  /**
+   * Normal numbers, mean + std·√2·erfinv(2u − 1) of uniform u: others in each run, the same ones for the same seed.
+   *
+   * @example generator.forward(t.normal([64, 16]), t)
+   */
   normal(shape: Shape, { mean = 0, std = 1 }: { mean?: number; std?: number } = {}): Tensor {
+    if (!Number.isFinite(mean) || !(std >= 0 && Number.isFinite(std)))
+      throw new OptionError(`normal: mean ${mean} and std ${std}; use finite numbers, std at least 0.`);
     // From the middle of each of the 2²⁴ steps: 0 would become −∞.
     const unit = randomUniform(this.counters, { shape, layer: this.nextLayer() });
     const normal = unit
@@ -46,15 +61,52 @@ export class Tracing {
       .mul(Math.SQRT2);
     return mean === 0 && std === 1 ? normal : normal.mul(std).add(mean);
   }
+
+  /**
+   * The numbers 0…n − 1 as i32[n] in a random order, another one in each run: each number's rank among n random ones.
+   * Ranks come from comparing all pairs, which is quick enough for the batches that orders are made for.
+   * @throws ShapeError for more than 4096 numbers.
+   *
+   * @example const mixed = x.gather(t.permutation(64))
+   */
+  permutation(n: number): Tensor {
+    if (!Number.isInteger(n) || n < 0 || n > LONGEST)
+      throw new ShapeError(`permutation: of ${n} numbers; use a whole number from 0 to ${LONGEST}.`);
+    const keys = randomUniform(this.counters, { shape: [n], layer: this.nextLayer() });
+    const places = leaf(
+      { shape: [n], dtype: "i32" },
+      {
+        kind: "data",
+        data: ndarray(
+          [n],
+          Int32Array.from({ length: n }, (_, i) => i),
+          "i32",
+        ),
+      },
+    );
+    const [row, column] = [{ shape: [1, n] }, { shape: [n, 1] }];
+    const smaller = keys.reshape(row).less(keys.reshape(column)).cast({ dtype: "i32" });
+    // Of equal ones the first comes first.
+    const equal = keys.reshape(row).equal(keys.reshape(column)).cast({ dtype: "i32" });
+    const before = places.reshape(row).less(places.reshape(column)).cast({ dtype: "i32" });
+    return smaller.add(equal.mul(before)).sum({ axes: [1] });
+  }
 }
 
-/** The type of an input, for `compile`: `f32(64, 2)`. */
+/** The longest permutation: its n² comparisons are one dispatch up to here. */
+const LONGEST = 4096;
+
 const typeOf =
   <D extends DType>(dtype: D) =>
   (...shape: number[]) => ({ shape: shape as Shape, dtype });
 
+/** The type of an input of numbers of float32, by its shape: `f32(64, 2)`. */
 export const f32 = typeOf("f32");
+/** The type of an input of integers, class numbers for instance, by its shape: `i32(64, 2)`. */
 export const i32 = typeOf("i32");
+/** The type of an input of integers from 0, by its shape: `u32(64, 2)`. */
 export const u32 = typeOf("u32");
+/** The type of an input of bytes, the pixels of images for instance, by its shape: `u8(64, 2)`. */
 export const u8 = typeOf("u8");
+/** The type of an input of truths, by its shape: `bool(64, 2)`. */
 export const bool = typeOf("bool");

@@ -1,6 +1,4 @@
-import { OptionError } from "../core/errors.ts";
-import * as layers from "./layers.ts";
-import type { AnyModule, Module } from "./module.ts";
+import type { AnyModule } from "./module.ts";
 
 /** A network as data: a layer's name, what its function was called with, and its parts. */
 export interface NetworkDescription {
@@ -9,7 +7,7 @@ export interface NetworkDescription {
   readonly parts?: readonly NetworkDescription[];
 }
 
-/** A network as data, or the path of the first part that only code can make. */
+/** A network as data, or the path of the first part that only code can make; rebuild.ts makes it again. */
 export function describe(module: AnyModule, path = ""): NetworkDescription | { readonly unknown: string } {
   const { description, children = {} } = module;
   if (!description) return { unknown: path === "" ? module.label : `${path}, ${module.label}` };
@@ -20,22 +18,12 @@ export function describe(module: AnyModule, path = ""): NetworkDescription | { r
     if ("unknown" in part) return part;
     parts.push(part);
   }
-  // Initialisers are functions, and a network that is loaded needs none.
-  const args = description.args?.map((arg) =>
-    typeof arg === "object" && arg !== null ? { ...arg, init: undefined } : arg,
-  );
+  const args = description.args?.map(withoutInit);
   return JSON.parse(JSON.stringify({ layer: description.layer, args, ...(parts.length > 0 && { parts }) }));
 }
 
-/**
- * The network that a description says.
- * @throws OptionError for a layer that this version does not have.
- */
-export function networkOf({ layer, args = [], parts = [] }: NetworkDescription): Module {
-  const make = Object.hasOwn(layers, layer) ? layers[layer as keyof typeof layers] : undefined;
-  if (typeof make !== "function")
-    throw new OptionError(
-      `The file's network has a layer "${layer}", which this version does not have; make the network in code and load the file into it.`,
-    );
-  return (make as (...args: unknown[]) => Module)(...parts.map(networkOf), ...args);
+/** Initialisers are functions, and a network that is loaded needs none. */
+function withoutInit(arg: unknown): unknown {
+  if (typeof arg !== "object" || arg === null || Array.isArray(arg)) return arg;
+  return { ...arg, init: undefined };
 }

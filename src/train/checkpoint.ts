@@ -34,6 +34,7 @@ export interface Progress {
   readonly extra: Readonly<Record<string, string>>;
 }
 
+/** A run as files: the network, the optimizer's state and where the run stands. */
 export interface Checkpoint {
   /** Parameters and running statistics under PyTorch's names: `load_state_dict(strict=True)` takes it. */
   readonly model: TensorFile;

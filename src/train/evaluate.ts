@@ -1,11 +1,11 @@
 import { OptionError } from "../core/errors.ts";
+import { meansOf } from "../model/evaluate.ts";
 import { isStream } from "./batches.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import type { Evaluation, FitOptions, Weights } from "./options.ts";
 import type { Session } from "./session.ts";
-import { RING_ROWS } from "./step.ts";
-import { READ_INTERVAL, readRings } from "./step-queue.ts";
-import { addTo, noSums, type Sums } from "./sums.ts";
+import { readRings } from "./step-queue.ts";
+import type { Sums } from "./sums.ts";
 
 const EVALUATION_BATCH = 250;
 
@@ -17,7 +17,7 @@ export interface EvaluationOptions extends Pick<FitOptions, "onValidation"> {
 /** The sizes of the batches in which a set is evaluated. */
 export const evaluationBatch = (count: number, batchSize = EVALUATION_BATCH) => Math.min(batchSize, count);
 
-/** The means of an epoch or an evaluation. */
+/** The means of an epoch. */
 export function means({ metrics }: Session, sums: Sums, labelled: boolean) {
   const own = Object.keys(metrics).map((name, i) => [name, (sums.own[i] ?? 0) / sums.images] as const);
   return {
@@ -49,25 +49,28 @@ export async function evaluateSet(
   const averaged = session.averaged && weights !== "current";
   return sets.during([set], async () => {
     const { count } = sets.use(set).data;
-    const size = evaluationBatch(count, batchSize);
-    const batches = Math.ceil(count / size);
-    const sums = noSums();
     let labelled = false;
-    let read = 0;
-    let last = performance.now();
-    onValidation?.(0, count);
-    for (let batch = 0; batch < batches; batch++) {
-      const images = Math.min(size, count - batch * size);
-      const { executable, traced } = await session.evaluation(set, images, averaged);
-      labelled = traced.labelled;
-      executable.run(session.counters(0, batch * size, batch));
-      const due = (batch + 1) % 8 === 0 || performance.now() - last > READ_INTERVAL;
-      if (!due && batch < batches - 1) continue;
-      const rows = await readRings(backend, session.rings);
-      for (; read <= batch; read++) addTo(sums, Math.min(size, count - read * size), rows(read % RING_ROWS));
-      onValidation?.(Math.min(count, (batch + 1) * size), count);
-      last = performance.now();
-    }
-    return means(session, sums, labelled) as Evaluation;
+    let [started, read] = [0, 0];
+    return (await meansOf({
+      count,
+      batchSize: evaluationBatch(count, batchSize),
+      metrics: Object.keys(session.metrics),
+      onProgress: onValidation,
+      start: async (from, images) => {
+        const { executable, traced } = await session.evaluation(set, images, averaged);
+        labelled = traced.labelled;
+        executable.run(session.counters(0, from, started++));
+      },
+      collect: async () => {
+        const rows = await readRings(backend, session.rings);
+        const numbers = Array.from({ length: started - read }, (_, i) => rows(read + i));
+        read = started;
+        return numbers.map(({ metrics: [loss, right], own }) => ({
+          loss,
+          right: labelled ? right : undefined,
+          own,
+        }));
+      },
+    })) as Evaluation;
   });
 }

@@ -33,6 +33,9 @@ interface Host extends ProfilerHost, Backend {
 /** How many operations a GPU does, about, in the time in which it moves a byte. */
 const FLOPS_PER_BYTE = 20;
 
+/** WebGPU copies whole words; variables and feeds begin 256 bytes apart, and buffers end with a word. */
+const padded = (bytes: number) => Math.ceil(bytes / 4) * 4;
+
 /** Indices that cut a list into at most `parts` runs of about the same weight. */
 export function evenCuts(weights: readonly number[], parts: number): number[] {
   const total = weights.reduce((a, b) => a + b, 0);
@@ -108,16 +111,21 @@ export class WebGPUExecutable implements Executable {
     return this.feedBuffer!;
   };
 
-  run(feeds: Feeds = {}, resident?: Readonly<Record<string, Resident>>): void {
+  run(feeds: Feeds = {}, resident: Readonly<Record<string, Resident>> = {}): void {
     this.check();
+    // Before anything is written: what is not there fails the run and changes nothing.
+    const copies = this.copiesOf(resident);
     this.writeFeeds(feeds);
-    if (resident) this.copyFeeds(resident);
+    for (const { name } of copies) this.missing.delete(name);
     this.checkGiven();
     const { device, submitBudget } = this.backend;
     const start = performance.now();
     let from = 0;
     for (const to of [...this.cuts, this.steps.length]) {
       const encoder = device.createCommandEncoder();
+      if (from === 0)
+        for (const { buffer, offset, range } of copies)
+          encoder.copyBufferToBuffer(buffer, offset, this.feedBuffer!, range.offset, padded(range.bytes));
       this.encode(encoder, from, to);
       device.queue.submit([encoder.finish()]);
       from = to;
@@ -141,16 +149,13 @@ export class WebGPUExecutable implements Executable {
       throw new DescentError(neverGiven(this.plan.name, name, this.plan.feeds.get(name)!.type));
   }
 
-  /** Copies inputs from where they are on the device. */
-  private copyFeeds(resident: Readonly<Record<string, Resident>>): void {
-    const encoder = this.backend.device.createCommandEncoder();
-    for (const [name, from] of Object.entries(resident)) {
+  /** Inputs that are on the device already, and where. */
+  private copiesOf(resident: Readonly<Record<string, Resident>>) {
+    return Object.entries(resident).flatMap(([name, from]) => {
       const range = this.feedRange(name);
       const [buffer, offset] = this.source(from);
-      encoder.copyBufferToBuffer(buffer, offset, this.feedBuffer!, range.offset, range.bytes);
-      this.missing.delete(name);
-    }
-    this.backend.device.queue.submit([encoder.finish()]);
+      return range.bytes > 0 ? [{ name, range, buffer, offset }] : [];
+    });
   }
 
   private source(from: Resident): [GPUBuffer, number] {

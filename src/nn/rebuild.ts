@@ -1,0 +1,31 @@
+import { CheckpointError, DescentError } from "../core/errors.ts";
+import type { NetworkDescription } from "./describe.ts";
+import * as layers from "./layers.ts";
+import type { Module } from "./module.ts";
+
+const isDescription = (x: unknown): x is NetworkDescription =>
+  typeof x === "object" && x !== null && "layer" in x && typeof x.layer === "string";
+
+/**
+ * The network that a description says; `name` is what messages call the file that it comes from.
+ * @throws CheckpointError for a layer that this version does not have, or does not take such options.
+ */
+export function networkOf(description: unknown, name = "The file"): Module {
+  const remedy = "make the network in code and load the file into it";
+  if (!isDescription(description)) throw new CheckpointError(`${name}: its network is damaged; ${remedy}.`);
+  const { layer, args = [], parts = [] } = description;
+  const [, make] = Object.entries(layers).find(([name]) => name === layer) ?? [];
+  if (typeof make !== "function")
+    throw new CheckpointError(
+      `${name}: its network has a layer "${layer}", which this version does not have; ${remedy}.`,
+    );
+  if (!Array.isArray(parts) || !Array.isArray(args))
+    throw new CheckpointError(`${name}: its network is damaged at a layer "${layer}"; ${remedy}.`);
+  const inner = parts.map((part) => networkOf(part, name));
+  try {
+    return (make as (...args: unknown[]) => Module)(...inner, ...args);
+  } catch (error) {
+    const why = error instanceof DescentError ? error.message : "its options are damaged";
+    throw new CheckpointError(`${name}: its network has a layer "${layer}" that cannot be made: ${why}`);
+  }
+}

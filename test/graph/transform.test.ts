@@ -1,0 +1,201 @@
+// Derivatives of functions of tensors against closed forms and finite differences, on the adapter and in float64.
+import { describe, expect, test } from "vitest";
+import type { Backend } from "../../src/backend/backend.ts";
+import { cpuBackend } from "../../src/backend/cpu.ts";
+import type { Tensor } from "../../src/core/op.ts";
+import { grad, jvp, valueAndGrad, vjp } from "../../src/graph/transform.ts";
+import { evaluate } from "../../src/model/compile.ts";
+import { tensor } from "../../src/model/program.ts";
+import { stopGradient } from "../../src/ops/elementwise/special.ts";
+import * as f from "../../src/ops/f.ts";
+import { gpu } from "../support/gpu.ts";
+
+const numbers = async (device: Backend, x: Tensor) => [...(await evaluate(device, x)).data];
+
+function expectClose(got: readonly number[], want: readonly number[], tolerance = 1e-5) {
+  expect(got.length).toBe(want.length);
+  want.forEach((x, i) => {
+    expect(Math.abs(got[i]! - x), `[${i}]: ${got[i]} for ${x}`).toBeLessThanOrEqual(
+      tolerance * (1 + Math.abs(x)),
+    );
+  });
+}
+
+const X = [0.3, -1.2, 2];
+const V = [1, -0.5, 0.25];
+
+/** (1 − a)² + 100(b − a²)², of [a, b]. */
+const rosenbrock = (x: Tensor): Tensor => {
+  const a = x.slice({ starts: [0], ends: [1] });
+  const b = x.slice({ starts: [1], ends: [2] });
+  return f.sub(1, a).square().add(b.sub(a.square()).square().mul(100)).sum();
+};
+
+describe.each<[string, () => Promise<Backend>]>([
+  ["adapter", gpu],
+  ["CPU reference", async () => cpuBackend()],
+])("on the %s", (_, open) => {
+  test("closed forms", async () => {
+    const device = await open();
+    const [x, v] = [tensor(X), tensor(V)];
+    const { value, gradient } = valueAndGrad((z: Tensor) => z.square().sum())(x);
+    expectClose(await numbers(device, value), [5.53]);
+    expectClose(
+      await numbers(device, gradient),
+      X.map((a) => 2 * a),
+    );
+    // The second argument is a constant; what is stopped is one, too.
+    expectClose(await numbers(device, grad((z: Tensor, y: Tensor) => z.mul(y).sum())(x, v)), V);
+    expectClose(await numbers(device, grad((z: Tensor) => z.mul(stopGradient(z)).sum())(x)), X);
+    expectClose(await numbers(device, grad((_: Tensor) => v.sum())(x)), [0, 0, 0]);
+
+    expectClose(
+      await numbers(device, vjp((z) => z.exp())(x).pullback(v)),
+      X.map((a, i) => Math.exp(a) * V[i]!),
+    );
+    expectClose(
+      await numbers(device, jvp((z) => z.tanh())(x, v).tangent),
+      X.map((a, i) => (1 - Math.tanh(a) ** 2) * V[i]!),
+    );
+    expectClose(await numbers(device, jvp((z) => z)(x, v).tangent), V);
+    expectClose(await numbers(device, jvp((_z) => v)(x, v).tangent), [0, 0, 0]);
+    const w = tensor([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
+    const linear = (z: Tensor) => w.matmul(z.reshape({ shape: [3, 1] })).reshape({ shape: [2] });
+    expectClose(await numbers(device, jvp(linear)(x, v).tangent), [0.75, 3]);
+    expectClose(await numbers(device, vjp(linear)(x).pullback(tensor([1, -1]))), [-3, -3, -3]);
+  });
+
+  test("a Hessian times a vector, in both orders of the two passes", async () => {
+    const device = await open();
+    const [a, b] = [-1.2, 1];
+    const [x, v] = [tensor([a, b]), tensor([0.5, -2])];
+    const hessian = [
+      [2 - 400 * (b - 3 * a * a), -400 * a],
+      [-400 * a, 200],
+    ];
+    const want = hessian.map(([p, q]) => 0.5 * p! - 2 * q!);
+    const forwardOverReverse = jvp((z) => grad(rosenbrock)(z))(x, v).tangent;
+    const reverseOverReverse = grad((z: Tensor) => grad(rosenbrock)(z).mul(v).sum())(x);
+    const reverseOverForward = grad((z: Tensor) => jvp(rosenbrock)(z, v).tangent)(x);
+    for (const product of [forwardOverReverse, reverseOverReverse, reverseOverForward])
+      expectClose(await numbers(device, product), want, 1e-4);
+  });
+
+  test("a third derivative", async () => {
+    const device = await open();
+    const third = grad((x: Tensor) =>
+      grad((y: Tensor) => grad((z: Tensor) => z.pow(4).sum())(y).sum())(x).sum(),
+    );
+    expectClose(
+      await numbers(device, third(tensor(X))),
+      X.map((x) => 24 * x),
+      1e-4,
+    );
+  });
+});
+
+describe("against finite differences, in float64", () => {
+  const device = cpuBackend({ precision: "f64" });
+  const w = tensor([
+    [0.2, -0.4, 0.1],
+    [0.7, 0.3, -0.6],
+    [-0.5, 0.9, 0.8],
+  ]);
+  const functions: [string, (x: Tensor) => Tensor][] = [
+    [
+      "a layer",
+      (x) =>
+        x
+          .reshape({ shape: [1, 3] })
+          .matmul(w)
+          .tanh()
+          .reshape({ shape: [3] }),
+    ],
+    [
+      "softmax",
+      (x) =>
+        x
+          .reshape({ shape: [1, 3] })
+          .softmax({ axis: 1 })
+          .reshape({ shape: [3] }),
+    ],
+    [
+      "logSoftmax",
+      (x) =>
+        x
+          .reshape({ shape: [1, 3] })
+          .logSoftmax({ axis: 1 })
+          .reshape({ shape: [3] }),
+    ],
+    [
+      "gelu, silu, softplus",
+      (x) => f.concat([x.gelu({ approximate: "none" }), x.silu(), x.softplus()], { axis: 0 }),
+    ],
+    ["quotients", (x) => f.div(1, x.square().add(1)).mul(x.exp())],
+    ["erfinv", (x) => x.mul(0.3).erfinv()],
+    [
+      "reductions",
+      (x) =>
+        x
+          .sub(x.mean())
+          .square()
+          .sum()
+          .sqrt()
+          .reshape({ shape: [1] }),
+    ],
+    ["gather", (x) => f.gather(x, tensor([2, 0, 2, 1], { dtype: "i32" })).square()],
+  ];
+
+  test.each(functions)("jvp and vjp of %s", async (_, of) => {
+    const step = 1e-5;
+    const at = async (sign: number) => {
+      // Data of a traced tensor are f32, the step is not.
+      const x = tensor(X).add(
+        tensor(V)
+          .mul(tensor(sign * 2 ** 10))
+          .mul(tensor(2 ** -26)),
+      );
+      return numbers(device, of(x));
+    };
+    const [plus, minus] = [await at(1), await at(-1)];
+    const difference = plus.map((y, i) => (y - minus[i]!) / (2 * 2 ** -16));
+    const { tangent, value } = jvp(of)(tensor(X), tensor(V));
+    const got = await numbers(device, tangent);
+    expectClose(got, difference, step);
+    // uᵀ(J·v) = (uᵀJ)·v
+    const u = got.map((_, i) => Math.cos(i));
+    const back = await numbers(
+      device,
+      vjp(of)(tensor(X)).pullback(tensor(u).reshape({ shape: value.shape })),
+    );
+    const inner = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
+    expectClose([inner(back, V)], [inner(u.map(Math.fround), got)], 1e-6);
+  });
+});
+
+test("what has no derivative says so", () => {
+  const x = tensor(X);
+  const labels = tensor([1, 2], { dtype: "i32" });
+  const attempt = (run: () => unknown, message: string) => expect(run).toThrow(message);
+  attempt(() => grad((z: Tensor) => z)(x), "gradients: the loss has shape [3]; reduce it to a scalar");
+  attempt(
+    () => (grad((z: Tensor) => z.sum()) as () => unknown)(),
+    "grad: the first argument is undefined; use a tensor.",
+  );
+  attempt(() => grad((z: Tensor) => z)(3 as never), "grad: the first argument is a number; use a tensor.");
+  attempt(
+    () => grad((_z: Tensor) => 3 as never)(x),
+    "grad: the function's result is a number; use a tensor.",
+  );
+  attempt(
+    () => grad((z: Tensor) => z.sum())(labels),
+    "grad: the first argument is i32[2], which has no derivatives; use f32.",
+  );
+  attempt(() => grad((z: Tensor) => z.argmax({ axis: 0 }))(x), "grad: the function's result is i32[]");
+  attempt(() => vjp((z) => z.sum())(x).pullback(x), "vjp: the vector is [3], f(x) is []; use equal shapes.");
+  attempt(() => jvp((z) => z)(x, tensor(1)), "jvp: the vector is [], x is [3]; use equal shapes.");
+  attempt(() => jvp((z) => z)(x, 1 as never), "jvp: the vector is a number; use a tensor.");
+});
