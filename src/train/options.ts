@@ -24,7 +24,10 @@ export interface TrainerOptions<M extends Metrics = NoMetrics> {
   readonly device?: Backend;
   readonly loss: Loss;
   readonly optimizer: Optimizer;
-  /** Numbers to measure on the device beside the loss, each step and each validation: means over the batch. */
+  /**
+   * Numbers to measure on the device beside the loss, each step and each validation: means over the batch, under names
+   * that the numbers of a step do not have already.
+   */
   readonly metrics?: M;
   /** Decides initial parameters, shuffles and dropout: the model's seed unless given. */
   readonly seed?: number;
@@ -47,7 +50,10 @@ export interface FitOptions<M extends Metrics = NoMetrics> {
   readonly epochs: number;
   /** Needed for data sets; the batches of a stream have the sizes that they have. */
   readonly batchSize?: number;
-  /** How many batches of a stream make up an epoch; until the stream ends unless given. */
+  /**
+   * How many steps of a stream make up an epoch; until the stream ends unless given. Schedules that depend on the number
+   * of steps need it.
+   */
   readonly stepsPerEpoch?: number;
   readonly validation?: AnyDataset;
   /** Leaves out a last batch that is smaller than the others; false by default. */
@@ -102,7 +108,7 @@ export interface ProfileOptions {
   readonly onProfile: (plan: Plan, timelines: readonly Timeline[]) => void;
 }
 
-/** A step's gradients between the two halves of it. */
+/** A step's gradients between the two halves of it, without the loss scale of mixed precision. */
 export interface Gradients {
   /** The step that they are for, from 1. */
   readonly step: number;

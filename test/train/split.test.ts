@@ -111,6 +111,24 @@ describe.each(backends)("a step of several batches on %s", (where, open) => {
       });
   });
 
+  test("trains as one batch as large in mixed precision but for roundings to f16", async () => {
+    const device = await open();
+    if (!device.facts.f16) return;
+    const states: Map<string, number[]>[] = [];
+    for (const batches of [{ batchSize: 8 }, { batchSize: 4, accumulate: 2 }]) {
+      const trainer = makeTrainer(device, { precision: "mixed", optimizer: sgd({ lr: 0.1 }) });
+      await all(trainer.fit(set, { epochs: 1, ...batches }));
+      states.push(await stateOf(trainer));
+      await trainer.dispose();
+    }
+    const [whole, parts] = states as [Map<string, number[]>, Map<string, number[]>];
+    // Three steps of lr 0.1 on gradients below 1, each rounded to 2⁻¹¹ of itself in either form.
+    for (const [name, values] of whole)
+      values.forEach((value, i) => {
+        expect(Math.abs(parts.get(name)![i]! - value), `${name} ${i}`).toBeLessThan(3 * 0.1 * 2 * 2 ** -11);
+      });
+  });
+
   test.each(["f32", "mixed"] as const)(
     "of one batch, looked at idly, has the bits of a plain step in %s: dropout, running statistics and all",
     async (precision) => {
