@@ -2,6 +2,7 @@
 export type { Backend, Executable } from "./backend/backend.ts";
 export { cpuBackend } from "./backend/cpu.ts";
 export { type WebGPUBackend, webgpuBackend as gpu } from "./backend/webgpu/backend.ts";
+export type { DeviceRequest } from "./backend/webgpu/device.ts";
 export { adapterPeaks, type Peaks } from "./backend/webgpu/peaks.ts";
 export { storedChoices, type TuneOptions, tune } from "./backend/webgpu/tuner.ts";
 export type { Candidate, TunedKernel } from "./backend/webgpu/tuner-trial.ts";
@@ -33,6 +34,7 @@ export {
   evaluate,
   type HostInput,
   type HostInputs,
+  type OutputsOf,
   Result,
 } from "./model/compile.ts";
 export type { LoadReport } from "./model/files.ts";
