@@ -2,6 +2,7 @@
 export type { Backend, Executable } from "./backend/backend.ts";
 export { cpuBackend } from "./backend/cpu.ts";
 export { type WebGPUBackend, webgpuBackend as gpu } from "./backend/webgpu/backend.ts";
+export type { DeviceRequest } from "./backend/webgpu/device.ts";
 export { adapterPeaks, type Peaks } from "./backend/webgpu/peaks.ts";
 export { storedChoices, type TuneOptions, tune } from "./backend/webgpu/tuner.ts";
 export type { Candidate, TunedKernel } from "./backend/webgpu/tuner-trial.ts";
@@ -54,6 +55,7 @@ export {
   evaluate,
   type HostInput,
   type HostInputs,
+  type OutputsOf,
   Result,
 } from "./model/compile.ts";
 export type { EvaluateOptions, Examples, Means } from "./model/evaluate.ts";
