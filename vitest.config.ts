@@ -1,4 +1,5 @@
 // Five projects, run in this order by `npm test`: architecture, node, browser and page, package.
+import { fileURLToPath } from "node:url";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
@@ -26,6 +27,7 @@ export default defineConfig({
       },
       {
         // On the WebGPU adapter that Dawn finds: start it with `node scripts/run.mjs vitest --project node`.
+        resolve: { alias: { "descent-gpu": fileURLToPath(new URL("src/node.ts", import.meta.url)) } },
         test: {
           name: "node",
           include: ["test/**/*.test.ts"],

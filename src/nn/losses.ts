@@ -26,6 +26,8 @@ export interface CrossEntropyOptions {
   readonly labelSmoothing?: number;
   /** A label that counts for nothing: the loss is the mean over the others, NaN where there are none. None by default. */
   readonly ignoreIndex?: number;
+  /** "mean", or "none" for a loss of each row, [...]; 0 for rows that count for nothing. */
+  readonly reduction?: "mean" | "none";
 }
 
 /**
@@ -34,22 +36,30 @@ export interface CrossEntropyOptions {
  * their sum divides. Szegedy et al., 2016, §7; ignoreIndex as in torch.nn.functional.cross_entropy.
  */
 export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
-  const { labelSmoothing = 0, ignoreIndex } = options;
+  const { labelSmoothing = 0, ignoreIndex, reduction = "mean" } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
     throw new OptionError(`crossEntropy: labelSmoothing is ${labelSmoothing}; use a number from 0 to 1.`);
   if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex))
     throw new OptionError(`crossEntropy: ignoreIndex is ${ignoreIndex}; use a whole number.`);
+  if (reduction !== "mean" && reduction !== "none")
+    throw new OptionError(`crossEntropy: reduction is ${JSON.stringify(reduction)}; use "mean" or "none".`);
+  const each = reduction === "none";
+  const reduced = (losses: Tensor, weights: Tensor) =>
+    each ? f.mul(losses, weights) : f.div(f.sum(f.mul(losses, weights)), f.sum(weights));
   return loss("crossEntropy", (logits, target, mask) => {
     if (target.dtype === "f32") {
       const classes = logits.shape.at(-1)!;
       const smooth =
         labelSmoothing > 0 ? f.add(f.mul(target, 1 - labelSmoothing), labelSmoothing / classes) : target;
-      if (!mask) return f.mean(f.softCrossEntropy(logits, smooth));
+      if (!mask) {
+        const losses = f.softCrossEntropy(logits, smooth);
+        return each ? losses : f.mean(losses);
+      }
       const kept = f.where(f.reshape(keeps(mask), { shape: [...mask.shape, 1] }), smooth, 0);
-      const weights = weightsOf(mask);
-      return f.div(f.sum(f.mul(f.softCrossEntropy(logits, kept), weights)), f.sum(weights));
+      return reduced(f.softCrossEntropy(logits, kept), weightsOf(mask));
     }
     if (!mask && ignoreIndex === undefined) {
+      if (each) return f.softmaxCrossEntropy(logits, target, { labelSmoothing });
       // A mean, but the gradient leaves the kernel with its factor.
       const scale = 1 / Math.max(1, sizeOf(target.shape));
       return f.sum(f.softmaxCrossEntropy(logits, target, { labelSmoothing, scale }));
@@ -58,8 +68,7 @@ export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
     const labels = mask ? f.where(keeps(mask), target, ignored) : target;
     const counted = f.cast(f.notEqual(labels, ignored), { dtype: "f32" });
     const weights = mask ? f.mul(counted, weightsOf(mask)) : counted;
-    const losses = f.softmaxCrossEntropy(logits, labels, { labelSmoothing, ignoreIndex: ignored });
-    return f.div(f.sum(f.mul(losses, weights)), f.sum(weights));
+    return reduced(f.softmaxCrossEntropy(logits, labels, { labelSmoothing, ignoreIndex: ignored }), weights);
   });
 }
 

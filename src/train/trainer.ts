@@ -78,7 +78,12 @@ export class Trainer<M extends Metrics = NoMetrics> {
    * @throws NonFiniteError when a step's loss or gradients are not finite: nothing of that step is applied.
    * @throws OptionError when there is nothing left to do, or another fit of this trainer goes on.
    */
-  async *fit(data: TrainingData, options: FitOptions<M>): AsyncGenerator<EpochMetrics<M>, void, void> {
+  fit(
+    data: TrainingData,
+    options: FitOptions<M> & { readonly validation: AnyDataset },
+  ): AsyncGenerator<EpochMetrics<M> & { readonly validation: Evaluation<M> }, void, void>;
+  fit(data: TrainingData, options: FitOptions<M>): AsyncGenerator<EpochMetrics<M>, void, void>;
+  async *fit(data: TrainingData, options: FitOptions<M>): AsyncGenerator<any, void, void> {
     const { session } = this;
     session.checkAlive();
     if (this.fitting)

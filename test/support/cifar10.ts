@@ -11,10 +11,10 @@ const PER_FILE = 1000;
 /** What the generated files hold. */
 export const generated = (): Split => shapes({ train: 5 * PER_FILE, test: PER_FILE });
 
-/** Records first … first + 999: a label and 3,072 pixels each. */
-function fileOf({ images, labels }: ImageDataset, first: number): Uint8Array {
-  const bytes = new Uint8Array(PER_FILE * 3073);
-  for (let i = 0; i < PER_FILE; i++) {
+/** Records from `first` on: a label and 3,072 pixels each. */
+export function fileOf({ images, labels }: ImageDataset, first: number, count = PER_FILE): Uint8Array {
+  const bytes = new Uint8Array(count * 3073);
+  for (let i = 0; i < count; i++) {
     bytes[i * 3073] = labels[first + i]!;
     bytes.set(images.subarray((first + i) * 3072, (first + i + 1) * 3072), i * 3073 + 1);
   }
