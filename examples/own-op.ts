@@ -8,7 +8,7 @@ import {
   type Tensor,
   tensor,
   valueAndGrad,
-  verifyOps,
+  verify,
 } from "descent-gpu";
 
 type Attributes = { readonly lambda: number };
@@ -35,6 +35,6 @@ const x = tensor([-2, -0.25, 0, 0.75, 3]);
 console.log("shrunk", (await evaluate(device, softshrink(x, { lambda: 0.5 }))).data);
 const { gradient } = await evaluate(device, valueAndGrad((x: Tensor) => softshrink(x).square().sum())(x));
 console.log("gradient", gradient.data);
-for (const row of await verifyOps(device, { ops: [softshrink] })) console.log(row.op, row.case, row.pass);
+for (const row of await verify(device, [softshrink])) console.log(row.op, row.case, row.pass);
 
 device.dispose();

@@ -7,6 +7,7 @@ import { fromHalfBits, halfBits } from "./half.ts";
  */
 export type DType = "f32" | "f16" | "i32" | "u32" | "bool" | "u8";
 
+/** Numbers in host memory. */
 export type NumericArray = Float64Array | Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
 
 export const isFloat = (dtype: DType): boolean => dtype === "f32" || dtype === "f16";

@@ -86,6 +86,7 @@ export interface KernelVariant {
 
 export type Magnified = (inputs: readonly NDArray[]) => readonly NDArray[];
 
+/** What a kernel is made for: types of inputs and results, attributes, and the adapter. */
 export interface KernelContext<A> {
   readonly inputs: readonly TensorType[];
   readonly outputs: readonly TensorType[];
@@ -102,8 +103,11 @@ export interface KernelContext<A> {
 /** All ways to compute an op on this adapter, the default choice first, the readable baseline last. */
 export type Kernel<A> = (context: KernelContext<A>) => KernelVariant[];
 
+/** Binds input `index`, which the shader reads. */
 export const input = (index: number): Binding => ({ kind: "input", index, access: "read" });
+/** Binds result `index`, which the shader writes. */
 export const output = (index = 0): Binding => ({ kind: "output", index, access: "read_write" });
+/** Binds memory that the dispatches of one kernel hand on to each other. */
 export const scratch = (index = 0, access: Access = "read_write"): Binding => ({
   kind: "scratch",
   index,

@@ -190,7 +190,9 @@ export type Signature = (...args: never[]) => Tensor | readonly Tensor[];
 
 /** An op: a function of tensors that carries its record. F is how it is called, A its attributes, all filled in. */
 export type Op<F extends Signature = Signature, A = any> = F & OpRecord<A>;
+/** How an op of one operand is called. */
 export type Unary = (x: Operand) => Tensor;
+/** How an op of two operands is called; their shapes broadcast. */
 export type Binary = (a: Operand, b: Operand) => Tensor;
 
 /** One T for each operand of a signature; a list of operands is any number of them, and attributes do not count. */

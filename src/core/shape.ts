@@ -1,6 +1,7 @@
 import type { DType } from "./dtype.ts";
 import { ShapeError } from "./errors.ts";
 
+/** Lengths of the axes, the first one outermost; [] is a scalar. */
 export type Shape = readonly number[];
 
 /** What the compiler knows of a tensor: a static shape and a dtype. */

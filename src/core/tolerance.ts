@@ -32,6 +32,7 @@ export const UNIT_ROUNDOFF = 2 ** -23;
 /** The smallest normal float32; smaller results may be flushed to zero. */
 export const SMALLEST_NORMAL = 2 ** -126;
 
+/** Results agree bit for bit. */
 export const exact: Tolerance = { kind: "exact" };
 
 /** The distance between float32 numbers near `y`. */

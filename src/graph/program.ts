@@ -14,6 +14,7 @@ export interface Program {
   readonly updates?: readonly Update[];
 }
 
+/** A variable and its next value, written when the run ends. */
 export interface Update {
   readonly variable: Variable;
   readonly value: Tensor;

@@ -25,6 +25,7 @@ export { type HostInput, type HostInputs, inputsOf } from "./inputs.ts";
 export type { OutputsOf } from "./program.ts";
 export { type DeviceTensor, Result } from "./result.ts";
 
+/** How a function is compiled, beside its inputs. */
 export interface CompileOptions {
   /** What messages and printed plans call it: the function's name unless given. */
   readonly name?: string;

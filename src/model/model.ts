@@ -41,6 +41,7 @@ import { Tracing } from "./tracing.ts";
 
 export type { ModelInput, Normalization } from "./host-inputs.ts";
 
+/** What a model has beside its network. */
 export interface ModelOptions {
   /** Decides the initial parameters: a whole number from 0 to 2³² − 1; 0 unless given. */
   readonly seed?: number;
@@ -59,6 +60,7 @@ export interface ModelTensor extends DeviceTensor {
   write(values: ArrayLike<number>): void;
 }
 
+/** A class and its probability. */
 export interface Guess {
   readonly label: string;
   readonly probability: number;
@@ -103,10 +105,12 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     this.normalization = normalization;
   }
 
+  /** The seed of the initial parameters. */
   get seed(): number {
     return this.tensors.seed;
   }
 
+  /** All parameters, in the order of their names in checkpoints. */
   get parameters(): readonly Variable[] {
     return this.tensors.parameterVariables;
   }

@@ -18,6 +18,7 @@ export interface SummaryRow {
   readonly bytes: number;
 }
 
+/** What a network is made of, for one batch; `toString` gives a table. */
 export interface Summary {
   readonly rows: readonly SummaryRow[];
   /** Each tensor once, wherever it is used. */

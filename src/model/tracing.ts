@@ -96,13 +96,17 @@ export class Tracing {
 /** The longest permutation: its n² comparisons are one dispatch up to here. */
 const LONGEST = 4096;
 
-/** The type of an input, for `compile`: `f32(64, 2)`. */
 const typeOf =
   <D extends DType>(dtype: D) =>
   (...shape: number[]) => ({ shape: shape as Shape, dtype });
 
+/** The type of an input of numbers of float32, by its shape: `f32(64, 2)`. */
 export const f32 = typeOf("f32");
+/** The type of an input of integers, class numbers for instance, by its shape: `i32(64, 2)`. */
 export const i32 = typeOf("i32");
+/** The type of an input of integers from 0, by its shape: `u32(64, 2)`. */
 export const u32 = typeOf("u32");
+/** The type of an input of bytes, the pixels of images for instance, by its shape: `u8(64, 2)`. */
 export const u8 = typeOf("u8");
+/** The type of an input of truths, by its shape: `bool(64, 2)`. */
 export const bool = typeOf("bool");

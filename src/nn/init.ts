@@ -16,11 +16,14 @@ function fill(shape: Shape, next: () => number): Float32Array<ArrayBuffer> {
   return data;
 }
 
+/** The same number everywhere. */
 export const constant =
   (value: number): Initializer =>
   (shape) =>
     fill(shape, () => value);
+/** 0 everywhere. */
 export const zeros = constant(0);
+/** 1 everywhere. */
 export const ones = constant(1);
 
 /** Uniform in [low, high). */

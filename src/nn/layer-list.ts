@@ -207,6 +207,7 @@ function parseLayer(line: string, input: Shape): Module {
   return kind.make(settings, input);
 }
 
+/** One layer of a list, read and checked. */
 export interface LayerRow {
   /** As it was written. */
   readonly line: string;

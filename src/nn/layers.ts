@@ -16,6 +16,7 @@ function positive(layer: string, values: Readonly<Record<string, number>>): void
       throw new OptionError(`${layer}: ${name} is ${value}; use a whole number of at least 1.`);
 }
 
+/** Options of `linear`; bias is true and init PyTorch's unless given. */
 export interface LinearOptions {
   readonly in: number;
   readonly out: number;
@@ -48,6 +49,7 @@ export function linear(options: LinearOptions): Module {
   return module;
 }
 
+/** Options of `conv2d`; stride, dilation and groups are 1, bias true and init PyTorch's unless given. */
 export interface Conv2dOptions {
   readonly in: number;
   readonly out: number;
@@ -108,6 +110,7 @@ export function conv2d(options: Conv2dOptions): Module {
   return module;
 }
 
+/** Options of `batchNorm`: eps 1e-5 and momentum 0.1 unless given. */
 export interface BatchNormOptions {
   readonly eps?: number;
   readonly momentum?: number;
@@ -157,6 +160,7 @@ export function batchNorm(features: number, options: BatchNormOptions = {}): Mod
   return module;
 }
 
+/** Options of pooling: stride is the kernel, padding 0 and countIncludePad true unless given. */
 export interface Pool2dOptions {
   readonly stride?: Pair;
   readonly padding?: Pair;

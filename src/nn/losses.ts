@@ -22,6 +22,7 @@ const MASKED = -(2 ** 31);
 const weightsOf = (mask: Tensor): Tensor => (mask.dtype === "f32" ? mask : f.cast(mask, { dtype: "f32" }));
 const keeps = (mask: Tensor): Tensor => (mask.dtype === "f32" ? f.notEqual(mask, 0) : mask);
 
+/** Options of `crossEntropy`; no smoothing and no ignored label unless given. */
 export interface CrossEntropyOptions {
   readonly labelSmoothing?: number;
   /** A label that counts for nothing: the loss is the mean over the others, NaN where there are none. None by default. */

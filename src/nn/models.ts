@@ -54,6 +54,7 @@ const models = {
 } satisfies Record<string, (classes: number) => string[]>;
 
 export type ModelName = keyof typeof models;
+/** The networks that there are by name: see `modelLayers`. */
 export const modelNames = Object.keys(models) as ModelName[];
 
 /**

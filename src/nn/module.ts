@@ -39,6 +39,7 @@ export interface Module<In = Tensor, Out = Tensor> {
   forward(x: In, context: ForwardContext): Out;
 }
 
+/** A module of any inputs and results. */
 export type AnyModule = Module<any, any>;
 
 /** What a module may ask for while it is traced. */

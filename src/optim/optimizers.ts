@@ -9,12 +9,14 @@ import type { Rate } from "./schedules.ts";
 
 export { AVERAGE, type Group, type Optimizer, partition } from "./optimizer.ts";
 
+/** Hyperparameters of `sgd`: momentum and weightDecay are 0 unless given. */
 export interface SgdHyper {
   readonly lr: Rate;
   readonly weightDecay?: Rate;
   readonly momentum?: Rate;
 }
 
+/** Options of `sgd`. */
 export type SgdOptions = OptionsOf<SgdHyper> & {
   /** Takes the gradient's look-ahead: p ← p − lr·(g + μ·v). */
   readonly nesterov?: boolean;
@@ -71,6 +73,7 @@ function sgdRecord(): OptimizerRecord {
  */
 export const sgd: OptimizerFactory<SgdOptions> = defineOptimizer(sgdRecord());
 
+/** Hyperparameters of `adam` and `adamW`, with PyTorch's defaults. */
 export interface AdamHyper {
   readonly lr: Rate;
   readonly weightDecay?: Rate;
@@ -79,6 +82,7 @@ export interface AdamHyper {
   /** Added to √v̂: 1e-8. */
   readonly eps?: Rate;
 }
+/** Options of `adam` and `adamW`. */
 export type AdamOptions = OptionsOf<AdamHyper>;
 
 /*#__NO_SIDE_EFFECTS__*/

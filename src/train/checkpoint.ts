@@ -34,6 +34,7 @@ export interface Progress {
   readonly extra: Readonly<Record<string, string>>;
 }
 
+/** A run as files: the network, the optimizer's state and where the run stands. */
 export interface Checkpoint {
   /** Parameters and running statistics under PyTorch's names: `load_state_dict(strict=True)` takes it. */
   readonly model: TensorFile;
@@ -173,13 +174,26 @@ export function restoreCheckpoint(
     throw new CheckpointError(
       `${name}/model.safetensors is of step ${step} and ${where} of step ${progress.step}; use files that were saved together.`,
     );
+  const labels = readLabels(checkpoint.model, `${name}/model.safetensors`);
   model.restore(checkpoint.model, { name: `${name}/model.safetensors` });
+  model.labels ??= labels;
   for (const slot of slots) {
     const { data } = checkpoint.optimizer.tensors.get(slot.name)!;
     if (sizeOf(slot.shape) > 0) backend.write(slot, data as Float32Array<ArrayBuffer>);
   }
   state.resetStats(progress.scaler);
   return progress;
+}
+
+function readLabels({ metadata }: TensorFile, where: string): readonly string[] | undefined {
+  if (metadata.labels === undefined) return undefined;
+  try {
+    const labels: unknown = JSON.parse(metadata.labels);
+    if (Array.isArray(labels) && labels.every((label) => typeof label === "string")) return labels;
+  } catch {}
+  throw new CheckpointError(
+    `${where}: its labels are not a list of names (${metadata.labels.slice(0, 40)}); use an older checkpoint.`,
+  );
 }
 
 const isNumberTable = (value: unknown, keys: readonly string[]): boolean =>

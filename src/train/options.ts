@@ -17,6 +17,7 @@ export type { Precision };
 export type Metrics = Readonly<Record<string, Metric>>;
 export type NoMetrics = Readonly<Record<never, never>>;
 
+/** What a trainer trains, and by what. */
 export interface TrainerOptions<M extends Metrics = NoMetrics> {
   /** What is trained; a network alone is made into a model on `device`, with `seed` and `normalization`. */
   readonly model: Model<any, any> | AnyModule;
@@ -41,6 +42,7 @@ export interface TrainerOptions<M extends Metrics = NoMetrics> {
 /** Images or arrays of the host's, which the trainer uploads once, data that is on the device already, or a stream. */
 export type TrainingData = AnyDataset | Stream;
 
+/** How long, in which batches and with which looks at it `fit` trains. */
 export interface FitOptions<M extends Metrics = NoMetrics> {
   readonly epochs: number;
   /** Needed for data sets; the batches of a stream have the sizes that they have. */
@@ -113,8 +115,11 @@ export interface Gradients {
 /** The metrics beside the loss as numbers. */
 export type Measured<M extends Metrics> = { readonly [Name in keyof M]: number };
 
+/** What a step measured, own metrics included. */
 export type StepMetrics<M extends Metrics = NoMetrics> = StepNumbers & Measured<M>;
+/** What an epoch measured, own metrics included. */
 export type EpochMetrics<M extends Metrics = NoMetrics> = EpochNumbers<M> & Measured<M>;
+/** Means over a data set, own metrics included. */
 export type Evaluation<M extends Metrics = NoMetrics> = EvaluationNumbers & Measured<M>;
 
 interface StepNumbers {

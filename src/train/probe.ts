@@ -31,6 +31,7 @@ export interface ParameterLook {
   readonly updates: Distribution;
 }
 
+/** A training step seen from inside. */
 export interface Look {
   /** Steps trained when it was taken. */
   readonly step: number;

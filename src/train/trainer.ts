@@ -36,6 +36,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
     this.session = new Session(options as unknown as TrainerOptions, ModelClass);
   }
 
+  /** What is trained. */
   get model(): Model<any, any> {
     return this.session.model;
   }

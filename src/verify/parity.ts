@@ -227,6 +227,7 @@ function failedRow({ op, label, dtype }: ParityCase, kernel: string, error: Erro
   };
 }
 
+/** Which ops are compared with their references; all of them unless given. */
 export interface VerifyOptions {
   readonly onRow?: (row: ParityRow) => void;
   /** Awaited before each row: false ends the suite, a promise makes it wait. */

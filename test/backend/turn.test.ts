@@ -49,6 +49,8 @@ test("shaders are handed to the device in slices", async () => {
       now += 20;
       return { label };
     },
+    pushErrorScope: () => {},
+    popErrorScope: async () => null,
     createBindGroupLayout: () => ({}),
     createPipelineLayout: () => ({}),
     createComputePipelineAsync: async ({ label }: GPUComputePipelineDescriptor) => ({ label }),

@@ -157,6 +157,10 @@ export class WebGPUBackend implements Backend {
     return this.pipelines.size;
   }
 
+  /**
+   * A buffer of at least 4 bytes, counted in `bytes`.
+   * @throws DeviceError when it is larger than the adapter's maxBufferSize.
+   */
   createBuffer(bytes: number, label: string, usage = STORAGE | COPY_SRC | COPY_DST): GPUBuffer {
     this.check();
     if (bytes > this.facts.maxBufferBytes)
@@ -168,6 +172,7 @@ export class WebGPUBackend implements Backend {
     return buffer;
   }
 
+  /** Frees a buffer that `createBuffer` made. */
   destroyBuffer(buffer: GPUBuffer): void {
     this.allocated -= buffer.size;
     buffer.destroy();
@@ -200,6 +205,10 @@ export class WebGPUBackend implements Backend {
     }
   }
 
+  /**
+   * The buffer of an arena, made at the first touch.
+   * @throws DeviceError when the arena was released or lives on another device.
+   */
   arenaBuffer(arena: Arena): GPUBuffer {
     this.check();
     claim(arena, this);
@@ -211,6 +220,7 @@ export class WebGPUBackend implements Backend {
     return buffer;
   }
 
+  /** The bind group of one dispatch of a plan. */
   bindGroup(step: PlanStep, bufferOf: (range: Range) => GPUBuffer): GPUBindGroup {
     return this.device.createBindGroup({
       layout: this.pipelines.layout(step.bindings.map((b) => b.access)),
@@ -234,6 +244,7 @@ export class WebGPUBackend implements Backend {
     this.writeBuffer(this.arenaBuffer(variable.arena), offset, toStorage(variable.dtype, data));
   }
 
+  /** Writes numbers into a buffer, from a byte offset on. */
   writeBuffer(buffer: GPUBuffer, offset: number, data: NumericArray): void {
     if (data.byteLength % 4 === 0) {
       this.device.queue.writeBuffer(
@@ -250,6 +261,7 @@ export class WebGPUBackend implements Backend {
     this.device.queue.writeBuffer(buffer, offset, padded);
   }
 
+  /** A variable's numbers, after everything submitted so far. */
   async read(variable: Variable): Promise<NumericArray> {
     const size = sizeOf(variable.shape);
     const offset = variable.offset * bytesPerElement(variable.dtype);
@@ -314,6 +326,7 @@ export class WebGPUBackend implements Backend {
     return this.allocated;
   }
 
+  /** Frees all memory and closes the device; what was compiled for it is of no use any more. */
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;

@@ -7,6 +7,9 @@ import { type PipelineMaker, type Shader, WarmUp } from "./warm-up.ts";
 export const MOST_UNUSED = 256;
 
 interface Entry {
+  /** Where it is kept, and under which key. */
+  readonly bySource: Map<string, Entry>;
+  readonly source: string;
   readonly pipeline: Promise<GPUComputePipeline>;
   users: number;
 }
@@ -22,9 +25,10 @@ export interface Lease {
  * Software drivers compile when a pipeline first runs; theirs have run when they are given out.
  */
 export class PipelineCache implements PipelineMaker {
-  private readonly entries = new Map<string, Entry>();
-  /** Keys of entries without users, in the order in which they lost the last one. */
-  private readonly unused = new Set<string>();
+  /** By the kinds of bindings, then by the source. */
+  private readonly entries = new Map<string, Map<string, Entry>>();
+  /** Those without users, in the order in which they lost the last one. */
+  private readonly unused = new Set<Entry>();
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
 
   private readonly warmUp: WarmUp | undefined;
@@ -54,37 +58,40 @@ export class PipelineCache implements PipelineMaker {
 
   /** How many pipelines are kept. */
   get size(): number {
-    return this.entries.size;
+    return [...this.entries.values()].reduce((n, { size }) => n + size, 0);
   }
 
   /** Takes a shader's pipeline into use. */
   lease(source: string, accesses: readonly Access[], label: string): Lease {
-    const key = `${accesses.join()}\n${source}`;
-    let entry = this.entries.get(key);
+    const kinds = accesses.join();
+    const bySource = this.entries.get(kinds) ?? new Map<string, Entry>();
+    this.entries.set(kinds, bySource);
+    let entry = bySource.get(source);
     if (!entry) {
-      entry = { pipeline: this.make({ source, accesses, label }), users: 0 };
-      this.entries.set(key, entry);
+      const made: Entry = { bySource, source, pipeline: this.make({ source, accesses, label }), users: 0 };
+      bySource.set(source, made);
       // A failure is told to who asked; who asks again has it tried again.
-      entry.pipeline.catch(() => this.forget(key, entry!));
+      made.pipeline.catch(() => this.forget(made));
+      entry = made;
     }
+    const { pipeline } = entry;
     entry.users++;
-    this.unused.delete(key);
-    return { pipeline: entry.pipeline, release: once(() => this.release(key, entry)) };
+    this.unused.delete(entry);
+    return { pipeline, release: once(() => this.release(entry)) };
   }
 
-  private release(key: string, entry: Entry): void {
-    if (--entry.users > 0 || this.entries.get(key) !== entry) return;
-    this.unused.add(key);
+  private release(entry: Entry): void {
+    if (--entry.users > 0 || entry.bySource.get(entry.source) !== entry) return;
+    this.unused.add(entry);
     for (const oldest of this.unused) {
       if (this.unused.size <= MOST_UNUSED) break;
-      this.forget(oldest, this.entries.get(oldest)!);
+      this.forget(oldest);
     }
   }
 
-  private forget(key: string, entry: Entry): void {
-    if (this.entries.get(key) !== entry) return;
-    this.entries.delete(key);
-    this.unused.delete(key);
+  private forget(entry: Entry): void {
+    this.unused.delete(entry);
+    if (entry.bySource.get(entry.source) === entry) entry.bySource.delete(entry.source);
   }
 
   private async make(shader: Shader): Promise<GPUComputePipeline> {
@@ -114,6 +121,14 @@ export class PipelineCache implements PipelineMaker {
   }
 }
 
+function once(work: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) work();
+    done = true;
+  };
+}
+
 const firstLine = (text: string) => text.split("\n")[0]!.trim().replace(/\.$/, "");
 
 /** What a compiler says first of a shader, with the line that it means, and how much else. */
@@ -123,12 +138,4 @@ function complaint(source: string, messages: readonly GPUCompilationMessage[]): 
   const line = source.split("\n")[first.lineNum - 1]?.trim();
   const where = line ? `line ${first.lineNum}, "${line}": ` : "";
   return `${where}${firstLine(first.message)}${others.length > 0 ? ` (and ${others.length} more)` : ""}`;
-}
-
-function once(work: () => void): () => void {
-  let done = false;
-  return () => {
-    if (!done) work();
-    done = true;
-  };
 }

@@ -9,6 +9,7 @@ import type { WebGPUBackend } from "./backend.ts";
 import { measure, type Tunable, type TunedKernel } from "./tuner-trial.ts";
 import { adapterKey, sourcesHash, type TuningStore } from "./tuning-store.ts";
 
+/** How kernels are measured, and where the choices are kept. */
 export interface TuneOptions {
   /** Where choices are found and kept; none by default. */
   readonly store?: TuningStore | undefined;

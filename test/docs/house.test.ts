@@ -1,0 +1,78 @@
+// The examples of CONTRIBUTING.md: an op, an optimizer, a layer, a loss and a metric as they would stand in src/.
+import { describe, expect, test } from "vitest";
+import { cpuBackend } from "../../src/backend/cpu.ts";
+import { grad } from "../../src/graph/transform.ts";
+import { evaluate } from "../../src/model/compile.ts";
+import { Model } from "../../src/model/model.ts";
+import { tensor } from "../../src/model/program.ts";
+import { verify } from "../../src/verify/parity.ts";
+import { gpu } from "../support/gpu.ts";
+import { minimise } from "../support/minimise.ts";
+import { binaryAccuracy } from "./house/binary-accuracy.ts";
+import { huber } from "./house/huber.ts";
+import { layerScale } from "./house/layer-scale.ts";
+import { rmsProp } from "./house/rmsprop.ts";
+import { softshrink } from "./house/softshrink.ts";
+
+describe("softshrink", () => {
+  test("agrees with its reference on the adapter, case by case", async () => {
+    const rows = await verify(await gpu(), [softshrink]);
+    expect(rows.length).toBeGreaterThan(5);
+    expect(rows.filter(({ pass }) => !pass)).toEqual([]);
+  });
+
+  test("has PyTorch's default, and the gradient of its formula", async () => {
+    const x = tensor([-2, -0.5, 0.25, 1]);
+    const { y, dx } = await evaluate(await gpu(), {
+      y: softshrink(x),
+      dx: grad((x) => softshrink(x, { lambda: 0.1 }).sum())(x),
+    });
+    expect([...y.data]).toEqual([-1.5, 0, 0, 0.5]);
+    expect([...dx.data]).toEqual([1, 1, 1, 1]);
+  });
+});
+
+describe("rmsProp", () => {
+  test("agrees with its reference on the adapter, case by case", async () => {
+    const rows = await verify(await gpu(), rmsProp.ops);
+    expect(rows.length).toBeGreaterThan(3);
+    expect(rows.filter(({ pass }) => !pass)).toEqual([]);
+  });
+
+  test.each([
+    ["webgpu", gpu],
+    ["cpu", async () => cpuBackend()],
+  ])("goes by the root of the mean square on %s", async (_, open) => {
+    // g = w = 1, α = 0.75: v = 0.25, w = 1 − 0.5·1/0.5 = 0.
+    const optimizer = rmsProp({ lr: 0.5, alpha: 0.75, eps: 0 });
+    const [, [w] = []] = await minimise(await open(), optimizer, [1], (w) => w.square().sum().mul(0.5), 1);
+    expect(w).toBeCloseTo(0, 6);
+  });
+});
+
+test("layerScale scales each channel", async () => {
+  const model = new Model(await gpu(), layerScale(2, 0.5));
+  model.tensor("gamma").write([2, -1]);
+  const { data } = await model.predict({
+    shape: [1, 2, 1, 2],
+    dtype: "f32",
+    data: Float32Array.of(1, 2, 3, 4),
+  });
+  expect([...data]).toEqual([2, 4, -3, -4]);
+});
+
+test("huber is quadratic near 0 and linear beyond", async () => {
+  const output = tensor([0, 0.5, 3]);
+  const { value, slope } = await evaluate(await gpu(), {
+    value: huber()(output, tensor([0, 0, 0])),
+    slope: grad((x) => huber()(x, tensor([0, 0, 0])))(output),
+  });
+  expect(value.data[0]).toBeCloseTo((0.125 + 2.5) / 3, 6);
+  expect([...slope.data].map((x) => x * 3)).toEqual([0, 0.5, 1].map((x) => expect.closeTo(x, 5)));
+  expect(() => huber({ delta: 0 })).toThrow("huber: delta is 0; use a number above 0.");
+});
+
+test("binaryAccuracy is the share of right signs", async () => {
+  const share = binaryAccuracy()(tensor([-1, 2, 3, -4]), tensor([0, 1, 0, 0]));
+  expect((await evaluate(await gpu(), share)).data[0]).toBe(0.75);
+});

@@ -1,0 +1,3 @@
+fn softshrink(x: f32, lambda: f32) -> f32 {
+  return x - clamp(x, -lambda, lambda);
+}
