@@ -22,6 +22,7 @@ import { Runner } from "./runner.ts";
 import type { Tracing } from "./tracing.ts";
 
 export { type HostInput, type HostInputs, inputsOf } from "./inputs.ts";
+export type { OutputsOf } from "./program.ts";
 export { type DeviceTensor, Result } from "./result.ts";
 
 /** How a function is compiled, beside its inputs. */

@@ -56,7 +56,7 @@ export function checkFit(
   if (first) {
     const { dtype } = file.tensors.get(first.name)!;
     throw new CheckpointError(
-      `${name}: "${first.name}" is ${dtype} ${showShape(first.file)}, the model's is F32 ${showShape(first.model)}; ${remedy}.`,
+      `${name}: "${first.name}" is ${dtype} ${showShape(first.file)}, the model's is F32 ${showShape(first.model)}; ${remedy}, or load what fits with { strict: false }.`,
     );
   }
   if (unexpected.length > 0)

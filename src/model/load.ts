@@ -16,7 +16,7 @@ export function describedModel(file: TensorFile, name: string): [Module, ModelOp
   if (network === undefined) {
     const { parts_made_in_code: part } = file.metadata;
     throw new CheckpointError(
-      `${name} does not say what its network is${part === undefined ? "" : `: only code can make ${part}`}; make the network in code and load the file into it.`,
+      `${name} does not say what its network is, because ${part === undefined ? "parts of it were made in code" : `only code can make ${part}`}; make the network and load the file into it.`,
     );
   }
   return [networkOf(network, name), { labels, normalization }];

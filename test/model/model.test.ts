@@ -379,7 +379,7 @@ describe("a model that a file describes", () => {
     const mine = module({ inner: nn.relu() }, ({ inner }, x: Tensor) => inner(x), "mine");
     const file = await new Model(device, nn.sequential(nn.relu(), nn.residual(mine))).file();
     await expect(loadModel(device, file, "net.safetensors")).rejects.toThrow(
-      "net.safetensors does not say what its network is: only code can make 1.body, mine; make the network in code and load the file into it.",
+      "net.safetensors does not say what its network is, because only code can make 1.body, mine; make the network and load the file into it.",
     );
   });
 
