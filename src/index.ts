@@ -55,7 +55,6 @@ export {
   evaluate,
   type HostInput,
   type HostInputs,
-  type OutputsOf,
   Result,
 } from "./model/compile.ts";
 export type { EvaluateOptions, Examples, Means } from "./model/evaluate.ts";
