@@ -53,6 +53,7 @@ export function settle<T>(promise: Promise<T>): Promise<T> {
   return waiter(promise);
 }
 
+/** Which adapter to open, and what of it to use. */
 export interface DeviceRequest {
   readonly powerPreference?: "low-power" | "high-performance";
   /** False: do without subgroups though the adapter has them, to try or measure the kernels of adapters without. */
