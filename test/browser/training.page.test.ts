@@ -28,6 +28,14 @@ const text = async (id: string) => (await demo.page.textContent(id)) ?? "";
 const says = (id: string, wanted: RegExp, timeout = 90_000) =>
   expect.poll(() => text(id), { timeout, interval: 200 }).toMatch(wanted);
 const stepOf = async () => Number(/step (\d+)/.exec(await text("#status"))?.[1] ?? Number.NaN);
+/** The step, once the status names one: while a new network is made ready it does not. */
+const stepNow = async () => {
+  let step = Number.NaN;
+  await expect
+    .poll(async () => (step = await stepOf()), { timeout: 60_000, interval: 50 })
+    .toBeGreaterThanOrEqual(0);
+  return step;
+};
 /** The smoothed training loss, as the legend has it. */
 const lossOf = async () => Number(await demo.page.textContent(".legend >> nth=0 >> li >> nth=0 >> output"));
 const set = async (id: string, value: string) => {
@@ -99,7 +107,7 @@ describe("the training page", () => {
     await set("#decay", "0.01");
     await pauseAfter(50);
     expect(await lossOf()).toBeLessThan(first);
-    const paused = await stepOf();
+    const paused = await stepNow();
     await set("#rate", "0.0005");
     // Numbers reach the GPU with the next step: nothing is compiled for them.
     const before = await pipelines();
@@ -125,7 +133,7 @@ describe("the training page", () => {
     timeout: 240_000,
   }, async () => {
     const { page } = demo;
-    const from = await stepOf();
+    const from = await stepNow();
     await page.keyboard.press("Control+Enter");
     await says("#status", /^Training: step/);
     await page.click("#group-augmentation summary");
@@ -135,11 +143,11 @@ describe("the training page", () => {
     await set("#average", "0.9");
     await page.selectOption("#optimizer", "nesterov");
     await set("#momentum", "0.8");
-    const changed = await stepOf();
+    const changed = await stepNow();
     await expect.poll(stepOf, { timeout: 100_000 }).toBeGreaterThanOrEqual(changed + 5);
     await page.keyboard.press("Control+Enter");
     await says("#status", /^Paused at step/);
-    const paused = await stepOf();
+    const paused = await stepNow();
     await page.keyboard.press("Control+Shift+Enter");
     await says("#status", new RegExp(`^Paused at step ${paused + 1} `));
     await says("#summary", new RegExp(`^Paused at step ${paused + 1} .*Training loss \\d`));
@@ -195,7 +203,7 @@ describe("the training page", () => {
     timeout: 120_000,
   }, async () => {
     const { page } = demo;
-    const before = await stepOf();
+    const before = await stepNow();
     const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save")]);
     expect(download.suggestedFilename()).toBe(`descent-own-step-${String(before).padStart(6, "0")}.tar`);
     const saved = readFileSync(await download.path());
@@ -226,7 +234,7 @@ describe("the training page", () => {
   });
 
   test("goes on where it stood after the page was closed", { timeout: 120_000 }, async () => {
-    const before = await stepOf();
+    const before = await stepNow();
     await demo.page.reload();
     await notice(new RegExp(`back where it stood, at step ${before}`));
     await says("#status", new RegExp(`^Paused at step ${before} `));
@@ -236,7 +244,7 @@ describe("the training page", () => {
     timeout: 240_000,
   }, async () => {
     const { page } = demo;
-    const before = await stepOf();
+    const before = await stepNow();
     await page.selectOption("#optimizer", "sgd");
     await set("#rate", "1e30");
     await page.click("#toggle");
