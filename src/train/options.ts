@@ -65,7 +65,7 @@ export interface FitOptions<M extends Metrics = NoMetrics> {
   readonly accumulate?: number;
   /** Awaited between the gradients of each step and its update, to look at them or to change them. */
   readonly onGradients?: (gradients: Gradients) => void | Promise<void>;
-  /** Goes through the data in a new order each epoch; true by default. */
+  /** Goes through a data set in a new order each epoch; true by default. A stream has the order that it has. */
   readonly shuffle?: boolean;
   /** Called with every finished step, some steps late: metrics are read in groups. */
   readonly onStep?: (step: StepMetrics<M>) => void;
@@ -78,7 +78,7 @@ export interface FitOptions<M extends Metrics = NoMetrics> {
    * it takes does not count into the rate.
    */
   readonly between?: () => void | Promise<void>;
-  /** Times some steps dispatch by dispatch, which changes nothing but the time they take. */
+  /** Times some steps dispatch by dispatch, which changes nothing but the time they take; not with `accumulate` or `onGradients`. */
   readonly profile?: ProfileOptions;
   /** Stops after the step in flight; what is trained so far stays. */
   readonly signal?: StopSignal;

@@ -137,10 +137,27 @@ export class Trainer<M extends Metrics = NoMetrics> {
       throw new OptionError(
         `The validation data ${options.validation.name} is a stream; use a data set, data.arrays({ x, y }) for instance.`,
       );
+    if (options.profile && isSplit(options as FitOptions))
+      throw new OptionError(
+        "A profile times steps of one program, and accumulate and onGradients divide a step; leave out one of them.",
+      );
     if (isStream(data)) {
+      const count = exampleCount(data);
       if (options.stepsPerEpoch !== undefined) whole("number of steps per epoch", options.stepsPerEpoch, 1);
-      return exampleCount(data);
+      if (options.batchSize !== undefined && options.batchSize !== count)
+        throw new OptionError(
+          `The batch size is ${options.batchSize}, and the batches of ${data.name} have ${count}; leave it out, or make the stream's batches that large.`,
+        );
+      if (options.shuffle)
+        throw new OptionError(
+          `${data.name} is a stream, which fit cannot shuffle; shuffle it where it is made, and leave shuffle out.`,
+        );
+      return count;
     }
+    if (options.stepsPerEpoch !== undefined)
+      throw new OptionError(
+        `stepsPerEpoch is ${options.stepsPerEpoch}, and an epoch of ${data.name} is all of it, for it is no stream; leave it out.`,
+      );
     whole("batch size", options.batchSize, 1);
     const { count } = this.session.sets.use(data, true).data;
     if (options.batchSize! > count)

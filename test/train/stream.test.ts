@@ -293,4 +293,26 @@ describe("a stream", () => {
       trainer.fit(arrays({ x, y }), { epochs: 1, batchSize: 4, validation: uneven as never }).next(),
     ).rejects.toThrow(/^The validation data stream is a stream; use a data set/);
   });
+
+  test.each([
+    [{ batchSize: 4 }, /^The batch size is 4, and the batches of stream have 8; leave it out/],
+    [{ shuffle: true }, /^stream is a stream, which fit cannot shuffle; shuffle it where it is made/],
+    [{ accumulate: 2, profile: { steps: 1, onProfile() {} } }, /^A profile times steps of one program/],
+  ])("an option that would do nothing is refused: %o", async (options, message) => {
+    const trainer = makeTrainer(device);
+    await expect(trainer.fit(stream(batches(), types), { epochs: 1, ...options }).next()).rejects.toThrow(
+      message,
+    );
+    await trainer.dispose();
+  });
+
+  test("an epoch of a data set has the steps that it has", async () => {
+    const trainer = makeTrainer(device);
+    await expect(
+      trainer.fit(arrays({ x, y }), { epochs: 1, batchSize: 4, stepsPerEpoch: 2 }).next(),
+    ).rejects.toThrow(
+      /^stepsPerEpoch is 2, and an epoch of .* is all of it, for it is no stream; leave it out\.$/,
+    );
+    await trainer.dispose();
+  });
 });
