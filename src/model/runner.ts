@@ -8,7 +8,6 @@ import type { PlanOptions } from "../plan/plan.ts";
 import { inputsOf } from "./inputs.ts";
 import { isTensor, type TracedProgram, type Types } from "./program.ts";
 import { Result, type RunSource } from "./result.ts";
-import { countStep, stepsOf } from "./states.ts";
 
 export interface RunOptions {
   readonly seed?: number;
@@ -88,11 +87,11 @@ export class Runner implements RunSource {
     const own: Record<string, NumericArray> = only(feeds, traced.feeds);
     if (traced.feeds.has("counters")) own.counters = Uint32Array.of(this.runs, options.seed ?? 0, 0, 0);
     for (const state of traced.states) {
-      const step = stepsOf(state);
-      Object.assign(own, state.hyper(step, Math.max(options.steps ?? 0, step + 1)));
+      const { steps } = state;
+      Object.assign(own, state.hyper(steps, Math.max(options.steps ?? 0, steps + 1)));
     }
     this.ran.run(own, only(resident, traced.feeds));
-    traced.states.forEach(countStep);
+    for (const state of traced.states) state.steps++;
     for (const { model, trace } of traced.tracking) if (trace.tracked.length > 0) model.batchesTracked++;
     const run = ++this.runs;
     return mapTree(

@@ -57,6 +57,8 @@ export class OptimizerState {
   readonly stats = standalone("gradient statistics", [STATS_SIZE]);
   /** The moving average of each parameter, where the optimizer keeps one. */
   readonly averages: ReadonlyMap<Variable, Variable>;
+  /** Steps that its slots have seen, of a trainer or of compiled functions: schedules and bias corrections count them. */
+  steps = 0;
   private gradientArenas: readonly Variable[] | undefined;
   private readonly frozen: ReadonlySet<Variable>;
 
@@ -106,6 +108,7 @@ export class OptimizerState {
         if (old.has(name)) this.device.copy(old.get(name)!, slot);
     }
     this.device.copy(before.stats, this.stats);
+    this.steps = before.steps;
   }
 
   /** Slots of zeros, averages as copies of their parameters, and statistics of no step. */
@@ -114,6 +117,7 @@ export class OptimizerState {
       for (const slot of slots) this.device.write(slot, new Float32Array(slot.arena.size));
     for (const [variable, average] of this.averages) this.device.copy(variable, average);
     this.resetStats();
+    this.steps = 0;
   }
 
   private part(

@@ -160,7 +160,7 @@ export class Fitting {
       milliseconds,
       hostMilliseconds: milliseconds,
     };
-    session.batchesBefore += at.length - 1;
+    session.model.batchesTracked += at.length - 1;
     this.finished(step, epoch, images, numbers, pace);
     return images;
   }
@@ -176,7 +176,7 @@ export class Fitting {
     const [loss, correct, gradientNorm, status] = numbers.metrics;
     addTo(session.sums, images, numbers);
     session.step = step + 1;
-    session.model.batchesTracked = session.batchesBefore + session.step;
+    session.model.batchesTracked++;
     options.onStep?.({
       step: session.step,
       epoch: epoch + 1,

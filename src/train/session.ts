@@ -57,11 +57,9 @@ export class Session {
   readonly programs: ProgramCache;
   split: SplitStep;
   planOptions: PlanOptions | undefined;
-  /** Steps trained so far; it continues over calls of fit and checkpoints. */
-  step = 0;
-  /** Batches that the running statistics had seen at step 0. */
-  batchesBefore = 0;
-  course: Course = { base: 0 };
+  course: Course;
+  /** The step at which this trainer left the optimizer, which others may use too. */
+  private left: number;
   sums: Sums = noSums();
   /** Whether the model was made here, and so is disposed of here. */
   private readonly ownsModel: boolean;
@@ -100,9 +98,21 @@ export class Session {
       );
     this.seed = options.seed ?? this.model.seed;
     this.state = holdState(options.optimizer, this.model);
+    this.left = this.step;
+    this.course = { base: this.left };
     this.programs = new ProgramCache(this.backend, () => this.planOptions);
     this.sets = new DataSets(this.backend, this.model, (set) => this.programs.drop(set.data));
     this.split = new SplitStep(this.backend, this.state, precision === "mixed");
+  }
+
+  /** Steps trained so far; it continues over calls of fit and checkpoints, and is the optimizer's own count. */
+  get step(): number {
+    return this.state.steps;
+  }
+
+  set step(step: number) {
+    this.state.steps = step;
+    this.left = step;
   }
 
   /** Follows what the model has frozen since. */
@@ -116,11 +126,13 @@ export class Session {
     this.split = new SplitStep(this.backend, next, this.precision === "mixed");
   }
 
-  /** Goes on with the run through the same data in the same steps, or begins another. */
+  /** Goes on with the run through the same data in the same steps, if nobody else took steps since, or begins another. */
   begin(through: Through): void {
     const { base, through: before } = this.course;
     const same =
-      !before || (Object.keys(before) as (keyof Through)[]).every((key) => before[key] === through[key]);
+      this.step === this.left &&
+      (!before || (Object.keys(before) as (keyof Through)[]).every((key) => before[key] === through[key]));
+    this.left = this.step;
     this.course = { base: same ? base : this.step, through };
   }
 

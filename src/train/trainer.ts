@@ -68,7 +68,6 @@ export class Trainer<M extends Metrics = NoMetrics> {
     session.checkAlive();
     session.model.tensors.initialize();
     session.state.initialize();
-    session.batchesBefore = 0;
     session.model.batchesTracked = 0;
     this.step = 0;
   }
@@ -291,7 +290,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
       step: session.step,
       base: session.course.base,
       seed: session.seed,
-      batchesTracked: session.batchesBefore + session.step,
+      batchesTracked: session.model.batchesTracked,
       precision: session.precision,
       scaler: await session.state.lossScaler(),
       epoch: session.sums,
@@ -311,7 +310,6 @@ export class Trainer<M extends Metrics = NoMetrics> {
     const progress = restoreCheckpoint(session, checkpoint, name);
     session.step = progress.step;
     session.course = { base: progress.base };
-    session.batchesBefore = progress.batchesTracked - progress.step;
     session.model.batchesTracked = progress.batchesTracked;
     session.sums = { ...progress.epoch, own: [...progress.epoch.own] };
     session.planOptions = {
@@ -328,7 +326,6 @@ export class Trainer<M extends Metrics = NoMetrics> {
     const { session } = this;
     session.checkAlive();
     session.model.restore(file, { name });
-    session.batchesBefore = session.model.batchesTracked;
     for (const variable of session.state.averages.keys())
       session.state.writeAverage(variable, file.tensors.get(variable.name)!.data as Float32Array);
     this.forget();

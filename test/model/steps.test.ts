@@ -4,15 +4,19 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { WebGPUBackend } from "../../src/backend/webgpu/backend.ts";
 import { openDevice } from "../../src/backend/webgpu/device.ts";
+import { ndarray } from "../../src/core/ndarray.ts";
 import type { Tensor } from "../../src/core/op.ts";
+import { arrays } from "../../src/data/arrays.ts";
 import { grad } from "../../src/graph/transform.ts";
 import { compile } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
 import { tensor } from "../../src/model/program.ts";
 import { f32, u8 } from "../../src/model/tracing.ts";
 import * as nn from "../../src/nn/layers.ts";
+import { mse } from "../../src/nn/losses.ts";
 import { stopGradient } from "../../src/ops/elementwise/special.ts";
 import { adam, sgd } from "../../src/optim/optimizers.ts";
+import { Trainer } from "../../src/train/trainer.ts";
 import { gpu } from "../support/gpu.ts";
 
 const devices: [name: string, open: () => Promise<Backend>][] = [
@@ -154,6 +158,35 @@ describe.each(devices)("on the %s", (_, open) => {
     mixed.forEach((x, i) => {
       expect(x).toBeCloseTo(same[i]!, 5);
     });
+  });
+
+  test("steps of one's own and a trainer's are counted together, and reset counts from 0", async () => {
+    const device = await open();
+    const run = async (who: string) => {
+      const model = new Model(device, nn.linear({ in: 1, out: 1 }), { seed: 5 });
+      const optimizer = adam({ lr: 0.1, betas: [0.5, 0.9] });
+      const trainer = new Trainer({ model, loss: mse(), optimizer });
+      const own = compile(device, { x: f32(2, 1) }, ({ x }, t) => ({
+        updates: optimizer.minimize(model.forward(x, t).square().mean(), model),
+      }));
+      const data = arrays({ x: ndarray([2, 1], [1, 1]), y: ndarray([2, 1], [0, 0]) });
+      for (const taker of who) {
+        if (taker === "o") await own({ x: [[1], [1]] });
+        else if (taker === "r") trainer.reset();
+        else for await (const _ of trainer.fit(data, { epochs: 9, batchSize: 2 })) break;
+      }
+      const { step } = trainer;
+      const state = (await stateOf(model)).flat();
+      await Promise.all([own.dispose(), trainer.dispose()]);
+      await model.dispose();
+      return { step, state };
+    };
+    const same = await run("oooo");
+    for (const who of ["otot", "ttoo", "ttoroooo", "oorotot"]) {
+      const { step, state } = await run(who);
+      expect(step, who).toBe(4);
+      for (const [i, x] of state.entries()) expect(x, who).toBeCloseTo(same.state[i]!, 5);
+    }
   });
 
   test("a refused step leaves the model as it was", async () => {
