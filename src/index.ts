@@ -106,4 +106,3 @@ export {
 } from "./train/trainer.ts";
 export { type ParityRow, type VerifyOptions, verify } from "./verify/parity.ts";
 export { records as ops } from "./verify/records.ts";
-export { byKernel, type KernelReport, keepVerdicts, verdict } from "./verify/report.ts";

@@ -14,8 +14,6 @@ import { print, printJson, table } from "./output.ts";
 import { Screen } from "./screen.ts";
 import { DATASETS, loadData, type TrainConfig } from "./train-config.ts";
 
-const nameOf = ({ key }: TunedKernel) => key.slice(0, key.indexOf("("));
-
 /** Kernel choices for a run: those that are stored or, where `measure` says so, measured now. */
 export async function chooseKernels(
   backend: WebGPUBackend,
@@ -28,7 +26,7 @@ export async function chooseKernels(
   const choices = measure
     ? await tune(backend, programs(), {
         store,
-        onProgress: (done, total, kernel) => screen.tuning(done, total, kernel && nameOf(kernel)),
+        onProgress: (done, total, kernel) => screen.tuning(done, total, kernel?.op),
       })
     : await storedChoices(backend.facts, programs(), store);
   if (choices.size > 0) screen.say(`kernels: ${choices.size} chosen by measurement (${store.place})`);
@@ -74,7 +72,7 @@ async function tuneAhead(options: TuneOptions): Promise<void> {
     again: options.again,
     onProgress: (done, total, kernel) => {
       if (kernel) kernels.push(kernel);
-      screen.tuning(done, total, kernel && nameOf(kernel));
+      screen.tuning(done, total, kernel?.op);
     },
   });
   screen.clear();
@@ -85,7 +83,7 @@ async function tuneAhead(options: TuneOptions): Promise<void> {
     const rows = kernels.map((kernel) => [kernel.choice ?? "default", results(kernel), kernel.key]);
     print(`${name}\n\n${table([["choice", "milliseconds", "op and shapes"], ...rows])}\n`);
     const faults = kernels.flatMap(({ key, candidates }) =>
-      candidates.filter(isFaulty).map((c) => `${c.name} is not used for ${key}: ${c.note}`),
+      candidates.filter(isFaulty).map((c) => `${c.name} is not used for ${key}: ${c.verdict}, ${c.note}`),
     );
     for (const fault of faults) print(fault);
     print(`${kernels.length} choices are in ${store.place}; descent train uses them.`);
@@ -94,8 +92,7 @@ async function tuneAhead(options: TuneOptions): Promise<void> {
   backend.dispose();
 }
 
-const isFaulty = ({ milliseconds, note }: Candidate) =>
-  milliseconds === undefined && note !== undefined && !note.startsWith("not tried");
+const isFaulty = ({ verdict }: Candidate) => verdict === "wrong" || verdict === "does not run";
 
 function results({ candidates }: TunedKernel): string {
   if (candidates.length === 0) return "measured before";

@@ -1,7 +1,7 @@
 import type { Feeds } from "../backend/backend.ts";
 import { DataError, type DescentError } from "../core/errors.ts";
 import type { TensorType } from "../core/shape.ts";
-import { leavesOf } from "../core/tree.ts";
+import { leavesBeside } from "../core/tree.ts";
 import type { Batch, Stream } from "../data/stream.ts";
 import { inputsOf } from "../model/compile.ts";
 import { isType } from "../model/program.ts";
@@ -73,25 +73,24 @@ export class StreamReader {
     const what = `${name}, batch ${this.read}`;
     if (typeof batch !== "object" || batch === null || !("input" in batch) || !("target" in batch))
       throw new DataError(`${what}: is no { input, target }; give both, in the declared shapes.`);
-    const counts = leavesOf({ input, target }, isType).map(({ path, leaf }) => {
-      const given = path.split(".").reduce<any>((part, key) => part?.[key], batch);
-      return { path, given, count: countOf(given, leaf) };
-    });
+    const given = { input: batch.input, target: batch.target };
+    const counts = leavesBeside({ input, target }, isType, given, what).map(({ path, leaf, value }) => ({
+      path,
+      value,
+      count: countOf(value, leaf),
+    }));
     const { path, count } = counts[0]!;
     const most = exampleCount(this.stream);
     if (!Number.isInteger(count) || count < 1 || count > most)
       throw new DataError(
         `${what}: has ${count} examples in ${path}; batches were declared with ${most}, so give 1 to ${most}.`,
       );
-    const other = counts.find(({ given, count: own }) => given !== undefined && own !== count);
+    const other = counts.find(({ value, count: own }) => value !== undefined && own !== count);
     if (other)
       throw new DataError(
         `${what}: has ${count} examples in ${path} and ${other.count} in ${other.path}; give as many of each, in the declared shapes.`,
       );
-    const { feeds, resident } = inputsOf(what, batchTypes(this.stream, count), {
-      input: batch.input,
-      target: batch.target,
-    });
+    const { feeds, resident } = inputsOf(what, batchTypes(this.stream, count), given);
     const [onDevice] = Object.keys(resident);
     if (onDevice !== undefined)
       throw new DataError(`${what}: ${onDevice} is a tensor on the device; give its numbers.`);

@@ -2,12 +2,13 @@
 import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
+import type { Tensor } from "../../src/core/op.ts";
 import { arrays } from "../../src/data/arrays.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import { stream } from "../../src/data/stream.ts";
 import { f32, i32, u8 } from "../../src/model/tracing.ts";
-import * as nn from "../../src/nn/layers.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import * as nn from "../../src/nn/index.ts";
+import { crossEntropy, mse } from "../../src/nn/losses.ts";
 import { adam, sgd } from "../../src/optim/optimizers.ts";
 import { linearDecay } from "../../src/optim/schedules.ts";
 import { Trainer } from "../../src/train/trainer.ts";
@@ -111,6 +112,18 @@ describe.each(backends)("a stream on %s", (_, open) => {
 
 describe("a stream", () => {
   const device = cpuBackend();
+
+  test("of records whose names hold dots", async () => {
+    const model = nn.module(
+      { out: nn.linear({ in: 2, out: 1 }) },
+      ({ out }, input: { readonly "a.b": Tensor }) => out(input["a.b"]),
+    );
+    const trainer = new Trainer({ device, model, loss: mse(), optimizer: sgd({ lr: 0.1 }) });
+    const source = [{ input: { "a.b": new Float32Array(6) }, target: new Float32Array(3) }];
+    const types = { input: { "a.b": f32(4, 2) }, target: f32(4, 1) };
+    expect(await all(trainer.fit(stream(source, types), { epochs: 1 }))).toHaveLength(1);
+    await trainer.dispose();
+  });
 
   test("that never ends goes on over epochs, a batch ahead, and over calls of fit", async () => {
     let made = 0;

@@ -25,12 +25,15 @@ export interface Candidate {
   readonly name: string;
   /** Median; absent where it was not timed. */
   milliseconds?: number;
-  /** Why it cannot be chosen or was not timed to the end. */
+  /** Why it cannot be chosen, or was not timed to the end. */
+  verdict?: "wrong" | "does not run" | "not tried" | "timed once";
+  /** What there is to say of that. */
   note?: string;
 }
 
 /** What the tuner found out about an op at given shapes. */
 export interface TunedKernel {
+  readonly op: string;
   readonly key: string;
   /** Absent where no candidate computes right: the plan's default stays. */
   readonly choice?: string;
@@ -53,7 +56,6 @@ const HOPELESS = 3;
 const COARSE_MS = 0.2;
 /** The default stays unless another candidate is faster by more than noise. */
 const WORTH_IT = 0.95;
-const WRONG = "wrong";
 
 /** Tries all candidates on the same inputs. */
 export async function measure(backend: WebGPUBackend, tunable: Tunable): Promise<TunedKernel> {
@@ -73,7 +75,13 @@ export async function measure(backend: WebGPUBackend, tunable: Tunable): Promise
     const comparedWith = await check(backend, tunable, inputs, variables, candidates, right);
     await time(backend, right);
     const choice = fastest(candidates, comparedWith);
-    return { key, candidates, ...(comparedWith ? { comparedWith } : {}), ...(choice ? { choice } : {}) };
+    return {
+      op: node.op!.name,
+      key,
+      candidates,
+      ...(comparedWith ? { comparedWith } : {}),
+      ...(choice ? { choice } : {}),
+    };
   } finally {
     for (const executable of right.values()) executable.dispose();
     for (const { arena } of variables) backend.release(arena);
@@ -145,7 +153,7 @@ async function check(
   };
   for (const [i, candidate] of [...candidates.entries()].reverse()) {
     if (candidate === candidates.at(-1) && flops > baselineFlops(backend.facts)) {
-      candidate.note = "not tried: it would take long";
+      Object.assign(candidate, { verdict: "not tried", note: "it would take long" });
       continue;
     }
     const options = { choices: new Map([[key, candidate.name]]) };
@@ -159,12 +167,14 @@ async function check(
       expected ??= got;
       comparedWith ??= candidate.name;
       if (!byReference) other ??= { executable: executable!, magnitudes: own };
-      candidate.note = disagreement(node, inputs, expected, got, other ? [other.magnitudes, own] : [own]);
+      const note = disagreement(node, inputs, expected, got, other ? [other.magnitudes, own] : [own]);
+      if (note) Object.assign(candidate, { verdict: "wrong", note });
     } catch (error) {
       backend.check(); // nothing runs on a device that is lost
-      candidate.note = `does not run: ${(error as Error).message.split("\n", 2).join(" ")}`;
+      const note = (error as Error).message.split("\n", 2).join(" ");
+      Object.assign(candidate, { verdict: "does not run", note });
     }
-    if (candidate.note || !executable) executable?.dispose();
+    if (candidate.verdict || !executable) executable?.dispose();
     else right.set(candidate, executable);
   }
   return comparedWith;
@@ -183,8 +193,7 @@ function disagreement(
       elementBounds(node.op!, { inputs, attrs: node.attrs }, expected, i, magnitudes),
     );
     const c = compare(got[i]!.data, data, (at) => sum(bounds.map((bound) => bound(at))));
-    if (!c.pass)
-      return `${WRONG}: ${c.mismatches} of ${data.length} elements, worst ${c.got} instead of ${c.expected}`;
+    if (!c.pass) return `${c.mismatches} of ${data.length} elements, worst ${c.got} instead of ${c.expected}`;
   }
   return undefined;
 }
@@ -201,7 +210,8 @@ async function time(backend: WebGPUBackend, tried: ReadonlyMap<Candidate, WebGPU
     // A slow time may have been somebody else's: a second look, where it costs little.
     if (ms > hopeless && ms < 50) ms = Math.min(ms, await timed(backend, executable, 1));
     const repeats = Math.max(1, Math.min(MOST_REPEATS, Math.round(WANTED_MS / ms)));
-    if (ms > hopeless) Object.assign(candidate, { milliseconds: ms, note: "timed once: far slower" });
+    if (ms > hopeless)
+      Object.assign(candidate, { milliseconds: ms, verdict: "timed once", note: "far slower" });
     else racing.push({ candidate, executable, repeats, times: [] });
   }
   const rounds =
@@ -233,7 +243,7 @@ function fastest(candidates: readonly Candidate[], comparedWith: string | undefi
   const right = candidates.filter((c) => c.milliseconds !== undefined);
   const [standard, baseline] = [candidates[0]!, candidates.at(-1)!];
   // Alone against all others, and nobody knows who is right: slow but readable.
-  const alone = right.length === 1 && candidates.some((c) => c.note?.startsWith(WRONG));
+  const alone = right.length === 1 && candidates.some(({ verdict }) => verdict === "wrong");
   if (alone && comparedWith === right[0]!.name && right[0] !== baseline) return baseline.name;
   const best = [...right].sort((a, b) => a.milliseconds! - b.milliseconds!)[0];
   const limit = WORTH_IT * (standard.milliseconds ?? Number.POSITIVE_INFINITY);

@@ -73,9 +73,11 @@ export async function tune(
   const choices = store && !options.again ? await storedChoices(backend.facts, programs, store) : new Map();
   onProgress?.(0, list.length);
   for (const [i, tunable] of list.entries()) {
-    const { key, variants } = tunable;
+    const { key, node, variants } = tunable;
     const known: string | undefined = choices.get(key);
-    const kernel = known ? { key, choice: known, candidates: [] } : await measure(backend, tunable);
+    const kernel = known
+      ? { op: node.op!.name, key, choice: known, candidates: [] }
+      : await measure(backend, tunable);
     if (!known && kernel.choice) {
       choices.set(key, kernel.choice);
       const entry = { choice: kernel.choice, sources: sourcesHash(variants) };
