@@ -2,6 +2,7 @@ import { OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import * as f from "../ops/f.ts";
+import { keeps, weightedMean, weightsOf } from "./masks.ts";
 
 /**
  * What training minimises: a scalar from the network's output and the targets. With a mask (bool, or f32 weights) it is a
@@ -18,9 +19,6 @@ function loss(name: string, compute: (output: Tensor, target: Tensor, mask?: Ten
 
 /** Stands for labels that a mask leaves out where no other number does. */
 const MASKED = -(2 ** 31);
-
-const weightsOf = (mask: Tensor): Tensor => (mask.dtype === "f32" ? mask : f.cast(mask, { dtype: "f32" }));
-const keeps = (mask: Tensor): Tensor => (mask.dtype === "f32" ? f.notEqual(mask, 0) : mask);
 
 /** Options of `crossEntropy`; no smoothing and no ignored label unless given. */
 export interface CrossEntropyOptions {
@@ -77,8 +75,7 @@ export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
 export function mse(): Loss {
   return loss("mse", (output, target, mask) => {
     if (!mask) return f.mse(output, target);
-    const weights = f.broadcastTo(weightsOf(mask), { shape: output.shape });
-    const error = f.where(keeps(mask), f.sub(output, target), 0);
-    return f.div(f.sum(f.mul(f.square(error), weights)), f.sum(weights));
+    // Before the square: 0 times the slope of what is no number would be none either.
+    return weightedMean(f.square(f.where(keeps(mask), f.sub(output, target), 0)), mask);
   });
 }
