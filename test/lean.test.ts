@@ -42,20 +42,17 @@ const tokensOf = (source: string) =>
     .join(" ");
 
 describe("lean shaders", () => {
-  const engine = leanEngine();
-
-  test.each([true, false])("have the tokens of the sources, software adapter: %s", async (software) => {
-    const facts = { ...FACTS, software };
-    const lean = (await engine).shaders(facts);
+  test("have the tokens of the sources", async () => {
+    const lean = (await leanEngine()).shaders(FACTS);
     const compared = new Set<string>();
-    for (const [label, source] of shaders(facts)) {
+    for (const [label, source] of shaders(FACTS)) {
       if (compared.has(source)) continue;
       compared.add(source);
       const text = lean.get(label)!;
       expect(text.length, label).toBeLessThanOrEqual(source.length);
       expect(tokensOf(text), label).toBe(tokensOf(source));
     }
-    expect(compared.size).toBeGreaterThan(1500);
+    expect(compared.size).toBeGreaterThan(1000);
   });
 
   test("spaces go where they divide nothing", () => {
