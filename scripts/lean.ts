@@ -44,7 +44,7 @@ export function pureConstants(): Plugin {
 const PARTS = {
   /** What the parity suite and the tests try. */
   cases: {
-    fields: ["samples", "errors", "points", "integerPoints", "domain"],
+    fields: ["samples", "errors", "points", "integerPoints", "domain", "attrs"],
     readers: /\/src\/verify\/parity\.ts$/,
   },
   /** What results are judged by: where kernels are verified or tuned. */
