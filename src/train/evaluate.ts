@@ -1,6 +1,6 @@
 import { OptionError } from "../core/errors.ts";
+import { isStream } from "../data/stream.ts";
 import { meansOf } from "../model/evaluate.ts";
-import { isStream } from "./batches.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import type { Evaluation, FitOptions, Weights } from "./options.ts";
 import type { Session } from "./session.ts";

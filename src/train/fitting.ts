@@ -1,13 +1,14 @@
 import { NonFiniteError, OptionError } from "../core/errors.ts";
+import { isStream } from "../data/stream.ts";
+import type { StepBatches, Steps } from "../data/stream-steps.ts";
 import { STATUS } from "../ops/step/stats.ts";
-import { isStream } from "./batches.ts";
 import { findNonFinite } from "./diagnose.ts";
 import { means } from "./evaluate.ts";
 import type { EpochMetrics, FitOptions, StepMetrics, TrainingData } from "./options.ts";
 import { Profiling } from "./profile.ts";
 import { isSplit, type Session } from "./session.ts";
 import { type Numbers, readRings, StepQueue } from "./step-queue.ts";
-import { DatasetSteps, type StepBatches, type Steps, StreamSteps } from "./steps.ts";
+import { DatasetSteps } from "./steps.ts";
 import { addTo, noSums } from "./sums.ts";
 
 /** A run through data: its steps, in epochs. */
@@ -24,7 +25,7 @@ export class Fitting {
   ) {
     this.profiling = options.profile ? new Profiling(options.profile) : undefined;
     this.steps = isStream(data)
-      ? new StreamSteps(data, session.readerOf(data), options)
+      ? data.training.steps(data, session.readerOf(data), options)
       : new DatasetSteps(session, data, batchSize, options);
   }
 

@@ -1,12 +1,12 @@
 import type { Backend, CompileProgress } from "../backend/backend.ts";
 import { DescentError, DeviceError, OptionError } from "../core/errors.ts";
 import type { Stream } from "../data/stream.ts";
+import type { StreamReader } from "../data/stream-reader.ts";
 import { Model } from "../model/model.ts";
 import type { AnyModule } from "../nn/module.ts";
 import { holdState, leaveState } from "../optim/minimize.ts";
 import type { OptimizerState } from "../optim/state.ts";
 import type { PlanOptions } from "../plan/plan.ts";
-import { streamSource } from "./batches.ts";
 import { ProgramCache, type Ready } from "./cache.ts";
 import { type AnyDataset, DataSets } from "./data-sets.ts";
 import type { FitOptions, Metrics, Precision, TrainerOptions } from "./options.ts";
@@ -22,7 +22,6 @@ import {
   trainingProgram,
   updateProgram,
 } from "./step.ts";
-import { StreamReader } from "./stream-reader.ts";
 import { noSums, type Sums } from "./sums.ts";
 
 /** The data that a run goes through, and in which steps: what they and its epochs are counted over. */
@@ -137,10 +136,10 @@ export class Session {
   }
 
   readerOf(stream: Stream): StreamReader {
-    if (stream.repeats) return new StreamReader(stream);
+    if (stream.repeats) return stream.training.reader(stream);
     if (this.reader?.stream !== stream) {
       void this.reader?.reader.close();
-      this.reader = { stream, reader: new StreamReader(stream) };
+      this.reader = { stream, reader: stream.training.reader(stream) };
     }
     return this.reader.reader;
   }
@@ -168,7 +167,7 @@ export class Session {
   private partsOf(data: AnyDataset | Stream, batchSize: number): StepParts {
     if (!("open" in data)) return this.parts(data, batchSize, true);
     this.checkAlive();
-    return { ...this.common, source: streamSource(data, batchSize, this.model) };
+    return { ...this.common, source: data.training.source(data, batchSize, this.model.normalization) };
   }
 
   private owner(data: AnyDataset | Stream, training: boolean): object {

@@ -1,11 +1,12 @@
 import type { CompileProgress, Executable } from "../backend/backend.ts";
+import { checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Variable } from "../core/op.ts";
+import { isStream } from "../data/stream.ts";
 import type { Program } from "../graph/program.ts";
 import type { TensorFile } from "../interchange/safetensors.ts";
 import { Model } from "../model/model.ts";
 import type { OptimizerState } from "../optim/state.ts";
-import { batchSizes, exampleCount, isStream } from "./batches.ts";
 import { type Checkpoint, restoreCheckpoint, takeCheckpoint } from "./checkpoint.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import { type EvaluationOptions, evaluateSet, evaluationBatch } from "./evaluate.ts";
@@ -22,6 +23,7 @@ import type {
 } from "./options.ts";
 import { isSplit, Session } from "./session.ts";
 import { RING_ROWS, type StepParts } from "./step.ts";
+import { batchSizes } from "./steps.ts";
 
 export type * from "./options.ts";
 
@@ -118,16 +120,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
   }
 
   private checkFit(data: TrainingData, options: FitOptions<M>): number {
-    const { epochs, accumulate = 1 } = options;
-    const whole = (name: string, value: unknown, least: number, most = Number.POSITIVE_INFINITY) => {
-      if (!Number.isInteger(value) || (value as number) < least || (value as number) > most)
-        throw new OptionError(
-          `The ${name} is ${String(value)}; use a whole number ${Number.isFinite(most) ? `from ${least} to ${most}` : `of at least ${least}`}.`,
-        );
-    };
-    whole("number of epochs", epochs, 0);
+    const { epochs, batchSize, accumulate = 1 } = options;
+    checkWhole("The number of epochs", epochs, 0);
     // Each batch of a step has a row of the ring, and so has the step.
-    whole("number of batches to accumulate", accumulate, 1, RING_ROWS - 1);
+    checkWhole("The number of batches to accumulate", accumulate, 1, RING_ROWS - 1);
     if (this.model.parameters.length === 0)
       throw new OptionError(
         "The model has no parameters, so there is nothing to train; add a layer that has some.",
@@ -140,30 +136,18 @@ export class Trainer<M extends Metrics = NoMetrics> {
       throw new OptionError(
         "A profile times steps of one program, and accumulate and onGradients divide a step; leave out one of them.",
       );
-    if (isStream(data)) {
-      const count = exampleCount(data);
-      if (options.stepsPerEpoch !== undefined) whole("number of steps per epoch", options.stepsPerEpoch, 1);
-      if (options.batchSize !== undefined && options.batchSize !== count)
-        throw new OptionError(
-          `The batch size is ${options.batchSize}, and the batches of ${data.name} have ${count}; leave it out, or make the stream's batches that large.`,
-        );
-      if (options.shuffle)
-        throw new OptionError(
-          `${data.name} is a stream, which fit cannot shuffle; shuffle it where it is made, and leave shuffle out.`,
-        );
-      return count;
-    }
+    if (isStream(data)) return data.training.check(data, options);
     if (options.stepsPerEpoch !== undefined)
       throw new OptionError(
         `stepsPerEpoch is ${options.stepsPerEpoch}, and an epoch of ${data.name} is all of it, for it is no stream; leave it out.`,
       );
-    whole("batch size", options.batchSize, 1);
+    checkWhole("The batch size", batchSize, 1);
     const { count } = this.session.sets.use(data, true).data;
-    if (options.batchSize! > count)
+    if (batchSize > count)
       throw new OptionError(
-        `A batch of ${options.batchSize} is larger than the training set of ${count}; use at most ${count}.`,
+        `A batch of ${batchSize} is larger than the training set of ${count}; use at most ${count}.`,
       );
-    return options.batchSize!;
+    return batchSize;
   }
 
   /** Compiles the steps that a data set and batch size need, ahead of time. */
