@@ -14,8 +14,8 @@ export interface Pass {
   readonly trace: NetworkTrace;
 }
 
-/** What a traced function may ask for beside its inputs: random tensors, new ones in each run. */
-export class Tracing {
+/** What a trace is made with, and what it gathers. */
+export class TraceContext {
   /** u32[4]: step, seed, position in the epoch, row of the metrics ring. */
   readonly counters = feed("counters", [4], "u32");
   readonly passes: Pass[] = [];
@@ -30,7 +30,10 @@ export class Tracing {
   nextLayer(): number {
     return this.layers++;
   }
+}
 
+/** What a traced function may ask for beside its inputs: random tensors, new ones in each run. */
+export class Tracing extends TraceContext {
   /**
    * Uniform numbers in [low, high), 24 random bits each: others in each run, the same ones for the same seed. From
    * threefry2x32 with the key (seed, use) and the counter (element, run).

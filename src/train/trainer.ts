@@ -270,17 +270,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
     if (session.backend.name === "webgpu")
       for (const { plan } of await session.programs.executables())
         for (const [key, variant] of plan.choices) choices[key] = variant;
-    return takeCheckpoint(session.model, session.state, {
-      step: session.step,
-      base: session.course.base,
-      seed: session.seed,
-      batchesTracked: session.model.batchesTracked,
-      precision: session.precision,
-      scaler: await session.state.lossScaler(),
-      epoch: session.sums,
-      choices,
-      extra,
-    });
+    return takeCheckpoint(session, choices, extra);
   }
 
   /**
@@ -291,18 +281,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
   restore(checkpoint: Checkpoint, name: string): Readonly<Record<string, string>> {
     const { session } = this;
     session.checkAlive();
-    const progress = restoreCheckpoint(session, checkpoint, name);
-    session.step = progress.step;
-    session.course = { base: progress.base };
-    session.model.batchesTracked = progress.batchesTracked;
-    session.sums = { ...progress.epoch, own: [...progress.epoch.own] };
-    session.planOptions = {
-      ...session.planOptions,
-      choices: new Map(Object.entries(progress.choices)),
-    };
+    const extra = restoreCheckpoint(session, checkpoint, name);
     this.restored = true;
     this.forget();
-    return progress.extra;
+    return extra;
   }
 
   /** Starts from a model file, PyTorch's or Descent's; the optimizer's state stays as it is, at first zero. */
