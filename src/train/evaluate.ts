@@ -57,7 +57,7 @@ export async function evaluateSet(
       metrics: Object.keys(session.metrics),
       onProgress: onValidation,
       start: async (from, images) => {
-        const { executable, traced } = await session.evaluation(set, images, averaged);
+        const { executable, traced } = await session.ready(session.evaluation(set, images, averaged));
         labelled = traced.labelled;
         executable.run(session.counters(0, from, started++));
       },

@@ -1,4 +1,4 @@
-import type { CompileProgress, Executable } from "../backend/backend.ts";
+import type { Executable } from "../backend/backend.ts";
 import { checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Variable } from "../core/op.ts";
@@ -7,9 +7,10 @@ import type { Program } from "../graph/program.ts";
 import type { TensorFile } from "../interchange/safetensors.ts";
 import { Model } from "../model/model.ts";
 import type { OptimizerState } from "../optim/state.ts";
+import type { Recipe } from "./cache.ts";
 import { type Checkpoint, restoreCheckpoint, takeCheckpoint } from "./checkpoint.ts";
 import type { AnyDataset } from "./data-sets.ts";
-import { type EvaluationOptions, evaluateSet, evaluationBatch } from "./evaluate.ts";
+import { type EvaluationOptions, evaluateSet } from "./evaluate.ts";
 import { Fitting } from "./fitting.ts";
 import type {
   EpochMetrics,
@@ -165,38 +166,32 @@ export class Trainer<M extends Metrics = NoMetrics> {
   }
 
   private async compileAll(data: AnyDataset, batchSize: number, options: FitOptions): Promise<void> {
+    const recipes = this.recipes(data, batchSize, options);
+    const parts = recipes.map(() => [0, 0] as readonly [done: number, total: number]);
+    const sum = (k: 0 | 1) => parts.reduce((n, counts) => n + counts[k], 0);
+    const compile = (recipe: Recipe, i: number) =>
+      this.session.ready(recipe, (done, total) => {
+        parts[i] = [done, total];
+        options.onProgress?.({ stage: "compile", done: sum(0), total: sum(1) });
+      });
+    await Promise.all(recipes.map(compile));
+  }
+
+  /** All programs that a fit runs. */
+  private recipes(data: AnyDataset, batchSize: number, options: FitOptions): Recipe[] {
     const { session } = this;
-    const { validation, onProgress, dropLast = false } = options;
-    const parts: (readonly [done: number, total: number])[] = [];
-    /** Progress of one program among all. */
-    const part = (): CompileProgress => {
-      const at = parts.push([0, 0]) - 1;
-      return (done, total) => {
-        parts[at] = [done, total];
-        const sum = (k: 0 | 1) => parts.reduce((n, counts) => n + counts[k], 0);
-        onProgress?.({ stage: "compile", done: sum(0), total: sum(1) });
-      };
-    };
-    const { count } = session.sets.use(data, true).data;
-    const held = validation && session.sets.use(validation).data.count;
-    const sizes = batchSizes(count, batchSize, dropLast);
+    const { validation, dropLast = false, accumulate = 1 } = options;
+    const sizes = batchSizes(session.sets.use(data, true).data.count, batchSize, dropLast);
     const training = isSplit(options)
       ? [
-          ...sizes.map((size) => session.gradient(data, size, true, part())),
-          ...((options.accumulate ?? 1) > 1
-            ? sizes.map((size) => session.gradient(data, size, false, part()))
-            : []),
-          session.update(data, part()),
+          ...sizes.map((size) => session.gradient(data, size, true)),
+          ...(accumulate > 1 ? sizes.map((size) => session.gradient(data, size, false)) : []),
+          session.update(data),
         ]
-      : sizes.map((size) => session.training(data, size, part()));
-    await Promise.all([
-      ...training,
-      ...(held
-        ? batchSizes(held, evaluationBatch(held, batchSize)).map((size) =>
-            session.evaluation(validation, size, session.averaged, part()),
-          )
-        : []),
-    ]);
+      : sizes.map((size) => session.training(data, size));
+    const held = validation ? session.sets.use(validation).data.count : 0;
+    const evaluated = held > 0 ? batchSizes(held, batchSize) : [];
+    return [...training, ...evaluated.map((size) => session.evaluation(validation!, size))];
   }
 
   /** The graphs that training, and validation, will compile: what the tuner measures kernels for. */
@@ -204,14 +199,8 @@ export class Trainer<M extends Metrics = NoMetrics> {
     const { session } = this;
     session.checkAlive();
     this.checkFit(data, { epochs: 0, batchSize } as FitOptions<M>);
-    const { count } = session.sets.use(data, true).data;
-    const held = validation && session.sets.use(validation).data.count;
-    return [
-      ...batchSizes(count, batchSize).map((size) => session.traceTraining(data, size).program),
-      ...(held
-        ? batchSizes(held, batchSize).map((size) => session.traceEvaluation(validation, size).program)
-        : []),
-    ];
+    const recipes = this.recipes(data, batchSize, { epochs: 0, validation });
+    return recipes.map((recipe) => session.programs.traced(recipe).program);
   }
 
   /**
@@ -229,7 +218,8 @@ export class Trainer<M extends Metrics = NoMetrics> {
 
   /** The compiled step: its plan can be printed. */
   async trainingStep(data: AnyDataset, batchSize: number): Promise<Executable> {
-    return (await this.session.training(data, batchSize)).executable;
+    const { session } = this;
+    return (await session.ready(session.training(data, batchSize))).executable;
   }
 
   /** Compiles a program over this network with the run's kernel choices. */
