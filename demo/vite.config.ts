@@ -1,7 +1,7 @@
 // The demo: every HTML file of this folder is a page.
 import { readdirSync } from "node:fs";
 import { defineConfig, type Plugin } from "vite";
-import { leanRecords, leanShaders, pureConstants } from "../scripts/lean.ts";
+import { leanMethods, leanRecords, leanShaders, pureConstants } from "../scripts/lean.ts";
 
 const root = import.meta.dirname;
 const pages = readdirSync(root).filter((name) => name.endsWith(".html"));
@@ -23,7 +23,7 @@ export default defineConfig({
   },
   worker: {
     format: "es",
-    plugins: () => [leanShaders(), leanRecords("cases", "tolerances"), pureConstants()],
+    plugins: () => [leanShaders(), leanRecords("cases", "tolerances"), leanMethods(), pureConstants()],
     // training/worker.ts becomes assets/training-worker-HASH.js.
     rolldownOptions: {
       output: { entryFileNames: ({ facadeModuleId }) => `assets/${workerName(facadeModuleId)}-[hash].js` },

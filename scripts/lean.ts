@@ -1,28 +1,8 @@
 /** Plugins that make the engine small for those who download it. Used by the package's build and by the demo's. */
-import { readFileSync } from "node:fs";
 import type { Plugin } from "vite";
 
-const withoutSpace = (source: string) =>
-  source
-    .replace(/\/\*[\s\S]*?\*\//g, "")
-    .replace(/\/\/(?! unroll\b).*$/gm, "") // the marks of loops that are unrolled stay
-    .replace(/[ \t]+$/gm, "")
-    .replace(/^ +/gm, (indent) => indent.slice(indent.length / 2)) // depth still tells where such a loop ends
-    .replace(/\n{2,}/g, "\n");
-
-/** Leaves the comments and empty lines of shaders out. */
-export function leanShaders(): Plugin {
-  return {
-    name: "lean-shaders",
-    enforce: "pre",
-    load(id) {
-      if (!id.endsWith(".wgsl?raw")) return undefined;
-      const path = id.slice(0, -"?raw".length);
-      this.addWatchFile(path);
-      return `export default ${JSON.stringify(withoutSpace(readFileSync(path, "utf8")))};`;
-    },
-  };
-}
+export { leanMethods } from "./lean-methods.ts";
+export { leanShaders } from "./lean-shaders.ts";
 
 /** Whether an expression calls something while its module is loaded. */
 function calls(tree: unknown): boolean {

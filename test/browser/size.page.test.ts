@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build, type Rollup } from "vite";
 import { expect, test } from "vitest";
-import { leanRecords, leanShaders, pureConstants } from "../../scripts/lean.ts";
+import { leanMethods, leanRecords, leanShaders, pureConstants } from "../../scripts/lean.ts";
 import type { OpRecord } from "../../src/core/op.ts";
 import { records as complete } from "../../src/ops/index.ts";
 
@@ -71,6 +71,7 @@ async function engine(program: string): Promise<string> {
     plugins: [
       leanShaders(),
       leanRecords("cases", "tolerances", "references"),
+      leanMethods(),
       pureConstants(),
       {
         name: "program",
@@ -139,11 +140,37 @@ test("the engine of a program that trains a perceptron carries no convolution, p
   const code = await engine(MLP);
   console.log(`engine of a perceptron: ${(brotliCompressSync(code).length / 1000).toFixed(1)} kB by Brotli`);
   expect(code).toContain("matmul");
-  for (const absent of ["winograd", "depthwise", "maxPool2d", "batchNorm", "dropout", "readLayers"])
+  for (const absent of [
+    "winograd",
+    "depthwise",
+    "maxPool2d",
+    "batchNorm",
+    "dropout",
+    "readLayers",
+    "leakyRelu",
+  ])
     expect(code, absent).not.toContain(absent);
   expect(brotliCompressSync(code).length).toBeLessThan(
     0.8 * brotliCompressSync(await engine(PROGRAM)).length,
   );
+});
+
+test("a lean bundle has the methods that its code names, and what their gradients name", async () => {
+  const code = await engine(`
+    import { grad } from "/src/index.ts";
+    import { feed } from "/src/graph/node.ts";
+    export const slope = () => grad((x) => x.gelu().sum())(feed("x", [2]));
+  `);
+  const { slope } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+  expect(slope().shape).toEqual([2]);
+  for (const [op, present] of Object.entries({
+    gelu: true,
+    erf: true,
+    mish: false,
+    leakyRelu: false,
+    gather: false,
+  }))
+    expect(code.includes(`name:\`${op}\``), op).toBe(present);
 });
 
 test("the engine of a program that trains a convolutional network on WebGPU is at most 92 kB by Brotli", async () => {
