@@ -1,55 +1,115 @@
-/** Leaves methods of tensors that a program does not call out of its bundle, and with them their ops. */
-import { minifySync, type Plugin, parseSync, Visitor } from "vite";
+/** Leaves methods that a program does not call out of its bundle, and with them what only they need. */
+import { type ESTree, minifySync, type Plugin, parseSync, Visitor } from "vite";
 
-/** An entry `name: () => op,` of the object of getters that a bundle makes of src/ops/everyday.ts. */
-interface Entry {
+/** Something with a name that may be left out. */
+interface Method {
   readonly name: string;
+  /** The class that alone has it as `this`. */
+  readonly owner: string | undefined;
   readonly start: number;
   readonly end: number;
 }
 
-function everydayEntries(code: string): Entry[] {
-  const entries: Entry[] = [];
+/** Methods that the language calls without naming them. */
+const UNNAMED = ["constructor", "toString", "toJSON", "valueOf", "then", "next", "return", "throw"];
+/** What methods are called of that are not the engine's. */
+const FOREIGN = ["Math", "console", "Object", "Array", "TextEncoder", "TextDecoder"];
+
+/** Tells which class a place lies in, if `this` is no other class's there: it extends none and is not extended. */
+function classesIn(program: ESTree.Program): (at: number) => string | undefined {
+  const classes: { readonly name: string; readonly start: number; readonly end: number }[] = [];
+  const related = new Set<string>();
+  const add = (name: string, { superClass, start, end }: ESTree.Class) => {
+    classes.push({ name, start, end });
+    if (superClass) related.add(name);
+    if (superClass?.type === "Identifier") related.add(superClass.name);
+  };
   new Visitor({
+    VariableDeclarator({ id, init }) {
+      if (id.type === "Identifier" && init?.type === "ClassExpression") add(id.name, init);
+    },
+    ClassDeclaration(node) {
+      if (node.id) add(node.id.name, node);
+    },
+  }).visit(program);
+  return (at) => {
+    const name = classes.findLast(({ start, end }) => start <= at && at < end)?.name;
+    return name !== undefined && related.has(name) ? undefined : name;
+  };
+}
+
+/** Methods of classes, and entries `name: () => op,` of the object of getters that a bundle makes of src/ops/everyday.ts. */
+function methodsIn(code: string): Method[] {
+  const { program } = parseSync("bundle.js", code);
+  const classAt = classesIn(program);
+  const methods: Method[] = [];
+  new Visitor({
+    MethodDefinition({ key, computed, start, end }) {
+      if (key.type === "Identifier" && !computed && !UNNAMED.includes(key.name))
+        methods.push({ name: key.name, owner: classAt(start), start, end });
+    },
     VariableDeclarator({ id, init }) {
       if (id.type !== "Identifier" || !id.name.startsWith("everyday_exports")) return;
       const list = init?.type === "CallExpression" ? init.arguments[0] : undefined;
       for (const property of list?.type === "ObjectExpression" ? list.properties : [])
         if (property.type === "Property" && property.key.type === "Identifier")
-          entries.push({ name: property.key.name, start: property.start, end: property.end });
+          methods.push({
+            name: property.key.name,
+            owner: undefined,
+            start: property.start,
+            end: property.end,
+          });
     },
-  }).visit(parseSync("bundle.js", code).program);
-  return entries;
+  }).visit(program);
+  return methods.sort((a, b) => a.start - b.start);
 }
 
-function without(entries: readonly Entry[], code: string): string {
+function without(methods: readonly Method[], code: string): string {
   let lean = code;
-  for (const { start, end } of entries.toReversed())
+  for (const { start, end } of methods.toReversed())
     lean = lean.slice(0, start) + lean.slice(end).replace(/^\s*,/, "");
   return lean;
 }
 
-/** The names of members, of whatever object, in the code that a minifier leaves. */
-function membersOf(code: string): Set<string> {
+/** Whether the code that a minifier leaves names a method: of whatever object, or of the `this` of its class. */
+function namesIn(code: string): (method: Method) => boolean {
   const live = minifySync("bundle.js", code, { module: true, compress: true, mangle: false }).code;
+  const { program } = parseSync("bundle.js", live);
+  const classAt = classesIn(program);
   const names = new Set<string>();
+  const isForeign = (object: ESTree.Expression): boolean =>
+    object.type === "Identifier"
+      ? FOREIGN.includes(object.name)
+      : object.type === "NewExpression" && isForeign(object.callee);
+  const textOf = (node: ESTree.Node) =>
+    node.type === "Literal"
+      ? String(node.value)
+      : node.type === "TemplateLiteral" && node.expressions.length === 0
+        ? node.quasis[0]!.value.raw
+        : undefined;
   new Visitor({
-    MemberExpression({ object, property }) {
-      const builtIn = object.type === "Identifier" && /^(Math|console|Object|Array)$/.test(object.name);
-      if (property.type === "Identifier" && !builtIn) names.add(property.name);
-      if (property.type === "Literal") names.add(String(property.value));
+    MemberExpression({ object, property, computed, start }) {
+      const name = !computed && property.type === "Identifier" ? property.name : textOf(property);
+      if (name === undefined || isForeign(object)) return;
+      const owner = object.type === "ThisExpression" ? classAt(start) : undefined;
+      names.add(owner ? `${owner}.${name}` : name);
+      if (owner) names.add(`this.${name}`);
+    },
+    BinaryExpression({ operator, left }) {
+      const name = operator === "in" ? textOf(left) : undefined;
+      if (name !== undefined) names.add(name);
     },
     ObjectPattern({ properties }) {
       for (const property of properties)
         if (property.type === "Property" && property.key.type === "Identifier") names.add(property.key.name);
     },
-  }).visit(parseSync("bundle.js", live).program);
-  return names;
+  }).visit(program);
+  return ({ name, owner }) => names.has(name) || names.has(`${owner ?? "this"}.${name}`);
 }
 
 /**
- * Leaves out methods of tensors, and the ops behind them, that a bundle of one file never names: neither the program nor
- * what it reaches of the engine. What is called by a name that is put together at run time must be named, too.
+ * Leaves out methods of classes and of tensors, and what is behind them, that a bundle of one file never names: neither the
+ * program nor what it reaches of the engine. What is called by a name that is put together at run time must be named, too.
  */
 export function leanMethods(): Plugin {
   return {
@@ -57,11 +117,11 @@ export function leanMethods(): Plugin {
     renderChunk(code, _, __, { chunks }) {
       if (Object.keys(chunks).length > 1) return null; // another file may call them
       // The code behind one method may name others.
-      let absent = everydayEntries(code);
+      let absent = methodsIn(code);
       for (;;) {
         const lean = without(absent, code);
-        const named = membersOf(lean);
-        const left = absent.filter(({ name }) => !named.has(name));
+        const isNamed = namesIn(lean);
+        const left = absent.filter((method) => !isNamed(method));
         if (left.length === absent.length) return { code: lean, map: null };
         absent = left;
       }
