@@ -15,8 +15,42 @@ const UNNAMED = ["constructor", "toString", "toJSON", "valueOf", "then", "next",
 /** What methods are called of that are not the engine's. */
 const FOREIGN = ["Math", "console", "Object", "Array", "TextEncoder", "TextDecoder"];
 
-/** Tells which class a place lies in, if `this` is no other class's there: it extends none and is not extended. */
-function classesIn(program: ESTree.Program): (at: number) => string | undefined {
+/** The names that a pattern binds. */
+function boundBy(pattern: ESTree.Node | null): string[] {
+  if (pattern?.type === "Identifier") return [pattern.name];
+  if (pattern?.type === "ArrayPattern") return pattern.elements.flatMap(boundBy);
+  if (pattern?.type === "ObjectPattern") return pattern.properties.flatMap(boundBy);
+  if (pattern?.type === "Property") return boundBy(pattern.value);
+  if (pattern?.type === "AssignmentPattern") return boundBy(pattern.left);
+  if (pattern?.type === "RestElement") return boundBy(pattern.argument);
+  return [];
+}
+
+/** The classes of names that stand for one thing in all of the code, made by `new`. */
+function instancesIn(program: ESTree.Program): ReadonlyMap<string, string> {
+  const bound = new Map<string, number>();
+  const made = new Map<string, string>();
+  const bind = (...patterns: readonly (ESTree.Node | null)[]) => {
+    for (const name of patterns.flatMap(boundBy)) bound.set(name, (bound.get(name) ?? 0) + 1);
+  };
+  new Visitor({
+    VariableDeclarator({ id, init }) {
+      bind(id);
+      if (id.type === "Identifier" && init?.type === "NewExpression" && init.callee.type === "Identifier")
+        made.set(id.name, init.callee.name);
+    },
+    FunctionDeclaration: ({ id, params }) => bind(id, ...params),
+    FunctionExpression: ({ id, params }) => bind(id, ...params),
+    ArrowFunctionExpression: ({ params }) => bind(...params),
+    CatchClause: ({ param }) => bind(param),
+    AssignmentExpression: ({ left }) => bind(left),
+    ImportSpecifier: ({ local }) => bind(local),
+  }).visit(program);
+  return new Map([...made].filter(([name]) => bound.get(name) === 1));
+}
+
+/** What tells of a place which class it lies in, and of a class whether its `this` is no other's: it neither extends one nor is extended. */
+function classesIn(program: ESTree.Program) {
   const classes: { readonly name: string; readonly start: number; readonly end: number }[] = [];
   const related = new Set<string>();
   const add = (name: string, { superClass, start, end }: ESTree.Class) => {
@@ -32,21 +66,23 @@ function classesIn(program: ESTree.Program): (at: number) => string | undefined 
       if (node.id) add(node.id.name, node);
     },
   }).visit(program);
-  return (at) => {
-    const name = classes.findLast(({ start, end }) => start <= at && at < end)?.name;
-    return name !== undefined && related.has(name) ? undefined : name;
+  const alone = (name: string | undefined) =>
+    classes.some((one) => one.name === name) && !related.has(name!) ? name : undefined;
+  return {
+    alone,
+    at: (place: number) => alone(classes.findLast(({ start, end }) => start <= place && place < end)?.name),
   };
 }
 
 /** Methods of classes, and entries `name: () => op,` of the object of getters that a bundle makes of src/ops/everyday.ts. */
 function methodsIn(code: string): Method[] {
   const { program } = parseSync("bundle.js", code);
-  const classAt = classesIn(program);
+  const classes = classesIn(program);
   const methods: Method[] = [];
   new Visitor({
     MethodDefinition({ key, computed, start, end }) {
       if (key.type === "Identifier" && !computed && !UNNAMED.includes(key.name))
-        methods.push({ name: key.name, owner: classAt(start), start, end });
+        methods.push({ name: key.name, owner: classes.at(start), start, end });
     },
     VariableDeclarator({ id, init }) {
       if (id.type !== "Identifier" || !id.name.startsWith("everyday_exports")) return;
@@ -75,7 +111,8 @@ function without(methods: readonly Method[], code: string): string {
 function namesIn(code: string): (method: Method) => boolean {
   const live = minifySync("bundle.js", code, { module: true, compress: true, mangle: false }).code;
   const { program } = parseSync("bundle.js", live);
-  const classAt = classesIn(program);
+  const classes = classesIn(program);
+  const instances = instancesIn(program);
   const names = new Set<string>();
   const isForeign = (object: ESTree.Expression): boolean =>
     object.type === "Identifier"
@@ -91,7 +128,12 @@ function namesIn(code: string): (method: Method) => boolean {
     MemberExpression({ object, property, computed, start }) {
       const name = !computed && property.type === "Identifier" ? property.name : textOf(property);
       if (name === undefined || isForeign(object)) return;
-      const owner = object.type === "ThisExpression" ? classAt(start) : undefined;
+      const owner =
+        object.type === "ThisExpression"
+          ? classes.at(start)
+          : object.type === "Identifier"
+            ? classes.alone(instances.get(object.name))
+            : undefined;
       names.add(owner ? `${owner}.${name}` : name);
       if (owner) names.add(`this.${name}`);
     },

@@ -141,7 +141,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     };
     const trace = new Trace(this.network, source, t.training);
     const output = trace.run(this.network, x);
-    if (t.training) t.passes.push({ model: this, trace });
+    if (t.training) t.passes.push({ model: this, tracked: trace.tracked });
     return { output, layers: trace.layers };
   }
 
@@ -151,7 +151,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    */
   async predict(inputs: Mapped<In, Tensor, ModelInput>): Promise<Mapped<Out, Tensor, NDArray>> {
     const arrays = hostInputs(inputs, this.normalization);
-    return this.run("predict", arrays, (x, t) => this.forward(x, t) as Tree<Tensor>) as Promise<
+    return this.runCompiled("predict", arrays, (x, t) => this.forward(x, t) as Tree<Tensor>) as Promise<
       Mapped<Out, Tensor, NDArray>
     >;
   }
@@ -164,7 +164,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     checkWhole("classify: top", top, 1);
     const given = hostInputs(input, this.normalization);
     const arrays = mapTree(given, isNDArray, (x) => ({ ...x, shape: [1, ...x.shape] }));
-    const { data } = (await this.run("classify", arrays, (x, t) => {
+    const { data } = (await this.runCompiled("classify", arrays, (x, t) => {
       const output = this.forward(x, t);
       if (!isTensor(output) || output.shape.length !== 2)
         throw new ShapeError("classify: the network gives no row of numbers for each class; use predict.");
@@ -184,7 +184,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     inputs: Mapped<In, Tensor, ModelInput>,
   ): Promise<{ output: Mapped<Out, Tensor, NDArray>; activations: Record<string, NDArray> }> {
     const arrays = hostInputs(inputs, this.normalization);
-    return (await this.run("trace", arrays, (x, t) => {
+    return (await this.runCompiled("trace", arrays, (x, t) => {
       const { output, layers } = this.pass(x, t);
       const activations: Record<string, Tensor> = {};
       for (const layer of layers) {
@@ -351,10 +351,14 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   }
 
   /** Runs a function of the network's inputs, compiled once for each of their shapes. */
-  private run(kind: string, arrays: unknown, trace: (x: In, t: Tracing) => Tree<Tensor>): Promise<unknown> {
+  private runCompiled(
+    kind: string,
+    arrays: unknown,
+    trace: (x: In, t: Tracing) => Tree<Tensor>,
+  ): Promise<unknown> {
     this.checkAlive();
     const types = mapTree(arrays, isNDArray, ({ shape, dtype }) => ({ shape, dtype })) as Types;
     const make = () => runnerOf(this.device, types, trace, { name: kind, training: false });
-    return this.programs.read(`${kind} ${JSON.stringify(types)}`, make, arrays);
+    return this.programs.outputsOf(`${kind} ${JSON.stringify(types)}`, make, arrays);
   }
 }

@@ -212,10 +212,10 @@ export function statisticUpdates(
 ): Update[] {
   const latest = new Map<Arena, Tensor>();
   const variables = new Map<Arena, Variable>();
-  for (const { model, trace } of passes) {
-    if (trace.tracked.length === 0) continue;
+  for (const { model, tracked: given } of passes) {
+    if (given.length === 0) continue;
     const { tensors } = model;
-    const tracked = trace.tracked.map((t) => ({ ...t, variable: tensors.variable(t.module, t.name) }));
+    const tracked = given.map((t) => ({ ...t, variable: tensors.variable(t.module, t.name) }));
     const stats = statsOf.get(model) ?? constant({ value: 0, shape: [STATS_SIZE] });
     for (const arena of tensors.bufferArenas) {
       const own = tracked

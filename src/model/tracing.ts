@@ -4,14 +4,15 @@ import { ndarray } from "../core/ndarray.ts";
 import { leaf, type Tensor } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
 import { feed } from "../graph/node.ts";
-import type { Trace as NetworkTrace } from "../nn/module.ts";
+import type { TrackedStatistic } from "../nn/module.ts";
 import { randomUniform } from "../ops/random/random.ts";
 import type { ModelTensors } from "./tensors.ts";
 
 /** One pass of a model's network within a trace. */
 export interface Pass {
   readonly model: { readonly tensors: ModelTensors; batchesTracked: number };
-  readonly trace: NetworkTrace;
+  /** What its layers keep statistics of. */
+  readonly tracked: readonly TrackedStatistic[];
 }
 
 /** What a trace is made with, and what it gathers. */

@@ -6,7 +6,7 @@ import type { StepProgram } from "./step.ts";
 export interface Recipe {
   readonly owner: object;
   readonly name: string;
-  readonly trace: () => StepProgram;
+  readonly make: () => StepProgram;
 }
 
 interface Entry {
@@ -70,9 +70,9 @@ export class ProgramCache {
     for (const executable of await compiledOf(entries)) executable.dispose();
   }
 
-  private entry({ owner, name, trace }: Recipe): Entry {
+  private entry({ owner, name, make }: Recipe): Entry {
     const known = [...this.entries].find((entry) => entry.owner === owner && entry.name === name);
-    const entry = known ?? { owner, name, traced: trace(), compiled: undefined };
+    const entry = known ?? { owner, name, traced: make(), compiled: undefined };
     this.entries.delete(entry);
     this.entries.add(entry);
     const [oldest] = this.entries;

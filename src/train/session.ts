@@ -171,9 +171,9 @@ export class Session {
   }
 
   /** Programs are kept by the data that they are for; `training` says whether it is what the network is trained on. */
-  private recipe(data: TrainingData, name: string, trace: () => StepProgram, training = true): Recipe {
+  private recipe(data: TrainingData, name: string, make: () => StepProgram, training = true): Recipe {
     this.checkAlive();
-    return { owner: isStream(data) ? data : this.sets.use(data, training).data, name, trace };
+    return { owner: isStream(data) ? data : this.sets.use(data, training).data, name, make };
   }
 
   /** A step on `size` examples. */
