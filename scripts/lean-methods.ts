@@ -151,7 +151,8 @@ function namesIn(code: string): (method: Method) => boolean {
 
 /**
  * Leaves out methods of classes and of tensors, and what is behind them, that a bundle of one file never names: neither the
- * program nor what it reaches of the engine. What is called by a name that is put together at run time must be named, too.
+ * program nor what it reaches of the engine. What is called by a name that is put together at run time, or from outside of
+ * the bundle, must be named, too.
  */
 export function leanMethods(): Plugin {
   return {
