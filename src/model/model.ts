@@ -117,7 +117,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   }
 
   /** The network within a trace: `t` is what the traced function received. */
-  forward(x: In, t: Tracing, substitutes?: Substitutes): Out {
+  forward(x: In, t: TraceContext, substitutes?: Substitutes): Out {
     return this.pass(x, t, substitutes).output;
   }
 
