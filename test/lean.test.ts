@@ -35,30 +35,58 @@ async function leanEngine(): Promise<typeof import("./support/shaders.ts")> {
 }
 
 const TOKEN = /\d[\w.]*(?:(?<=e)[+-]\d+\w*)?|\w+|->|--|\+\+|&&|\|\||[-+*/%&|^<>=!]=|[^\s\w]/g;
-const tokensOf = (source: string) =>
-  source
-    .replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "")
-    .match(TOKEN)!
-    .join(" ");
+const tokensOf = (source: string) => source.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "").match(TOKEN)!;
+
+/** What a shader declares outside of functions. */
+function namesOf(tokens: readonly string[]): Set<string> {
+  const names = new Set<string>();
+  let depth = 0;
+  tokens.forEach((token, i) => {
+    if (token === "{") depth++;
+    else if (token === "}") depth--;
+    else if (depth === 0 && /^(const|alias|override|struct|fn)$/.test(token)) names.add(tokens[i + 1]!);
+    else if (depth === 0 && token === ":" && tokens[i - 2] === ">") names.add(tokens[i - 1]!); // var<…> name: type
+  });
+  return names;
+}
+
+/**
+ * Why two shaders are not the same but for the names of locals: within a function a name must stand for one other, always,
+ * and neither for something that is declared outside.
+ */
+function difference(source: string, lean: string): string | undefined {
+  const [from, to] = [tokensOf(source), tokensOf(lean)];
+  if (from.length !== to.length) return `${from.length} tokens became ${to.length}`;
+  const shared = namesOf(from);
+  let there = new Map<string, string>();
+  let back = new Map<string, string>();
+  for (const [i, a] of from.entries()) {
+    const b = to[i]!;
+    if (a === "fn") [there, back] = [new Map(), new Map()];
+    const renamed = a !== b && (!/^[A-Za-z_]\w*$/.test(a) || shared.has(a) || shared.has(b));
+    if (renamed || (there.get(a) ?? b) !== b || (back.get(b) ?? a) !== a)
+      return `${from.slice(i - 9, i + 9).join(" ")} became ${to.slice(i - 9, i + 9).join(" ")}`;
+    there.set(a, b);
+    back.set(b, a);
+  }
+  return undefined;
+}
 
 describe("lean shaders", () => {
-  const engine = leanEngine();
-
-  test.each([true, false])("have the tokens of the sources, software adapter: %s", async (software) => {
-    const facts = { ...FACTS, software };
-    const lean = (await engine).shaders(facts);
+  test("are the sources but for names of locals", async () => {
+    const lean = (await leanEngine()).shaders(FACTS);
     const compared = new Set<string>();
-    for (const [label, source] of shaders(facts)) {
+    for (const [label, source] of shaders(FACTS)) {
       if (compared.has(source)) continue;
       compared.add(source);
       const text = lean.get(label)!;
       expect(text.length, label).toBeLessThanOrEqual(source.length);
-      expect(tokensOf(text), label).toBe(tokensOf(source));
+      expect(difference(source, text), label).toBeUndefined();
     }
-    expect(compared.size).toBeGreaterThan(1500);
+    expect(compared.size).toBeGreaterThan(1000);
   });
 
-  test("spaces go where they divide nothing", () => {
+  test("spaces that divide nothing go, and names of locals are one letter that the file does not have", () => {
     const source = `// A comment.
 const N = 4u; // of them
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -75,9 +103,9 @@ fn main(lane: u32) {
 `;
     expect(leanShader(source)).toBe(`const N=4u;
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-fn main(lane:u32){
+fn main(d:u32){
  for (var i = 0u; i < N; i++) { // unroll
-if(lane<N){
+if(d<N){
 out[i] = a - -b[i]*(c+1.0e-3);
 }
  }

@@ -1,3 +1,5 @@
+import activations from "../../../shaders/functions/activations.part.wgsl?raw";
+import erfSource from "../../../shaders/functions/erf.part.wgsl?raw";
 import math from "../../../shaders/functions/math.part.wgsl?raw";
 import { choice, number } from "../../core/attributes.ts";
 import { floatLiteral } from "../../core/kernel.ts";
@@ -42,7 +44,7 @@ export const elu: Op<(x: Operand, attrs?: { alpha?: number }) => Tensor, { alpha
   arity: 1,
   attrs: [{ alpha: 1 }, { alpha: 0.5 }],
   reference: (x, { alpha }) => (x > 0 ? x : Math.fround(alpha) * Math.expm1(x)),
-  functions: math,
+  functions: [activations, math],
   expression: ([x], { alpha }) => `select(${floatLiteral(alpha)} * expm1_negative(${x}), ${x}, ${x} > 0.0)`,
   grad: ({ dy, inputs: [x], attrs: { alpha } }, f) => [
     f.where(f.greater(x, 0), dy, f.mul(dy, f.mul(alpha, f.exp(f.minimum(x, 0))))),
@@ -60,7 +62,7 @@ export const selu: Op<Unary> = elementwiseOp({
   name: "selu",
   arity: 1,
   reference: (x) => SELU_SCALE * (x > 0 ? x : SELU_ALPHA * Math.expm1(x)),
-  functions: math,
+  functions: [activations, math],
   expression: ([x]) =>
     `${floatLiteral(SELU_SCALE)} * select(${floatLiteral(SELU_ALPHA)} * expm1_negative(${x}), ${x}, ${x} > 0.0)`,
   grad: ({ dy, inputs: [x] }, f) => [
@@ -79,7 +81,7 @@ export const tanh: Op<Unary> = elementwiseOp({
   name: "tanh",
   arity: 1,
   reference: Math.tanh,
-  functions: math,
+  functions: [activations, math],
   expression: ([x]) => `tanh_safe(${x})`,
   grad: ({ dy, outputs: [y] }, f) => [f.mul(dy, f.sub(1, f.square(y)))],
   tolerance: within((y, x) => 8 * ulp(y) + (Math.abs(x) >= 0.25 ? 4 * UNIT_ROUNDOFF : 0)),
@@ -91,7 +93,7 @@ export const sigmoid: Op<Unary> = elementwiseOp({
   name: "sigmoid",
   arity: 1,
   reference: special.sigmoid,
-  functions: math,
+  functions: [activations, math],
   expression: ([x]) => `sigmoid(${x})`,
   grad: ({ dy, outputs: [y] }, f) => [f.mul(dy, f.mul(y, f.sub(1, y)))],
   tolerance: ulps((x) => 8 + 2 * Math.abs(x)),
@@ -103,7 +105,7 @@ export const silu: Op<Unary> = elementwiseOp({
   name: "silu",
   arity: 1,
   reference: (x) => x * special.sigmoid(x),
-  functions: math,
+  functions: [activations, math],
   expression: ([x]) => `${x} * sigmoid(${x})`,
   grad: ({ dy, inputs: [x] }, f) => {
     const s = f.sigmoid(x);
@@ -119,7 +121,7 @@ export const softplus: Op<Unary> = elementwiseOp({
   name: "softplus",
   arity: 1,
   reference: special.softplus,
-  functions: math,
+  functions: [activations, math],
   expression: ([x]) => `softplus(${x})`,
   grad: ({ dy, inputs: [x] }, f) => [f.mul(dy, f.sigmoid(x))],
   tolerance: ulps((x) => 20 + 4 * Math.max(-x, 0)),
@@ -131,7 +133,7 @@ export const mish: Op<Unary> = elementwiseOp({
   name: "mish",
   arity: 1,
   reference: (x) => x * Math.tanh(special.softplus(x)),
-  functions: math,
+  functions: [activations, math],
   expression: ([x]) => `mish(${x})`,
   grad: ({ dy, inputs: [x] }, f) => {
     const t = f.tanh(f.softplus(x));
@@ -155,7 +157,7 @@ export const gelu: Op<
     approximate === "tanh"
       ? 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))
       : 0.5 * x * (1 + special.erf(x / Math.SQRT2)),
-  functions: math,
+  functions: [activations, erfSource, math],
   expression: ([x], { approximate }) =>
     approximate === "tanh" ? `gelu_tanh(${x})` : `0.5 * ${x} * (1.0 + erf(${x} * 0.70710678))`,
   grad: ({ dy, inputs: [x], attrs }, f) => {

@@ -1,4 +1,5 @@
 import math from "../../../shaders/functions/math.part.wgsl?raw";
+import powerSource from "../../../shaders/functions/power.part.wgsl?raw";
 import { whole } from "../../core/attributes.ts";
 import type { DType } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
@@ -143,7 +144,7 @@ export const pow: Op<Binary> = elementwiseOp({
   ],
   // In JavaScript 1 to the power of NaN and ±1 to that of ±∞ are NaN.
   reference: (a, b) => (a === 1 || (a === -1 && Math.abs(b) === Number.POSITIVE_INFINITY) ? 1 : a ** b),
-  functions: math,
+  functions: [powerSource, math],
   expression: ([a, b]) => `power(${a}, ${b})`,
   grad: ({ dy, inputs: [a, b], outputs: [y] }, f) => {
     const zero = f.logicalAnd(f.equal(a, 0), f.greaterEqual(b, 0));

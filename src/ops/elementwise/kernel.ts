@@ -22,12 +22,24 @@ export interface FusedExpression {
   readonly label: string;
 }
 
-/** The function files that an expression calls. */
+/** The function files that an expression calls, and those that they call. */
 export function calledFiles({ body, functions }: Pick<FusedExpression, "body" | "functions">): string[] {
-  const calls = (file: string) =>
-    [...file.matchAll(/^fn (\w+)\(/gm)].some(([, name]) => new RegExp(`\\b${name}\\(`).test(body));
-  return [...new Set(functions)].filter(calls);
+  const files = new Set(functions);
+  const called = new Set<string>();
+  const visit = (text: string) => {
+    for (const file of files)
+      if (!called.has(file) && calls(text, file)) {
+        called.add(file);
+        visit(file);
+      }
+  };
+  visit(body);
+  return [...called];
 }
+
+/** Whether a text calls a function of a file. */
+const calls = (text: string, file: string) =>
+  [...file.matchAll(/^fn (\w+)\(/gm)].some(([, name]) => new RegExp(`\\b${name}\\(`).test(text));
 
 /** Merges neighbouring axes that every input walks through alike, so that index arithmetic stays short. */
 export function collapse(shape: Shape, strides: number[][]): { shape: number[]; strides: number[][] } {

@@ -1,3 +1,4 @@
+import erfSource from "../../../shaders/functions/erf.part.wgsl?raw";
 import half from "../../../shaders/functions/half.part.wgsl?raw";
 import math from "../../../shaders/functions/math.part.wgsl?raw";
 import { anyNumber, dtype, wholes } from "../../core/attributes.ts";
@@ -118,7 +119,7 @@ export const erf: Op<Unary> = elementwiseOp({
   name: "erf",
   arity: 1,
   reference: special.erf,
-  functions: math,
+  functions: [erfSource, math],
   expression: ([x]) => `erf(${x})`,
   grad: ({ dy, inputs: [x] }, f) => [f.mul(dy, f.mul(2 / Math.sqrt(Math.PI), f.exp(f.neg(f.square(x)))))],
   tolerance: within((y) => 1e-6 + ulp(y)),

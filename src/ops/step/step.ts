@@ -260,8 +260,8 @@ function countCode(logits: TensorType | undefined, labels: TensorType | undefine
   const [images, classes] = logits.shape as [number, number];
   if (labels) return specialize(countSource, { IMAGES: images, CLASSES: classes });
   return [
-    "@group(0) @binding(4) var<storage, read> correct: array<f32>;",
-    "fn count_correct(lane: u32) -> f32 { return select(0.0, correct[0], lane == 0u); }",
+    "@group(0) @binding(4) var<storage, read> counted: array<f32>;",
+    "fn count_correct(lane: u32) -> f32 { return select(0.0, counted[0], lane == 0u); }",
   ].join("\n");
 }
 
