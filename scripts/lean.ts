@@ -40,18 +40,20 @@ export function pureConstants(): Plugin {
   };
 }
 
-/** What only a few modules read of an op's record: the fields, and those modules. */
+/** What only a few modules read of an op's record, or of an optimizer's update rule: the fields, and those modules. */
 const PARTS = {
   /** What the parity suite and the tests try. */
   cases: {
     fields: ["samples", "errors", "points", "integerPoints", "domain", "attrs"],
+    rules: ["typical", "positive"],
     readers: /\/src\/verify\/parity\.ts$/,
   },
   /** What results are judged by: where kernels are verified or tuned. */
-  tolerances: { fields: ["tolerance"], readers: /\/src\/ops\/bounds\.ts$/ },
+  tolerances: { fields: ["tolerance"], rules: ["bounds"], readers: /\/src\/ops\/bounds\.ts$/ },
   /** What the CPU computes with, and what kernels are compared with. Elementwise ops keep theirs: it folds constants. */
   references: {
     fields: ["reference"],
+    rules: ["reference"],
     readers: /\/src\/(verify\/parity|ops\/bounds|backend\/cpu|backend\/webgpu\/tuner-trial)\.ts$/,
   },
 };
@@ -81,6 +83,13 @@ function declarations(tree: unknown): Node[] {
   return [...(declares ? [list![0]!] : []), ...Object.values(tree).flatMap(declarations)];
 }
 
+/** Every object literal. */
+function literals(tree: unknown): Node[] {
+  if (typeof tree !== "object" || tree === null) return [];
+  const below = Object.values(tree).flatMap(literals);
+  return (tree as Node).type === "ObjectExpression" ? [tree as Node, ...below] : below;
+}
+
 /** Elementwise, as far as the literal says: `elementwiseOp` takes no implementation. */
 function isElementwise(record: Node): boolean {
   const implementation = property(record, "implementation");
@@ -100,11 +109,17 @@ export function leanRecords(...parts: readonly Part[]): Plugin {
       left = Object.values(input).some((entry) => entry.includes("/verify/")) ? [] : parts;
     },
     transform(code, id) {
-      if (!/\/src\/ops\/.+\.ts$/.test(id)) return undefined;
-      const cuts = declarations(this.parse(code, { lang: "ts" })).flatMap((record) => {
-        const names = left
-          .filter((part) => part !== "references" || !isElementwise(record))
-          .flatMap((part) => PARTS[part].fields);
+      const [, room] = /\/src\/(ops|optim)\/.+\.ts$/.exec(id) ?? [];
+      if (!room) return undefined;
+      const tree = this.parse(code, { lang: "ts" });
+      const namesOf = (record: Node) =>
+        room === "optim"
+          ? left.flatMap((part) => PARTS[part].rules)
+          : left
+              .filter((part) => part !== "references" || !isElementwise(record))
+              .flatMap((part) => PARTS[part].fields);
+      const cuts = (room === "optim" ? literals(tree) : declarations(tree)).flatMap((record) => {
+        const names = namesOf(record);
         return (record.properties ?? []).filter(({ key }) => names.includes(key?.name ?? ""));
       });
       let lean = code;

@@ -1,22 +1,14 @@
 import { DataError } from "../core/errors.ts";
-import type { HostInputs } from "../model/compile.ts";
 import type { Types } from "../model/program.ts";
+import type { Batch, BatchSource } from "./stream-reader.ts";
+import { type StreamTraining, streamTraining } from "./stream-steps.ts";
 
-/** Inputs and targets of one step, from the host. */
-export interface Batch<In extends Types = Types, Target extends Types = Types> {
-  readonly input: HostInputs<In>;
-  readonly target: HostInputs<Target>;
-}
+export type { Batch };
 
 /** Batches one after another, for data that does not fit on the device or comes into being as it is read. */
-export interface Stream {
-  readonly name: string;
-  readonly input: Types;
-  readonly target: Types;
-  /** Begins to read, from the start where the source can begin again. */
-  open(): AsyncIterator<Batch>;
-  /** Whether it can be read more than once. */
-  readonly repeats: boolean;
+export interface Stream extends BatchSource {
+  /** How a trainer goes through it. */
+  readonly training: StreamTraining;
 }
 
 type Fits<B, Wanted> = [B] extends [Wanted] ? unknown : Batches<Wanted> | (() => Batches<Wanted>);
@@ -53,9 +45,13 @@ export function stream<const In extends Types, const Target extends Types, B>(
     // An iterator, as a called generator is, has been read when it has been read.
     repeats: ofFunction || !("next" in source),
     open: () => iterate(ofFunction ? source() : source)[Symbol.asyncIterator]() as AsyncIterator<Batch>,
+    training: streamTraining,
   };
 }
 
 async function* iterate<T>(source: Batches<T>): AsyncGenerator<T> {
   yield* source;
 }
+
+export const isStream = (data: unknown): data is Stream =>
+  typeof data === "object" && data !== null && "open" in data;

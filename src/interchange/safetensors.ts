@@ -1,4 +1,5 @@
 import { CheckpointError, OptionError } from "../core/errors.ts";
+import { fromHalfBits } from "../core/half.ts";
 import { type Shape, showShape, sizeOf } from "../core/shape.ts";
 
 /**
@@ -162,21 +163,6 @@ function convert(dtype: string, shape: Shape, raw: ArrayBuffer): StoredTensor {
   if (dtype === "F32") return { dtype, shape, data: new Float32Array(raw) };
   if (dtype === "F64") return { dtype: "F32", shape, data: Float32Array.from(new Float64Array(raw)) };
   const halves = new Uint16Array(raw);
-  const data = new Float32Array(halves.length);
-  if (dtype === "BF16") new Uint32Array(data.buffer).set(Array.from(halves, (h) => h << 16));
-  else
-    halves.forEach((h, i) => {
-      data[i] = halfToNumber(h);
-    });
-  return { dtype: "F32", shape, data };
-}
-
-/** IEEE 754 binary16. */
-function halfToNumber(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 31;
-  const fraction = half & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  if (dtype === "F16") return { dtype: "F32", shape, data: Float32Array.from(halves, fromHalfBits) };
+  return { dtype: "F32", shape, data: new Float32Array(Uint32Array.from(halves, (h) => h << 16).buffer) };
 }

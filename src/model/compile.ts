@@ -1,4 +1,5 @@
 import { type Backend, claim } from "../backend/backend.ts";
+import { checkWhole } from "../core/check.ts";
 import { DeviceError, OptionError, ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import type { Tensor } from "../core/op.ts";
@@ -19,7 +20,7 @@ import {
 } from "./program.ts";
 import type { Result } from "./result.ts";
 import { Runner } from "./runner.ts";
-import type { Tracing } from "./tracing.ts";
+import { type TraceContext, Tracing } from "./tracing.ts";
 
 export { type HostInput, type HostInputs, inputsOf } from "./inputs.ts";
 export type { OutputsOf } from "./program.ts";
@@ -62,8 +63,7 @@ export function checkDevice(device: unknown, who: string): asserts device is Bac
 
 /** @throws OptionError for a seed that the random generator does not take. */
 export function checkSeed(seed: number, who: string): void {
-  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32)
-    throw new OptionError(`${who}: the seed is ${seed}; use a whole number from 0 to ${2 ** 32 - 1}.`);
+  checkWhole(`${who}: the seed`, seed, 0, 2 ** 32 - 1);
 }
 
 /** Tensors live on one device each. */
@@ -76,8 +76,8 @@ function checkArenas(device: Backend, program: Program): void {
 /** A schedule that is stretched over the run is no guess: without its length each step would be its last. */
 function checkSteps(name: string, states: readonly OptimizerState[], steps: number | undefined): void {
   if (steps !== undefined) {
-    if (Number.isInteger(steps) && steps > 0) return;
-    throw new OptionError(`${name}: steps is ${steps}; use a whole number of at least 1.`);
+    checkWhole(`${name}: steps`, steps, 1);
+    return;
   }
   const rows = (state: OptimizerState, total: number) =>
     [1, 7].flatMap((step) => Object.values(state.hyper(step, total)).map((row) => row.join()));
@@ -94,11 +94,12 @@ export function runnerOf(
   inputs: Types,
   trace: (inputs: any, t: Tracing) => Traced | Tree<Tensor>,
   options: CompileOptions,
+  Context?: typeof TraceContext,
 ): Runner {
   const name = options.name ?? (trace?.name || "program");
   checkDevice(device, name);
   checkSeed(options.seed ?? 0, name);
-  const traced = traceProgram(name, inputs, trace, options);
+  const traced = traceProgram(name, inputs, trace, options, Context);
   if (options.precision === "mixed" && !device.facts.f16)
     throw new DeviceError(
       `${name}: mixed precision needs shader-f16, which the adapter ${device.facts.name} does not offer; use "f32".`,
@@ -133,7 +134,7 @@ export function compile<const In extends Types, const R extends Traced | Tree<Te
   options: CompileOptions = {},
 ): Compiled<In, OutputsOf<R>> {
   checkDevice(device, "compile");
-  const runner = runnerOf(device, inputs, trace as never, options);
+  const runner = runnerOf(device, inputs, trace as never, options, Tracing);
   const call = (given: unknown) => runner.run(given);
   return Object.assign(call, {
     plan: async () => (await runner.ready()).plan,

@@ -1,4 +1,5 @@
 import type { Backend } from "../backend/backend.ts";
+import { checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import type { Tensor } from "../core/op.ts";
@@ -61,7 +62,7 @@ export interface EvaluateOptions<M extends MetricRecord = Readonly<Record<never,
 }
 
 /** Whether the targets are class numbers of which the network's results are logits. */
-const isLabelled = (output: unknown, target: unknown): boolean =>
+export const isLabelled = (output: unknown, target: unknown): boolean =>
   isTensor(target) &&
   isTensor(output) &&
   target.dtype === "i32" &&
@@ -214,8 +215,7 @@ export async function evaluateExamples<M extends MetricRecord>(
   const { loss, metrics = {}, batchSize = 250, onProgress } = options ?? {};
   if (typeof loss !== "function")
     throw new OptionError("evaluate: the loss is missing; give one, losses.mse() for instance.");
-  if (!Number.isInteger(batchSize) || batchSize < 1)
-    throw new OptionError(`evaluate: the batch size is ${batchSize}; use a whole number of at least 1.`);
+  checkWhole("evaluate: the batch size", batchSize, 1);
   const runners = new Map<number, Runner>();
   const make = (images: number) =>
     runnerOf(

@@ -17,11 +17,14 @@ export interface LoadReport {
 }
 
 /** The counters that PyTorch keeps beside batch norm's statistics. */
-export const countersOf = (tensors: ModelTensors): string[] =>
+export const countersOf = (tensors: Pick<ModelTensors, "counting">): string[] =>
   tensors.counting.map((path) => (path === "" ? "num_batches_tracked" : `${path}.num_batches_tracked`));
 
+/** What a file is to hold. */
+type Wanted = Pick<ModelTensors, "all" | "counting">;
+
 /** Compares a file with a model, and changes nothing. */
-export function compareFile(tensors: ModelTensors, { tensors: stored }: TensorFile): LoadReport {
+export function compareFile(tensors: Wanted, { tensors: stored }: TensorFile): LoadReport {
   const report = {
     loaded: [] as string[],
     missing: [] as string[],
@@ -42,10 +45,11 @@ export function compareFile(tensors: ModelTensors, { tensors: stored }: TensorFi
  * @throws CheckpointError that names the first tensor which does not fit, where all must.
  */
 export function checkFit(
-  tensors: ModelTensors,
+  tensors: Wanted,
   { missing, unexpected, reshaped }: LoadReport,
   file: TensorFile,
   name: string,
+  orElse = ", or load what fits with { strict: false }",
 ): void {
   const remedy = "it belongs to another model, choose the one that it was saved from";
   if (missing.length > 0)
@@ -56,7 +60,7 @@ export function checkFit(
   if (first) {
     const { dtype } = file.tensors.get(first.name)!;
     throw new CheckpointError(
-      `${name}: "${first.name}" is ${dtype} ${showShape(first.file)}, the model's is F32 ${showShape(first.model)}; ${remedy}, or load what fits with { strict: false }.`,
+      `${name}: "${first.name}" is ${dtype} ${showShape(first.file)}, the model's is F32 ${showShape(first.model)}; ${remedy}${orElse}.`,
     );
   }
   if (unexpected.length > 0)

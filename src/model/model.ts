@@ -1,4 +1,5 @@
 import type { Backend } from "../backend/backend.ts";
+import { checkWhole } from "../core/check.ts";
 import { CheckpointError, DescentError, OptionError, ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import type { Tensor, Variable } from "../core/op.ts";
@@ -37,7 +38,7 @@ import { Programs } from "./programs.ts";
 import type { DeviceTensor } from "./result.ts";
 import { type Summary, summaryOf } from "./summary.ts";
 import { ModelTensors } from "./tensors.ts";
-import { Tracing } from "./tracing.ts";
+import { TraceContext, type Tracing } from "./tracing.ts";
 
 export type { ModelInput, Normalization } from "./host-inputs.ts";
 
@@ -116,14 +117,14 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   }
 
   /** The network within a trace: `t` is what the traced function received. */
-  forward(x: In, t: Tracing, substitutes?: Substitutes): Out {
+  forward(x: In, t: TraceContext, substitutes?: Substitutes): Out {
     return this.pass(x, t, substitutes).output;
   }
 
   /** The network within a trace, with every layer's result. */
-  pass(x: In, t: Tracing, substitutes?: Substitutes): { output: Out; layers: readonly TracedLayer[] } {
+  pass(x: In, t: TraceContext, substitutes?: Substitutes): { output: Out; layers: readonly TracedLayer[] } {
     this.checkAlive();
-    if (!(t instanceof Tracing))
+    if (!(t instanceof TraceContext))
       throw new OptionError(
         "forward: the second argument is missing; pass the t that the traced function of compile receives.",
       );
@@ -140,7 +141,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     };
     const trace = new Trace(this.network, source, t.training);
     const output = trace.run(this.network, x);
-    if (t.training) t.passes.push({ model: this, trace });
+    if (t.training) t.passes.push({ model: this, tracked: trace.tracked });
     return { output, layers: trace.layers };
   }
 
@@ -150,7 +151,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    */
   async predict(inputs: Mapped<In, Tensor, ModelInput>): Promise<Mapped<Out, Tensor, NDArray>> {
     const arrays = hostInputs(inputs, this.normalization);
-    return this.run("predict", arrays, (x, t) => this.forward(x, t) as Tree<Tensor>) as Promise<
+    return this.runCompiled("predict", arrays, (x, t) => this.forward(x, t) as Tree<Tensor>) as Promise<
       Mapped<Out, Tensor, NDArray>
     >;
   }
@@ -160,11 +161,10 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     input: Mapped<In, Tensor, ModelInput>,
     { top = 1 }: { readonly top?: number } = {},
   ): Promise<Guess[]> {
-    if (!Number.isInteger(top) || top < 1)
-      throw new OptionError(`classify: top is ${top}; use a whole number of at least 1.`);
+    checkWhole("classify: top", top, 1);
     const given = hostInputs(input, this.normalization);
     const arrays = mapTree(given, isNDArray, (x) => ({ ...x, shape: [1, ...x.shape] }));
-    const { data } = (await this.run("classify", arrays, (x, t) => {
+    const { data } = (await this.runCompiled("classify", arrays, (x, t) => {
       const output = this.forward(x, t);
       if (!isTensor(output) || output.shape.length !== 2)
         throw new ShapeError("classify: the network gives no row of numbers for each class; use predict.");
@@ -184,7 +184,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     inputs: Mapped<In, Tensor, ModelInput>,
   ): Promise<{ output: Mapped<Out, Tensor, NDArray>; activations: Record<string, NDArray> }> {
     const arrays = hostInputs(inputs, this.normalization);
-    return (await this.run("trace", arrays, (x, t) => {
+    return (await this.runCompiled("trace", arrays, (x, t) => {
       const { output, layers } = this.pass(x, t);
       const activations: Record<string, Tensor> = {};
       for (const layer of layers) {
@@ -310,7 +310,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   summary(input: Tree<TensorType> | Shape): Summary {
     const isShape = Array.isArray(input) && input.every((dim) => typeof dim === "number");
     const types = isShape ? { shape: input as Shape, dtype: "f32" as const } : input;
-    const { output, layers } = this.pass(feedsOf(types as Types) as In, new Tracing(false));
+    const { output, layers } = this.pass(feedsOf(types as Types) as In, new TraceContext(false));
     const outputs = leavesOf(output, isTensor).map(({ leaf }) => leaf);
     return summaryOf(
       { layers, outputs },
@@ -351,10 +351,14 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   }
 
   /** Runs a function of the network's inputs, compiled once for each of their shapes. */
-  private run(kind: string, arrays: unknown, trace: (x: In, t: Tracing) => Tree<Tensor>): Promise<unknown> {
+  private runCompiled(
+    kind: string,
+    arrays: unknown,
+    trace: (x: In, t: Tracing) => Tree<Tensor>,
+  ): Promise<unknown> {
     this.checkAlive();
     const types = mapTree(arrays, isNDArray, ({ shape, dtype }) => ({ shape, dtype })) as Types;
     const make = () => runnerOf(this.device, types, trace, { name: kind, training: false });
-    return this.programs.read(`${kind} ${JSON.stringify(types)}`, make, arrays);
+    return this.programs.outputsOf(`${kind} ${JSON.stringify(types)}`, make, arrays);
   }
 }

@@ -14,7 +14,7 @@ import "../ops/methods.ts";
 import { STATS_SIZE } from "../ops/step/stats.ts";
 import { updateStatistics } from "../ops/step/step.ts";
 import type { Minimization, OptimizerState } from "../optim/state.ts";
-import { type Pass, Tracing } from "./tracing.ts";
+import { type Pass, TraceContext, type Tracing } from "./tracing.ts";
 
 /** "mixed" keeps activations and working copies of the weights as f16, and scales the loss. */
 export type Precision = "f32" | "mixed";
@@ -99,6 +99,7 @@ export function traceProgram(
   inputs: Types,
   trace: (inputs: any, t: Tracing) => Traced | Tree<Tensor>,
   options: { readonly training?: boolean; readonly precision?: Precision } = {},
+  Context: typeof TraceContext = TraceContext,
 ): TracedProgram {
   const { training = true, precision = "f32" } = options;
   if (precision !== "f32" && precision !== "mixed")
@@ -110,9 +111,9 @@ export function traceProgram(
       throw new ShapeError(
         `${name}: the input "${inputName(path)}" is declared as ${showType(type)}; use whole numbers of at least 0.`,
       );
-  const tracing = new Tracing(training);
+  const tracing = new Context(training);
   const feeds = feedsOf(inputs);
-  const result = trace(feeds, tracing);
+  const result = trace(feeds, tracing as Tracing);
   const { outputs = {}, updates } = asTraced(name, result);
   const moved = updatesOf(name, tracing, updates);
   const named = leavesOf(outputs, isTensor).map(
@@ -151,7 +152,7 @@ function kept(output: Tensor): Tensor {
 /** Everything that a step changes: what it gives, its optimizers' steps and its models' running statistics. */
 function updatesOf(
   name: string,
-  tracing: Tracing,
+  tracing: TraceContext,
   given: Updates | undefined,
 ): { updates: Update[]; states: OptimizerState[] } {
   const updates: Update[] = [];
@@ -179,7 +180,7 @@ function updatesOf(
 function checkFeeds(
   program: Program,
   inputs: readonly { path: string; leaf: Tensor }[],
-  tracing: Tracing,
+  tracing: TraceContext,
   states: readonly OptimizerState[],
 ): Set<string> {
   const known = new Set([tracing.counters, ...inputs.map(({ leaf }) => leaf)].map(({ node }) => node));
@@ -211,10 +212,10 @@ export function statisticUpdates(
 ): Update[] {
   const latest = new Map<Arena, Tensor>();
   const variables = new Map<Arena, Variable>();
-  for (const { model, trace } of passes) {
-    if (trace.tracked.length === 0) continue;
+  for (const { model, tracked: given } of passes) {
+    if (given.length === 0) continue;
     const { tensors } = model;
-    const tracked = trace.tracked.map((t) => ({ ...t, variable: tensors.variable(t.module, t.name) }));
+    const tracked = given.map((t) => ({ ...t, variable: tensors.variable(t.module, t.name) }));
     const stats = statsOf.get(model) ?? constant({ value: 0, shape: [STATS_SIZE] });
     for (const arena of tensors.bufferArenas) {
       const own = tracked

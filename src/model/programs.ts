@@ -14,7 +14,7 @@ export class Programs {
   private readonly kept = new Map<string, Kept>();
 
   /** Runs the program of a key, made at its first use, and gives its outputs as numbers. */
-  async read(key: string, make: () => Runner, inputs: unknown): Promise<unknown> {
+  async outputsOf(key: string, make: () => Runner, inputs: unknown): Promise<unknown> {
     const entry = this.kept.get(key) ?? { runner: make(), users: Promise.resolve() };
     this.kept.delete(key);
     this.kept.set(key, entry);

@@ -92,7 +92,7 @@ export class Runner implements RunSource {
     }
     this.ran.run(own, only(resident, traced.feeds));
     for (const state of traced.states) state.steps++;
-    for (const { model, trace } of traced.tracking) if (trace.tracked.length > 0) model.batchesTracked++;
+    for (const { model, tracked } of traced.tracking) if (tracked.length > 0) model.batchesTracked++;
     const run = ++this.runs;
     return mapTree(
       traced.outputs,

@@ -4,18 +4,19 @@ import { ndarray } from "../core/ndarray.ts";
 import { leaf, type Tensor } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
 import { feed } from "../graph/node.ts";
-import type { Trace as NetworkTrace } from "../nn/module.ts";
+import type { TrackedStatistic } from "../nn/module.ts";
 import { randomUniform } from "../ops/random/random.ts";
 import type { ModelTensors } from "./tensors.ts";
 
 /** One pass of a model's network within a trace. */
 export interface Pass {
   readonly model: { readonly tensors: ModelTensors; batchesTracked: number };
-  readonly trace: NetworkTrace;
+  /** What its layers keep statistics of. */
+  readonly tracked: readonly TrackedStatistic[];
 }
 
-/** What a traced function may ask for beside its inputs: random tensors, new ones in each run. */
-export class Tracing {
+/** What a trace is made with, and what it gathers. */
+export class TraceContext {
   /** u32[4]: step, seed, position in the epoch, row of the metrics ring. */
   readonly counters = feed("counters", [4], "u32");
   readonly passes: Pass[] = [];
@@ -30,7 +31,10 @@ export class Tracing {
   nextLayer(): number {
     return this.layers++;
   }
+}
 
+/** What a traced function may ask for beside its inputs: random tensors, new ones in each run. */
+export class Tracing extends TraceContext {
   /**
    * Uniform numbers in [low, high), 24 random bits each: others in each run, the same ones for the same seed. From
    * threefry2x32 with the key (seed, use) and the counter (element, run).

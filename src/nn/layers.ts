@@ -1,3 +1,4 @@
+import { checkWhole } from "../core/check.ts";
 import { OptionError, ShapeError } from "../core/errors.ts";
 import { recomputed, type Tensor } from "../core/op.ts";
 import { showShape, sizeOf } from "../core/shape.ts";
@@ -11,9 +12,7 @@ type Pair = number | readonly [height: number, width: number];
 const pair = (x: Pair): readonly [number, number] => (typeof x === "number" ? [x, x] : x);
 
 function positive(layer: string, values: Readonly<Record<string, number>>): void {
-  for (const [name, value] of Object.entries(values))
-    if (!Number.isInteger(value) || value < 1)
-      throw new OptionError(`${layer}: ${name} is ${value}; use a whole number of at least 1.`);
+  for (const [name, value] of Object.entries(values)) checkWhole(`${layer}: ${name}`, value, 1);
 }
 
 /** Options of `linear`; bias is true and init PyTorch's unless given. */

@@ -171,25 +171,18 @@ const recorded = (value: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, x]) => [key, recorded(x)]));
 };
 
-/** Puts what a record knows into its rules. */
-function rulesOf(record: OptimizerRecord): UpdateRule[] {
-  return record.rules.map((rule) => {
-    const usual = Object.entries(record.hyper).filter(([, value]) => value !== required) as [
-      string,
-      number,
-    ][];
-    const values: Values = { ...Object.fromEntries(usual), ...rule.typical };
-    // The third step: young enough for bias corrections to be far from 1.
-    const numbers = (record.numbersAt?.(values, 2) ?? values) as Numbers;
-    return { ...rule, typical: numbers };
-  });
+/** A rule's numbers as samples have them: those of the third step, young enough for bias corrections to be far from 1. */
+function typicalOf({ hyper, numbersAt }: OptimizerRecord, rule: RuleOf): Numbers {
+  const usual = Object.entries(hyper).filter(([, value]) => value !== required) as [string, number][];
+  const values: Values = { ...Object.fromEntries(usual), ...rule.typical };
+  return (numbersAt?.(values, 2) ?? values) as Numbers;
 }
 
 /** One optimizer, one record: gives the function that makes it, typed by its options. */
 /*#__NO_SIDE_EFFECTS__*/
 export function defineOptimizer<O extends object>(record: OptimizerRecord): OptimizerFactory<O> {
-  const rules = rulesOf(record);
-  const ops = rules.map(updateOp);
+  const { rules } = record;
+  const ops = rules.map((rule) => updateOp({ ...rule, typical: typicalOf(record, rule) }));
   const make = (given: O): Minimizer => {
     const options: unknown = given;
     checkOptions(record, options);
@@ -208,7 +201,7 @@ class RuleOptimizer implements Minimizer {
 
   constructor(
     private readonly record: OptimizerRecord,
-    private readonly rule: UpdateRule,
+    private readonly rule: RuleOf,
     readonly op: OpRecord,
     private readonly given: Readonly<Record<string, unknown>>,
   ) {

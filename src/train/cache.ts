@@ -2,6 +2,13 @@ import type { Backend, CompileProgress, Executable } from "../backend/backend.ts
 import type { PlanOptions } from "../plan/plan.ts";
 import type { StepProgram } from "./step.ts";
 
+/** A program that can be traced, by what it is for (a data set, say) and a name. */
+export interface Recipe {
+  readonly owner: object;
+  readonly name: string;
+  readonly make: () => StepProgram;
+}
+
 interface Entry {
   readonly owner: object;
   readonly name: string;
@@ -18,80 +25,63 @@ export interface Ready {
 /** Programs that are kept; the one that was used longest ago goes first, so run what you get before asking for many more. */
 export const MOST_PROGRAMS = 32;
 
-/**
- * Traced and compiled programs by what they are for (a data set, say) and a name. A failed compilation is forgotten: the
- * next one tries again.
- */
+/** Traced and compiled programs. A failed compilation is forgotten: the next one tries again. */
 export class ProgramCache {
-  private readonly owners = new Map<object, Map<string, Entry>>();
-  /** All of them in the order of their last use. */
-  private readonly recent = new Set<Entry>();
+  /** In the order of their last use. */
+  private readonly entries = new Set<Entry>();
 
   constructor(
     private readonly backend: Backend,
     private readonly planOptions: () => PlanOptions | undefined,
   ) {}
 
-  traced(owner: object, name: string, trace: () => StepProgram): StepProgram {
-    return this.entry(owner, name, trace).traced;
+  traced(recipe: Recipe): StepProgram {
+    return this.entry(recipe).traced;
   }
 
-  async get(
-    owner: object,
-    name: string,
-    trace: () => StepProgram,
-    onProgress?: CompileProgress,
-  ): Promise<Ready> {
-    const entry = this.entry(owner, name, trace);
+  async get(recipe: Recipe, onProgress?: CompileProgress): Promise<Ready> {
+    const entry = this.entry(recipe);
     entry.compiled ??= this.backend.compile(entry.traced.program, this.planOptions(), onProgress);
     try {
       return { executable: await entry.compiled, traced: entry.traced };
     } catch (error) {
-      this.forget(entry);
+      this.entries.delete(entry);
       throw error;
     }
   }
 
   /** What compiled; failures have been told to who asked. */
-  async executables(): Promise<Executable[]> {
-    const all = [...this.recent].flatMap(({ compiled }) => (compiled ? [compiled] : []));
-    const settled = await Promise.allSettled(all);
-    return settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  executables(): Promise<Executable[]> {
+    return compiledOf([...this.entries]);
   }
 
   /** Frees what was compiled for an owner. */
   async drop(owner: object): Promise<void> {
-    await this.free([...(this.owners.get(owner)?.values() ?? [])]);
+    await this.free([...this.entries].filter((entry) => entry.owner === owner));
   }
 
   /** Frees everything. */
   async clear(): Promise<void> {
-    await this.free([...this.recent]);
+    await this.free([...this.entries]);
   }
 
   private async free(entries: readonly Entry[]): Promise<void> {
-    for (const entry of entries) this.forget(entry);
-    const settled = await Promise.allSettled(entries.map(({ compiled }) => compiled));
-    for (const one of settled) if (one.status === "fulfilled") one.value?.dispose();
+    for (const entry of entries) this.entries.delete(entry);
+    for (const executable of await compiledOf(entries)) executable.dispose();
   }
 
-  private forget(entry: Entry): void {
-    const entries = this.owners.get(entry.owner);
-    if (entries?.get(entry.name) !== entry) return;
-    entries.delete(entry.name);
-    if (entries.size === 0) this.owners.delete(entry.owner);
-    this.recent.delete(entry);
-  }
-
-  private entry(owner: object, name: string, trace: () => StepProgram): Entry {
-    const known = this.owners.get(owner)?.get(name);
-    const entry = known ?? { owner, name, traced: trace(), compiled: undefined };
-    const entries = this.owners.get(owner) ?? new Map<string, Entry>();
-    this.owners.set(owner, entries.set(name, entry));
-    this.recent.delete(entry);
-    this.recent.add(entry);
-    const [oldest] = this.recent;
-    if (this.recent.size > MOST_PROGRAMS) void this.free([oldest!]);
+  private entry({ owner, name, make }: Recipe): Entry {
+    const known = [...this.entries].find((entry) => entry.owner === owner && entry.name === name);
+    const entry = known ?? { owner, name, traced: make(), compiled: undefined };
+    this.entries.delete(entry);
+    this.entries.add(entry);
+    const [oldest] = this.entries;
+    if (this.entries.size > MOST_PROGRAMS) void this.free([oldest!]);
     return entry;
   }
+}
+
+async function compiledOf(entries: readonly Entry[]): Promise<Executable[]> {
+  const settled = await Promise.allSettled(entries.map(({ compiled }) => compiled));
+  return settled.flatMap((one) => (one.status === "fulfilled" && one.value ? [one.value] : []));
 }

@@ -1,38 +1,14 @@
 import { CheckpointError, NonFiniteError } from "../core/errors.ts";
 import type { Variable } from "../core/op.ts";
-import { sameShape, showShape, sizeOf } from "../core/shape.ts";
+import { sizeOf } from "../core/shape.ts";
 import type { StoredTensor, TensorFile } from "../interchange/safetensors.ts";
-import { countersOf } from "../model/files.ts";
+import { checkFit, compareFile, stored } from "../model/files.ts";
+import { isNormalization } from "../model/host-inputs.ts";
 import type { Model } from "../model/model.ts";
 import { AVERAGE, type Optimizer } from "../optim/optimizer.ts";
 import { FRESH_SCALER, type LossScaler, type OptimizerState } from "../optim/state.ts";
 import type { Session } from "./session.ts";
-import type { Precision } from "./step.ts";
-
-/** Where a run stands besides its tensors; strings in the checkpoint's `__metadata__`. */
-export interface Progress {
-  readonly step: number;
-  /** The step at which the run began. */
-  readonly base: number;
-  readonly seed: number;
-  /** Batches that the running statistics have seen: PyTorch's num_batches_tracked. */
-  readonly batchesTracked: number;
-  /** Sums over the epoch so far, so that its means come out the same after a resume. */
-  readonly epoch: {
-    readonly loss: number;
-    readonly correct: number;
-    readonly images: number;
-    readonly skipped: number;
-    readonly own: readonly number[];
-  };
-  readonly precision: Precision;
-  /** Where the loss scale of mixed precision stands. */
-  readonly scaler: LossScaler;
-  /** Kernel variant by op and shapes; the same choices give the same bits. */
-  readonly choices: Readonly<Record<string, string>>;
-  /** What else the run wants to keep: normalisation, model name, … */
-  readonly extra: Readonly<Record<string, string>>;
-}
+import type { Sums } from "./sums.ts";
 
 /** A run as files: the network, the optimizer's state and where the run stands. */
 export interface Checkpoint {
@@ -47,62 +23,52 @@ export interface Checkpoint {
 const VERSION = "1";
 
 /**
- * Reads a network and its optimizer state back from the device.
+ * Reads a network and its optimizer state back from the device, and says where the run stands. `choices` are the kernels
+ * by op and shapes: the same give the same bits. `extra` is what else the run wants to keep.
  * @throws NonFiniteError when the network holds numbers that are not finite: it must not replace a good checkpoint.
  */
 export async function takeCheckpoint(
-  trained: Model<any, any>,
-  state: OptimizerState,
-  progress: Progress,
+  session: Session,
+  choices: Readonly<Record<string, string>>,
+  extra: Readonly<Record<string, string>>,
 ): Promise<Checkpoint> {
-  const { tensors, device } = trained;
-  const fetch = async (variable: Variable): Promise<StoredTensor> => ({
-    dtype: "F32",
-    shape: variable.shape,
-    data: (await device.read(variable)) as Float32Array<ArrayBuffer>,
-  });
-  const model = new Map<string, StoredTensor>();
-  for (const variable of tensors.all) {
-    const tensor = await fetch(variable);
-    const at = (tensor.data as Float32Array).findIndex((x) => !Number.isFinite(x));
-    if (at >= 0)
-      throw new NonFiniteError(
-        `After step ${progress.step} element ${at} of ${variable.name} is not finite; lower the learning rate, clip the gradients or check the data.`,
-      );
-    model.set(variable.name, tensor);
-  }
-  for (const name of countersOf(tensors))
-    model.set(name, { dtype: "I64", shape: [], data: BigInt64Array.of(BigInt(progress.batchesTracked)) });
-  const slots = new Map<string, StoredTensor>();
-  for (const slot of slotsOf(trained, state)) slots.set(slot.name, await fetch(slot));
-  const { normalization } = trained;
-  const extra = normalization
-    ? { ...progress.extra, normalization: JSON.stringify(normalization) }
-    : progress.extra;
+  const { model, state, backend, course, precision, seed, sums } = session;
+  const step = String(session.step);
+  const { normalization } = model;
   const metadata = {
     ...extra,
+    ...(normalization && { normalization: JSON.stringify(normalization) }),
     format: "pt",
     descent: VERSION,
     optimizer: kindOf(state.optimizer),
-    step: String(progress.step),
-    ...(progress.base > 0 && { base: String(progress.base) }),
-    seed: String(progress.seed),
-    batchesTracked: String(progress.batchesTracked),
-    epoch: JSON.stringify(progress.epoch),
-    precision: progress.precision,
-    ...(progress.precision === "mixed" && { scaler: JSON.stringify(progress.scaler) }),
-    choices: JSON.stringify(progress.choices),
+    step,
+    ...(course.base > 0 && { base: String(course.base) }),
+    seed: String(seed),
+    batchesTracked: String(model.batchesTracked),
+    // Sums over the epoch so far, so that its means come out the same after a resume.
+    epoch: JSON.stringify(sums),
+    precision,
+    ...(precision === "mixed" && { scaler: JSON.stringify(await state.lossScaler()) }),
+    choices: JSON.stringify(choices),
   };
+  const file = await model.file({ ...extra, step });
+  for (const [name, { data }] of file.tensors) {
+    const at = data instanceof Float32Array ? data.findIndex((x) => !Number.isFinite(x)) : -1;
+    if (at >= 0)
+      throw new NonFiniteError(
+        `After step ${step} element ${at} of ${name} is not finite; lower the learning rate, clip the gradients or check the data.`,
+      );
+  }
+  const slots = new Map<string, StoredTensor>();
+  for (const slot of slotsOf(model, state))
+    slots.set(slot.name, stored({ ...slot, data: await backend.read(slot) }));
   const averaged = [...state.averages.keys()].map(
     ({ name }) => [name, slots.get(`${name}.${AVERAGE}`)!] as const,
   );
-  const modelMetadata = { ...trained.description(), ...extra, format: "pt", step: String(progress.step) };
   return {
-    model: { tensors: model, metadata: modelMetadata },
+    model: file,
     optimizer: { tensors: slots, metadata },
-    ...(averaged.length > 0
-      ? { average: { tensors: new Map([...model, ...averaged]), metadata: modelMetadata } }
-      : {}),
+    ...(averaged.length > 0 && { average: { ...file, tensors: new Map([...file.tensors, ...averaged]) } }),
   };
 }
 
@@ -116,40 +82,19 @@ const slotsOf = (model: Model<any, any>, state: OptimizerState): Variable[] =>
 const kindOf = ({ op, slots }: Optimizer) =>
   slots.includes(AVERAGE) ? `${op.name} with an average` : op.name;
 
-/** Checks that a file holds exactly the tensors that are wanted, and says which one differs. */
-function match(
-  file: TensorFile,
-  wanted: readonly Variable[],
-  ignored: ReadonlySet<string>,
-  name: string,
-): void {
-  for (const variable of wanted) {
-    const stored = file.tensors.get(variable.name);
-    if (!stored)
-      throw new CheckpointError(
-        `${name} has no tensor "${variable.name}" ${showShape(variable.shape)}; it belongs to another model, choose the one that it was saved from.`,
-      );
-    if (stored.dtype !== "F32" || !sameShape(stored.shape, variable.shape))
-      throw new CheckpointError(
-        `${name}: "${variable.name}" is ${stored.dtype} ${showShape(stored.shape)}, the model's is F32 ${showShape(variable.shape)}; it belongs to another model, choose the one that it was saved from.`,
-      );
-  }
-  const names = new Set(wanted.map((v) => v.name));
-  const strange = [...file.tensors.keys()].find((key) => !names.has(key) && !ignored.has(key));
-  if (strange)
-    throw new CheckpointError(
-      `${name} has a tensor "${strange}" that the model does not have; it belongs to another model, choose the one that it was saved from.`,
-    );
-}
-
-/** Writes a whole checkpoint into a trainer's network and optimizer, and returns where the run stood. */
+/**
+ * Writes a whole checkpoint into a trainer's network and optimizer, sets where the run stands, and returns what else the
+ * run kept.
+ */
 export function restoreCheckpoint(
-  { model, state, precision, seed, backend }: Session,
+  session: Session,
   checkpoint: Checkpoint,
   name: string,
-): Progress {
+): Readonly<Record<string, string>> {
+  const { model, state, precision, seed, backend } = session;
   const { metadata } = checkpoint.optimizer;
   const where = `${name}/optimizer.safetensors`;
+  const modelFile = `${name}/model.safetensors`;
   if (metadata.descent !== VERSION)
     throw new CheckpointError(
       `${where} was not written by this version of Descent (format ${metadata.descent ?? "none"}, this reads ${VERSION}).`,
@@ -159,7 +104,8 @@ export function restoreCheckpoint(
       `${where} holds the state of ${metadata.optimizer}, the run uses ${kindOf(state.optimizer)}; choose the same optimizer.`,
     );
   const slots = slotsOf(model, state);
-  match(checkpoint.optimizer, slots, new Set(), where);
+  const wanted = { all: slots, counting: [] };
+  checkFit(wanted, compareFile(wanted, checkpoint.optimizer), checkpoint.optimizer, where, "");
   const progress = readProgress(metadata, where);
   if (progress.seed !== seed)
     throw new CheckpointError(
@@ -172,36 +118,24 @@ export function restoreCheckpoint(
   const { step = String(progress.step) } = checkpoint.model.metadata;
   if (step !== String(progress.step))
     throw new CheckpointError(
-      `${name}/model.safetensors is of step ${step} and ${where} of step ${progress.step}; use files that were saved together.`,
+      `${modelFile} is of step ${step} and ${where} of step ${progress.step}; use files that were saved together.`,
     );
-  const labels = readLabels(checkpoint.model, `${name}/model.safetensors`);
-  model.restore(checkpoint.model, { name: `${name}/model.safetensors` });
-  model.labels ??= labels;
+  model.restore(checkpoint.model, { name: modelFile });
   for (const slot of slots) {
     const { data } = checkpoint.optimizer.tensors.get(slot.name)!;
     if (sizeOf(slot.shape) > 0) backend.write(slot, data as Float32Array<ArrayBuffer>);
   }
   state.resetStats(progress.scaler);
-  return progress;
+  session.step = progress.step;
+  session.course = { base: progress.base };
+  session.sums = progress.sums;
+  session.planOptions = { ...session.planOptions, choices: new Map(Object.entries(progress.choices)) };
+  model.batchesTracked = progress.batchesTracked;
+  return progress.extra;
 }
 
-function readLabels({ metadata }: TensorFile, where: string): readonly string[] | undefined {
-  if (metadata.labels === undefined) return undefined;
-  try {
-    const labels: unknown = JSON.parse(metadata.labels);
-    if (Array.isArray(labels) && labels.every((label) => typeof label === "string")) return labels;
-  } catch {}
-  throw new CheckpointError(
-    `${where}: its labels are not a list of names (${metadata.labels.slice(0, 40)}); use an older checkpoint.`,
-  );
-}
-
-const isNumberTable = (value: unknown, keys: readonly string[]): boolean =>
-  typeof value === "object" &&
-  value !== null &&
-  keys.every((key) => Number.isFinite((value as Record<string, unknown>)[key]));
-
-function readProgress(metadata: Readonly<Record<string, string>>, where: string): Progress {
+/** Where a run stood besides its tensors; nothing of it is believed unseen. */
+function readProgress(metadata: Readonly<Record<string, string>>, where: string) {
   const {
     step,
     base = "0",
@@ -216,29 +150,32 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     format: ___,
     ...extra
   } = metadata;
+  const whole = (text: string | undefined): number => {
+    const n = Number(text);
+    if (!Number.isSafeInteger(n) || n < 0) throw new Error();
+    return n;
+  };
+  const numbers = <T>(table: T, keys: readonly (keyof T)[]): T => {
+    if (!keys.every((key) => Number.isFinite(table[key]))) throw new Error();
+    return table;
+  };
   try {
+    const { normalization } = extra;
+    if (normalization && !isNormalization(JSON.parse(normalization))) throw new Error();
     const { skipped = 0, own = [], ...sums } = JSON.parse(epoch!);
-    const progress: Progress = {
-      step: Number(step),
-      base: Number(base),
-      seed: Number(seed),
-      batchesTracked: Number(batchesTracked),
-      epoch: { ...sums, skipped, own },
-      precision: precision as Precision,
-      scaler: JSON.parse(scaler),
-      choices: JSON.parse(choices!),
+    const kernels: Readonly<Record<string, string>> = JSON.parse(choices!);
+    if (Object.values(kernels).some((choice) => typeof choice !== "string")) throw new Error();
+    return {
+      step: whole(step),
+      base: whole(base),
+      seed: whole(seed),
+      batchesTracked: whole(batchesTracked),
+      sums: numbers<Sums>({ ...sums, skipped, own: [...own] }, ["loss", "correct", "images", "skipped"]),
+      precision,
+      scaler: numbers<LossScaler>(JSON.parse(scaler), ["scale", "good", "skipped"]),
+      choices: kernels,
       extra,
     };
-    const counts = [progress.step, progress.base, progress.seed, progress.batchesTracked];
-    if (!counts.every((n) => Number.isSafeInteger(n) && n >= 0)) throw new Error();
-    if (!isNumberTable(progress.epoch, ["loss", "correct", "images", "skipped"])) throw new Error();
-    if (!isNumberTable(progress.scaler, ["scale", "good", "skipped"])) throw new Error();
-    if (Object.values(progress.choices).some((choice) => typeof choice !== "string")) throw new Error();
-    if (extra.normalization) {
-      const { mean, std } = JSON.parse(extra.normalization);
-      if (![...mean, ...std].every(Number.isFinite)) throw new Error();
-    }
-    return progress;
   } catch {
     throw new CheckpointError(
       `${where} does not say where the run stood (step, seed, sums of the epoch, kernels, normalisation); use an older checkpoint.`,

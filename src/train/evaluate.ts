@@ -1,6 +1,7 @@
+import { checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
+import { isStream } from "../data/stream.ts";
 import { meansOf } from "../model/evaluate.ts";
-import { isStream } from "./batches.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import type { Evaluation, FitOptions, Weights } from "./options.ts";
 import type { Session } from "./session.ts";
@@ -40,8 +41,7 @@ export async function evaluateSet(
     throw new OptionError(
       `${set.name} is a stream, which is trained on only; evaluate a data set, data.arrays({ x, y }) for instance.`,
     );
-  if (batchSize !== undefined && !(Number.isInteger(batchSize) && batchSize >= 1))
-    throw new OptionError(`The batch size is ${String(batchSize)}; use a whole number of at least 1.`);
+  if (batchSize !== undefined) checkWhole("The batch size", batchSize, 1);
   if (weights === "average" && !session.averaged)
     throw new OptionError(
       'There is no average to evaluate; give the optimizer one, for example adamW({ lr: 0.001, ema: { decay: 0.999 } }), or use weights "current".',
@@ -57,7 +57,7 @@ export async function evaluateSet(
       metrics: Object.keys(session.metrics),
       onProgress: onValidation,
       start: async (from, images) => {
-        const { executable, traced } = await session.evaluation(set, images, averaged);
+        const { executable, traced } = await session.ready(session.evaluation(set, images, averaged));
         labelled = traced.labelled;
         executable.run(session.counters(0, from, started++));
       },

@@ -1,13 +1,14 @@
 import { NonFiniteError, OptionError } from "../core/errors.ts";
+import { isStream } from "../data/stream.ts";
+import type { StepBatches, Steps } from "../data/stream-steps.ts";
 import { STATUS } from "../ops/step/stats.ts";
-import { isStream } from "./batches.ts";
 import { findNonFinite } from "./diagnose.ts";
 import { means } from "./evaluate.ts";
 import type { EpochMetrics, FitOptions, StepMetrics, TrainingData } from "./options.ts";
 import { Profiling } from "./profile.ts";
 import { isSplit, type Session } from "./session.ts";
 import { type Numbers, readRings, StepQueue } from "./step-queue.ts";
-import { DatasetSteps, type StepBatches, type Steps, StreamSteps } from "./steps.ts";
+import { DatasetSteps } from "./steps.ts";
 import { addTo, noSums } from "./sums.ts";
 
 /** A run through data: its steps, in epochs. */
@@ -24,7 +25,7 @@ export class Fitting {
   ) {
     this.profiling = options.profile ? new Profiling(options.profile) : undefined;
     this.steps = isStream(data)
-      ? new StreamSteps(data, session.readerOf(data), options)
+      ? data.training.steps(data, session.readerOf(data), options)
       : new DatasetSteps(session, data, batchSize, options);
   }
 
@@ -76,7 +77,7 @@ export class Fitting {
           await options.between?.();
         } else {
           const [images] = batches.sizes as [number];
-          const ready = await session.training(this.data, images);
+          const ready = await session.ready(session.training(this.data, images));
           this.labelled = ready.traced.labelled;
           // Whole batches only, and not the first steps, which compile: their times belong together.
           const profiling = images === this.batchSize && step - start >= 2 ? this.profiling : undefined;
@@ -126,7 +127,7 @@ export class Fitting {
     let position = batches.position;
     const at: Uint32Array[] = [];
     for (const [k, size] of batches.sizes.entries()) {
-      const ready = await session.gradient(this.data, size, k === 0);
+      const ready = await session.ready(session.gradient(this.data, size, k === 0));
       this.labelled = ready.traced.labelled;
       // Each batch draws its own random numbers, and leaves a row of its own.
       const { counters } = session.counters(step * accumulate + k, position, k);
@@ -135,7 +136,7 @@ export class Fitting {
       position += size;
     }
     if (options.onGradients) await session.split.show(step + 1, options.onGradients);
-    const update = await session.update(this.data);
+    const update = await session.ready(session.update(this.data));
     update.executable.run(this.feeds(step, 0, at.length));
     const rows = await readRings(session.backend, session.rings);
     const milliseconds = performance.now() - began;

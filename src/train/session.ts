@@ -1,15 +1,15 @@
 import type { Backend, CompileProgress } from "../backend/backend.ts";
 import { DescentError, DeviceError, OptionError } from "../core/errors.ts";
-import type { Stream } from "../data/stream.ts";
+import { isStream, type Stream } from "../data/stream.ts";
+import type { StreamReader } from "../data/stream-reader.ts";
 import { Model } from "../model/model.ts";
 import type { AnyModule } from "../nn/module.ts";
 import { holdState, leaveState } from "../optim/minimize.ts";
 import type { OptimizerState } from "../optim/state.ts";
 import type { PlanOptions } from "../plan/plan.ts";
-import { streamSource } from "./batches.ts";
-import { ProgramCache, type Ready } from "./cache.ts";
+import { ProgramCache, type Ready, type Recipe } from "./cache.ts";
 import { type AnyDataset, DataSets } from "./data-sets.ts";
-import type { FitOptions, Metrics, Precision, TrainerOptions } from "./options.ts";
+import type { FitOptions, Metrics, Precision, TrainerOptions, TrainingData } from "./options.ts";
 import { SplitStep } from "./split-step.ts";
 import {
   evaluationProgram,
@@ -22,7 +22,6 @@ import {
   trainingProgram,
   updateProgram,
 } from "./step.ts";
-import { StreamReader } from "./stream-reader.ts";
 import { noSums, type Sums } from "./sums.ts";
 
 /** The data that a run goes through, and in which steps: what they and its epochs are counted over. */
@@ -137,10 +136,10 @@ export class Session {
   }
 
   readerOf(stream: Stream): StreamReader {
-    if (stream.repeats) return new StreamReader(stream);
+    if (stream.repeats) return stream.training.reader(stream);
     if (this.reader?.stream !== stream) {
       void this.reader?.reader.close();
-      this.reader = { stream, reader: new StreamReader(stream) };
+      this.reader = { stream, reader: stream.training.reader(stream) };
     }
     return this.reader.reader;
   }
@@ -165,64 +164,43 @@ export class Session {
     return { ...this.common, source: { ...this.sets.use(data, training), batchSize } };
   }
 
-  private partsOf(data: AnyDataset | Stream, batchSize: number): StepParts {
-    if (!("open" in data)) return this.parts(data, batchSize, true);
+  private partsOf(data: TrainingData, batchSize: number): StepParts {
+    if (!isStream(data)) return this.parts(data, batchSize, true);
     this.checkAlive();
-    return { ...this.common, source: streamSource(data, batchSize, this.model) };
+    return { ...this.common, source: data.training.source(data, batchSize, this.model.normalization) };
   }
 
-  private owner(data: AnyDataset | Stream, training: boolean): object {
-    return "open" in data ? data : this.sets.use(data, training).data;
-  }
-
-  private ready(
-    data: AnyDataset | Stream,
-    name: string,
-    trace: () => StepProgram,
-    onProgress?: CompileProgress,
-    training = true,
-  ): Promise<Ready> {
+  /** Programs are kept by the data that they are for; `training` says whether it is what the network is trained on. */
+  private recipe(data: TrainingData, name: string, make: () => StepProgram, training = true): Recipe {
     this.checkAlive();
-    return this.programs.get(this.owner(data, training), name, trace, onProgress);
+    return { owner: isStream(data) ? data : this.sets.use(data, training).data, name, make };
   }
 
-  traceTraining(data: AnyDataset | Stream, size: number): StepProgram {
-    return this.programs.traced(this.owner(data, true), `train ${size}`, () =>
-      trainingProgram(this.partsOf(data, size), this.rings),
-    );
-  }
-
-  training(data: AnyDataset | Stream, size: number, onProgress?: CompileProgress): Promise<Ready> {
-    const trace = () => trainingProgram(this.partsOf(data, size), this.rings);
-    return this.ready(data, `train ${size}`, trace, onProgress);
+  /** A step on `size` examples. */
+  training(data: TrainingData, size: number): Recipe {
+    return this.recipe(data, `train ${size}`, () => trainingProgram(this.partsOf(data, size), this.rings));
   }
 
   /** Adds a batch's share to a step's gradients, or begins them. */
-  gradient(data: AnyDataset | Stream, size: number, first: boolean, onProgress?: CompileProgress) {
-    const trace = () => gradientProgram(this.partsOf(data, size), this.rings, this.split, first);
-    return this.ready(data, `gradients ${size} ${first}`, trace, onProgress);
-  }
-
-  /** To be asked for after the gradients, which say what running statistics there are. */
-  update(data: AnyDataset | Stream, onProgress?: CompileProgress): Promise<Ready> {
-    const trace = () => updateProgram(this.partsOf(data, 1), this.rings, this.split);
-    return this.ready(data, "update", trace, onProgress);
-  }
-
-  traceEvaluation(data: AnyDataset, size: number, averaged = this.averaged): StepProgram {
-    return this.programs.traced(this.owner(data, false), `evaluate ${size} ${averaged}`, () =>
-      evaluationProgram({ ...this.parts(data, size), averaged }, this.rings),
+  gradient(data: TrainingData, size: number, first: boolean): Recipe {
+    return this.recipe(data, `gradients ${size} ${first}`, () =>
+      gradientProgram(this.partsOf(data, size), this.rings, this.split, first),
     );
   }
 
-  evaluation(
-    data: AnyDataset,
-    size: number,
-    averaged: boolean,
-    onProgress?: CompileProgress,
-  ): Promise<Ready> {
+  /** To be asked for after the gradients, which say what running statistics there are. */
+  update(data: TrainingData): Recipe {
+    return this.recipe(data, "update", () => updateProgram(this.partsOf(data, 1), this.rings, this.split));
+  }
+
+  evaluation(data: AnyDataset, size: number, averaged = this.averaged): Recipe {
     const trace = () => evaluationProgram({ ...this.parts(data, size), averaged }, this.rings);
-    return this.ready(data, `evaluate ${size} ${averaged}`, trace, onProgress, false);
+    return this.recipe(data, `evaluate ${size} ${averaged}`, trace, false);
+  }
+
+  /** A program as it runs, compiled at its first use. */
+  ready(recipe: Recipe, onProgress?: CompileProgress): Promise<Ready> {
+    return this.programs.get(recipe, onProgress);
   }
 
   /** What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position` of the order. */

@@ -5,6 +5,7 @@ import type { Tree } from "../core/tree.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { gradients } from "../graph/autodiff.ts";
 import { read, standalone, wholeArena } from "../graph/node.ts";
+import { isLabelled } from "../model/evaluate.ts";
 import type { Model } from "../model/model.ts";
 import {
   isTensor,
@@ -16,7 +17,7 @@ import {
   traceProgram,
   type Updates,
 } from "../model/program.ts";
-import type { Tracing } from "../model/tracing.ts";
+import type { TraceContext } from "../model/tracing.ts";
 import type { Loss } from "../nn/losses.ts";
 import type { Metric } from "../nn/metrics.ts";
 import type { TracedLayer } from "../nn/module.ts";
@@ -82,30 +83,32 @@ export interface Forward {
   readonly predictions: readonly Tensor[];
 }
 
+/** @throws ShapeError when what a loss or metric gives is not one f32 number. */
+function oneNumber(what: string, value: unknown): Tensor {
+  if (isTensor(value) && value.dtype === "f32" && sizeOf(value.shape) === 1) return value;
+  throw new ShapeError(
+    `The ${what} gives ${isTensor(value) ? showType(value) : "no tensor"}; give one f32 number, a mean for instance.`,
+  );
+}
+
 /** Batch, network and loss. */
 export function forward(
   { model, state, source, lossOf, averaged }: StepParts,
   inputs: unknown,
-  t: Tracing,
+  t: TraceContext,
 ): Forward {
   const { x, y } =
     "data" in source
       ? source.data.batch(batchIndices(read(source.order), t.counters, { count: source.batchSize }))
       : source.batch(inputs);
   const { output, layers } = model.pass(x, t, averaged ? state.averages : undefined);
-  const loss = lossOf(output, y as Tensor);
-  if (!isTensor(loss) || loss.dtype !== "f32" || sizeOf(loss.shape) !== 1)
-    throw new ShapeError(
-      `The loss gives ${isTensor(loss) ? showType(loss) : "no tensor"}; give one f32 number, a mean for instance.`,
-    );
-  const labelled =
-    isTensor(y) && isTensor(output) && y.dtype === "i32" && y.shape.length === 1 && output.shape.length === 2;
+  const loss = oneNumber("loss", lossOf(output, y as Tensor));
   return {
     layers,
     output,
     target: y as Tree<Tensor>,
     loss,
-    predictions: labelled ? [output, y as Tensor] : [],
+    predictions: isLabelled(output, y) ? ([output, y] as Tensor[]) : [],
   };
 }
 
@@ -115,21 +118,16 @@ const typesOf = (source: Source): Types => ("types" in source ? source.types : {
 function record(
   { metrics }: StepParts,
   rings: Rings,
-  t: Tracing,
+  t: TraceContext,
   { loss, output, target, predictions }: Forward,
   stats: Tensor,
 ): Updates {
   const row = recordMetrics(read(rings.main), t.counters, loss, stats, predictions);
   const updates = [{ variable: rings.main, value: row }];
   if (!rings.metrics) return updates;
-  const values = Object.entries(metrics).map(([name, metric]) => {
-    const value: unknown = metric(output as Tensor, target as Tensor);
-    if (!isTensor(value) || value.dtype !== "f32" || sizeOf(value.shape) !== 1)
-      throw new ShapeError(
-        `The metric "${name}" gives ${isTensor(value) ? showType(value) : "no tensor"}; give one f32 number, a mean for instance.`,
-      );
-    return value;
-  });
+  const values = Object.entries(metrics).map(([name, metric]) =>
+    oneNumber(`metric "${name}"`, metric(output as Tensor, target as Tensor)),
+  );
   let own = read(rings.metrics);
   for (let at = 0; at < values.length; at += MOST_VALUES)
     own = recordRow(own, t.counters, values.slice(at, at + MOST_VALUES), { at });
@@ -141,7 +139,7 @@ function traceStep(
   name: string,
   inputs: Types,
   parts: StepParts,
-  trace: (pass: Forward, t: Tracing, inputs: any) => Traced,
+  trace: (pass: Forward, t: TraceContext, inputs: any) => Traced,
   options: { readonly training?: boolean; readonly precision: Precision },
 ): StepProgram {
   let labelled = false;

@@ -1,14 +1,16 @@
-import type { CompileProgress, Executable } from "../backend/backend.ts";
+import type { Executable } from "../backend/backend.ts";
+import { checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Variable } from "../core/op.ts";
+import { isStream } from "../data/stream.ts";
 import type { Program } from "../graph/program.ts";
 import type { TensorFile } from "../interchange/safetensors.ts";
 import { Model } from "../model/model.ts";
 import type { OptimizerState } from "../optim/state.ts";
-import { batchSizes, exampleCount, isStream } from "./batches.ts";
+import type { Recipe } from "./cache.ts";
 import { type Checkpoint, restoreCheckpoint, takeCheckpoint } from "./checkpoint.ts";
 import type { AnyDataset } from "./data-sets.ts";
-import { type EvaluationOptions, evaluateSet, evaluationBatch } from "./evaluate.ts";
+import { type EvaluationOptions, evaluateSet } from "./evaluate.ts";
 import { Fitting } from "./fitting.ts";
 import type {
   EpochMetrics,
@@ -22,6 +24,7 @@ import type {
 } from "./options.ts";
 import { isSplit, Session } from "./session.ts";
 import { RING_ROWS, type StepParts } from "./step.ts";
+import { batchSizes } from "./steps.ts";
 
 export type * from "./options.ts";
 
@@ -118,16 +121,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
   }
 
   private checkFit(data: TrainingData, options: FitOptions<M>): number {
-    const { epochs, accumulate = 1 } = options;
-    const whole = (name: string, value: unknown, least: number, most = Number.POSITIVE_INFINITY) => {
-      if (!Number.isInteger(value) || (value as number) < least || (value as number) > most)
-        throw new OptionError(
-          `The ${name} is ${String(value)}; use a whole number ${Number.isFinite(most) ? `from ${least} to ${most}` : `of at least ${least}`}.`,
-        );
-    };
-    whole("number of epochs", epochs, 0);
+    const { epochs, batchSize, accumulate = 1 } = options;
+    checkWhole("The number of epochs", epochs, 0);
     // Each batch of a step has a row of the ring, and so has the step.
-    whole("number of batches to accumulate", accumulate, 1, RING_ROWS - 1);
+    checkWhole("The number of batches to accumulate", accumulate, 1, RING_ROWS - 1);
     if (this.model.parameters.length === 0)
       throw new OptionError(
         "The model has no parameters, so there is nothing to train; add a layer that has some.",
@@ -140,30 +137,18 @@ export class Trainer<M extends Metrics = NoMetrics> {
       throw new OptionError(
         "A profile times steps of one program, and accumulate and onGradients divide a step; leave out one of them.",
       );
-    if (isStream(data)) {
-      const count = exampleCount(data);
-      if (options.stepsPerEpoch !== undefined) whole("number of steps per epoch", options.stepsPerEpoch, 1);
-      if (options.batchSize !== undefined && options.batchSize !== count)
-        throw new OptionError(
-          `The batch size is ${options.batchSize}, and the batches of ${data.name} have ${count}; leave it out, or make the stream's batches that large.`,
-        );
-      if (options.shuffle)
-        throw new OptionError(
-          `${data.name} is a stream, which fit cannot shuffle; shuffle it where it is made, and leave shuffle out.`,
-        );
-      return count;
-    }
+    if (isStream(data)) return data.training.check(data, options);
     if (options.stepsPerEpoch !== undefined)
       throw new OptionError(
         `stepsPerEpoch is ${options.stepsPerEpoch}, and an epoch of ${data.name} is all of it, for it is no stream; leave it out.`,
       );
-    whole("batch size", options.batchSize, 1);
+    checkWhole("The batch size", batchSize, 1);
     const { count } = this.session.sets.use(data, true).data;
-    if (options.batchSize! > count)
+    if (batchSize > count)
       throw new OptionError(
-        `A batch of ${options.batchSize} is larger than the training set of ${count}; use at most ${count}.`,
+        `A batch of ${batchSize} is larger than the training set of ${count}; use at most ${count}.`,
       );
-    return options.batchSize!;
+    return batchSize;
   }
 
   /** Compiles the steps that a data set and batch size need, ahead of time. */
@@ -181,38 +166,32 @@ export class Trainer<M extends Metrics = NoMetrics> {
   }
 
   private async compileAll(data: AnyDataset, batchSize: number, options: FitOptions): Promise<void> {
+    const recipes = this.recipes(data, batchSize, options);
+    const parts = recipes.map(() => [0, 0] as readonly [done: number, total: number]);
+    const sum = (k: 0 | 1) => parts.reduce((n, counts) => n + counts[k], 0);
+    const compile = (recipe: Recipe, i: number) =>
+      this.session.ready(recipe, (done, total) => {
+        parts[i] = [done, total];
+        options.onProgress?.({ stage: "compile", done: sum(0), total: sum(1) });
+      });
+    await Promise.all(recipes.map(compile));
+  }
+
+  /** All programs that a fit runs. */
+  private recipes(data: AnyDataset, batchSize: number, options: FitOptions): Recipe[] {
     const { session } = this;
-    const { validation, onProgress, dropLast = false } = options;
-    const parts: (readonly [done: number, total: number])[] = [];
-    /** Progress of one program among all. */
-    const part = (): CompileProgress => {
-      const at = parts.push([0, 0]) - 1;
-      return (done, total) => {
-        parts[at] = [done, total];
-        const sum = (k: 0 | 1) => parts.reduce((n, counts) => n + counts[k], 0);
-        onProgress?.({ stage: "compile", done: sum(0), total: sum(1) });
-      };
-    };
-    const { count } = session.sets.use(data, true).data;
-    const held = validation && session.sets.use(validation).data.count;
-    const sizes = batchSizes(count, batchSize, dropLast);
+    const { validation, dropLast = false, accumulate = 1 } = options;
+    const sizes = batchSizes(session.sets.use(data, true).data.count, batchSize, dropLast);
     const training = isSplit(options)
       ? [
-          ...sizes.map((size) => session.gradient(data, size, true, part())),
-          ...((options.accumulate ?? 1) > 1
-            ? sizes.map((size) => session.gradient(data, size, false, part()))
-            : []),
-          session.update(data, part()),
+          ...sizes.map((size) => session.gradient(data, size, true)),
+          ...(accumulate > 1 ? sizes.map((size) => session.gradient(data, size, false)) : []),
+          session.update(data),
         ]
-      : sizes.map((size) => session.training(data, size, part()));
-    await Promise.all([
-      ...training,
-      ...(held
-        ? batchSizes(held, evaluationBatch(held, batchSize)).map((size) =>
-            session.evaluation(validation, size, session.averaged, part()),
-          )
-        : []),
-    ]);
+      : sizes.map((size) => session.training(data, size));
+    const held = validation ? session.sets.use(validation).data.count : 0;
+    const evaluated = held > 0 ? batchSizes(held, batchSize) : [];
+    return [...training, ...evaluated.map((size) => session.evaluation(validation!, size))];
   }
 
   /** The graphs that training, and validation, will compile: what the tuner measures kernels for. */
@@ -220,14 +199,8 @@ export class Trainer<M extends Metrics = NoMetrics> {
     const { session } = this;
     session.checkAlive();
     this.checkFit(data, { epochs: 0, batchSize } as FitOptions<M>);
-    const { count } = session.sets.use(data, true).data;
-    const held = validation && session.sets.use(validation).data.count;
-    return [
-      ...batchSizes(count, batchSize).map((size) => session.traceTraining(data, size).program),
-      ...(held
-        ? batchSizes(held, batchSize).map((size) => session.traceEvaluation(validation, size).program)
-        : []),
-    ];
+    const recipes = this.recipes(data, batchSize, { epochs: 0, validation });
+    return recipes.map((recipe) => session.programs.traced(recipe).program);
   }
 
   /**
@@ -245,7 +218,8 @@ export class Trainer<M extends Metrics = NoMetrics> {
 
   /** The compiled step: its plan can be printed. */
   async trainingStep(data: AnyDataset, batchSize: number): Promise<Executable> {
-    return (await this.session.training(data, batchSize)).executable;
+    const { session } = this;
+    return (await session.ready(session.training(data, batchSize))).executable;
   }
 
   /** Compiles a program over this network with the run's kernel choices. */
@@ -286,17 +260,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
     if (session.backend.name === "webgpu")
       for (const { plan } of await session.programs.executables())
         for (const [key, variant] of plan.choices) choices[key] = variant;
-    return takeCheckpoint(session.model, session.state, {
-      step: session.step,
-      base: session.course.base,
-      seed: session.seed,
-      batchesTracked: session.model.batchesTracked,
-      precision: session.precision,
-      scaler: await session.state.lossScaler(),
-      epoch: session.sums,
-      choices,
-      extra,
-    });
+    return takeCheckpoint(session, choices, extra);
   }
 
   /**
@@ -307,18 +271,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
   restore(checkpoint: Checkpoint, name: string): Readonly<Record<string, string>> {
     const { session } = this;
     session.checkAlive();
-    const progress = restoreCheckpoint(session, checkpoint, name);
-    session.step = progress.step;
-    session.course = { base: progress.base };
-    session.model.batchesTracked = progress.batchesTracked;
-    session.sums = { ...progress.epoch, own: [...progress.epoch.own] };
-    session.planOptions = {
-      ...session.planOptions,
-      choices: new Map(Object.entries(progress.choices)),
-    };
+    const extra = restoreCheckpoint(session, checkpoint, name);
     this.restored = true;
     this.forget();
-    return progress.extra;
+    return extra;
   }
 
   /** Starts from a model file, PyTorch's or Descent's; the optimizer's state stays as it is, at first zero. */

@@ -173,6 +173,44 @@ test("a lean bundle has the methods that its code names, and what their gradient
     expect(code.includes(`name:\`${op}\``), op).toBe(present);
 });
 
+test("a lean bundle has the methods of classes that its code names", async () => {
+  const code = await engine(`
+    class Shape {
+      told() { return "told " + this.area(); }
+      area() { return 1; }
+      idle() { return "idle shape"; }
+      toString() { return this.told(); }
+    }
+    class Square extends Shape {
+      area() { return 4; }
+    }
+    class Cube {
+      volume() { return "cube of " + this.edge(); }
+      edge() { return 2; }
+      told() { return "told cube"; }
+      open() { return "opened"; }
+      read() { return "read"; }
+    }
+    class Sphere {
+      volume() { return "volume of a sphere"; }
+      radius() { return "radius"; }
+    }
+    const cube = new Cube();
+    let either = new Cube();
+    const isOpen = (x) => "open" in x;
+    export const all = (key) => {
+      const { read } = cube;
+      const before = [String(new Square()), cube.volume(), isOpen(cube), read(), new Sphere().radius()];
+      if (key) either = new Shape();
+      return [...before, either.told()];
+    };
+  `);
+  const { all } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+  expect(all(false)).toEqual(["told 4", "cube of 2", true, "read", "radius", "told cube"]);
+  expect(all(true)).toEqual(["told 4", "cube of 2", true, "read", "radius", "told 1"]);
+  for (const absent of ["idle shape", "volume of a sphere"]) expect(code, absent).not.toContain(absent);
+});
+
 test("the engine of a program that trains a convolutional network on WebGPU is at most 88 kB by Brotli", async () => {
   const code = await engine(PROGRAM);
   const size = brotliCompressSync(code).length / 1000;

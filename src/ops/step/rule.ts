@@ -41,7 +41,7 @@ export interface UpdateRule {
 }
 
 /** The length of a rule's row of numbers. */
-export const hyperSizeOf = (rule: UpdateRule): number => COMMON.length + rule.numbers.length;
+export const hyperSizeOf = (rule: Pick<UpdateRule, "numbers">): number => COMMON.length + rule.numbers.length;
 
 /** An update's inputs by what they are. */
 export interface UpdateParts<T> {

@@ -1,16 +1,55 @@
 import type { Feeds } from "../backend/backend.ts";
-import { DataError, type DescentError } from "../core/errors.ts";
+import { DataError, ShapeError } from "../core/errors.ts";
 import type { TensorType } from "../core/shape.ts";
-import { leavesBeside } from "../core/tree.ts";
-import type { Batch, Stream } from "../data/stream.ts";
-import { inputsOf } from "../model/compile.ts";
-import { isType } from "../model/program.ts";
-import { batchTypes, exampleCount } from "./batches.ts";
+import { leavesBeside, leavesOf, mapTree } from "../core/tree.ts";
+import { type HostInputs, inputsOf } from "../model/inputs.ts";
+import { isType, type Types } from "../model/program.ts";
+
+/** Inputs and targets of one step, from the host. */
+export interface Batch<In extends Types = Types, Target extends Types = Types> {
+  readonly input: HostInputs<In>;
+  readonly target: HostInputs<Target>;
+}
+
+/** Where batches come from, and what they are. */
+export interface BatchSource {
+  readonly name: string;
+  readonly input: Types;
+  readonly target: Types;
+  /** Begins to read, from the start where the source can begin again. */
+  open(): AsyncIterator<Batch>;
+  /** Whether it can be read more than once. */
+  readonly repeats: boolean;
+}
 
 /** A batch as the host feeds it to a program. */
 export interface StreamBatch {
   readonly count: number;
   readonly feeds: Feeds;
+}
+
+/** Declared types with another number of examples. */
+function resized(types: Types, count: number): Types {
+  return mapTree(types, isType, ({ shape, dtype }) => ({
+    shape: [count, ...shape.slice(1)],
+    dtype,
+  })) as Types;
+}
+
+/** What batches of `count` examples of a stream are. */
+export const batchTypes = ({ input, target }: BatchSource, count: number) => ({
+  input: resized(input, count),
+  target: resized(target, count),
+});
+
+/** The number of examples of a stream's batches. */
+export function exampleCount({ name, input, target }: BatchSource): number {
+  const counts = leavesOf({ input, target }, isType).map(({ leaf }) => leaf.shape[0]);
+  if (counts[0] === undefined || counts.some((count) => count !== counts[0]))
+    throw new ShapeError(
+      `${name}: its inputs and targets have not one number of examples along the first axis.`,
+    );
+  return counts[0];
 }
 
 /** How many examples an input of a batch holds. */
@@ -30,7 +69,7 @@ export class StreamReader {
   private busy = false;
   private read = 0;
 
-  constructor(private readonly stream: Stream) {}
+  constructor(private readonly stream: BatchSource) {}
 
   /** The next batch; nothing at the end of the stream, which then begins again where it can. */
   async next(): Promise<StreamBatch | undefined> {
@@ -108,17 +147,4 @@ export class StreamReader {
     const ended = Promise.resolve(iterator?.return?.()).catch(() => {});
     if (!this.busy) await ended;
   }
-}
-
-/** @throws DescentError when a stream has no batch at all, or none any more. */
-export function endedEarly({ name, repeats }: Stream, steps: number, wanted?: number): DescentError {
-  if (wanted === undefined)
-    return new DataError(
-      repeats
-        ? `${name} holds no batches; give it at least one.`
-        : `${name} holds no more batches; pass a function that begins it again, or fewer epochs.`,
-    );
-  return new DataError(
-    `${name} ended after ${steps} steps of an epoch of ${wanted}; ask for fewer, or pass a function that begins it again.`,
-  );
 }
