@@ -4,6 +4,7 @@ import { showType } from "../core/shape.ts";
 import { halfInputs, kernelContext, valueKey } from "../graph/node.ts";
 import type { FusedExpression } from "../ops/elementwise/kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
+import { shaderOf } from "./accessors.ts";
 import { checkContracts } from "./contracts.ts";
 import { kernelOf, overwriting, withEpilogue, withPrologue } from "./inline.ts";
 import { type Prologue, resolveView, type Unit } from "./units.ts";
@@ -69,7 +70,9 @@ export class Kernels {
 
   /** The text that is compiled. */
   source(dispatch: Dispatch): string {
-    return memo(this.sources, dispatch, () => withExtensions(dispatch, this.facts));
+    return memo(this.sources, dispatch, () =>
+      withExtensions({ ...dispatch, source: shaderOf(dispatch) }, this.facts),
+    );
   }
 
   /** Puts a unit's elementwise chains, its prologues' and then its epilogue's, into one of its dispatches. */
@@ -128,13 +131,8 @@ function putChains(
     appended.push(...inlined.appended.map((input) => ({ chain, input })));
     const { label } = expression;
     result = {
-      ...result,
+      ...inlined.dispatch,
       kernel: index === undefined ? `${result.kernel}+${label}` : `${result.kernel}(${label})`,
-      source: inlined.source,
-      bindings: [
-        ...result.bindings,
-        ...inlined.appended.map((i) => ({ kind: "appended", index: i, access: "read" }) as const),
-      ],
     };
   });
   return { dispatch: result, taken, appended };
