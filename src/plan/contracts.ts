@@ -55,14 +55,13 @@ export function checkContracts(op: string, record: KernelRecord, variant: Kernel
 }
 
 /** What a record promises of its inputs, in its own words. */
-function promisesOf({ loads = [], reloads = [], half, overwrites }: KernelRecord): Map<number, string> {
-  const promises = new Map<number, string>();
-  const say = (inputs: readonly number[], name: string) => {
-    for (const i of inputs) promises.set(i, `${name} ${i}`);
-  };
-  say(half?.inputs ?? [], "half");
-  say(reloads, "reloads");
-  say(loads, "loads");
-  say(overwrites === undefined ? [] : [overwrites], "overwrites");
-  return promises;
+function promisesOf({ loads, reloads, half, overwrites }: KernelRecord): Map<number, string> {
+  const say = (name: string, inputs: readonly number[] = []) =>
+    inputs.map((i): [number, string] => [i, `${name} ${i}`]);
+  return new Map([
+    ...say("half", half?.inputs),
+    ...say("reloads", reloads),
+    ...say("loads", loads),
+    ...say("overwrites", overwrites === undefined ? [] : [overwrites]),
+  ]);
 }

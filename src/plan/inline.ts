@@ -1,8 +1,8 @@
 import type { Binding, Dispatch, Elements } from "../core/kernel.ts";
 import type { GraphNode } from "../core/op.ts";
-import { broadcastStrides, sameShape } from "../core/shape.ts";
+import { broadcastStrides, sameShape, type TensorType } from "../core/shape.ts";
 import { calledFiles, collapse, type FusedExpression, offsetCode } from "../ops/elementwise/kernel.ts";
-import { wgslElements } from "./accessors.ts";
+import { enterCode, wgslElements } from "./accessors.ts";
 
 /*
  * Elementwise chains inside other kernels. A kernel's record says which inputs it loads by `load_NAME(i)` and whether it
@@ -30,8 +30,6 @@ interface Inlined {
   readonly taken?: { readonly binding: number; readonly input: number };
 }
 
-const LANES = [".x", ".y", ".z", ".w"];
-
 /** A chain's input as the code around `apply` reads it: where it is declared, how it is loaded, its value in a lane. */
 interface Operand {
   readonly declarations?: string;
@@ -42,38 +40,22 @@ interface Operand {
   value(lane: string, e: number): string;
 }
 
-/** What one load of a chain's input gives: whole vectors where it runs with the result. */
-const elementsOf = ({ inputs, output }: FusedExpression, index: number, width = 1): Elements => {
-  const { shape, dtype } = inputs[index]!;
-  return { dtype, width: sameShape(shape, output.shape) ? width : 1 };
-};
-
-/** A binding that a chain's input, or its result, is now loaded or stored by. */
-const rebound = (b: Binding, name: string, elements: Elements): Binding => ({
-  ...b,
-  name,
-  slots: 0,
-  ...elements,
-});
-const appendedAt = (index: number): Binding => ({ kind: "appended", index, access: "read" });
-
 /**
  * How vector `i` of the chain's result reads the input that is bound as `array`. An input of one number for each channel
  * is loaded when the kernel enters a channel, if it says when it does.
  */
 function operand(
-  chain: FusedExpression,
+  { inputs, output: { shape: out } }: FusedExpression,
   index: number,
-  { name, width = 1, slots }: Binding,
+  { name, width = 1, slots = 0 }: Binding,
   array: string,
 ): Operand {
-  const { shape, dtype } = chain.inputs[index]!;
-  const out = chain.output.shape;
+  const { shape, dtype } = inputs[index]!;
   const v = `${name}_v${index}`;
   const load = (place: string) => `load_${array}(${place})`;
   if (sameShape(shape, out)) return { loads: `  let ${v} = ${load("i")};`, value: (lane) => v + lane };
   const channels = shape.length === out.length && shape.every((d, axis) => d === 1 || axis === 1);
-  if (slots && (channels || shape.every((d) => d === 1))) {
+  if (slots > 0 && (channels || shape.every((d) => d === 1))) {
     const type = wgslElements({ dtype });
     const many = slots > 1;
     return {
@@ -91,115 +73,78 @@ function operand(
 }
 
 /**
- * The chain as WGSL: `head` begins the function that runs it for vector `i`, `result` what becomes of a value. Files that the text has
- * already are left out: two chains in one kernel may call the same functions.
+ * Lets a dispatch run a chain where it loads input `at`, or on what it stores, which is the chain's input `at.hole`;
+ * undefined where it does not bind that. `bound` names the binding that holds an input of the chain already.
  */
-function chainCode(
-  source: string,
-  { name, width = 1 }: Binding,
+export function withChain(
+  dispatch: Dispatch,
   chain: FusedExpression,
-  operands: readonly Operand[],
-  head: string,
-  result: (value: string) => string,
-): string {
-  const part = (key: "declarations" | "loads") => operands.flatMap((x) => x[key] ?? []);
-  const type = ({ dtype }: Elements, width = 1) => wgslElements({ dtype, width });
-  const parameters = chain.inputs.map((x, i) => `x${i}: ${type(x)}`);
-  const lanes = width === 1 ? [""] : LANES.slice(0, width);
+  at: number | { readonly hole: number },
+  bound: (input: number) => number,
+): Inlined | undefined {
+  const { source, bindings } = dispatch;
+  const stores = typeof at === "object";
+  const own = bindings.find(stores ? isResult : ({ kind, index }) => kind === "input" && index === at);
+  if (!own) return undefined;
+  const { name, width = 1, slots } = own;
+  const { inputs, output } = chain;
+  /** What one load or store of a tensor moves: whole vectors where it runs with the result. */
+  const elementsOf = ({ shape, dtype }: TensorType): Elements => ({
+    dtype,
+    width: sameShape(shape, output.shape) ? width : 1,
+  });
+  const typeOf = (x: TensorType) => wgslElements(elementsOf(x));
+  const scalarOf = ({ dtype }: TensorType) => wgslElements({ dtype });
+  const shared = inputs.map((x, i) => {
+    const found = stores ? undefined : bindings[bound(i)];
+    return found && found !== own && wgslElements(found) === typeOf(x) ? found.name : undefined;
+  });
+  /** The input that takes the place of what was loaded or stored. */
+  const taken = stores ? at.hole : Math.max(0, shared.indexOf(undefined));
+  const nameOf = (i: number) => (i !== taken && shared[i]) || `${name}_${i}`;
+  const rebound = (b: Binding, i: number, x = inputs[i]!): Binding => ({
+    ...b,
+    name: nameOf(i),
+    slots: 0,
+    ...elementsOf(x),
+  });
+  const appended = inputs.flatMap((_, i) => (i === taken || shared[i] ? [] : [i]));
+  const operands = inputs.map(
+    (_, i): Operand =>
+      stores && i === taken ? { value: (lane) => `value${lane}` } : operand(chain, i, own, nameOf(i)),
+  );
+  const part = (key: "declarations" | "loads" | "enters") => operands.flatMap((x) => x[key] ?? []);
+  const lanes = width === 1 ? [""] : [".x", ".y", ".z", ".w"].slice(0, width);
   const calls = lanes.map((lane, e) => `${name}_apply(${operands.map((x) => x.value(lane, e)).join(", ")})`);
-  return [
+  const value = `${typeOf(output)}(${calls.join(", ")})`;
+  const code = [
     source,
+    // Two chains in one kernel may call the same functions.
     ...calledFiles(chain).filter((file) => !source.includes(file)),
     ...part("declarations"),
-    `fn ${name}_apply(${parameters.join(", ")}) -> ${type(chain.output)} {`,
+    `fn ${name}_apply(${inputs.map((x, i) => `x${i}: ${scalarOf(x)}`).join(", ")}) -> ${scalarOf(output)} {`,
     chain.body,
     "  return result;",
     "}",
-    head,
+    stores
+      ? `fn store_${name}(i: u32, value: ${typeOf(inputs[taken]!)}) {`
+      : `fn load_${name}(i: u32) -> ${typeOf(output)} {`,
     ...part("loads"),
-    `  ${result(`${type(chain.output, width)}(${calls.join(", ")})`)};`,
+    stores ? `  store_${nameOf(taken)}(i, ${value});` : `  return ${value};`,
     "}",
-  ].join("\n");
-}
-
-/**
- * Lets a dispatch compute input `index` while loading it; undefined where it does not bind that input. `bound` names
- * the binding that holds an input of the chain already.
- */
-export function withPrologue(
-  dispatch: Dispatch,
-  index: number,
-  chain: FusedExpression,
-  bound: (input: number) => number = () => -1,
-): Inlined | undefined {
-  const { bindings } = dispatch;
-  const at = bindings.findIndex((b) => b.kind === "input" && b.index === index);
-  const own = bindings[at];
-  if (!own) return undefined;
-  const { name, width, slots } = own;
-  const shared = chain.inputs.map((_, i) => {
-    const found = bindings[bound(i)];
-    const fits = found && wgslElements(found) === wgslElements(elementsOf(chain, i, width));
-    return fits && found !== own ? found.name : undefined;
-  });
-  const taken = Math.max(0, shared.indexOf(undefined));
-  const appended = chain.inputs.flatMap((_, i) => (i === taken || shared[i] ? [] : [i]));
-  const nameOf = (i: number) => (i !== taken && shared[i]) || `${name}_${i}`;
-  const bind = (b: Binding, i: number) => rebound(b, nameOf(i), elementsOf(chain, i, width));
-  const operands = chain.inputs.map((_, i) => operand(chain, i, own, nameOf(i)));
-  const head = `fn load_${name}(i: u32) -> ${wgslElements({ dtype: chain.output.dtype, width })} {`;
-  const code = chainCode(dispatch.source, own, chain, operands, head, (value) => `return ${value}`);
-  const enter = [
-    `var<private> slot_${name}: u32;`,
-    `fn enter_${name}(channel: u32, slot: u32) {`,
-    ...operands.flatMap((x) => x.enters ?? []),
-    "}",
+    ...(slots ? enterCode(name!, part("enters")) : []),
   ];
   return {
     dispatch: {
       ...dispatch,
-      source: [code, ...(slots ? enter : [])].join("\n"),
+      source: code.join("\n"),
       bindings: [
-        ...bindings.map((b) => (b === own ? bind(b, taken) : b)),
-        ...appended.map((i) => bind(appendedAt(i), i)),
+        ...bindings.map((b) => (b === own ? rebound(b, taken, stores ? output : undefined) : b)),
+        ...appended.map((index) => rebound({ kind: "appended", index, access: "read" }, index)),
       ],
     },
     appended,
-    taken: { binding: at, input: taken },
-  };
-}
-
-/** Lets a dispatch run a chain, whose input `hole` is the kernel's result, on what it stores. */
-export function withEpilogue(dispatch: Dispatch, hole: number, chain: FusedExpression): Inlined | undefined {
-  const own = dispatch.bindings.find(isResult);
-  if (!own) return undefined;
-  const { name, width } = own;
-  const appended = chain.inputs.flatMap((_, i) => (i === hole ? [] : [i]));
-  const operands = chain.inputs.map(
-    (_, i): Operand =>
-      i === hole ? { value: (lane) => `value${lane}` } : operand(chain, i, own, `${name}_${i}`),
-  );
-  const stored = wgslElements(elementsOf(chain, hole, width));
-  const head = `fn store_${name}(i: u32, value: ${stored}) {`;
-  const result = `${name}_${hole}`;
-  const { dtype } = chain.output;
-  return {
-    dispatch: {
-      ...dispatch,
-      source: chainCode(
-        dispatch.source,
-        own,
-        chain,
-        operands,
-        head,
-        (value) => `store_${result}(i, ${value})`,
-      ),
-      bindings: [
-        ...dispatch.bindings.map((b) => (b === own ? rebound(b, result, { dtype, width }) : b)),
-        ...appended.map((i) => rebound(appendedAt(i), `${name}_${i}`, elementsOf(chain, i, width))),
-      ],
-    },
-    appended,
+    ...(!stores && { taken: { binding: bindings.indexOf(own), input: taken } }),
   };
 }
 

@@ -6,7 +6,7 @@ import type { FusedExpression } from "../ops/elementwise/kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
 import { shaderOf } from "./accessors.ts";
 import { checkContracts } from "./contracts.ts";
-import { kernelOf, overwriting, withEpilogue, withPrologue } from "./inline.ts";
+import { kernelOf, overwriting, withChain } from "./inline.ts";
 import { type Prologue, resolveView, type Unit } from "./units.ts";
 
 /** What the writing of a kernel depends on beside its node's op, shapes and attributes. */
@@ -120,12 +120,9 @@ function putChains(
   const appended: Chained["appended"][number][] = [];
   chains.forEach(({ expression }, chain) => {
     const index = indices[chain];
-    const inlined =
-      index === undefined
-        ? withEpilogue(result, hole!, expression)
-        : withPrologue(result, index, expression, (i) =>
-            result.bindings.findIndex((b) => b.kind === "input" && own[b.index] === read[chain]![i]),
-          );
+    const inlined = withChain(result, expression, index ?? { hole: hole! }, (i) =>
+      result.bindings.findIndex((b) => b.kind === "input" && own[b.index] === read[chain]![i]),
+    );
     if (!inlined) return;
     if (inlined.taken) taken.push({ ...inlined.taken, chain });
     appended.push(...inlined.appended.map((input) => ({ chain, input })));
