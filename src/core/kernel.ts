@@ -44,14 +44,17 @@ export type Access = "read" | "read_write";
  * planner put into the kernel reads, the moments of a result (see KernelVariant), or the dispatch's own words.
  */
 export interface Binding extends Elements {
-  readonly kind: "input" | "output" | "scratch" | "appended" | "moments" | "words";
+  readonly kind: "input" | "output" | "scratch" | "chain" | "moments" | "words";
   readonly index: number;
   readonly access: Access;
   /**
-   * The shader calls `load_NAME(i)`, or `store_NAME(i, value)` where it writes; those functions and the array behind them
-   * are generated, perhaps with a chain of elementwise ops inside. What has no name the shader declares itself.
+   * By a name the shader calls `load_NAME(i)`, or `store_NAME(i, value)` where it writes, i a u32. Those functions and the
+   * array behind them are generated, perhaps with a chain of elementwise ops inside. What has no name the shader declares
+   * itself, `@binding` being its place in the dispatch's list.
    */
   readonly name?: string;
+  /** Which of the kernel's chains reads it; `index` is its place among that chain's inputs. */
+  readonly chain?: number;
   /** The name by which an input is loaded whose place this result takes. */
   readonly over?: string;
 }
@@ -62,8 +65,9 @@ export interface Elements {
   /** How many elements, a WGSL vector of them: i counts vectors, too. */
   readonly width?: number;
   /**
-   * The shader says which channel it is about to load from, `enter_NAME(channel, slot)`: what a chain needs of a channel is
-   * read then. It keeps this many channels at once; where that is more than 1, the variable `slot_NAME` says which one the next loads are of.
+   * Where this is given, the shader calls `enter_NAME(channel, slot)` before it loads from a channel, axis 1 of the tensor:
+   * a chain reads then what it needs of that channel. It works on so many channels at once; where that is more than 1,
+   * it sets the variable `slot_NAME` to the slot of those that the next loads are from.
    */
   readonly slots?: number;
 }

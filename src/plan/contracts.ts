@@ -6,10 +6,10 @@ import { wgslElements } from "./accessors.ts";
 type KernelRecord = Extract<Implementation<any>, { kind: "kernel" }>;
 
 /**
- * Checks what a record says of its kernel and the planner builds upon: inputs of `loads`, `reloads`, `half` and `overwrites` have
- * names and are loaded by them, the result of `stores` and `overwrites` is stored by its name, and what `overwrites` names is
- * loaded as `load_x(i)` where `store_y(i, …)` stores the result, and of its type. That nothing else is done with such an array the
- * compiler sees: it has another name.
+ * Checks what a record says of its kernel and the planner builds upon: inputs of `loads`, `reloads`, `half` and
+ * `overwrites` have names and are loaded by them, the result of `stores` and `overwrites` is stored by its name, and what
+ * `overwrites` names is loaded as `load_x(i)` where `store_y(i, …)` stores the result, and of its type. That a shader does
+ * nothing else with such an array the compiler sees, for whom it has another name.
  * @throws DescentError that says which kernel breaks which promise.
  */
 export function checkContracts(op: string, record: KernelRecord, variant: KernelVariant): void {

@@ -21,15 +21,6 @@ export function takesEpilogue(producer: GraphNode, chain: FusedExpression): bool
   return kernelOf(producer)?.stores === true && sameShape(producer.outputs[0]!.shape, chain.output.shape);
 }
 
-/** A dispatch with a chain inside. */
-interface Inlined {
-  readonly dispatch: Dispatch;
-  /** The chain's inputs that are bound after the dispatch's own bindings. */
-  readonly appended: readonly number[];
-  /** The binding that a prologue frees, and the chain's input that takes it. */
-  readonly taken?: { readonly binding: number; readonly input: number };
-}
-
 /** A chain's input as the code around `apply` reads it: where it is declared, how it is loaded, its value in a lane. */
 interface Operand {
   readonly declarations?: string;
@@ -73,15 +64,16 @@ function operand(
 }
 
 /**
- * Lets a dispatch run a chain where it loads input `at`, or on what it stores, which is the chain's input `at.hole`;
- * undefined where it does not bind that. `bound` names the binding that holds an input of the chain already.
+ * Lets a dispatch run a chain, of which number it is, where it loads input `at`, or on what it stores, which is the chain's
+ * input `at.hole`; undefined where it does not bind that. `bound` finds the binding that holds an input of the chain already.
  */
 export function withChain(
   dispatch: Dispatch,
+  number: number,
   chain: FusedExpression,
   at: number | { readonly hole: number },
-  bound: (input: number) => number,
-): Inlined | undefined {
+  bound: (input: number) => Binding | undefined,
+): Dispatch | undefined {
   const { source, bindings } = dispatch;
   const stores = typeof at === "object";
   const own = bindings.find(stores ? isResult : ({ kind, index }) => kind === "input" && index === at);
@@ -96,19 +88,21 @@ export function withChain(
   const typeOf = (x: TensorType) => wgslElements(elementsOf(x));
   const scalarOf = ({ dtype }: TensorType) => wgslElements({ dtype });
   const shared = inputs.map((x, i) => {
-    const found = stores ? undefined : bindings[bound(i)];
+    const found = stores ? undefined : bound(i);
     return found && found !== own && wgslElements(found) === typeOf(x) ? found.name : undefined;
   });
   /** The input that takes the place of what was loaded or stored. */
   const taken = stores ? at.hole : Math.max(0, shared.indexOf(undefined));
   const nameOf = (i: number) => (i !== taken && shared[i]) || `${name}_${i}`;
-  const rebound = (b: Binding, i: number, x = inputs[i]!): Binding => ({
-    ...b,
-    name: nameOf(i),
-    slots: 0,
-    ...elementsOf(x),
+  const bind = (index: number): Binding => ({
+    kind: "chain",
+    chain: number,
+    index,
+    access: "read",
+    name: nameOf(index),
+    ...elementsOf(inputs[index]!),
   });
-  const appended = inputs.flatMap((_, i) => (i === taken || shared[i] ? [] : [i]));
+  const result = { ...own, name: nameOf(taken), ...elementsOf(output) };
   const operands = inputs.map(
     (_, i): Operand =>
       stores && i === taken ? { value: (lane) => `value${lane}` } : operand(chain, i, own, nameOf(i)),
@@ -135,16 +129,13 @@ export function withChain(
     ...(slots ? enterCode(name!, part("enters")) : []),
   ];
   return {
-    dispatch: {
-      ...dispatch,
-      source: code.join("\n"),
-      bindings: [
-        ...bindings.map((b) => (b === own ? rebound(b, taken, stores ? output : undefined) : b)),
-        ...appended.map((index) => rebound({ kind: "appended", index, access: "read" }, index)),
-      ],
-    },
-    appended,
-    ...(!stores && { taken: { binding: bindings.indexOf(own), input: taken } }),
+    ...dispatch,
+    kernel: dispatch.kernel + (stores ? `+${chain.label}` : `(${chain.label})`),
+    source: code.join("\n"),
+    bindings: [
+      ...bindings.map((b) => (b !== own ? b : stores ? result : bind(taken))),
+      ...inputs.flatMap((_, i) => (i === taken || shared[i] ? [] : [bind(i)])),
+    ],
   };
 }
 
@@ -159,6 +150,6 @@ export function overwriting(dispatch: Dispatch, binding: number): Dispatch {
 
 const isResult = ({ kind, index }: Binding) => kind === "output" && index === 0;
 
-/** How many places of a dispatch's text store its result. */
+/** How many calls in a dispatch's text store its result. */
 export const countStores = ({ bindings, stores = 1 }: Dispatch): number =>
   bindings.some(isResult) ? stores : 0;
