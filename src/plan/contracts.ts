@@ -1,23 +1,32 @@
 import { DescentError } from "../core/errors.ts";
 import type { Binding, KernelVariant } from "../core/kernel.ts";
-import type { Implementation } from "../core/op.ts";
+import type { GraphNode } from "../core/op.ts";
+import { showType } from "../core/shape.ts";
 import { wgslElements } from "./accessors.ts";
-
-type KernelRecord = Extract<Implementation<any>, { kind: "kernel" }>;
+import { kernelOf } from "./inline.ts";
 
 /**
- * Checks what a record says of its kernel and the planner builds upon: inputs of `loads`, `reloads`, `half` and
- * `overwrites` have names and are loaded by them, the result of `stores` and `overwrites` is stored by its name, and what
- * `overwrites` names is loaded as `load_x(i)` where `store_y(i, …)` stores the result, and of its type. That a shader does
- * nothing else with such an array the compiler sees, for whom it has another name.
+ * Checks the types of what a node's kernel binds by names, and what its record says of it: inputs of `loads`, `reloads`,
+ * `half` and `overwrites` have names and are loaded by them, the result of `stores` and `overwrites` is stored by its name,
+ * and what `overwrites` names is loaded as `load_x(i)` where `store_y(i, …)` stores the result, and of its type. That a
+ * shader does nothing else with such an array the compiler sees, for whom it has another name.
  * @throws DescentError that says which kernel breaks which promise.
  */
-export function checkContracts(op: string, record: KernelRecord, variant: KernelVariant): void {
+export function checkContracts(node: GraphNode, variant: KernelVariant): void {
+  const record = kernelOf(node)!;
   for (const { kernel, source, bindings } of variant.dispatches) {
     const broken = (promise: string, what: string) =>
       new DescentError(
-        `${op}: the kernel ${kernel} ${what}, but its record says ${promise}; change one of them.`,
+        `${node.op!.name}: the kernel ${kernel} ${what}, but its record says ${promise}; change one of them.`,
       );
+    for (const { kind, index, name, dtype = "f32" } of bindings) {
+      const type = name && (kind === "input" ? node.inputs : kind === "output" ? node.outputs : [])[index];
+      // Copies and fills take any words as u32.
+      if (type && dtype !== "u32" && type.dtype !== dtype)
+        throw new DescentError(
+          `${node.op!.name}: the kernel ${kernel} binds ${kind} ${index} as ${dtype}, but it is ${showType(type)}; write ${kind}(${index}, "${name}", { dtype: "${type.dtype}" }).`,
+        );
+    }
     const find = (kind: Binding["kind"], index: number) =>
       bindings.find((b) => b.kind === kind && b.index === index);
     const check = ({ kind, index, access, name, slots }: Binding, promise: string) => {
@@ -55,7 +64,12 @@ export function checkContracts(op: string, record: KernelRecord, variant: Kernel
 }
 
 /** What a record promises of its inputs, in its own words. */
-function promisesOf({ loads, reloads, half, overwrites }: KernelRecord): Map<number, string> {
+function promisesOf({
+  loads,
+  reloads,
+  half,
+  overwrites,
+}: NonNullable<ReturnType<typeof kernelOf>>): Map<number, string> {
   const say = (name: string, inputs: readonly number[] = []) =>
     inputs.map((i): [number, string] => [i, `${name} ${i}`]);
   return new Map([

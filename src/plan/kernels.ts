@@ -44,9 +44,8 @@ export class Kernels {
   }
 
   /** Checks what a kernel's record says of it; see contracts.ts. */
-  check(op: OpRecord, variant: KernelVariant): void {
-    if (op.implementation.kind !== "kernel" || this.checked.has(variant)) return;
-    checkContracts(op.name, op.implementation, variant);
+  check(node: GraphNode, variant: KernelVariant): void {
+    if (!this.checked.has(variant)) checkContracts(node, variant);
     this.checked.add(variant);
   }
 

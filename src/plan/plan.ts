@@ -309,7 +309,7 @@ class PlanBuilder {
     const key = kernelKey(node);
     const wanted = this.options.choices?.get(key);
     const variant = variants.find((v) => v.name === wanted) ?? variants[0]!;
-    this.kernels.check(op, variant);
+    this.kernels.check(node, variant);
     this.chosen.set(key, variant.name);
     return variant;
   }

@@ -321,6 +321,15 @@ describe("what a record promises of its kernel is checked when the kernel is mad
     ]);
   });
 
+  test("names: bound with the dtype that is there", async () => {
+    await refuse(
+      same,
+      {},
+      /^reversed: the kernel rows binds output 0 as i32, but it is f32\[4, 6\]; write output\(0, "y", \{ dtype: "f32" \}\)\.$/,
+      [input(0, "x"), output(0, "y", { dtype: "i32" })],
+    );
+  });
+
   test("half: by load_x, too", async () => {
     const half = { loads: undefined, half: { inputs: [0], outputs: [] } };
     await refuse(same, half, /binds input 0 without a name, .* but its record says half 0/, [
