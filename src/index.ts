@@ -13,6 +13,7 @@ export {
   type AdapterFacts,
   type Binding,
   type Dispatch,
+  type Elements,
   floatLiteral,
   gridOf,
   input,

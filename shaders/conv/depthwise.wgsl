@@ -41,16 +41,9 @@ const DEPTH = 3u;
 const KEPT = 2u;
 const TURNS = 1u;
 
-const SLOTS_X = SOURCES;
 const STRIPS = (OUT_WIDTH + PIXELS - 1u) / PIXELS;
 const ALL_TURNS = (OUT_HEIGHT + EVERY_Y - 1u) / EVERY_Y;
 const WALKS = (ALL_TURNS + TURNS - 1u) / TURNS;
-
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-
-// For a chain that is evaluated while x is loaded: what it needs of a channel is read once, into slot_x's registers.
-var<private> slot_x: u32;
-fn enter_x(channel: u32, slot: u32) {}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -70,7 +63,7 @@ fn main(
   for (var s = 0u; s < SOURCES; s++) { // unroll
     let kernel = (plane % (GROUPS * TARGETS) * SOURCES + s) * TAPS;
     for (var k = 0u; k < TAPS; k++) { // unroll
-      weights[s * TAPS + k] = w[kernel + select(k, TAPS - 1u - k, FLIPPED)];
+      weights[s * TAPS + k] = load_w(kernel + select(k, TAPS - 1u - k, FLIPPED));
     }
     enter_x(group % GROUPS * SOURCES + s, s);
     slot_x = s;

@@ -15,7 +15,7 @@ fn filtersAt(weights: i32, t: u32, lane: u32) -> array<f32, FILTERS> {
   var filters: array<f32, FILTERS>;
   for (var q = 0u; q < FILTERS; q++) { // unroll
     let channel = min(t + q / KERNEL_WIDTH, TARGETS - 1u);
-    filters[q] = w[weights + i32(channel * TARGET_STEP) + i32(q % KERNEL_WIDTH) * TAP_X];
+    filters[q] = load_w(u32(weights + i32(channel * TARGET_STEP) + i32(q % KERNEL_WIDTH) * TAP_X));
   }
   return filters;
 }

@@ -17,19 +17,12 @@ const SLIDE = false;
 const MOMENTS = false; // whether `leave` wants to see the result
 const STORED = 2u; // channels that one turn of a loop stores
 const MOVED = 48u; // sums of the others
-const SLOTS_X = 1u;
 const FILTERS = 24u; // registers that hold one row of the kernel for CHANNELS channels
 
 const CHANNEL_TILES = (TARGETS + CHANNELS - 1u) / CHANNELS;
 const COLUMN_TILES = (OUT_WIDTH + PIXELS - 1u) / PIXELS;
 const ROW_TILES = (OUT_HEIGHT + ROWS - 1u) / ROWS;
 const PLACES = BATCH * ROW_TILES * COLUMN_TILES;
-
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-
-// For a chain that is evaluated while x is loaded: what it needs of a channel is read once, into slot_x's registers.
-var<private> slot_x: u32;
-fn enter_x(channel: u32, slot: u32) {}
 
 /** `tile` numbers channel tiles and groups, `place` images and stretches of pixels; `one` is 1. */
 fn convolve(tile: u32, place: u32, lane: u32, one: u32) {

@@ -1,13 +1,11 @@
 // Reads of conv-weight-direct for any width.
 
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-
 /** The gradients of a line's pixels from j on; 0 beyond its end. */
 fn gradientAt(start: u32, j: u32, real: bool) -> array<f32, PIXELS> {
   var gradient: array<f32, PIXELS>;
   for (var p = 0u; p < PIXELS; p++) { // unroll
     let hit = real && j + p < OUT_WIDTH;
-    gradient[p] = select(0.0, dy[start + select(0u, j + p, hit)], hit);
+    gradient[p] = select(0.0, load_dy(start + select(0u, j + p, hit)), hit);
   }
   return gradient;
 }

@@ -2,13 +2,11 @@
 
 const VECTORS = 1u; // PIXELS / 4
 
-@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
-
 /** The gradients of a line's pixels from j on. */
 fn gradientAt(start: u32, j: u32, real: bool) -> array<f32, PIXELS> {
   var gradient: array<f32, PIXELS>;
   for (var v = 0u; v < VECTORS; v++) { // unroll
-    let four = select(vec4f(), dy[(start + j) / 4u + v], real);
+    let four = select(vec4f(), load_dy((start + j) / 4u + v), real);
     for (var e = 0u; e < 4u; e++) { // unroll
       gradient[v * 4u + e] = four[e];
     }

@@ -1,9 +1,5 @@
 // Convolution, one thread for each element of the result: the readable baseline, completed by conv-sum.wgsl.
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -27,10 +23,10 @@ fn main(
       for (var kw = 0; kw < i32(KERNEL_WIDTH); kw++) {
         let q = i32(j) * STRIDE_X + kw * DILATION_X - PAD_X;
         if (q < 0 || q >= WIDTH) { continue; }
-        total += w[weights + kh * TAP_Y + kw * TAP_X] * x[plane + p * WIDTH + q];
+        total += load_w(u32(weights + kh * TAP_Y + kw * TAP_X)) * load_x(u32(plane + p * WIDTH + q));
       }
     }
   }
   let row = ((n * GROUPS + group) * TARGETS + t) * FULL_HEIGHT + FIRST_Y + i * EVERY_Y;
-  y[row * FULL_WIDTH + FIRST_X + j * EVERY_X] = total;
+  store_y(row * FULL_WIDTH + FIRST_X + j * EVERY_X, total);
 }

@@ -1,10 +1,6 @@
 // The sum of conv-sum.wgsl as a matrix product for matmul-workgroup: for each group, c = a · b with the targets as
 // rows, the pixels of all images as columns and (source channel, tap) as k.
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-
 const TAPS = KERNEL_HEIGHT * KERNEL_WIDTH;
 
 var<private> group: u32;
@@ -21,7 +17,7 @@ fn rowsOfA(m: u32, k: u32, end: u32) -> vec4f {
   var rows: vec4f;
   for (var e = 0u; e < 4u; e++) { // unroll
     let inside = m + e < M && k < end;
-    rows[e] = select(0.0, w[select(0, start + i32((m + e) * TARGET_STEP), inside)], inside);
+    rows[e] = select(0.0, load_w(u32(select(0, start + i32((m + e) * TARGET_STEP), inside))), inside);
   }
   return rows;
 }
@@ -41,7 +37,7 @@ fn columnsOfB(k: u32, n: u32, end: u32) -> vec4f {
     let q = i32(at.z) * STRIDE_X + beside;
     let inside = k < end && n + e < N && p >= 0 && p < HEIGHT && q >= 0 && q < WIDTH;
     let plane = i32((at.x * PRODUCTS + group) * SOURCES + k / TAPS) * HEIGHT;
-    columns[e] = select(0.0, x[select(0, (plane + p) * WIDTH + q, inside)], inside);
+    columns[e] = select(0.0, load_x(u32(select(0, (plane + p) * WIDTH + q, inside))), inside);
   }
   return columns;
 }
@@ -51,7 +47,7 @@ fn put(m: u32, n: u32, values: vec4f) {
     if (n + e < N) {
       let at = pixel(n + e);
       let row = ((at.x * PRODUCTS + group) * M + m) * FULL_HEIGHT + FIRST_Y + at.y * EVERY_Y;
-      y[row * FULL_WIDTH + FIRST_X + at.z * EVERY_X] = values[e];
+      store_y(row * FULL_WIDTH + FIRST_X + at.z * EVERY_X, values[e]);
     }
   }
 }

@@ -1,9 +1,7 @@
 // Writes of conv-direct for any width.
 
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-
 fn store(start: u32, j: u32, row: array<f32, PIXELS>) {
   for (var p = 0u; p < PIXELS; p++) { // unroll
-    if (j + p < OUT_WIDTH) { y[start + FIRST_X + (j + p) * EVERY_X] = row[p]; }
+    if (j + p < OUT_WIDTH) { store_y(start + FIRST_X + (j + p) * EVERY_X, row[p]); }
   }
 }

@@ -1,8 +1,6 @@
 // Reads a stretch of an input row where strips are made of whole vectors, and those tile the row: a lane reads the
 // vectors of its strip, and what its pixels see beyond them element by element.
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
-
 const QUADS = 1u; // vectors of a strip
 
 /** The elements of one input row that the pixels from j on see; 0 outside of it. */
@@ -12,7 +10,7 @@ fn stretchAt(plane: u32, row: i32, j: u32, lane: u32) -> array<f32, SPAN> {
   let start = (i32(plane) + select(0, row, inside) * WIDTH + left) / 4;
   var quads: array<vec4f, QUADS>;
   for (var q = 0u; q < QUADS; q++) { // unroll
-    quads[q] = select(vec4f(), x[start + i32(q)], inside);
+    quads[q] = select(vec4f(), load_x(u32(start + i32(q))), inside);
   }
   var stretch: array<f32, SPAN>;
   for (var p = 0u; p < SPAN; p++) { // unroll
@@ -22,7 +20,7 @@ fn stretchAt(plane: u32, row: i32, j: u32, lane: u32) -> array<f32, SPAN> {
       stretch[p] = quads[min(u32(max(beside, 0)) / 4u, QUADS - 1u)][e];
     } else {
       let hit = inside && left + beside >= 0 && left + beside < WIDTH;
-      stretch[p] = select(0.0, x[select(0, start + (beside + PAD_X * 4) / 4 - PAD_X, hit)][e], hit);
+      stretch[p] = select(0.0, load_x(u32(select(0, start + (beside + PAD_X * 4) / 4 - PAD_X, hit)))[e], hit);
     }
   }
   return stretch;

@@ -1,7 +1,5 @@
 // Reads a stretch of an input row, for any width.
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-
 /** The elements of one input row that the pixels from j on see; 0 outside of it. */
 fn stretchAt(plane: u32, row: i32, j: u32, lane: u32) -> array<f32, SPAN> {
   let inside = row >= 0 && row < HEIGHT;
@@ -11,7 +9,7 @@ fn stretchAt(plane: u32, row: i32, j: u32, lane: u32) -> array<f32, SPAN> {
   for (var p = 0u; p < SPAN; p++) { // unroll
     let column = left + i32(p);
     let hit = inside && column >= 0 && column < WIDTH;
-    stretch[p] = select(0.0, x[start + select(0, column, hit)], hit);
+    stretch[p] = select(0.0, load_x(u32(start + select(0, column, hit))), hit);
   }
   return stretch;
 }

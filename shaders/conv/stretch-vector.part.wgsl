@@ -2,12 +2,10 @@
 // equally wide and the lanes of a subgroup hold whole rows: what a lane's pixels see beyond its own four elements, its
 // neighbours have.
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
-
 /** The elements of one input row that the pixels from j on see; 0 outside of it. */
 fn stretchAt(plane: u32, row: i32, j: u32, lane: u32) -> array<f32, SPAN> {
   let inside = row >= 0 && row < HEIGHT;
-  let own = select(vec4f(), x[(plane + u32(select(0, row, inside) * WIDTH) + j) / 4u], inside);
+  let own = select(vec4f(), load_x((plane + u32(select(0, row, inside) * WIDTH) + j) / 4u), inside);
   var stretch: array<f32, SPAN>;
   for (var p = 0u; p < SPAN; p++) { // unroll
     let value = own[(p + 8u - u32(PAD_X)) % 4u];

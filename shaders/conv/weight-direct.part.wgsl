@@ -26,12 +26,6 @@ const TILES = GROUPS * OUT_TILES * IN_TILES;
 const COLUMN_TILES = (OUT_WIDTH + PIXELS - 1u) / PIXELS;
 const STRIPS = BATCH * COLUMN_TILES;
 
-@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
-
-// For a chain that is evaluated while x is loaded: what it needs of a channel is read once, into slot_x's registers.
-var<private> slot_x: u32;
-fn enter_x(channel: u32, slot: u32) {}
-
 /** The first of a lane's output and input channels within their group. */
 struct Tile {
   group: u32,

@@ -1,10 +1,6 @@
 // The gradient of a convolution in its weights, one thread for each weight: the readable baseline, completed by
 // conv-weight-sum.wgsl.
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
-
 /** First and end of the outputs, of `count`, that see one of `size` inputs at o·stride + shift. */
 fn range(shift: i32, stride: i32, size: i32, count: u32) -> vec2i {
   return vec2i(max(0, (stride - 1 - shift) / stride), min(i32(count), (size - 1 - shift + stride) / stride));
@@ -35,10 +31,11 @@ fn main(
       // Each row is summed on its own: short chains of additions lose fewer digits.
       var part = 0.0;
       for (var j = columns.x; j < columns.y; j++) {
-        part += dy[line + i * i32(OUT_WIDTH) + j] * x[source + (i * STRIDE_Y + below) * WIDTH + j * STRIDE_X];
+        part += load_dy(u32(line + i * i32(OUT_WIDTH) + j)) *
+          load_x(u32(source + (i * STRIDE_Y + below) * WIDTH + j * STRIDE_X));
       }
       total += part;
     }
   }
-  dw[id] = total;
+  store_dw(id, total);
 }

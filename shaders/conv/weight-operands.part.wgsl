@@ -1,10 +1,6 @@
 // The sum of conv-weight-sum.wgsl as a matrix product for matmul-workgroup: for each group, c = a · b with the output
 // channels as rows, (input channel, tap) as columns and the pixels of all images as k.
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
-
 const TAPS = KERNEL_HEIGHT * KERNEL_WIDTH;
 const PIXELS = OUT_HEIGHT * OUT_WIDTH;
 
@@ -21,7 +17,7 @@ fn rowsOfA(m: u32, k: u32, end: u32) -> vec4f {
   var rows: vec4f;
   for (var e = 0u; e < 4u; e++) { // unroll
     let inside = m + e < M && k < end;
-    rows[e] = select(0.0, dy[select(0u, start + (m + e) * PIXELS, inside)], inside);
+    rows[e] = select(0.0, load_dy(select(0u, start + (m + e) * PIXELS, inside)), inside);
   }
   return rows;
 }
@@ -36,13 +32,13 @@ fn columnsOfB(k: u32, n: u32, end: u32) -> vec4f {
     let q = left + i32((n + e) % KERNEL_WIDTH) * DILATION_X;
     let inside = k < end && n + e < N && p >= 0 && p < HEIGHT && q >= 0 && q < WIDTH;
     let plane = i32(image + (n + e) / TAPS) * HEIGHT;
-    columns[e] = select(0.0, x[select(0, (plane + p) * WIDTH + q, inside)], inside);
+    columns[e] = select(0.0, load_x(u32(select(0, (plane + p) * WIDTH + q, inside))), inside);
   }
   return columns;
 }
 
 fn put(m: u32, n: u32, values: vec4f) {
   for (var e = 0u; e < 4u; e++) { // unroll
-    if (n + e < N) { dw[base + m * N + n + e] = values[e]; }
+    if (n + e < N) { store_dw(base + m * N + n + e, values[e]); }
   }
 }

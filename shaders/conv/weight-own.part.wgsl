@@ -1,7 +1,5 @@
 // Stretches of conv-weight-direct where each lane reads its own.
 
-const SLOTS_X = INS;
-
 fn enterAll(first: u32, last: u32, lane: u32) {
   for (var b = 0u; b < INS; b++) { // unroll
     enter_x(min(first + b, last), b);

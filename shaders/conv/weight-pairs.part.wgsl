@@ -16,7 +16,7 @@ fn deliver(tile: Tile, slab: u32, total: array<f32, SUMS>, lane: u32, one: u32) 
     }
     let sums = gathered(own, lane, one);
     for (var tap = 0u; tap < TAPS; tap++) { // unroll
-      if (o < OUTPUTS && c < INPUTS && writes(tap, lane)) { dw[weight + tap] = sums[tap]; }
+      if (o < OUTPUTS && c < INPUTS && writes(tap, lane)) { store_dw(weight + tap, sums[tap]); }
     }
     for (var sum = 0u; sum < MOVED; sum++) { // unroll
       rest[sum] = rest[sum + TAPS];

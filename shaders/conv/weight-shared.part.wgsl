@@ -2,9 +2,6 @@
 // its number says, and broadcasts it.
 
 const READS = 1u; // INS · SPAN / LANES, rounded up
-const SLOTS_X = READS;
-
-@group(0) @binding(0) var<storage, read> x: array<f32>;
 
 fn enterAll(first: u32, last: u32, lane: u32) {
   for (var r = 0u; r < READS; r++) { // unroll
@@ -23,7 +20,7 @@ fn stretchesAt(first: u32, last: u32, row: i32, j: u32, lane: u32) -> array<arra
     let hit = inside && column >= 0 && column < WIDTH;
     let line = i32(min(first + element / SPAN, last)) * HEIGHT + select(0, row, inside);
     slot_x = r;
-    own[r] = select(0.0, x[line * WIDTH + select(0, column, hit)], hit);
+    own[r] = select(0.0, load_x(u32(line * WIDTH + select(0, column, hit))), hit);
   }
   var stretches: array<array<f32, SPAN>, INS>;
   for (var b = 0u; b < INS; b++) { // unroll

@@ -42,6 +42,6 @@ fn deliver(tile: Tile, slab: u32, total: array<f32, SUMS>, lane: u32, one: u32) 
     let o = tile.o + sum / (INS * TAPS);
     let c = tile.c + sum / TAPS % INS;
     let weight = (((slab * GROUPS + tile.group) * OUTPUTS + o) * INPUTS + c) * TAPS + sum % TAPS;
-    if (sum < SUMS && o < OUTPUTS && c < INPUTS) { dw[weight] = own; }
+    if (sum < SUMS && o < OUTPUTS && c < INPUTS) { store_dw(weight, own); }
   }
 }

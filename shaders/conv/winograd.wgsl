@@ -20,7 +20,6 @@ const CHUNK = 4u; // at least 4: in the end the memory holds 8 channels of SIDE 
 const WHOLE_STEPS = true; // loops of a constant length, for the driver to unroll
 const SPAN = 4u; // of a row of d
 const PIXELS = 2u; // of a row of y
-const SLOTS_X = 1u;
 
 const THREADS = 256u;
 const SIDE = 32u;
@@ -32,17 +31,11 @@ const TILES = BATCH * TILE_ROWS * TILE_COLUMNS;
 const TILE_BLOCKS = (TILES + SIDE - 1u) / SIDE;
 const CHANNEL_BLOCKS = (TARGETS + SIDE - 1u) / SIDE;
 
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-
 /** Transformed inputs, then taps, as (element, source, quad); at the end sums as (element, channel, quad). */
 var<workgroup> held: array<vec4f, 2u * 16u * CHUNK * QUADS>;
 const TAPS = 16u * CHUNK * QUADS;
 
 var<private> step: u32; // 1, though a driver that should not unroll does not know
-
-// For a chain that is evaluated while x is loaded: see conv-direct.wgsl.
-var<private> slot_x: u32;
-fn enter_x(channel: u32, slot: u32) {}
 
 /** Image, row and column of a tile's first output. */
 fn placeOf(tile: u32) -> vec3u {
@@ -62,7 +55,7 @@ fn rowAt(plane: u32, row: i32, j: u32, lane: u32) -> vec4f {
 fn tapsAt(start: i32, real: bool) -> vec3f {
   let first = select(0, start, real);
   let step = select(0, TAP_X, real);
-  return select(vec3f(), vec3f(w[first], w[first + step], w[first + 2 * step]), real);
+  return select(vec3f(), vec3f(load_w(u32(first)), load_w(u32(first + step)), load_w(u32(first + 2 * step))), real);
 }
 
 fn timesB(d: vec4f) -> vec4f {

@@ -23,6 +23,6 @@ fn main(
   let m = mean[channel];
   let d = deviation[channel];
   for (var i = first; i < first + PER; i++) {
-    out[i] = (pixels(image, i * WIDTH % IMAGE) * (1.0 / 255.0) - m) / d;
+    store_out(i, (pixels(image, i * WIDTH % IMAGE) * (1.0 / 255.0) - m) / d);
   }
 }

@@ -7,9 +7,6 @@ const BLOCKS = 1u;
 const ROW = 1u; // vectors start one row of a block to the next in x
 const OUT_ROW = 1u; // and in out
 
-@group(0) @binding(0) var<storage, read> x: array<Vector>;
-@group(0) @binding(1) var<storage, read_write> out: array<Vector>;
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -19,13 +16,13 @@ fn main(
   let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (id >= BLOCKS) { return; }
   let start = source_of(id);
-  let a = x[start];
-  let b = x[start + ROW];
-  let c = x[start + 2u * ROW];
-  let d = x[start + 3u * ROW];
+  let a = load_x(start);
+  let b = load_x(start + ROW);
+  let c = load_x(start + 2u * ROW);
+  let d = load_x(start + 3u * ROW);
   let to = target_of(id);
-  out[to] = Vector(a.x, b.x, c.x, d.x);
-  out[to + OUT_ROW] = Vector(a.y, b.y, c.y, d.y);
-  out[to + 2u * OUT_ROW] = Vector(a.z, b.z, c.z, d.z);
-  out[to + 3u * OUT_ROW] = Vector(a.w, b.w, c.w, d.w);
+  store_out(to, Vector(a.x, b.x, c.x, d.x));
+  store_out(to + OUT_ROW, Vector(a.y, b.y, c.y, d.y));
+  store_out(to + 2u * OUT_ROW, Vector(a.z, b.z, c.z, d.z));
+  store_out(to + 3u * OUT_ROW, Vector(a.w, b.w, c.w, d.w));
 }

@@ -38,10 +38,6 @@ const COLUMN_TILES = (N + TILE_N - 1u) / TILE_N;
 const THREADS = SUBGROUP * SUBGROUPS_M * SUBGROUPS_N;
 const BLOCK = SIZE * SIZE;
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> c: array<f32>;
-
 var<workgroup> rows: array<Element, TILE_M * TILE_K>; // (TILE_M, TILE_K)
 var<workgroup> columns: array<Element, TILE_K * TILE_N>; // (TILE_K, TILE_N)
 var<workgroup> blocks: array<f32, SUBGROUPS_M * SUBGROUPS_N * BLOCK>; // one finished block of each subgroup
@@ -52,7 +48,7 @@ fn storeBlocks(base: u32, m: u32, n: u32, thread: u32) {
     let subgroup = i / BLOCK;
     let row = m + subgroup / SUBGROUPS_N * BLOCKS_M * SIZE + i % BLOCK / SIZE;
     let column = n + subgroup % SUBGROUPS_N * BLOCKS_N * SIZE + i % SIZE;
-    if (row < M && column < N) { c[base + row * C_M + column * C_N] = blocks[i]; }
+    if (row < M && column < N) { store_c(base + row * C_M + column * C_N, blocks[i]); }
   }
 }
 
@@ -81,14 +77,14 @@ fn main(
       let row = select(i % TILE_M, i / TILE_K, A_K == 1u);
       let depth = select(i / TILE_M, i % TILE_K, A_K == 1u);
       let inside = m + row < M && k + depth < end;
-      let value = a[select(0u, aBase + (m + row) * A_M + (k + depth) * A_K, inside)];
+      let value = load_a(select(0u, aBase + (m + row) * A_M + (k + depth) * A_K, inside));
       rows[row * TILE_K + depth] = Element(select(0.0, value, inside));
     }
     for (var i = thread; i < TILE_K * TILE_N; i += THREADS) {
       let depth = select(i / TILE_N, i % TILE_K, B_K == 1u);
       let column = select(i % TILE_N, i / TILE_K, B_K == 1u);
       let inside = n + column < N && k + depth < end;
-      let value = b[select(0u, bBase + (k + depth) * B_K + (n + column) * B_N, inside)];
+      let value = load_b(select(0u, bBase + (k + depth) * B_K + (n + column) * B_N, inside));
       columns[depth * TILE_N + column] = Element(select(0.0, value, inside));
     }
     workgroupBarrier();

@@ -16,10 +16,6 @@ const B_N = 1u;
 const C_M = 1u;
 const C_N = 1u;
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> c: array<f32>;
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -35,7 +31,7 @@ fn main(
   let column = bMatrix(batch) + n * B_N;
   var total = 0.0;
   for (var k = 0u; k < K; k++) {
-    total += a[row + k * A_K] * b[column + k * B_K];
+    total += load_a(row + k * A_K) * load_b(column + k * B_K);
   }
-  c[batch * M * N + m * C_M + n * C_N] = total;
+  store_c(batch * M * N + m * C_M + n * C_N, total);
 }

@@ -7,10 +7,6 @@ const B_N = 1u;
 const C_M = 1u;
 const C_N = 1u;
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> c: array<f32>;
-
 var<private> aBase: u32;
 var<private> bBase: u32;
 var<private> cBase: u32;
@@ -25,7 +21,7 @@ fn rowsOfA(m: u32, k: u32, end: u32) -> vec4f {
   var rows: vec4f;
   for (var e = 0u; e < 4u; e++) { // unroll
     let inside = m + e < M && k < end;
-    rows[e] = select(0.0, a[select(0u, aBase + (m + e) * A_M + k * A_K, inside)], inside);
+    rows[e] = select(0.0, load_a(select(0u, aBase + (m + e) * A_M + k * A_K, inside)), inside);
   }
   return rows;
 }
@@ -34,13 +30,13 @@ fn columnsOfB(k: u32, n: u32, end: u32) -> vec4f {
   var columns: vec4f;
   for (var e = 0u; e < 4u; e++) { // unroll
     let inside = n + e < N && k < end;
-    columns[e] = select(0.0, b[select(0u, bBase + k * B_K + (n + e) * B_N, inside)], inside);
+    columns[e] = select(0.0, load_b(select(0u, bBase + k * B_K + (n + e) * B_N, inside)), inside);
   }
   return columns;
 }
 
 fn put(m: u32, n: u32, values: vec4f) {
   for (var e = 0u; e < 4u; e++) { // unroll
-    if (n + e < N) { c[cBase + m * C_M + (n + e) * C_N] = values[e]; }
+    if (n + e < N) { store_c(cBase + m * C_M + (n + e) * C_N, values[e]); }
   }
 }

@@ -8,15 +8,13 @@
 const WIDTH = 4.0; // components of Vector
 const TILE = 4u;
 
-@group(0) @binding(1) var<storage, read> x: array<Vector>;
-
 fn slab(channel: u32, start: u32, length: u32) -> vec4f {
   var found = vec4f(0.0);
   for (var tile = 0u; tile < length; tile += TILE) {
     var v: array<Vector, TILE>;
     var sum = Vector(0.0);
     for (var j = 0u; j < TILE; j++) { // unroll
-      v[j] = x[place(channel, start + min(tile + j, length - 1u) * STEP)];
+      v[j] = load_x(place(channel, start + min(tile + j, length - 1u) * STEP));
       sum += select(Vector(0.0), v[j], tile + j < length);
     }
     let count = f32(min(TILE, length - tile)) * WIDTH;

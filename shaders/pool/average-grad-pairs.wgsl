@@ -5,9 +5,6 @@ const PER = 1u;
 const PAIRS = 1u; // pairs in a row of the result
 const KERNEL_H = 1u;
 
-@group(0) @binding(0) var<storage, read> dy: array<vec2f>;
-@group(0) @binding(1) var<storage, read_write> dx: array<vec4f>;
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -16,10 +13,10 @@ fn main(
 ) {
   let first = ((workgroup.x + workgroup.y * grid.x) * 64u + lane) * PER;
   for (var q = first; q < min(first + PER, COUNT); q++) {
-    let share = dy[q].xxyy / f32(2u * KERNEL_H);
+    let share = load_dy(q).xxyy / f32(2u * KERNEL_H);
     let row = q / PAIRS * KERNEL_H;
     for (var r = row; r < row + KERNEL_H; r++) {
-      dx[r * PAIRS + q % PAIRS] = share;
+      store_dx(r * PAIRS + q % PAIRS, share);
     }
   }
 }

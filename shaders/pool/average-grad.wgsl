@@ -17,9 +17,6 @@ const PAD_H = 0u;
 const PAD_W = 0u;
 const COUNT_PADDING = true; // divide by the whole window, not by its part within the image
 
-@group(0) @binding(0) var<storage, read> dy: array<f32>;
-@group(0) @binding(1) var<storage, read_write> dx: array<Vector>;
-
 // The first window that reaches `position`, a coordinate within the padded image.
 fn first_window(position: u32, kernel: u32, stride: u32) -> u32 {
   return (max(position + 1u, kernel) - kernel + stride - 1u) / stride;
@@ -50,7 +47,7 @@ fn main(
     for (var j = 0u; j < SPAN; j++) { // unroll
       let c = min(window + j, OW - 1u);
       let size = inside(r, KERNEL_H, STRIDE_H, PAD_H, H) * inside(c, KERNEL_W, STRIDE_W, PAD_W, W);
-      let share = dy[base + r * OW + c] / f32(select(size, KERNEL_H * KERNEL_W, COUNT_PADDING));
+      let share = load_dy(base + r * OW + c) / f32(select(size, KERNEL_H * KERNEL_W, COUNT_PADDING));
       let start = select(c * STRIDE_W, W + 2u * PAD_W, window + j >= OW);
       for (var o = 0u; o < RUN; o++) { // unroll
         // Unsigned: a pixel before the window is far behind it.
@@ -58,5 +55,5 @@ fn main(
       }
     }
   }
-  dx[id] = vector(sum);
+  store_dx(id, vector(sum));
 }

@@ -4,7 +4,6 @@
 const THREADS = 1u;
 const RUN = 1u; // divides OW
 const SPAN = 1u; // columns under a run
-const CHANNELS = 1u;
 const H = 1;
 const W = 1;
 const OH = 1u;
@@ -17,16 +16,10 @@ const PAD_H = 0;
 const PAD_W = 0;
 const COUNT_PADDING = true; // divide by the whole window, not by its part within the image
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> out: array<Vector>;
-
 // How much of a window that begins at `start` lies within the image, along one axis.
 fn inside(start: i32, kernel: i32, length: i32) -> i32 {
   return min(start + kernel, length) - max(start, 0);
 }
-
-// For a chain that is evaluated while x is loaded.
-fn enter_x(channel: u32) {}
 
 @compute @workgroup_size(64)
 fn main(
@@ -38,7 +31,6 @@ fn main(
   if (id >= THREADS) { return; }
   let first = id * RUN;
   let plane = first / (OH * OW);
-  enter_x(plane % CHANNELS);
   let base = i32(plane) * (H * W);
   let top = i32(first / OW % OH) * STRIDE_H - PAD_H;
   let left = i32(first % OW * STRIDE_W) - PAD_W;
@@ -47,7 +39,7 @@ fn main(
     var v: array<f32, SPAN>;
     for (var j = 0u; j < SPAN; j++) { // unroll
       let column = left + i32(j);
-      let value = x[base + row * W + clamp(column, 0, W - 1)];
+      let value = load_x(u32(base + row * W + clamp(column, 0, W - 1)));
       v[j] = select(0.0, value, column >= 0 && column < W);
     }
     for (var o = 0u; o < RUN; o++) { // unroll
@@ -60,5 +52,5 @@ fn main(
     let size = inside(top, KERNEL_H, H) * inside(left + i32(o * STRIDE_W), i32(KERNEL_W), W);
     sum[o] /= f32(select(size, KERNEL_H * i32(KERNEL_W), COUNT_PADDING));
   }
-  out[id] = vector(sum);
+  store_out(id, vector(sum));
 }

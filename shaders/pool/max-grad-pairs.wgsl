@@ -6,10 +6,6 @@ const OH = 1u;
 const PAIRS = 1u; // pairs in a row of the result
 const KERNEL_H = 1u;
 
-@group(0) @binding(0) var<storage, read> index: array<vec2i>;
-@group(0) @binding(1) var<storage, read> dy: array<vec2f>;
-@group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -20,11 +16,11 @@ fn main(
   for (var q = first; q < min(first + PER, COUNT); q++) {
     let row = q / PAIRS * KERNEL_H;
     let column = q % PAIRS;
-    let d = dy[q].xxyy;
-    let winner = index[q].xxyy;
+    let d = load_dy(q).xxyy;
+    let winner = load_index(q).xxyy;
     var at = vec4i(i32((row % (OH * KERNEL_H) * PAIRS + column) * 4u)) + vec4i(0, 1, 2, 3);
     for (var r = row; r < row + KERNEL_H; r++) {
-      dx[r * PAIRS + column] = select(vec4f(0.0), d, winner == at);
+      store_dx(r * PAIRS + column, select(vec4f(0.0), d, winner == at));
       at += i32(4u * PAIRS);
     }
   }

@@ -16,10 +16,6 @@ const STRIDE_W = 1u;
 const PAD_H = 0u;
 const PAD_W = 0u;
 
-@group(0) @binding(0) var<storage, read> index: array<i32>;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<Vector>;
-
 // The first window that reaches `position`, a coordinate within the padded image.
 fn first_window(position: u32, kernel: u32, stride: u32) -> u32 {
   return (max(position + 1u, kernel) - kernel + stride - 1u) / stride;
@@ -43,12 +39,12 @@ fn main(
   for (var r = first_window(row, KERNEL_H, STRIDE_H); r < row_end; r++) {
     for (var j = 0u; j < SPAN; j++) { // unroll
       let place = base + r * OW + min(window + j, OW - 1u);
-      let winner = select(-1, index[place], window + j < OW);
-      let d = dy[place];
+      let winner = select(-1, load_index(place), window + j < OW);
+      let d = load_dy(place);
       for (var o = 0u; o < RUN; o++) { // unroll
         sum[o] += select(0.0, d, winner == pixel + i32(o));
       }
     }
   }
-  dx[id] = vector(sum);
+  store_dx(id, vector(sum));
 }

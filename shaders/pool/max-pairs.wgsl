@@ -10,9 +10,6 @@ const PAIRS = 1u; // pairs in a row of the result
 const SAME_CHANNEL = OH * PAIRS % (2u * PER) == 0u; // of all that a thread makes
 const KERNEL_H = 1u;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
-
 alias IndexVector = vec4<i32>;
 
 struct Best {
@@ -26,9 +23,6 @@ fn better(best: Best, v: vec2f, at: vec2i) -> Best {
   return Best(select(best.value, v, wins), select(best.at, at, wins));
 }
 
-// For a chain that is evaluated while x is loaded.
-fn enter_x(channel: u32) {}
-
 fn channel_of(q: u32) -> u32 {
   return q / (OH * PAIRS) % CHANNELS;
 }
@@ -37,11 +31,11 @@ fn pair(q: u32) -> Best {
   let row = q / PAIRS * KERNEL_H;
   let column = q % PAIRS;
   var at = vec2i(i32((row % (OH * KERNEL_H) * PAIRS + column) * 4u)) + vec2i(0, 2);
-  var v = x[row * PAIRS + column];
+  var v = load_x(row * PAIRS + column);
   var best = better(Best(v.xz, at), v.yw, at + 1);
   for (var r = row + 1u; r < row + KERNEL_H; r++) {
     at += i32(4u * PAIRS);
-    v = x[r * PAIRS + column];
+    v = load_x(r * PAIRS + column);
     best = better(better(best, v.xz, at), v.yw, at + 1);
   }
   return best;
@@ -54,13 +48,13 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let first = ((workgroup.x + workgroup.y * grid.x) * 64u + lane) * PER;
-  enter_x(channel_of(2u * first));
+  enter_x(channel_of(2u * first), 0u);
   for (var i = first; i < min(first + PER, COUNT); i++) {
-    if (!SAME_CHANNEL) { enter_x(channel_of(2u * i)); }
+    if (!SAME_CHANNEL) { enter_x(channel_of(2u * i), 0u); }
     let a = pair(2u * i);
-    if (!SAME_CHANNEL) { enter_x(channel_of(2u * i + 1u)); }
+    if (!SAME_CHANNEL) { enter_x(channel_of(2u * i + 1u), 0u); }
     let b = pair(2u * i + 1u);
-    out[i] = vec4f(a.value, b.value);
+    store_out(i, vec4f(a.value, b.value));
     keep_index(i, IndexVector(a.at, b.at));
   }
 }

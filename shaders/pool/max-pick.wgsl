@@ -4,10 +4,6 @@ const COUNT = 1u;
 const PLANE = 1u;
 const WINDOWS = 1u;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> index: array<i32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -16,5 +12,5 @@ fn main(
 ) {
   let i = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (i >= COUNT) { return; }
-  y[i] = x[i / WINDOWS * PLANE + u32(index[i])];
+  store_y(i, load_x(i / WINDOWS * PLANE + u32(load_index(i))));
 }

@@ -20,15 +20,9 @@ const STRIDE_W = 1u;
 const PAD_H = 0;
 const PAD_W = 0;
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> out: array<Vector>;
-
 fn not_a_number(v: f32) -> bool {
   return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
-
-// For a chain that is evaluated while x is loaded.
-fn enter_x(channel: u32) {}
 
 @compute @workgroup_size(64)
 fn main(
@@ -40,7 +34,7 @@ fn main(
   if (id >= THREADS) { return; }
   let first = id * RUN;
   let plane = first / (OH * OW);
-  enter_x(plane % CHANNELS);
+  enter_x(plane % CHANNELS, 0u);
   let base = i32(plane) * (H * W);
   let top = i32(first / OW % OH) * STRIDE_H - PAD_H;
   let left = i32(first % OW * STRIDE_W) - PAD_W;
@@ -52,7 +46,7 @@ fn main(
     var place: array<i32, SPAN>;
     for (var j = 0u; j < SPAN; j++) { // unroll
       place[j] = row + clamp(left + i32(j), 0, W - 1);
-      v[j] = x[base + place[j]];
+      v[j] = load_x(u32(base + place[j]));
     }
     for (var o = 0u; o < RUN; o++) { // unroll
       for (var k = 0u; k < KERNEL_W; k++) { // unroll
@@ -63,6 +57,6 @@ fn main(
       }
     }
   }
-  out[id] = vector(best);
+  store_out(id, vector(best));
   keep_index(id, index_vector(at));
 }

@@ -5,9 +5,6 @@
 const SIZE = 1u;
 const SLABS = 1u;
 
-@group(0) @binding(0) var<storage, read> slabs: array<f32>;
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -16,9 +13,9 @@ fn main(
 ) {
   let i = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (i >= SIZE) { return; }
-  var total = slabs[i];
+  var total = load_slabs(i);
   for (var s = 1u; s < SLABS; s += grid.z) {
-    total += slabs[s * SIZE + i];
+    total += load_slabs(s * SIZE + i);
   }
-  out[i] = total;
+  store_out(i, total);
 }

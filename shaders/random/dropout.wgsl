@@ -8,7 +8,6 @@ const LAYER = 0u;
 const THRESHOLD = 0u;
 const SCALE = 1.0;
 
-@group(0) @binding(0) var<storage, read> x: array<Vector>;
 @group(0) @binding(1) var<storage, read> counters: array<u32>; // step, seed
 @group(0) @binding(2) var<storage, read_write> out: array<Vector>;
 
@@ -23,6 +22,6 @@ fn main(
   let step = counters[0];
   for (var i = first; i < min(first + PER, COUNT); i++) {
     let keep = bits(i, key, step) >= Bits(THRESHOLD);
-    out[i] = select(Vector(0.0), x[i] * SCALE, keep);
+    out[i] = select(Vector(0.0), load_x(i) * SCALE, keep);
   }
 }

@@ -7,16 +7,14 @@ const MAXIMUM = false;
 const DIVISOR = 1.0; // the mean's count, in the last pass
 const CHUNK = 64u;
 
-@group(0) @binding(1) var<storage, read> x: array<Vector>;
-
 fn slab(output: u32, start: u32, length: u32) -> Partial {
   // A maximum starts at an element, not at an infinity that WGSL may assume away.
-  var all = select(Vector(0), x[place(output, min(start, COUNT - 1u))], MAXIMUM);
+  var all = select(Vector(0), load_x(place(output, min(start, COUNT - 1u))), MAXIMUM);
   for (var chunk = 0u; chunk < length; chunk += CHUNK) {
     // Short chains of additions lose fewer digits.
     var part = select(Vector(0), all, MAXIMUM);
     for (var i = chunk; i < min(chunk + CHUNK, length); i++) {
-      part = join(part, x[place(output, start + i * STEP)]);
+      part = join(part, load_x(place(output, start + i * STEP)));
     }
     all = join(all, part);
   }

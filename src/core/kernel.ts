@@ -43,10 +43,33 @@ export type Access = "read" | "read_write";
  * A tensor that a dispatch binds: an input, an output, a scratch buffer of the kernel's own, what a chain that the
  * planner put into the kernel reads, the moments of a result (see KernelVariant), or the dispatch's own words.
  */
-export interface Binding {
-  readonly kind: "input" | "output" | "scratch" | "appended" | "moments" | "words";
+export interface Binding extends Elements {
+  readonly kind: "input" | "output" | "scratch" | "chain" | "moments" | "words";
   readonly index: number;
   readonly access: Access;
+  /**
+   * By a name the shader calls `load_NAME(i)`, or `store_NAME(i, value)` where it writes, i a u32. Those functions and the
+   * array behind them are generated, perhaps with a chain of elementwise ops inside. What has no name the shader declares
+   * itself, `@binding` being its place in the dispatch's list.
+   */
+  readonly name?: string;
+  /** Which of the kernel's chains reads it; `index` is its place among that chain's inputs. */
+  readonly chain?: number;
+  /** The name by which an input is loaded whose place this result takes. */
+  readonly over?: string;
+}
+
+/** What one call of `load_NAME` or `store_NAME` moves; by default a single f32. */
+export interface Elements {
+  readonly dtype?: DType;
+  /** How many elements, a WGSL vector of them: i counts vectors, too. */
+  readonly width?: number;
+  /**
+   * Where this is given, the shader calls `enter_NAME(channel, slot)` before it loads from a channel, axis 1 of the tensor:
+   * a chain reads then what it needs of that channel. It works on so many channels at once; where that is more than 1,
+   * it sets the variable `slot_NAME` to the slot of those that the next loads are from.
+   */
+  readonly slots?: number;
 }
 
 /** One dispatch: a specialised shader, what it binds (in @binding order) and its grid. */
@@ -57,6 +80,8 @@ export interface Dispatch {
   readonly source: string;
   readonly bindings: readonly Binding[];
   readonly workgroups: readonly [number, number, number];
+  /** How many calls in its text store the first result, each of which a chain would be compiled in; 1 by default. */
+  readonly stores?: number;
   /**
    * Numbers that tell one dispatch from another with the same shader (where a slice starts, for instance), as u32 or
    * i32: the binding "words" reads them.
@@ -103,16 +128,26 @@ export interface KernelContext<A> {
 /** All ways to compute an op on this adapter, the default choice first, the readable baseline last. */
 export type Kernel<A> = (context: KernelContext<A>) => KernelVariant[];
 
-/** Binds input `index`, which the shader reads. */
-export const input = (index: number): Binding => ({ kind: "input", index, access: "read" });
-/** Binds result `index`, which the shader writes. */
-export const output = (index = 0): Binding => ({ kind: "output", index, access: "read_write" });
-/** Binds memory that the dispatches of one kernel hand on to each other. */
-export const scratch = (index = 0, access: Access = "read_write"): Binding => ({
-  kind: "scratch",
+/** Binds input `index`, which the shader reads: with a name by `load_NAME(i)`, else as it declares it itself. */
+export const input = (index: number, name?: string, elements?: Elements): Binding => ({
+  kind: "input",
   index,
-  access,
+  access: "read",
+  ...(name && { name, ...elements }),
 });
+/** Binds result `index`, which the shader writes: with a name by `store_NAME(i, value)`. */
+export const output = (index = 0, name?: string, elements?: Elements): Binding => ({
+  ...input(index, name, elements),
+  kind: "output",
+  access: "read_write",
+});
+/** Binds memory that the dispatches of one kernel hand on to each other. */
+export const scratch = (
+  index = 0,
+  access: Access = "read_write",
+  name?: string,
+  elements?: Elements,
+): Binding => ({ ...input(index, name, elements), kind: "scratch", access });
 
 export const words: Binding = { kind: "words", index: 0, access: "read" };
 

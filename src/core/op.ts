@@ -110,21 +110,24 @@ export type Implementation<A> =
       readonly kind: "kernel";
       readonly kernel: Kernel<A>;
       /**
-       * Inputs that every variant reads only as `name[i]`, i counted in elements or vectors of that input alone: about
-       * once each (`loads`), or several times each (`reloads`), so that only cheap chains are evaluated there.
+       * Inputs that every dispatch binds by a name and loads by `load_NAME(i)`, where chains can be evaluated: elements
+       * about once each (`loads`), or several times each (`reloads`), so that only cheap chains are.
        */
       readonly loads?: readonly number[];
       readonly reloads?: readonly number[];
-      /** An input that output 0 may take the place of: who stores an element is who read it, and nobody else does then. */
+      /**
+       * An input that output 0 may take the place of: who stores an element is who loads it, as `load_x(i)` before
+       * `store_y(i, value)`, and nobody else does then. What is bound after it has a name, too.
+       */
       readonly overwrites?: number;
       /** Computes all outputs from the moments that the kernel before left of input 0, without reading that. */
       readonly fromMoments?: (context: KernelContext<A>, slabs: number) => Dispatch;
       /**
-       * What is kept as f16 under mixed precision: inputs, which every variant reads as `loads` says, and results. The
+       * What is kept as f16 under mixed precision: inputs, which every dispatch loads as `loads` says, and results. The
        * kernel itself computes in f32, sums in f32 included: a product of two f16 is exact there.
        */
       readonly half?: { readonly inputs: readonly number[]; readonly outputs: readonly number[] };
-      /** Every variant stores the finished first result, once, as `name[i] = value;` and never reads it back. */
+      /** The finished first result is bound by a name and stored once, by `store_NAME(i, value)`. */
       readonly stores?: boolean;
     }
   | {

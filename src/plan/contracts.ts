@@ -1,71 +1,81 @@
 import { DescentError } from "../core/errors.ts";
-import type { Dispatch, KernelVariant } from "../core/kernel.ts";
-import type { Implementation } from "../core/op.ts";
-import { declarationOf, placesOf, withoutComments } from "./inline.ts";
-
-type KernelRecord = Extract<Implementation<any>, { kind: "kernel" }>;
+import type { Binding, KernelVariant } from "../core/kernel.ts";
+import type { GraphNode } from "../core/op.ts";
+import { showType } from "../core/shape.ts";
+import { wgslElements } from "./accessors.ts";
+import { kernelOf } from "./inline.ts";
 
 /**
- * Checks, as far as a shader's text tells, what a record says of its kernel and the planner builds upon: inputs of `loads`,
- * `reloads`, `half` and `overwrites` are read as `name[place]` only, the result of `stores` is stored as
- * `name[place] = value;` only, and what `overwrites` names is read where the result is stored and of its type.
+ * Checks the types of what a node's kernel binds by names, and what its record says of it: inputs of `loads`, `reloads`,
+ * `half` and `overwrites` have names and are loaded by them, the result of `stores` and `overwrites` is stored by its name,
+ * and what `overwrites` names is loaded as `load_x(i)` where `store_y(i, …)` stores the result, and of its type. That a
+ * shader does nothing else with such an array the compiler sees, for whom it has another name.
  * @throws DescentError that says which kernel breaks which promise.
  */
-export function checkContracts(op: string, record: KernelRecord, variant: KernelVariant): void {
-  for (const dispatch of variant.dispatches) {
-    const source = withoutComments(dispatch.source);
-    const result = bindingOf(dispatch, "output", 0);
+export function checkContracts(node: GraphNode, variant: KernelVariant): void {
+  const record = kernelOf(node)!;
+  for (const { kernel, source, bindings } of variant.dispatches) {
     const broken = (promise: string, what: string) =>
       new DescentError(
-        `${op}: the kernel ${dispatch.kernel} ${what}, but its record says ${promise}; change one of them.`,
+        `${node.op!.name}: the kernel ${kernel} ${what}, but its record says ${promise}; change one of them.`,
       );
-    const targetOf = (binding: number, access: "read" | "read_write", promise: string) => {
-      const target = declarationOf(source, binding, access);
-      const form = `@group(0) @binding(${binding}) var<storage, ${access}> name: array<…>;`;
-      if (!target) throw broken(promise, `does not declare binding ${binding} as "${form}"`);
-      const other = otherUse(source, target.name, target.whole);
-      if (other)
-        throw broken(promise, `uses ${target.name} other than as ${target.name}[place], in "${other}"`);
-      return target;
-    };
-    for (const [index, promise] of promisesOf(record)) {
-      const binding = bindingOf(dispatch, "input", index);
-      if (binding < 0) continue;
-      const { name, element } = targetOf(binding, "read", promise);
-      if (index !== record.overwrites || result < 0) continue;
-      const to = targetOf(result, "read_write", promise);
-      if (to.element !== element)
-        throw broken(promise, `reads ${name} as ${element} and stores ${to.name} as ${to.element}`);
-      const stored = placesOf(source, to.name).map(({ place }) => place);
-      const apart = placesOf(source, name).find(({ place }) => !stored.includes(place));
-      if (apart) throw broken(promise, `reads ${name}[${apart.place}], where it does not store its result`);
+    for (const { kind, index, name, dtype = "f32" } of bindings) {
+      const type = name && (kind === "input" ? node.inputs : kind === "output" ? node.outputs : [])[index];
+      // Copies and fills take any words as u32.
+      if (type && dtype !== "u32" && type.dtype !== dtype)
+        throw new DescentError(
+          `${node.op!.name}: the kernel ${kernel} binds ${kind} ${index} as ${dtype}, but it is ${showType(type)}; write ${kind}(${index}, "${name}", { dtype: "${type.dtype}" }).`,
+        );
     }
-    if (!record.stores || result < 0) continue;
-    const { name } = targetOf(result, "read_write", "stores");
-    const back = placesOf(source, name).find(({ after }) => !/^ = [^;=][^;]*;/.test(after));
-    if (back) throw broken("stores", `does more with ${name}[${back.place}] than store its result there`);
+    const find = (kind: Binding["kind"], index: number) =>
+      bindings.find((b) => b.kind === kind && b.index === index);
+    const check = ({ kind, index, access, name, slots }: Binding, promise: string) => {
+      const verb = access === "read" ? "load" : "store";
+      if (!name)
+        throw broken(
+          promise,
+          `binds ${kind} ${index} without a name, as in ${kind}(${index}, "x"), to ${verb} it by`,
+        );
+      for (const call of slots ? [verb, "enter"] : [verb])
+        if (!source.includes(`${call}_${name}(`)) throw broken(promise, `does not call ${call}_${name}`);
+    };
+    const result = find("output", 0);
+    for (const [index, promise] of promisesOf(record)) {
+      const from = find("input", index);
+      if (!from) continue;
+      check(from, promise);
+      if (index !== record.overwrites || !result) continue;
+      check(result, promise);
+      const [type, other] = [from, result].map(wgslElements);
+      if (type !== other)
+        throw broken(promise, `loads ${from.name} as ${type} and stores ${result.name} as ${other}`);
+      for (const line of source.split("\n")) {
+        const [, ...calls] = line.split(`load_${from.name}(`);
+        const places = calls.map((call) => /^\w+(?=\))/.exec(call)?.[0]);
+        if (places.some((place) => !place || !source.includes(`store_${result.name}(${place},`)))
+          throw broken(promise, `loads ${from.name} where it does not store its result, in "${line.trim()}"`);
+      }
+      const unnamed = bindings.slice(bindings.indexOf(from)).find((b) => !b.name);
+      if (unnamed)
+        throw broken(promise, `binds ${unnamed.kind} ${unnamed.index} after input ${index} without a name`);
+    }
+    if (record.stores && result) check(result, "stores");
   }
 }
 
 /** What a record promises of its inputs, in its own words. */
-function promisesOf({ loads = [], reloads = [], half, overwrites }: KernelRecord): Map<number, string> {
-  const promises = new Map<number, string>();
-  const say = (inputs: readonly number[], name: string) => {
-    for (const i of inputs) promises.set(i, `${name} ${i}`);
-  };
-  say(half?.inputs ?? [], "half");
-  say(reloads, "reloads");
-  say(loads, "loads");
-  say(overwrites === undefined ? [] : [overwrites], "overwrites");
-  return promises;
-}
-
-const bindingOf = ({ bindings }: Dispatch, kind: string, index: number) =>
-  bindings.findIndex((b) => b.kind === kind && b.index === index);
-
-/** A line that takes an array's address, or whose brackets stand apart; nothing else can be done with such an array. */
-function otherUse(source: string, name: string, declaration: string): string | undefined {
-  const text = source.replace(declaration, "");
-  const match = new RegExp(`^.*(?:&\\s*${name}\\b(?!\\[)|(?<![.\\w])${name}\\s+\\[).*$`, "m").exec(text);
-  return match?.[0].trim();
+function promisesOf({
+  loads,
+  reloads,
+  half,
+  overwrites,
+}: NonNullable<ReturnType<typeof kernelOf>>): Map<number, string> {
+  const say = (name: string, inputs: readonly number[] = []) =>
+    inputs.map((i): [number, string] => [i, `${name} ${i}`]);
+  return new Map([
+    ...say("half", half?.inputs),
+    ...say("reloads", reloads),
+    ...say("loads", loads),
+    ...say("overwrites", overwrites === undefined ? [] : [overwrites]),
+  ]);
 }

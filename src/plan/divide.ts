@@ -1,4 +1,4 @@
-import type { AdapterFacts, Dispatch } from "../core/kernel.ts";
+import type { AdapterFacts } from "../core/kernel.ts";
 import type { GraphNode, Tensor } from "../core/op.ts";
 import { sameShape } from "../core/shape.ts";
 import { type Chain, isConstant, isElementwise } from "../graph/expression.ts";
@@ -30,7 +30,7 @@ interface Reader {
   readonly input?: number;
 }
 
-/** A chain is repeated at each store of a kernel's text. A software driver then compiles for seconds: one is enough. */
+/** A driver compiles a chain for each store of a kernel's text. A software driver then compiles for seconds: one is enough. */
 const STORES = 64;
 /** Inputs of one elementwise kernel, so that every adapter can bind them. */
 const MOST_INPUTS = 7;
@@ -55,7 +55,6 @@ class Division {
   private readonly readers = new Map<string, Reader[]>();
   private readonly groups = new Map<GraphNode, Group>();
   private readonly prologues = new Map<GraphNode, Group[]>();
-  private readonly stores = new Map<Dispatch, number>();
   private readonly cheap = new Map<GraphNode, boolean>();
 
   constructor(
@@ -288,14 +287,9 @@ class Division {
     return cheap;
   }
 
-  /** How often the default variant of a kernel stores its result, in its text. */
+  /** How many calls in the text of a kernel's default variant store its result. */
   private mostStores(node: GraphNode): number {
-    const counts = this.kernels.variants(node)[0]?.dispatches.map((dispatch) => {
-      const count = this.stores.get(dispatch) ?? countStores(dispatch);
-      this.stores.set(dispatch, count);
-      return count;
-    });
-    return Math.max(0, ...(counts ?? []));
+    return Math.max(0, ...(this.kernels.variants(node)[0]?.dispatches ?? []).map(countStores));
   }
 
   /** The most buffers that any dispatch of a kernel binds. */

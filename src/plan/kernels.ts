@@ -4,8 +4,9 @@ import { showType } from "../core/shape.ts";
 import { halfInputs, kernelContext, valueKey } from "../graph/node.ts";
 import type { FusedExpression } from "../ops/elementwise/kernel.ts";
 import { elementwiseDispatch } from "../ops/elementwise/kernel.ts";
+import { shaderOf } from "./accessors.ts";
 import { checkContracts } from "./contracts.ts";
-import { kernelOf, overwriting, withEpilogue, withPrologue } from "./inline.ts";
+import { kernelOf, overwriting, withChain } from "./inline.ts";
 import { type Prologue, resolveView, type Unit } from "./units.ts";
 
 /** What the writing of a kernel depends on beside its node's op, shapes and attributes. */
@@ -14,20 +15,13 @@ interface Wanted {
   readonly unread?: ReadonlySet<number>;
 }
 
-/** A dispatch with a unit's chains in it, and what binds what of the chains' inputs: in place of a binding, or after all. */
-interface Chained {
-  readonly dispatch: Dispatch;
-  readonly taken: readonly { readonly binding: number; readonly chain: number; readonly input: number }[];
-  readonly appended: readonly { readonly chain: number; readonly input: number }[];
-}
-
 /**
  * Writes the shaders of one plan, each once: a network of many equal layers, or a recurrence written out, has the same
  * kernels over and over, and writing one takes milliseconds.
  */
 export class Kernels {
   private readonly variantLists = new Map<OpRecord, Map<string, KernelVariant[]>>();
-  private readonly chained = new Map<Dispatch, Map<string, Chained>>();
+  private readonly chained = new Map<Dispatch, Map<string, Dispatch>>();
   private readonly elementwise = new Map<string, Dispatch>();
   private readonly overwritten = new Map<Dispatch, Map<number, Dispatch>>();
   private readonly sources = new Map<Dispatch, string>();
@@ -50,9 +44,8 @@ export class Kernels {
   }
 
   /** Checks what a kernel's record says of it; see contracts.ts. */
-  check(op: OpRecord, variant: KernelVariant): void {
-    if (op.implementation.kind !== "kernel" || this.checked.has(variant)) return;
-    checkContracts(op.name, op.implementation, variant);
+  check(node: GraphNode, variant: KernelVariant): void {
+    if (!this.checked.has(variant)) checkContracts(node, variant);
     this.checked.add(variant);
   }
 
@@ -69,12 +62,14 @@ export class Kernels {
 
   /** The text that is compiled. */
   source(dispatch: Dispatch): string {
-    return memo(this.sources, dispatch, () => withExtensions(dispatch, this.facts));
+    return memo(this.sources, dispatch, () =>
+      withExtensions({ ...dispatch, source: shaderOf(dispatch) }, this.facts),
+    );
   }
 
   /** Puts a unit's elementwise chains, its prologues' and then its epilogue's, into one of its dispatches. */
-  withChains(unit: Unit, chains: readonly Prologue[], dispatch: Dispatch): Chained {
-    if (chains.length === 0) return { dispatch, taken: [], appended: [] };
+  withChains(unit: Unit, chains: readonly Prologue[], dispatch: Dispatch): Dispatch {
+    if (chains.length === 0) return dispatch;
     const indices = [...(unit.prologues?.keys() ?? [])];
     // A chain may read what the kernel itself reads, too: equal tensors have equal numbers.
     const numbers = new Map<string, number>();
@@ -84,11 +79,16 @@ export class Kernels {
     const texts = chains.map(
       (chain, k) => `${indices[k] ?? `end ${unit.epilogue?.hole}`};${this.textOf(chain.expression)}`,
     );
-    const key = [...texts, own, ...read].join("\n\n");
+    const make = () =>
+      chains.reduce((result, { expression }, k) => {
+        const bound = (i: number) =>
+          result.bindings.find((b) => b.kind === "input" && own[b.index] === read[k]![i]);
+        return withChain(result, k, expression, indices[k] ?? unit.epilogue!, bound) ?? result;
+      }, dispatch);
     return memo(
       memo(this.chained, dispatch, () => new Map()),
-      key,
-      () => putChains(dispatch, chains, { indices, own, read, hole: unit.epilogue?.hole }),
+      [...texts, own, ...read].join("\n\n"),
+      make,
     );
   }
 
@@ -97,47 +97,6 @@ export class Kernels {
     const numbers = functions.map((file) => memo(this.files, file, () => this.files.size));
     return [showType(output), inputs.map(showType), numbers, label, body].join(";");
   }
-}
-
-/** Which input each prologue computes, which tensors the kernel and its chains read, and the epilogue's hole. */
-interface Wiring {
-  readonly indices: readonly number[];
-  readonly own: readonly number[];
-  readonly read: readonly (readonly number[])[];
-  readonly hole: number | undefined;
-}
-
-function putChains(
-  dispatch: Dispatch,
-  chains: readonly Prologue[],
-  { indices, own, read, hole }: Wiring,
-): Chained {
-  let result = dispatch;
-  const taken: Chained["taken"][number][] = [];
-  const appended: Chained["appended"][number][] = [];
-  chains.forEach(({ expression }, chain) => {
-    const index = indices[chain];
-    const inlined =
-      index === undefined
-        ? withEpilogue(result, hole!, expression)
-        : withPrologue(result, index, expression, (i) =>
-            result.bindings.findIndex((b) => b.kind === "input" && own[b.index] === read[chain]![i]),
-          );
-    if (!inlined) return;
-    if (inlined.taken) taken.push({ ...inlined.taken, chain });
-    appended.push(...inlined.appended.map((input) => ({ chain, input })));
-    const { label } = expression;
-    result = {
-      ...result,
-      kernel: index === undefined ? `${result.kernel}+${label}` : `${result.kernel}(${label})`,
-      source: inlined.source,
-      bindings: [
-        ...result.bindings,
-        ...inlined.appended.map((i) => ({ kind: "appended", index: i, access: "read" }) as const),
-      ],
-    };
-  });
-  return { dispatch: result, taken, appended };
 }
 
 function memo<K, V>(map: Map<K, V>, key: K, make: () => V): V {

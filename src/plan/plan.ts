@@ -258,17 +258,17 @@ class PlanBuilder {
       this.momentsLeft.set(node, { range, slabs: variant.moments });
     }
     const scratch = (variant.scratch ?? []).map((bytes) => this.placement.scratch(at, bytes));
-    for (const dispatch of variant.dispatches) {
-      const ranges = dispatch.bindings.map((binding) => {
-        if (binding.kind === "words") return this.placement.words(dispatch.words!);
-        if (binding.kind === "scratch") return scratch[binding.index]!;
-        if (binding.kind === "moments") return this.momentsLeft.get(node)!.range;
-        if (binding.kind === "output") return this.locate(outputs[binding.index]!);
-        // What a prologue computes is nowhere; the prologue binds one of its own inputs instead.
-        const chain = unit.prologues?.get(binding.index);
-        return this.locate(chain ? chain.inputs[0]! : node.inputs[binding.index]!);
+    const chains = [...(unit.prologues?.values() ?? []), ...(unit.epilogue ? [unit.epilogue] : [])];
+    for (const plain of variant.dispatches) {
+      const dispatch = this.kernels.withChains(unit, chains, plain);
+      const ranges = dispatch.bindings.map(({ kind, index, chain }) => {
+        if (kind === "words") return this.placement.words(dispatch.words!);
+        if (kind === "scratch") return scratch[index]!;
+        if (kind === "moments") return this.momentsLeft.get(node)!.range;
+        if (kind === "output") return this.locate(outputs[index]!);
+        return this.locate((kind === "chain" ? chains[chain!]! : node).inputs[index]!);
       });
-      this.push(...this.overwrite(unit, ...this.inline(unit, dispatch, ranges)));
+      this.push(...this.overwrite(unit, dispatch, ranges));
     }
   }
 
@@ -287,17 +287,6 @@ class PlanBuilder {
     const node = lastNode(unit);
     if (!stores || binding < 0) return [dispatch, node, [...ranges]];
     return [this.kernels.overwriting(dispatch, binding), node, ranges.filter((_, i) => i !== binding)];
-  }
-
-  /** Puts a unit's elementwise chains into one of its dispatches. */
-  private inline(unit: Unit, dispatch: Dispatch, ranges: readonly Range[]): [Dispatch, Range[]] {
-    const chains = [...(unit.prologues?.values() ?? []), ...(unit.epilogue ? [unit.epilogue] : [])];
-    const { dispatch: result, taken, appended } = this.kernels.withChains(unit, chains, dispatch);
-    const rangeOf = ({ chain, input }: { chain: number; input: number }) =>
-      this.locate(chains[chain]!.inputs[input]!);
-    const all = [...ranges];
-    for (const place of taken) all[place.binding] = rangeOf(place);
-    return [result, [...all, ...appended.map(rangeOf)]];
   }
 
   private unread(node: GraphNode): Set<number> {
@@ -320,7 +309,7 @@ class PlanBuilder {
     const key = kernelKey(node);
     const wanted = this.options.choices?.get(key);
     const variant = variants.find((v) => v.name === wanted) ?? variants[0]!;
-    this.kernels.check(op, variant);
+    this.kernels.check(node, variant);
     this.chosen.set(key, variant.name);
     return variant;
   }

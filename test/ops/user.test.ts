@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import type { NumericArray } from "../../src/core/dtype.ts";
 import { DescentError, OptionError, ShapeError } from "../../src/core/errors.ts";
-import { gridOf, input, output } from "../../src/core/kernel.ts";
+import { type Binding, gridOf, input, output, scratch } from "../../src/core/kernel.ts";
 import { type Binary, defineOp, type Op, type Tensor, type Unary } from "../../src/core/op.ts";
 import { Random } from "../../src/core/rng.ts";
 import { Sampler } from "../../src/core/samples.ts";
@@ -28,9 +28,6 @@ const cubed: Op<Unary> = elementwiseOp({
 });
 
 const reversal = (rows: number, columns: number) => /* wgsl */ `
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -39,12 +36,16 @@ fn main(
 ) {
   let i = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
   if (i >= ${rows * columns}u) { return; }
-  y[i] = x[i / ${columns}u * ${columns}u + ${columns - 1}u - i % ${columns}u];
+  store_y(i, load_x(i / ${columns}u * ${columns}u + ${columns - 1}u - i % ${columns}u));
 }
 `;
 
-/** Rows the other way round; `write` may spoil the shader. */
-const reverser = (write = reversal, promises = {}): Op<Unary> =>
+/** Rows the other way round; `write` may spoil the shader, `promises` and `bindings` what is said of it. */
+const reverser = (
+  write = reversal,
+  promises = {},
+  bindings: readonly Binding[] = [input(0, "x"), output(0, "y")],
+): Op<Unary> =>
   defineOp({
     name: "reversed",
     operands: ["x"],
@@ -75,7 +76,7 @@ const reverser = (write = reversal, promises = {}): Op<Unary> =>
         const dispatch = {
           kernel: "rows",
           source: write(rows, columns),
-          bindings: [input(0), output()],
+          bindings,
           workgroups,
         };
         return [{ name: "rows", dispatches: [dispatch] }];
@@ -241,12 +242,12 @@ describe("WGSL that does not compile", () => {
   test("is named with its op, its kernel and the line, and leaves the device as it was", async () => {
     const device = await gpu();
     const broken = reverser((rows, columns) =>
-      reversal(rows, columns).replace("y[i] = x", "y[i] = nothing * x"),
+      reversal(rows, columns).replace("store_y(i, ", "store_y(i, nothing * "),
     );
     const compile = device.compile({ name: "broken", outputs: { y: broken(x) } });
     await expect(compile).rejects.toThrow(DescentError);
     await expect(compile).rejects.toThrow(
-      /^reversed \(rows\): the shader does not compile: line 13, "y\[i\] = nothing \* x\[.*": [^\n]*nothing[^\n]*\.$/,
+      /^reversed \(rows\): the shader does not compile: line 10, "store_y\(i, nothing \* load_x\(.*": [^\n]*nothing[^\n]*\.$/,
     );
     const bad: Op<Unary> = elementwiseOp({
       name: "bad",
@@ -268,10 +269,15 @@ describe("WGSL that does not compile", () => {
   });
 
   test("or binds what the shader does not declare is a sentence, too", async () => {
-    const broken = reverser((rows, columns) => reversal(rows, columns).replace("binding(1)", "binding(2)"), {
-      stores: false,
-      half: undefined,
-    });
+    const broken = reverser(
+      (rows, columns) =>
+        `@group(0) @binding(2) var<storage, read_write> z: array<f32>;\n${reversal(rows, columns)}`.replace(
+          /store_y\(i, (.*)\);/,
+          "z[i] = $1;",
+        ),
+      { stores: false, half: undefined },
+      [input(0, "x"), output()],
+    );
     const compile = (await gpu()).compile({ name: "broken", outputs: { y: broken(x) } });
     await expect(compile).rejects.toThrow(/^reversed \(rows\): the shader does not compile: [^\n]+\.$/);
   });
@@ -279,46 +285,95 @@ describe("WGSL that does not compile", () => {
 
 describe("what a record promises of its kernel is checked when the kernel is made", () => {
   const x = feed("x", [4, 6]);
-  const refuse = async (change: (source: string) => string, promises: object, message: RegExp) => {
-    const op = reverser((rows, columns) => change(reversal(rows, columns)), promises);
+  const refuse = async (
+    change: (source: string) => string,
+    promises: object,
+    message: RegExp,
+    bindings?: readonly Binding[],
+  ) => {
+    const op = reverser((rows, columns) => change(reversal(rows, columns)), promises, bindings);
     const compile = (await gpu()).compile({ name: "broken", outputs: { y: op(x) } });
     await expect(compile).rejects.toThrow(DescentError);
     await expect(compile).rejects.toThrow(message);
   };
+  const same = (s: string) => s;
 
-  test("loads: read as name[place] only", async () => {
+  test("loads: by load_x only", async () => {
     await refuse(
       (s) => s.replace(/i >= \d+u/, "i >= arrayLength(&x)"),
       {},
-      /^reversed: the kernel rows uses x other than as x\[place\], in "if \(i >= arrayLength\(&x\)\) \{ return; \}", but its record says loads 0; change one of them\.$/,
+      /^reversed \(rows\): the shader does not compile: line 9, "if \(i >= arrayLength\(&x\)\) \{ return; \}": [^\n]*'x'/,
     );
-    await refuse((s) => s.replace("= x[", "= x ["), {}, /uses x other than as x\[place\], in "y\[i\] = x \[/);
     await refuse(
-      (s) => s.replace("@group(0) @binding(0)", "@binding(0) @group(0)"),
+      (s) => s.replace(/load_x\((.*)\)\)/, "x[$1])"),
       {},
-      /does not declare binding 0 as "@group\(0\) @binding\(0\) var<storage, read> name: array<…>;", but its record says loads 0/,
+      /^reversed: the kernel rows does not call load_x, but its record says loads 0; change one of them\.$/,
+    );
+    await refuse(
+      same,
+      {},
+      /^reversed: the kernel rows binds input 0 without a name, as in input\(0, "x"\), to load it by, but its record says loads 0; change one of them\.$/,
+      [input(0), output(0, "y")],
+    );
+    await refuse(same, {}, /does not call enter_x, but its record says loads 0/, [
+      input(0, "x", { slots: 1 }),
+      output(0, "y"),
+    ]);
+  });
+
+  test("names: bound with the dtype that is there", async () => {
+    await refuse(
+      same,
+      {},
+      /^reversed: the kernel rows binds output 0 as i32, but it is f32\[4, 6\]; write output\(0, "y", \{ dtype: "f32" \}\)\.$/,
+      [input(0, "x"), output(0, "y", { dtype: "i32" })],
     );
   });
 
-  test("stores: stored as name[place] = value only, and not read back", async () => {
-    await refuse(
-      (s) => s.replace("y[i] =", "y[i] +="),
-      {},
-      /does more with y\[i\] than store its result there, but .* stores/,
-    );
-    await refuse((s) => s.replace("= x[", "= y[i] + x["), {}, /does more with y\[i\] than store/);
+  test("half: by load_x, too", async () => {
+    const half = { loads: undefined, half: { inputs: [0], outputs: [] } };
+    await refuse(same, half, /binds input 0 without a name, .* but its record says half 0/, [
+      input(0),
+      output(0, "y"),
+    ]);
   });
 
-  test("overwrites: read where the result is stored, of its type", async () => {
+  test("stores: by store_y only, and not read back", async () => {
     await refuse(
-      () => reversal(4, 6),
-      { overwrites: 0 },
-      /reads x\[i \/ 6u .*\], where it does not store its result, but .* overwrites 0/,
+      (s) => s.replace(/store_y\(i, (.*)\);/, "y[i] = $1;"),
+      {},
+      /^reversed: the kernel rows does not call store_y, but its record says stores; change one of them\.$/,
     );
     await refuse(
-      (s) => s.replace("read> x: array<f32>", "read> x: array<vec4<f32>>").replace(/= x\[.*\]/, "= x[i].x"),
+      (s) => s.replace("load_x(", "y[i] + load_x("),
+      {},
+      /the shader does not compile: line 10, "store_y\(i, y\[i\] \+ load_x\(.*": [^\n]*'y'/,
+    );
+    await refuse((s) => s.replace("load_x(", "load_y(i) + load_x("), {}, /line 10, [^\n]*'load_y'/);
+    await refuse(same, {}, /binds output 0 without a name, .* but its record says stores/, [
+      input(0, "x"),
+      output(),
+    ]);
+  });
+
+  test("overwrites: loaded where the result is stored, of its type", async () => {
+    await refuse(
+      same,
       { overwrites: 0 },
-      /reads x as vec4<f32> and stores y as f32/,
+      /loads x where it does not store its result, in "store_y\(i, load_x\(i \/ 6u .*\)\);", but .* overwrites 0/,
+    );
+    const inPlace = (s: string) => s.replace(/load_x\(.*\)\)/, "load_x(i))");
+    await refuse(
+      (s) => inPlace(s).replace("load_x(i)", "load_x(i).x"),
+      { overwrites: 0 },
+      /loads x as vec4<f32> and stores y as f32/,
+      [input(0, "x", { width: 4 }), output(0, "y")],
+    );
+    await refuse(
+      inPlace,
+      { overwrites: 0 },
+      /binds scratch 0 after input 0 without a name, but its record says overwrites 0/,
+      [input(0, "x"), scratch(0), output(0, "y")],
     );
   });
 });

@@ -6,7 +6,7 @@ import { callOp, type GraphNode, type OpRecord, type Tensor } from "../../src/co
 import { Random } from "../../src/core/rng.ts";
 import { sizeOf } from "../../src/core/shape.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
-import { feed } from "../../src/graph/node.ts";
+import { feed, kernelContext } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
 import { elementBounds } from "../../src/ops/bounds.ts";
 import * as f from "../../src/ops/f.ts";
@@ -155,6 +155,26 @@ describe("elementwise chains inside kernels give what they give outside", () => 
           node: y.node,
         };
       });
+    },
+  );
+
+  test.each(storing.map((op) => [op.name, op] as const))(
+    "%s says how many calls of its text store its result",
+    async (_, op) => {
+      const { facts } = await gpu();
+      let dispatches = 0;
+      for (const { program } of casesOf(op))
+        for (const software of [true, false])
+          for (const variant of kernelOf(op)!.kernel(
+            kernelContext(program.outputs!.y0!.node, { ...facts, software }),
+          ))
+            for (const { kernel, source, bindings, stores = 1 } of variant.dispatches) {
+              const result = bindings.find(({ kind, index }) => kind === "output" && index === 0);
+              if (!result) continue;
+              expect(source.split(`store_${result.name}(`).length - 1, kernel).toBe(stores);
+              dispatches++;
+            }
+      expect(dispatches).toBeGreaterThan(0);
     },
   );
 

@@ -129,7 +129,11 @@ export function depthwiseVariants(
   const dispatch = {
     kernel: `${name}/depthwise`,
     source,
-    bindings: [input(0), input(1), output()],
+    bindings: [
+      input(0, "x", { width: quads ? 4 : 1, slots: sources }),
+      input(1, "w"),
+      output(0, "y", { width: quads ? 4 : 1 }),
+    ],
     workgroups: gridOf(Math.ceil((strips * Math.ceil(allTurns / turns)) / LANES), facts),
     ...convCost(g),
   };

@@ -12,6 +12,7 @@ import stretchVectorSource from "../../../shaders/conv/stretch-vector.part.wgsl?
 import {
   type AdapterFacts,
   type Dispatch,
+  type Elements,
   gridOf,
   input,
   type KernelVariant,
@@ -71,7 +72,13 @@ export function convVariants(
       kernel: `${name}/${kind}`,
       source: part!.source,
       workgroups: part!.workgroups,
-      bindings: [input(0), input(1), output(), ...(slabs ? [moments("read_write")] : [])],
+      stores: part!.stores,
+      bindings: [
+        input(0, "x", { width: part!.width, slots: part!.slots }),
+        input(1, "w"),
+        output(0, "y", { width: part!.stored }),
+        ...(slabs ? [moments("read_write")] : []),
+      ],
       flops: part!.flops ?? flops / sums.length,
       bytes: bytes / sums.length,
     }));
@@ -84,10 +91,15 @@ export function convVariants(
 type Maker = [kind: string, make: (sum: ConvSum, facts: AdapterFacts, wantMoments: boolean) => Part | null];
 
 /**
- * A dispatch's shader and grid, its operations if they are not the sum's own, how many slabs of moments it leaves if it was
- * asked to, and what its algorithm adds up.
+ * A dispatch's shader, grid and stores, how it loads x, elements of one store of y, its operations if they are not the
+ * sum's own, how many slabs of moments it leaves if it was asked to, and what its algorithm adds up.
  */
-type Part = Pick<Dispatch, "source" | "workgroups" | "flops"> & Pick<KernelVariant, "moments" | "magnified">;
+interface Part
+  extends Pick<Dispatch, "source" | "workgroups" | "stores" | "flops">,
+    Pick<Elements, "width" | "slots">,
+    Pick<KernelVariant, "moments" | "magnified"> {
+  readonly stored?: number;
+}
 
 function naive(sum: ConvSum, facts: AdapterFacts): Part {
   const threads = sum.batch * sum.groups * sum.targets * product(sum.output);
@@ -160,6 +172,8 @@ function directThread(sum: ConvSum, facts: AdapterFacts) {
       constants,
     ),
     workgroups: gridOf(Math.ceil(threads / 64), facts),
+    stores: pixels,
+    slots: 1,
   };
 }
 
@@ -196,6 +210,8 @@ function directSubgroup(sum: ConvSum, facts: AdapterFacts, wantMoments: boolean)
       ...(wantMoments && { SLABS: slabs }),
     }),
     workgroups: gridOf(tiles * slabs, facts),
+    slots: 1,
+    ...(vector ? { width: 4, stored: 4 } : { stores: tile.pixels }),
     ...(wantMoments && { moments: slabs }),
   };
 }

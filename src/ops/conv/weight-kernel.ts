@@ -16,7 +16,9 @@ import sumSource from "../../../shaders/conv/weight-sum.part.wgsl?raw";
 import threadSource from "../../../shaders/conv/weight-thread.wgsl?raw";
 import {
   type AdapterFacts,
+  type Binding,
   type Constants,
+  type Elements,
   gridOf,
   input,
   type KernelVariant,
@@ -58,6 +60,13 @@ const workgroupsWanted = (facts: AdapterFacts) => (facts.software ? 8 : 264);
 const specializeSum = (g: Geometry, parts: readonly string[], constants: Constants = {}): string =>
   specialize([...parts, sumSource].join("\n"), { ...constantsOf(g), ...constants });
 
+/** How x is loaded, and of how many elements a load of dy is. */
+const bindingsOf = (x?: Elements, width = 1): Binding[] => [
+  input(0, "x", x),
+  input(1, "dy", { width }),
+  output(0, "dw"),
+];
+
 function constantsOf(g: Geometry) {
   return {
     BATCH: g.batch,
@@ -84,7 +93,7 @@ function naiveVariant(g: Geometry, facts: AdapterFacts): KernelVariant {
   const dispatch = {
     kernel: "conv2dWeightGrad/naive",
     source: specializeSum(g, [naiveSource]),
-    bindings: [input(0), input(1), output()],
+    bindings: bindingsOf(),
     workgroups: gridOf(Math.ceil(weights / 64), facts),
     ...convCost(g),
   };
@@ -105,7 +114,7 @@ function workgroupVariants(g: Geometry, facts: AdapterFacts): KernelVariant[] {
     operands: `${operandsSource}\n${sumSource}`,
     constants,
   };
-  const work = { inputs: [input(0), input(1)], ...convCost(g) };
+  const work = { bindings: bindingsOf(), ...convCost(g) };
   return workgroupVariantsOf(product, "conv2dWeightGrad", g.outChannels * n, work, facts);
 }
 
@@ -141,6 +150,7 @@ function direct(
   const { slabs, length } = slabsFor(form.strips, tiles, form.wanted, form.least ?? 4);
   const strips = form.entry === stripsSource;
   const shared = form.stretch === sharedSource;
+  const reads = Math.ceil((ins * span) / lanes);
   const parts = [
     form.entry,
     directSource,
@@ -164,13 +174,19 @@ function direct(
         SPAN: span,
         KEPT: g.dilation[0] === 1 ? Math.max(0, g.kernel[0] - g.stride[0]) : 0,
         ...(strips ? { CHUNKS: Math.ceil((outs * ins * taps) / lanes) } : { MOVED: (outs * ins - 1) * taps }),
-        ...(shared && { READS: Math.ceil((ins * span) / lanes) }),
+        ...(shared && { READS: reads }),
         ...(form.gradient === gradientVectorSource && { VECTORS: pixels / 4 }),
         ...(form.stretch === stretchHaloSource && { QUADS: (pixels * g.stride[1]) / 4 }),
         SHARES: slabs,
         WALKS: length,
       }),
-      inputs: [input(0), input(1)],
+      bindings: bindingsOf(
+        {
+          width: form.stretch === stretchHaloSource || form.stretch === stretchVectorSource ? 4 : 1,
+          slots: shared ? reads : ins,
+        },
+        form.gradient === gradientVectorSource ? 4 : 1,
+      ),
       workgroups: gridOf(Math.ceil((tiles * slabs) / (form.threads ? lanes : 1)), facts),
       ...convCost(g),
     },

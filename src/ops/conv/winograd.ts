@@ -40,6 +40,8 @@ export function winograd(sum: ConvSum, facts: AdapterFacts, most: number) {
       WHOLE_STEPS: !facts.software,
     }),
     workgroups: gridOf(Math.ceil(sum.targets / SIDE) * sum.groups * Math.ceil(tiles / SIDE), facts),
+    stores: 2,
+    slots: 1,
     flops: 2 * 16 * sum.groups * sum.sources * sum.targets * tiles,
     magnified,
   };

@@ -160,7 +160,6 @@ export const gatherImages: Op<
           { length: chunks },
           (_, k) => `@group(0) @binding(${3 + k}) var<storage, read> chunk${k}: array<u32>;`,
         ),
-        `@group(0) @binding(${3 + chunks}) var<storage, read_write> out: array<Vector>;`,
         `fn chunkOf(image: u32) -> u32 { return min(image / ${perChunk}u, ${last}u); }`,
         `fn offsetOf(image: u32) -> u32 { return (image - chunkOf(image) * ${perChunk}u) * IMAGE; }`,
         "fn word(image: u32, position: u32) -> u32 {",
@@ -193,7 +192,7 @@ export const gatherImages: Op<
             {
               kernel: "gatherImages",
               source: [specialize(gatherSource, constants), ...declarations].join("\n"),
-              bindings: [...inputs.map((_, i) => input(i)), output()],
+              bindings: [...inputs.map((_, i) => input(i)), output(0, "out", { width })],
               workgroups: gridOf(Math.ceil(threads / 64), facts),
               bytes: 5 * count,
             },

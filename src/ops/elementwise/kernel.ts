@@ -97,17 +97,11 @@ export function elementwiseDispatch(expression: FusedExpression, facts: AdapterF
     strides.every((s, i) => s.at(-1) === 0 || (s.at(-1) === 1 && rows[i]!.every((r) => r % 4 === 0)));
 
   const outType = wgslType(out.dtype);
-  const lines: string[] = [];
-  inputs.forEach((x, i) => {
-    const scalar = wgslType(x.dtype);
-    const wide = vector && strides[i]!.at(-1) === 1;
-    lines.push(
-      `@group(0) @binding(${i}) var<storage, read> in${i}: array<${wide ? `vec4<${scalar}>` : scalar}>;`,
-    );
-  });
-  lines.push(
-    `@group(0) @binding(${inputs.length}) var<storage, read_write> out: array<${vector ? `vec4<${outType}>` : outType}>;`,
-    "",
+  const width = vector ? 4 : 1;
+  const bindings = inputs.map((x, i) =>
+    input(i, `in${i}`, { dtype: x.dtype, width: strides[i]!.at(-1) === 1 ? width : 1 }),
+  );
+  const lines = [
     `fn apply(${inputs.map((x, i) => `x${i}: ${wgslType(x.dtype)}`).join(", ")}) -> ${outType} {`,
     // What a literal that is not finite refers to.
     ...(inputs.length === 0 ? ["  let x0 = 0u;"] : []),
@@ -115,9 +109,8 @@ export function elementwiseDispatch(expression: FusedExpression, facts: AdapterF
     "  return result;",
     "}",
     "",
-  );
+  ];
   // Along a row a broadcast input stays the same, and the others' offsets run with the output's.
-  const width = vector ? 4 : 1;
   const members: string[] = [];
   const values: string[] = [];
   const reads: string[] = [];
@@ -125,12 +118,12 @@ export function elementwiseDispatch(expression: FusedExpression, facts: AdapterF
     const code = offsetCode(shape, strides[i]!);
     if (strides[i]!.at(-1) === 0) {
       members.push(`  v${i}: ${wgslType(x.dtype)},`);
-      values.push(`in${i}[${code}]`);
-    } else if (shape.length === 1) reads.push(`  let v${i} = in${i}[i];`);
+      values.push(`load_in${i}(${code})`);
+    } else if (shape.length === 1) reads.push(`  let v${i} = load_in${i}(i);`);
     else {
       members.push(`  base${i}: u32,`);
       values.push(`(${code}) / ${width}u - i`);
-      reads.push(`  let v${i} = in${i}[shared_row.base${i} + i];`);
+      reads.push(`  let v${i} = load_in${i}(shared_row.base${i} + i);`);
     }
   });
   if (members.length === 0) {
@@ -172,7 +165,7 @@ export function elementwiseDispatch(expression: FusedExpression, facts: AdapterF
   return {
     kernel: `elementwise/${expression.label}`,
     source: [harness, ...calledFiles(expression), lines.join("\n")].join("\n"),
-    bindings: [...inputs.map((_, i) => input(i)), output()],
+    bindings: [...bindings, output(0, "out", { dtype: out.dtype, width })],
     workgroups: gridOf(Math.ceil(count / (groups * workgroup)), facts),
     bytes: [out, ...inputs].reduce((sum, x) => sum + byteLength(sizeOf(x.shape), x.dtype), 0),
   };

@@ -198,13 +198,13 @@ export const scatter: Op<(x: Operand, indices: Operand, updates: Operand) => Ten
       const index = { Index: wgslType(indices!.dtype), COUNT: count };
       const workgroups = gridOf(Math.ceil((rows * vectors.ROW) / 64), facts);
       const bytes = 4 * (2 * rows * size + count);
-      const winners: TensorType = { shape: [rows], dtype: "u32" };
+      const fill = fillDispatch({ shape: [rows], dtype: "u32" }, 0, facts);
       return [
         {
           name: "marks",
           scratch: [4 * rows],
           dispatches: [
-            { ...fillDispatch(winners, 0, facts), bindings: [scratch(0)] },
+            { ...fill, bindings: fill.bindings.map((b) => ({ ...b, ...scratch(0) })) },
             {
               kernel: "scatter/mark",
               source: specialize(markSource, { ROWS: rows, ...index }),

@@ -110,7 +110,7 @@ export function stridedVariants(
   const axes = merged(all);
   const element = wgslType(dtype);
   const vectors = inVectors(axes);
-  const blocks = blocksDispatch(axes, element, facts);
+  const blocks = blocksDispatch(axes, dtype, facts);
   // The shader walks from the innermost axis outwards.
   const used = [...(vectors ?? axes)].reverse();
   const list = (type: string, pick: (axis: Axis) => number) =>
@@ -189,7 +189,7 @@ export function storeSliceDispatch(
 /** The dispatch that permutes axes by blocks of 4 × 4; undefined where it cannot. See transpose-blocks.wgsl. */
 export function blocksDispatch(
   axes: readonly Axis[],
-  element: string,
+  dtype: DType,
   facts: AdapterFacts,
 ): Dispatch | undefined {
   const dims = axes.map((axis) => axis.dim);
@@ -203,7 +203,7 @@ export function blocksDispatch(
   const from = axes.map(({ stride }, axis) => (axis === inner ? 1 : axis === last ? stride : stride / 4));
   const to = outStrides.map((stride, axis) => (axis === last ? 1 : axis === inner ? stride : stride / 4));
   const sizes = {
-    Vector: `vec4<${element}>`,
+    Vector: `vec4<${wgslType(dtype)}>`,
     BLOCKS: product(counts),
     ROW: axes[last]!.stride / 4,
     OUT_ROW: outStrides[inner]! / 4,
@@ -215,7 +215,7 @@ export function blocksDispatch(
       `fn source_of(e: u32) -> u32 { return ${offsetCode(counts, from)}; }`,
       `fn target_of(e: u32) -> u32 { return ${offsetCode(counts, to)}; }`,
     ].join("\n"),
-    bindings: [input(0), output()],
+    bindings: [input(0, "x", { dtype, width: 4 }), output(0, "out", { dtype, width: 4 })],
     workgroups: gridOf(Math.ceil(sizes.BLOCKS / 64), facts),
     bytes: 8 * product(dims),
   };

@@ -80,42 +80,45 @@ function matrixFunctions({ batch: { axes, a, b } }: Layout): string {
   return `${matrix("aMatrix", a)}\n${matrix("bMatrix", b)}`;
 }
 
-/** Whether four neighbouring columns of b are a vector in memory. */
+/** Whether four neighbouring columns of b, and of c, are a vector in memory. */
 const readsVectors = ({ sizes: { N }, steps: { B_N } }: Layout) => B_N === 1 && N % 4 === 0;
+const writesVectors = ({ sizes: { N }, result: { C_N } }: Layout) => C_N === 1 && N % 4 === 0;
+
+/** The operands and the result by their names, loaded and stored so many elements at a time. */
+const bindingsOf = ({ a, b }: Layout, [rows, columns, stored] = [1, 1, 1]): Binding[] => [
+  { ...a, name: "a", width: rows },
+  { ...b, name: "b", width: columns },
+  output(0, "c", { width: stored }),
+];
 
 /**
- * Bindings, and functions that read `width` neighbouring rows of a, and read and write four neighbouring columns, as
- * vectors where they are aligned.
+ * Functions that read `width` neighbouring rows of a, and read and write four neighbouring columns, as vectors where they
+ * are aligned.
  */
 function operandFunctions(layout: Layout, width: number): string {
-  const { M, N } = layout.sizes;
-  const { C_N } = layout.result;
+  const { M } = layout.sizes;
   const rows = width > 1;
   const read = readsVectors(layout);
-  const write = C_N === 1 && N % 4 === 0;
   const each = (make: (e: string) => string) => ["0u", "1u", "2u", "3u"].map(make);
   return [
     `alias Rows = ${rows ? `vec${width}f` : "array<f32, 1>"};`,
-    `@group(0) @binding(0) var<storage, read> a: array<${rows ? `vec${width}f` : "f32"}>;`,
-    `@group(0) @binding(1) var<storage, read> b: array<${read ? "vec4f" : "f32"}>;`,
-    `@group(0) @binding(2) var<storage, read_write> c: array<${write ? "vec4f" : "f32"}>;`,
     "fn rowsAt(start: u32, m: u32) -> Rows {",
     rows
-      ? `  return a[(start + min(m, ${M - width}u)) / ${width}u];`
-      : "  return Rows(a[start + min(m, M - 1u) * A_M]);",
+      ? `  return load_a((start + min(m, ${M - width}u)) / ${width}u);`
+      : "  return Rows(load_a(start + min(m, M - 1u) * A_M));",
     "}",
     "fn columnsAt(start: u32, n: u32) -> vec4f {",
     read
-      ? "  return b[(start + min(n, N - 4u)) / 4u];"
-      : `  return vec4f(${each((e) => `b[start + min(n + ${e}, N - 1u) * B_N]`).join(", ")});`,
+      ? "  return load_b((start + min(n, N - 4u)) / 4u);"
+      : `  return vec4f(${each((e) => `load_b(start + min(n + ${e}, N - 1u) * B_N)`).join(", ")});`,
     "}",
     "fn store(start: u32, n: u32, values: vec4f, step: u32) {",
-    ...(write
-      ? ["  if (n < N) { c[(start + n) / 4u] = values; }"]
+    ...(writesVectors(layout)
+      ? ["  if (n < N) { store_c((start + n) / 4u, values); }"]
       : [
           // One store in the text, so that an epilogue is there once; step, which is 1, keeps the driver from unrolling.
           "  var column = values;",
-          "  for (var e = 0u; e < min(4u, N - min(n, N)); e += step) { c[start + (n + e) * C_N] = column[e]; }",
+          "  for (var e = 0u; e < min(4u, N - min(n, N)); e += step) { store_c(start + (n + e) * C_N, column[e]); }",
         ]),
     "}",
   ].join("\n");
@@ -136,10 +139,15 @@ const LEAST_SHARE = 2 ** 22;
 function transposed(layout: Layout, facts: AdapterFacts, before?: Preparation) {
   const { N, K } = layout.sizes;
   const index = before?.scratch.length ?? 0;
+  const blocks = blocksDispatch([wholeAxis(K, 1), wholeAxis(N, K)], "f32", facts)!;
+  const [from, to] = blocks.bindings as [Binding, Binding];
   const dispatch: Dispatch = {
-    ...blocksDispatch([wholeAxis(K, 1), wholeAxis(N, K)], "f32", facts)!,
+    ...blocks,
     kernel: "matmul/transpose",
-    bindings: [layout.b, scratch(index)],
+    bindings: [
+      { ...from, ...layout.b },
+      { ...to, ...scratch(index) },
+    ],
   };
   return {
     layout: { ...layout, b: scratch(index, "read"), steps: { ...layout.steps, B_K: N, B_N: 1 } },
@@ -261,7 +269,7 @@ function registerTile(
   const dispatch = {
     kernel: `matmul/${name}`,
     source: `${specialized(source, layout, constants)}${operandFunctions(layout, width)}\n`,
-    inputs: [layout.a, layout.b],
+    bindings: bindingsOf(layout, [width, readsVectors(layout) ? 4 : 1, writesVectors(layout) ? 4 : 1]),
     workgroups: gridOf(Math.ceil((tiles * slabs) / tile.tiles), facts),
     ...cost(layout),
   };
@@ -326,7 +334,7 @@ function workgroupVariants(layout: Layout, facts: AdapterFacts): KernelVariant[]
     operands: `${operandsSource}\n${matrixFunctions(layout)}\n`,
     constants: { ...layout.steps, ...layout.result },
   };
-  const work = { inputs: [layout.a, layout.b], ...cost(layout) };
+  const work = { bindings: bindingsOf(layout), ...cost(layout) };
   return workgroupVariantsOf(product, "matmul", sizeOfResult(layout), work, facts);
 }
 
@@ -337,7 +345,7 @@ function matrixVariants(layout: Layout, facts: AdapterFacts, half: boolean): Ker
   const dispatch = {
     kernel: "matmul/matrix",
     source: `${source}\n${matrixFunctions(layout)}\n`,
-    inputs: [layout.a, layout.b],
+    bindings: bindingsOf(layout),
     workgroups,
     ...cost(layout),
   };
@@ -348,7 +356,7 @@ function naiveVariant(layout: Layout, facts: AdapterFacts): KernelVariant {
   const dispatch: Dispatch = {
     kernel: "matmul/naive",
     source: specialized(naiveSource, layout),
-    bindings: [layout.a, layout.b, output()],
+    bindings: bindingsOf(layout),
     workgroups: gridOf(Math.ceil(sizeOfResult(layout) / 64), facts),
     ...cost(layout),
   };

@@ -108,6 +108,7 @@ export function statisticsFromMoments(
 export function statisticsVariants(x: TensorType, eps: number, facts: AdapterFacts): KernelVariant[] {
   const layout = layoutOf("", x);
   const { channels } = layout;
+  const from = input(0, "x", { width: widthOf(layout) });
   const bytes = 4 * sizeOf(x.shape);
   return sharings(x, facts).map((sharing) => {
     const { name, slabs, workgroups, source } = sharing;
@@ -116,7 +117,7 @@ export function statisticsVariants(x: TensorType, eps: number, facts: AdapterFac
     const constants = { WIDTH: widthOf(layout), ...(whole && { EPS: eps }) };
     const first = { source: [source(text, constants), momentsFunctions].join("\n"), workgroups };
     if (whole) {
-      const bindings = [output(0), input(0), output(1), output(2)];
+      const bindings = [output(0), from, output(1), output(2)];
       const kernel = `batchNorm/statistics-${whole}`;
       return { name: whole, dispatches: [{ kernel, ...first, bindings, bytes }] };
     }
@@ -127,7 +128,7 @@ export function statisticsVariants(x: TensorType, eps: number, facts: AdapterFac
         {
           kernel: `batchNorm/statistics-${name}`,
           ...first,
-          bindings: [scratch(0), input(0)],
+          bindings: [scratch(0), from],
           bytes: bytes + 16 * slabs * channels,
         },
         statisticsFromMoments(channels, slabs, eps, scratch(0, "read"), facts),
@@ -145,10 +146,12 @@ export function gradVariants(x: TensorType, facts: AdapterFacts): KernelVariant[
   const fits = (n: number) => facts.software && plane % n === 0 && size / (width * n) >= 2048;
   const per = Math.max(1, ...DIVISORS.filter(fits));
   const constants = { CHANNELS: channels, LENGTH: plane, PER: per, TOTAL: size / (width * per) };
+  const read = [input(0, "x", { width }), input(4, "dy", { width, slots: 1 })];
+  const means = input(2, "means");
   const last: Dispatch = {
     kernel: "batchNormGrad/input",
-    source: specialize(gradSource, { Vector: width === 4 ? "vec4<f32>" : "f32", ...constants }),
-    bindings: [input(0), input(4), scratch(0, "read"), output(0)],
+    source: specialize(gradSource, constants),
+    bindings: [...read, scratch(0, "read", "coefficients", { width: 4 }), output(0, "dx", { width })],
     workgroups: threadsGrid(constants.TOTAL, facts),
     bytes: 12 * size,
   };
@@ -160,7 +163,7 @@ export function gradVariants(x: TensorType, facts: AdapterFacts): KernelVariant[
       const sums: Dispatch = {
         kernel: `batchNormGrad/sums-${whole}`,
         source: [source(text, { ELEMENTS: count }), gradFunctions].join("\n"),
-        bindings: [scratch(0), input(0), input(4), input(2), input(1), input(3), output(1), output(2)],
+        bindings: [scratch(0), ...read, means, input(1, "gamma"), input(3, "inverse"), output(1), output(2)],
         workgroups,
         bytes: 8 * size,
       };
@@ -173,7 +176,7 @@ export function gradVariants(x: TensorType, facts: AdapterFacts): KernelVariant[
         {
           kernel: `batchNormGrad/sums-${name}`,
           source: source(gradSumsSource),
-          bindings: [scratch(1), input(0), input(4), input(2)],
+          bindings: [scratch(1), ...read, means],
           workgroups,
           bytes: 8 * size + 16 * slabs * channels,
         },

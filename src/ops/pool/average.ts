@@ -56,7 +56,13 @@ export const avgPool2d: Op<(x: Operand, attrs: AveragePoolOptions) => Tensor, Av
     stores: true,
     kernel: ({ inputs: [x], outputs: [out], attrs, facts }) => {
       const count = sizeOf(out!.shape);
-      const rest = { bindings: [input(0), output()], bytes: 4 * (sizeOf(x!.shape) + count) };
+      const rest = {
+        bindings: (from: number, to: number) => [
+          input(0, "x", { width: from }),
+          output(0, "out", { width: to }),
+        ],
+        bytes: 4 * (sizeOf(x!.shape) + count),
+      };
       const window = poolDispatch(
         "avgPool2d/window",
         averageSource,
@@ -67,14 +73,11 @@ export const avgPool2d: Op<(x: Operand, attrs: AveragePoolOptions) => Tensor, Av
         facts,
         {
           ...rest,
-          constants: { CHANNELS: x!.shape[1]!, COUNT_PADDING: attrs.countIncludePad ?? true },
+          constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
         },
       );
       return [
-        ...pairsVariant("avgPool2d", averagePairsSource, 4, x!.shape, attrs, facts, {
-          ...rest,
-          constants: { CHANNELS: x!.shape[1]!, OH: out!.shape[2]! },
-        }),
+        ...pairsVariant("avgPool2d", averagePairsSource, 4, x!.shape, attrs, facts, rest),
         { name: "window", dispatches: [window] },
       ];
     },
@@ -130,7 +133,13 @@ export const avgPool2dGrad: Op<(dy: Operand, attrs: AveragePoolGradAttrs) => Ten
       stores: true,
       kernel: ({ inputs: [dy], outputs: [dx], attrs, facts }) => {
         const count = sizeOf(dx!.shape);
-        const rest = { bindings: [input(0), output()], bytes: 4 * (count + sizeOf(dy!.shape)) };
+        const rest = {
+          bindings: (from: number, to: number) => [
+            input(0, "dy", { width: from }),
+            output(0, "dx", { width: to }),
+          ],
+          bytes: 4 * (count + sizeOf(dy!.shape)),
+        };
         const gather = poolDispatch(
           "avgPool2dGrad/gather",
           averageGradSource,

@@ -1,5 +1,7 @@
 import {
   type AdapterFacts,
+  type Binding,
+  type Constants,
   type Dispatch,
   gridOf,
   type KernelVariant,
@@ -22,6 +24,13 @@ fn vector(v: array<f32, RUN>) -> Vector { return Vector(v[0], v[1], v[2], v[3]);
 fn index_vector(v: array<i32, RUN>) -> IndexVector { return IndexVector(v[0], v[1], v[2], v[3]); }`,
 };
 
+/** What else there is to say of a pooling dispatch: it loads and stores vectors of so many elements. */
+interface PoolRest {
+  readonly bindings: (from: number, to: number) => readonly Binding[];
+  readonly bytes: number;
+  readonly constants?: Constants;
+}
+
 /** Columns that a thread reads at most for a run of four, or written out at all: a driver compiles each of these loads. */
 const MOST_COLUMNS = 16;
 
@@ -37,7 +46,7 @@ export function poolDispatch(
   attrs: PoolAttrs,
   span: (run: number) => number,
   facts: AdapterFacts,
-  rest: Pick<Dispatch, "bindings" | "bytes"> & { constants?: Record<string, number | boolean> },
+  rest: PoolRest,
 ): Dispatch {
   const size: Pair = [image[2]!, image[3]!];
   const [oh, ow] = pooledSize("", size, attrs);
@@ -63,7 +72,7 @@ export function poolDispatch(
   return {
     kernel,
     source: [specialize(text, constants), RUNS[run]].join("\n"),
-    bindings: rest.bindings,
+    bindings: rest.bindings(1, run),
     workgroups: gridOf(Math.ceil(threads / 64), facts),
     bytes: rest.bytes,
   };
@@ -89,7 +98,7 @@ export function pairsVariant(
   image: readonly number[],
   { kernel: [kh, kw], stride, padding }: PoolAttrs,
   facts: AdapterFacts,
-  rest: Pick<Dispatch, "bindings" | "bytes"> & { constants?: Record<string, number> },
+  rest: PoolRest,
 ): KernelVariant[] {
   const [h, w] = image.slice(2) as [number, number];
   const results = sizeOf(image) / (kh * kw);
@@ -103,7 +112,7 @@ export function pairsVariant(
     kernel: `${kernel}/pairs`,
     source: specialize(source, { ...constants, ...rest.constants }),
     workgroups: gridOf(Math.ceil(count / (64 * per)), facts),
-    bindings: rest.bindings,
+    bindings: rest.bindings(each, 4),
     bytes: rest.bytes,
   };
   return [{ name: "pairs", dispatches: [dispatch] }];

@@ -81,7 +81,11 @@ export const maxPool2d: Op<(x: Operand, attrs: PoolOptions) => Tensor, PoolAttrs
       const kept = unread?.has(1) ? 1 : 2;
       const index = kept === 2 ? maxIndexSource : "fn keep_index(i: u32, at: IndexVector) {}";
       const rest = {
-        bindings: [input(0), output(0), output(1)].slice(0, 1 + kept),
+        bindings: (from: number, to: number) =>
+          [input(0, "x", { width: from, slots: 1 }), output(0, "out", { width: to }), output(1)].slice(
+            0,
+            1 + kept,
+          ),
         bytes: 4 * (sizeOf(x!.shape) + kept * sizeOf(out!.shape)),
         constants: { CHANNELS: x!.shape[1]! },
       };
@@ -155,7 +159,11 @@ export const maxPool2dGrad: Op<(index: Operand, dy: Operand, attrs: PoolGradAttr
       kernel: ({ inputs: [index], outputs: [dx], attrs, facts }) => {
         const count = sizeOf(dx!.shape);
         const rest = {
-          bindings: [input(0), input(1), output()],
+          bindings: (from: number, to: number) => [
+            input(0, "index", { dtype: "i32", width: from }),
+            input(1, "dy", { width: from }),
+            output(0, "dx", { width: to }),
+          ],
           bytes: 4 * (count + 2 * sizeOf(index!.shape)),
         };
         const gather = poolDispatch(
@@ -245,7 +253,7 @@ export const maxPool2dPick: Op<(x: Operand, index: Operand, attrs: PoolOptions) 
         const dispatch = {
           kernel: "maxPool2dPick",
           source: specialize(maxPickSource, { COUNT: count, PLANE, WINDOWS }),
-          bindings: [input(0), input(1), output()],
+          bindings: [input(0, "x"), input(1, "index", { dtype: "i32" }), output(0, "y")],
           workgroups: gridOf(Math.ceil(count / 64), facts),
           bytes: 12 * count,
         };

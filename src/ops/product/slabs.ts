@@ -1,7 +1,6 @@
 import source from "../../../shaders/product/sum-slabs.wgsl?raw";
 import {
   type AdapterFacts,
-  type Binding,
   type Dispatch,
   gridOf,
   type KernelVariant,
@@ -9,9 +8,6 @@ import {
   scratch,
   specialize,
 } from "../../core/kernel.ts";
-
-/** A dispatch whose result goes to the op's output, or to scratch where there are slabs. */
-export type Product = Omit<Dispatch, "bindings"> & { readonly inputs: readonly Binding[] };
 
 /** What a product needs computed first: dispatches, and the bytes of the scratch buffers 0, 1, … that they write. */
 export interface Preparation {
@@ -21,29 +17,28 @@ export interface Preparation {
 
 /**
  * A kernel variant whose long sums are shared out to slabs: with one slab the product writes the result, with more it
- * writes `size` partial results each, which a second dispatch adds up in a fixed order.
+ * writes, to scratch in its place, `size` partial results each, which a second dispatch adds up in a fixed order.
  */
 export function slabbed(
   name: string,
   size: number,
   slabs: number,
-  product: Product,
+  product: Dispatch,
   facts: AdapterFacts,
   before: Preparation = { dispatches: [], scratch: [] },
 ): KernelVariant {
-  const { inputs, ...dispatch } = product;
+  if (slabs === 1) return { name, dispatches: [...before.dispatches, product], scratch: before.scratch };
   const partial = before.scratch.length;
-  const result = slabs === 1 ? output() : scratch(partial);
-  const dispatches = [...before.dispatches, { ...dispatch, bindings: [...inputs, result] }];
-  if (slabs === 1) return { name, dispatches, scratch: before.scratch };
-  dispatches.push({
+  const bindings = product.bindings.map((b) => (b.kind === "output" ? { ...b, ...scratch(partial) } : b));
+  const sum: Dispatch = {
     kernel: "sum-slabs",
     source: specialize(source, { SIZE: size, SLABS: slabs }),
-    bindings: [scratch(partial, "read"), output()],
+    bindings: [scratch(partial, "read", "slabs"), output(0, "out")],
     workgroups: gridOf(Math.ceil(size / 64), facts),
     flops: size * (slabs - 1),
     bytes: 4 * size * (slabs + 1),
-  });
+  };
+  const dispatches = [...before.dispatches, { ...product, bindings }, sum];
   return { name, dispatches, scratch: [...before.scratch, 4 * size * slabs] };
 }
 

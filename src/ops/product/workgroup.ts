@@ -1,8 +1,14 @@
 import momentsSource from "../../../shaders/product/moments.part.wgsl?raw";
 import noMomentsSource from "../../../shaders/product/no-moments.part.wgsl?raw";
 import source from "../../../shaders/product/workgroup.wgsl?raw";
-import { type AdapterFacts, gridOf, type KernelVariant, specialize } from "../../core/kernel.ts";
-import { type Product, slabbed, slabsFor, workgroupsWanted } from "./slabs.ts";
+import {
+  type AdapterFacts,
+  type Dispatch,
+  gridOf,
+  type KernelVariant,
+  specialize,
+} from "../../core/kernel.ts";
+import { slabbed, slabsFor, workgroupsWanted } from "./slabs.ts";
 
 /** A product for workgroup memory, whose operands are WGSL functions: see shaders/matmul-workgroup.wgsl. */
 export interface WorkgroupProduct {
@@ -40,7 +46,7 @@ export const distinct = (variants: readonly KernelVariant[]): KernelVariant[] =>
     return variants.findIndex((other) => sources(other) === sources(variant)) === i;
   });
 
-/** The product's shader, its grid, its slabs and how many of moments it leaves for each row; null where the adapter's limits are too low. */
+/** The product's shader, its grid, its stores (of `put`), its slabs and how many of moments it leaves for each row; null where the adapter's limits are too low. */
 export function workgroupProduct(p: WorkgroupProduct, facts: AdapterFacts, largest = 0) {
   const { m, n, k, products } = p;
   const tiles = (tileM: number, tileN: number) => products * Math.ceil(m / tileM) * Math.ceil(n / tileN);
@@ -85,6 +91,7 @@ export function workgroupProduct(p: WorkgroupProduct, facts: AdapterFacts, large
   return {
     source: text,
     workgroups: gridOf(count * slabs, facts),
+    stores: 4,
     slabs,
     ...(leave && { moments: Math.ceil(n / tileN) }),
   };
@@ -95,7 +102,7 @@ export function workgroupVariantsOf(
   p: WorkgroupProduct,
   op: string,
   size: number,
-  work: Pick<Product, "inputs" | "flops" | "bytes">,
+  work: Pick<Dispatch, "bindings" | "flops" | "bytes">,
   facts: AdapterFacts,
 ): KernelVariant[] {
   const variants = workgroupTiles(facts).flatMap(([name, largest]) => {

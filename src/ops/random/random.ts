@@ -3,7 +3,15 @@ import dropoutSource from "../../../shaders/random/dropout.wgsl?raw";
 import uniformSource from "../../../shaders/random/uniform.wgsl?raw";
 import { anyNumber, wholes } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
-import { type AdapterFacts, type Dispatch, gridOf, input, output, specialize } from "../../core/kernel.ts";
+import {
+  type AdapterFacts,
+  type Binding,
+  type Dispatch,
+  gridOf,
+  input,
+  output,
+  specialize,
+} from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
 import { defineOp, type Op, type Operand, required, type Tensor } from "../../core/op.ts";
 import { threefry2x32 } from "../../core/rng.ts";
@@ -59,7 +67,8 @@ function randomDispatch(
   shader: string,
   count: number,
   constants: Readonly<Record<string, number>>,
-  rest: Pick<Dispatch, "bindings" | "bytes">,
+  bindings: (width: number) => Binding[],
+  bytes: number,
   facts: AdapterFacts,
 ): Dispatch {
   const width = count % 4 === 0 ? 4 : count % 2 === 0 ? 2 : 1;
@@ -67,8 +76,9 @@ function randomDispatch(
   const per = vectors >= 16384 ? 4 : 1;
   const sizes = { Vector: width > 1 ? `vec${width}<f32>` : "f32", COUNT: vectors, PER: per };
   return {
-    ...rest,
     kernel,
+    bindings: bindings(width),
+    bytes,
     source: [threefry, specialize(shader, { ...sizes, ...constants }), BITS[width]].join("\n"),
     workgroups: gridOf(Math.ceil(vectors / (64 * per)), facts),
   };
@@ -106,8 +116,16 @@ export const dropout: Op<(x: Operand, counters: Tensor, attrs: DropoutAttrs) => 
       kernel: ({ inputs: [x], attrs: { p, layer }, facts }) => {
         const count = sizeOf(x!.shape);
         const constants = { LAYER: layer, THRESHOLD: thresholdOf(p), SCALE: 1 / (1 - p) };
-        const rest = { bindings: [input(0), input(1), output()], bytes: 8 * count };
-        const dispatch = randomDispatch("dropout", dropoutSource, count, constants, rest, facts);
+        const bindings = (width: number) => [input(0, "x", { width }), input(1), output()];
+        const dispatch = randomDispatch(
+          "dropout",
+          dropoutSource,
+          count,
+          constants,
+          bindings,
+          8 * count,
+          facts,
+        );
         return [{ name: "vectors", dispatches: [dispatch] }];
       },
     },
@@ -168,8 +186,17 @@ export const randomUniform: Op<(counters: Tensor, attrs: RandomAttrs) => Tensor,
     kind: "kernel",
     kernel: ({ outputs: [out], attrs: { layer }, facts }) => {
       const count = sizeOf(out!.shape);
-      const rest = { bindings: [input(0), output()], bytes: 4 * count };
-      const dispatch = randomDispatch("randomUniform", uniformSource, count, { LAYER: layer }, rest, facts);
+      const constants = { LAYER: layer };
+      const bindings = () => [input(0), output()];
+      const dispatch = randomDispatch(
+        "randomUniform",
+        uniformSource,
+        count,
+        constants,
+        bindings,
+        4 * count,
+        facts,
+      );
       return [{ name: "vectors", dispatches: [dispatch] }];
     },
   },

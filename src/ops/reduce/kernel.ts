@@ -202,6 +202,7 @@ export function reduceVariants(
   const outputs = reduction.outputs * (wide === "kept" ? 4 : 1);
   const divisor = kind === "mean" ? size / outputs : 1;
   const last = { ...constants, DIVISOR: divisor };
+  const from = input(0, "x", { dtype: x.dtype, width: wide ? 4 : 1 });
 
   const variant = (name: Sharing["name"], slabs: number): KernelVariant => {
     const first = share(name, reduction, slabs, facts);
@@ -210,7 +211,7 @@ export function reduceVariants(
       const dispatch: Dispatch = {
         kernel: `${kind}/${name}`,
         source: first.source(reduceSource, last),
-        bindings: [output(), input(0)],
+        bindings: [output(), from],
         workgroups: first.workgroups,
         bytes: 4 * size + bytes,
       };
@@ -236,14 +237,14 @@ export function reduceVariants(
         {
           kernel: `${kind}/${name}`,
           source: first.source(reduceSource, constants),
-          bindings: [scratch(0), input(0)],
+          bindings: [scratch(0), from],
           workgroups: first.workgroups,
           bytes: 4 * size + bytes,
         },
         {
           kernel: `${kind}/merge`,
           source: second.source(reduceSource, last),
-          bindings: [output(), scratch(0, "read")],
+          bindings: [output(), scratch(0, "read", "x", { dtype: x.dtype, width: partialBytes / 4 })],
           workgroups: second.workgroups,
           bytes: bytes + partialBytes * reduction.outputs,
         },
