@@ -8,14 +8,8 @@ const BINARY = "(?:[-+*/%&|^<>=!]=|<<|>>|&&|\\|\\||[-+*/%&|^<>=])";
 const OPERATOR = new RegExp(`(?<=[\\w)\\]]) (${BINARY}) (?=[\\w(!~])`, "g");
 const BESIDE_PUNCTUATION = /(?<=[\w)\]}]) (?=[,;:(){}])|(?<=[,;:(){}]) /g;
 
-/** One line without spaces that divide nothing; a store, `name[place] = value;`, keeps its form, by which it is found. */
-const closed = (line: string) =>
-  line
-    .trim()
-    .replace(OPERATOR, (text, operator: string, at: number, whole: string) =>
-      operator === "=" && whole[at - 1] === "]" ? text : operator,
-    )
-    .replace(BESIDE_PUNCTUATION, "");
+/** One line without spaces that divide nothing. */
+const closed = (line: string) => line.trim().replace(OPERATOR, "$1").replace(BESIDE_PUNCTUATION, "");
 
 /** Without comments, but for the marks of loops that are unrolled. */
 const uncommented = (source: string) =>
@@ -43,7 +37,7 @@ function sharedNames(): Set<string> {
 const LETTERS = [..."ecdfhijklmnopqstuvACDEFGHIJLOPQRSTUVWXYZ"];
 
 /** Functions, with their heads: from a line that begins one to the next that begins with its closing brace. */
-const FUNCTION = /^fn (?!enter_)(?:.*\}$|[\s\S]*?^\})/gm;
+const FUNCTION = /^fn (?:.*\}$|[\s\S]*?^\})/gm;
 const LOCAL = /\b(?:let|var|const) (\w+)|(?<=[(,]\s*(?:@\w+\(\w+\) )?)(\w+): /g;
 
 /** Gives what functions declare for themselves names of one letter, as far as letters go. */
@@ -69,8 +63,8 @@ function shortened(source: string): string {
 
 /**
  * A shader without comments, empty lines, indentation and spaces that divide nothing, and with short names of what is
- * local. What the engine reads of its text stays as it is: lines of bindings, `enter_` functions, names that are not
- * local, loops marked `// unroll` and the depth at which those end.
+ * local. What the engine reads of its text stays as it is: names that are not local, loops marked `// unroll` and the
+ * depth at which those end.
  */
 export function leanShader(source: string): string {
   const lean: string[] = [];
@@ -84,7 +78,6 @@ export function leanShader(source: string): string {
     const ends = text === `${loops.at(-1)}}`;
     if (MARK.test(text)) lean.push(depth + text.trim());
     else if (ends) lean.push(`${depth}}`);
-    else if (/^@group|^fn enter_/.test(text)) lean.push(text);
     else lean.push((/^ +const /.test(text) ? " " : "") + closed(text)); // is not taken for one of the file
     if (MARK.test(text)) loops.push(indent);
     else if (ends) loops.pop();

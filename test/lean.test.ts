@@ -62,7 +62,7 @@ function difference(source: string, lean: string): string | undefined {
   let back = new Map<string, string>();
   for (const [i, a] of from.entries()) {
     const b = to[i]!;
-    if (a === "fn") [there, back] = [new Map(), new Map()];
+    if (a === "fn" || a === "struct") [there, back] = [new Map(), new Map()];
     const renamed = a !== b && (!/^[A-Za-z_]\w*$/.test(a) || shared.has(a) || shared.has(b));
     if (renamed || (there.get(a) ?? b) !== b || (back.get(b) ?? a) !== a)
       return `${from.slice(i - 9, i + 9).join(" ")} became ${to.slice(i - 9, i + 9).join(" ")}`;
@@ -102,11 +102,11 @@ fn main(lane: u32) {
 }
 `;
     expect(leanShader(source)).toBe(`const N=4u;
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0)@binding(0)var<storage,read> x:array<f32>;
 fn main(d:u32){
  for (var i = 0u; i < N; i++) { // unroll
 if(d<N){
-out[i] = a - -b[i]*(c+1.0e-3);
+out[i]=a - -b[i]*(c+1.0e-3);
 }
  }
 let e=!(a>=b)&&c==1u;
