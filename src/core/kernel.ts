@@ -56,7 +56,7 @@ export interface Binding extends Elements {
   /** Which of the kernel's chains reads it; `index` is its place among that chain's inputs. */
   readonly chain?: number;
   /** The name by which an input is loaded whose place this result takes. */
-  readonly over?: string;
+  readonly over?: Pick<Binding, "name" | "slots">;
 }
 
 /** What one call of `load_NAME` or `store_NAME` moves; by default a single f32. */

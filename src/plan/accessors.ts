@@ -27,8 +27,8 @@ export const shaderOf = ({ source, bindings }: Dispatch): string =>
       return [
         `@group(0) @binding(${k}) var<storage, ${access}> ${array}: array<${type}>;`,
         access === "read" ? load(name) : `fn store_${name}(i: u32, value: ${type}) { ${array}[i] = value; }`,
-        ...(over ? [load(over)] : []),
-        ...(slots ? enterCode(name) : []),
+        ...(over?.name ? [load(over.name)] : []),
+        ...[{ name, slots }, over ?? {}].flatMap((b) => (b.name && b.slots ? enterCode(b.name) : [])),
       ];
     }),
   ].join("\n");

@@ -141,10 +141,12 @@ export function withChain(
 
 /** Lets a dispatch store output 0 over the input at `binding`, each element after it was read: it is loaded from there. */
 export function overwriting(dispatch: Dispatch, binding: number): Dispatch {
-  const over = dispatch.bindings[binding]!.name;
+  const { name, slots } = dispatch.bindings[binding]!;
   return {
     ...dispatch,
-    bindings: dispatch.bindings.flatMap((b, i) => (i === binding ? [] : [isResult(b) ? { ...b, over } : b])),
+    bindings: dispatch.bindings.flatMap((b, i) =>
+      i === binding ? [] : [isResult(b) ? { ...b, over: { name, slots } } : b],
+    ),
   };
 }
 

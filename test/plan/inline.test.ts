@@ -210,6 +210,36 @@ describe("elementwise chains inside kernels give what they give outside", () => 
     },
   );
 
+  const overwriting = records.filter((op) => kernelOf(op)?.overwrites !== undefined);
+  test.each(overwriting.map((op) => [op.name, op] as const))(
+    "%s stores its result over an input that nobody else reads, every variant",
+    async (_, op) => {
+      const backend = await gpu();
+      const at = kernelOf(op)!.overwrites!;
+      let overwritten = 0;
+      for (const { sample, feeds, label, variants } of casesOf(op)) {
+        if (sample.inputs.some((x) => x.data.length > 5e4 || x.data.length === 0)) continue;
+        const inputs = sample.inputs.map((x, i) => feed(`x${i}`, x.shape, x.dtype));
+        inputs[at] = f.cumsum(inputs[at] as Tensor, { axis: 0 });
+        const results = callOp(op, [...inputs, sample.attrs]);
+        // What is an output has a place of its own.
+        const outputs = Object.fromEntries(results.map((y, i) => [`y${i}`, f.cumsum(y, { axis: 0 })]));
+        for (const { name } of variants(backend.facts)) {
+          const choices = new Map([[kernelKey(results[0]!.node), name]]);
+          const [over, beside] = [true, false].map((fuse) =>
+            compilePlan({ name: "overwriting", outputs }, backend.facts, { fuse, choices }),
+          ) as [Plan, Plan];
+          const bound = (plan: Plan) => plan.steps.reduce((n, { bindings }) => n + bindings.length, 0);
+          if (bound(over) < bound(beside)) overwritten++;
+          expect(await outputsOf(over, feeds as any), `${label} [${name}]`).toEqual(
+            await outputsOf(beside, feeds as any),
+          );
+        }
+      }
+      expect(overwritten, "results that took an input's place").toBeGreaterThan(0);
+    },
+  );
+
   test("a chain that several kernels read is evaluated by each, and gives what it gives when stored", async () => {
     const backend = await gpu();
     const names = ["x", "w", "v", "gamma", "beta"];
