@@ -3,7 +3,7 @@ import { checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import type { Tensor } from "../core/op.ts";
-import { sizeOf, type TensorType } from "../core/shape.ts";
+import { sameShape, sizeOf, type TensorType } from "../core/shape.ts";
 import { kindOf, leavesOf, mapTree, type Tree } from "../core/tree.ts";
 import type { Loss } from "../nn/losses.ts";
 import type { Metric } from "../nn/metrics.ts";
@@ -47,7 +47,7 @@ export type MetricRecord = Readonly<Record<string, Metric>>;
 /** Means over all examples. */
 export type Means<M extends MetricRecord = MetricRecord> = {
   readonly loss: number;
-  /** The share of examples that were predicted right; NaN where targets are not labels. */
+  /** The share of labels that were predicted right; NaN where targets are not labels. */
   readonly accuracy: number;
 } & { readonly [Name in keyof M]: number };
 
@@ -61,31 +61,33 @@ export interface EvaluateOptions<M extends MetricRecord = Readonly<Record<never,
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Whether the targets are class numbers of which the network's results are logits. */
-export const isLabelled = (output: unknown, target: unknown): boolean =>
+/** How many labels an example has: targets i32 [N, ...] beside logits [N, ..., C]; 0 where targets are not labels. */
+export const labelsOf = (output: unknown, target: unknown): number =>
   isTensor(target) &&
   isTensor(output) &&
   target.dtype === "i32" &&
-  target.shape.length === 1 &&
-  output.shape.length === 2;
+  target.shape.length > 0 &&
+  sameShape(target.shape, output.shape.slice(0, -1))
+    ? sizeOf(target.shape.slice(1))
+    : 0;
 
-/** What one batch measured: means over it, and how many of its examples were predicted right. */
+/** What one batch measured: means over it, and how many of its examples were predicted right, by shares of their labels. */
 export interface BatchNumbers {
   readonly loss: number;
-  /** Nothing where targets are not labels. */
-  readonly right: number | undefined;
+  /** NaN where targets are not labels. */
+  readonly right: number;
   /** Of the metrics, in their order. */
   readonly own: readonly number[];
 }
 
-/** The numbers of a batch in a row of tensors: the loss, the metrics, and how many were predicted right. */
+/** The numbers of a batch in a row of tensors: the loss, the metrics, and how many labels were predicted right. */
 function measured(output: unknown, target: unknown, loss: Loss, metrics: MetricRecord): Tensor {
   const [y, wanted] = [output, target] as [Tensor, Tensor];
   const all: (readonly [name: string, value: Tensor])[] = [
     ["loss", loss(y, wanted)],
     ...Object.entries(metrics).map(([name, metric]) => [name, metric(y, wanted)] as const),
   ];
-  if (isLabelled(output, target))
+  if (labelsOf(output, target) > 0)
     all.push(["accuracy", y.argmax({ axis: -1 }).equal(wanted).cast({ dtype: "f32" }).sum()]);
   for (const [name, value] of all)
     if (!isTensor(value) || value.shape.length !== 0)
@@ -128,7 +130,7 @@ export async function meansOf(run: EvaluationRun): Promise<Means> {
     if (!due && from + size < count) continue;
     (await run.collect()).forEach((numbers, i) => {
       loss += numbers.loss * open[i]!;
-      right += numbers.right ?? Number.NaN;
+      right += numbers.right;
       numbers.own.forEach((value, k) => {
         own[k]! += value * open[i]!;
       });
@@ -217,13 +219,16 @@ export async function evaluateExamples<M extends MetricRecord>(
     throw new OptionError("evaluate: the loss is missing; give one, losses.mse() for instance.");
   checkWhole("evaluate: the batch size", batchSize, 1);
   const runners = new Map<number, Runner>();
+  let labels = 0;
   const make = (images: number) =>
     runnerOf(
       device,
       batches.types(images),
       (inputs, t) => {
         const { x, y } = batches.batch(inputs);
-        return measured(forward(x, t), y, loss, metrics);
+        const output = forward(x, t);
+        labels = labelsOf(output, y);
+        return measured(output, y, loss, metrics);
       },
       { name: "evaluate", training: false },
     );
@@ -231,7 +236,7 @@ export async function evaluateExamples<M extends MetricRecord>(
   let open: Promise<unknown>[] = [];
   const numbers = ({ data }: NDArray): BatchNumbers => ({
     loss: data[0]!,
-    right: data[1 + names.length],
+    right: (data[1 + names.length] ?? Number.NaN) / labels,
     own: Array.from(data.subarray(1, 1 + names.length)),
   });
   try {

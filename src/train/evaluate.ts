@@ -19,11 +19,11 @@ export interface EvaluationOptions extends Pick<FitOptions, "onValidation"> {
 export const evaluationBatch = (count: number, batchSize = EVALUATION_BATCH) => Math.min(batchSize, count);
 
 /** The means of an epoch. */
-export function means({ metrics }: Session, sums: Sums, labelled: boolean) {
+export function means({ metrics }: Session, sums: Sums, labels: number) {
   const own = Object.keys(metrics).map((name, i) => [name, (sums.own[i] ?? 0) / sums.images] as const);
   return {
     loss: sums.loss / sums.images,
-    accuracy: labelled ? sums.correct / sums.images : Number.NaN,
+    accuracy: sums.correct / (sums.images * labels),
     ...Object.fromEntries(own),
   };
 }
@@ -49,7 +49,7 @@ export async function evaluateSet(
   const averaged = session.averaged && weights !== "current";
   return sets.during([set], async () => {
     const { count } = sets.use(set).data;
-    let labelled = false;
+    let labels = 0;
     let [started, read] = [0, 0];
     return (await meansOf({
       count,
@@ -58,7 +58,7 @@ export async function evaluateSet(
       onProgress: onValidation,
       start: async (from, images) => {
         const { executable, traced } = await session.ready(session.evaluation(set, images, averaged));
-        labelled = traced.labelled;
+        labels = traced.labels;
         executable.run(session.counters(0, from, started++));
       },
       collect: async () => {
@@ -67,7 +67,7 @@ export async function evaluateSet(
         read = started;
         return numbers.map(({ metrics: [loss, right], own }) => ({
           loss,
-          right: labelled ? right : undefined,
+          right: right / labels,
           own,
         }));
       },

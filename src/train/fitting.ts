@@ -15,7 +15,7 @@ import { addTo, noSums } from "./sums.ts";
 export class Fitting {
   private readonly profiling: Profiling | undefined;
   private readonly steps: Steps;
-  private labelled = false;
+  private labels = 0;
 
   constructor(
     private readonly session: Session,
@@ -78,7 +78,7 @@ export class Fitting {
         } else {
           const [images] = batches.sizes as [number];
           const ready = await session.ready(session.training(this.data, images));
-          this.labelled = ready.traced.labelled;
+          this.labels = ready.traced.labels;
           // Whole batches only, and not the first steps, which compile: their times belong together.
           const profiling = images === this.batchSize && step - start >= 2 ? this.profiling : undefined;
           const feeds = { ...this.feeds(step, batches.position), ...batches.given?.[0] };
@@ -102,7 +102,7 @@ export class Fitting {
       epoch: epoch + 1,
       skipped: sums.skipped,
       imagesPerSecond: (seen / (performance.now() - began)) * 1000,
-      ...means(session, sums, this.labelled),
+      ...means(session, sums, this.labels),
     } as EpochMetrics;
   }
 
@@ -128,7 +128,7 @@ export class Fitting {
     const at: Uint32Array[] = [];
     for (const [k, size] of batches.sizes.entries()) {
       const ready = await session.ready(session.gradient(this.data, size, k === 0));
-      this.labelled = ready.traced.labelled;
+      this.labels = ready.traced.labels;
       // Each batch draws its own random numbers, and leaves a row of its own.
       const { counters } = session.counters(step * accumulate + k, position, k);
       session.split.add(ready, { counters, ...batches.given?.[k] }, size / images);
@@ -182,7 +182,7 @@ export class Fitting {
       step: session.step,
       epoch: epoch + 1,
       loss,
-      accuracy: this.labelled ? correct / images : Number.NaN,
+      accuracy: correct / (images * this.labels),
       gradientNorm,
       skipped: status === STATUS.skipped,
       learningRate: session.state.optimizer.rate(step, this.total),

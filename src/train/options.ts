@@ -133,7 +133,7 @@ interface StepNumbers {
   readonly step: number;
   readonly epoch: number;
   readonly loss: number;
-  /** Share of the batch that was predicted right; NaN where targets are not labels. */
+  /** Share of the labels of the batch that were predicted right; NaN where targets are not labels. */
   readonly accuracy: number;
   /** Not finite where the step was skipped. */
   readonly gradientNorm: number;

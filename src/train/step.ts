@@ -5,7 +5,7 @@ import type { Tree } from "../core/tree.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { gradients } from "../graph/autodiff.ts";
 import { read, standalone, wholeArena } from "../graph/node.ts";
-import { isLabelled } from "../model/evaluate.ts";
+import { labelsOf } from "../model/evaluate.ts";
 import type { Model } from "../model/model.ts";
 import {
   isTensor,
@@ -69,9 +69,9 @@ export function makeRings(metrics: Readonly<Record<string, Metric>>): Rings {
   };
 }
 
-/** A traced step, and whether its targets are class numbers, of which a share is predicted right. */
+/** A traced step, and how many labels an example has, of which a share is predicted right: 0 where targets are no labels. */
 export interface StepProgram extends TracedProgram {
-  readonly labelled: boolean;
+  readonly labels: number;
 }
 
 export interface Forward {
@@ -79,7 +79,9 @@ export interface Forward {
   readonly output: Tree<Tensor>;
   readonly target: Tree<Tensor>;
   readonly loss: Tensor;
-  /** Logits and labels, of which the metrics count the right ones; nothing where targets are not labels. */
+  /** How many labels an example has. */
+  readonly labels: number;
+  /** Rows of logits and their labels, of which the metrics count the right ones; nothing where targets are not labels. */
   readonly predictions: readonly Tensor[];
 }
 
@@ -103,12 +105,18 @@ export function forward(
       : source.batch(inputs);
   const { output, layers } = model.pass(x, t, averaged ? state.averages : undefined);
   const loss = oneNumber("loss", lossOf(output, y as Tensor));
+  const labels = labelsOf(output, y);
+  const [logits, targets] = [output, y] as [Tensor, Tensor];
   return {
     layers,
     output,
     target: y as Tree<Tensor>,
     loss,
-    predictions: isLabelled(output, y) ? ([output, y] as Tensor[]) : [],
+    labels,
+    predictions:
+      labels > 0
+        ? [logits.reshape({ shape: [-1, logits.shape.at(-1)!] }), targets.reshape({ shape: [-1] })]
+        : [],
   };
 }
 
@@ -142,18 +150,18 @@ function traceStep(
   trace: (pass: Forward, t: TraceContext, inputs: any) => Traced,
   options: { readonly training?: boolean; readonly precision: Precision },
 ): StepProgram {
-  let labelled = false;
+  let labels = 0;
   const traced = traceProgram(
     name,
     inputs,
     (tensors, t) => {
       const pass = forward(parts, tensors, t);
-      labelled = pass.predictions.length > 0;
+      labels = pass.labels;
       return trace(pass, t, tensors);
     },
     options,
   );
-  return { ...traced, labelled };
+  return { ...traced, labels };
 }
 
 /** One training step: forward, backward, clip, update, running statistics, one row of metrics. */
@@ -244,7 +252,7 @@ export function updateProgram({ state, precision }: StepParts, rings: Rings, bet
     });
     return { updates: [minimization, { variable: rings.main, value: row }, ...statistics] };
   });
-  return { ...traced, labelled: false };
+  return { ...traced, labels: 0 };
 }
 
 /** One evaluation batch: inference form, one row of metrics. */

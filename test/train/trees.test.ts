@@ -86,6 +86,32 @@ describe.each(backends)("trees on %s", (_, open) => {
     await streamed.dispose();
   });
 
+  test("labels of every step of sequences are counted as the metric counts them", async () => {
+    const device = await open();
+    const model = nn.linear({ in: 3, out: 4 });
+    const metrics = { share: accuracy() };
+    const data = arrays({ x: noise([20, 5, 3]), y: { ...labels(100, 4), shape: [20, 5] } });
+    const trainer = new Trainer({
+      device,
+      model,
+      loss: crossEntropy(),
+      optimizer: sgd({ lr: 0.5 }),
+      metrics,
+    });
+    for (const accumulate of [1, 2]) {
+      // A smaller last batch weighs as many examples as it has.
+      const [epoch] = await all(trainer.fit(data, { epochs: 1, batchSize: 8, accumulate, validation: data }));
+      for (const { accuracy, share } of [epoch!, epoch!.validation!]) {
+        expect(share).toBeGreaterThan(0.15);
+        expect(accuracy).toBeCloseTo(share, 6);
+      }
+    }
+    const own = await trainer.model.evaluate(data, { loss: crossEntropy(), metrics, batchSize: 7 });
+    expect(own.accuracy).toBeCloseTo((await trainer.evaluate(data)).accuracy, 6);
+    expect(own.accuracy).toBeCloseTo(own.share, 6);
+    await trainer.dispose();
+  });
+
   test("nine metrics of a regression, in every step, epoch and validation", async () => {
     const device = await open();
     const set = arrays({ x: noise([20, 3]), y: noise([20, 2], 9) });
