@@ -44,6 +44,8 @@ function instancesIn(program: ESTree.Program): ReadonlyMap<string, string> {
     ArrowFunctionExpression: ({ params }) => bind(...params),
     CatchClause: ({ param }) => bind(param),
     AssignmentExpression: ({ left }) => bind(left),
+    ForOfStatement: ({ left }) => bind(left),
+    ForInStatement: ({ left }) => bind(left),
     ImportSpecifier: ({ local }) => bind(local),
   }).visit(program);
   return new Map([...made].filter(([name]) => bound.get(name) === 1));
@@ -76,7 +78,7 @@ function classesIn(program: ESTree.Program) {
 
 /** Methods of classes, and entries `name: () => op,` of the object of getters that a bundle makes of src/ops/everyday.ts. */
 function methodsIn(code: string): Method[] {
-  const { program } = parseSync("bundle.js", code);
+  const program = parsed(code);
   const classes = classesIn(program);
   const methods: Method[] = [];
   new Visitor({
@@ -102,15 +104,23 @@ function methodsIn(code: string): Method[] {
 
 function without(methods: readonly Method[], code: string): string {
   let lean = code;
-  for (const { start, end } of methods.toReversed())
+  // What lies inside another one goes with it.
+  const outer = methods.filter(({ start }) => !methods.some((m) => m.start < start && start < m.end));
+  for (const { start, end } of outer.toReversed())
     lean = lean.slice(0, start) + lean.slice(end).replace(/^\s*,/, "");
   return lean;
 }
 
+/** @throws Error for code that is none: a parser gives an empty program, in which nothing is named. */
+function parsed(code: string): ESTree.Program {
+  const { program, errors } = parseSync("bundle.js", code);
+  if (errors.length > 0) throw new Error(`lean-methods: the bundle does not parse: ${errors[0]!.message}`);
+  return program;
+}
+
 /** Whether the code that a minifier leaves names a method: of whatever object, or of the `this` of its class. */
 function namesIn(code: string): (method: Method) => boolean {
-  const live = minifySync("bundle.js", code, { module: true, compress: true, mangle: false }).code;
-  const { program } = parseSync("bundle.js", live);
+  const program = parsed(minifySync("bundle.js", code, { module: true, compress: true, mangle: false }).code);
   const classes = classesIn(program);
   const instances = instancesIn(program);
   const names = new Set<string>();
@@ -118,28 +128,29 @@ function namesIn(code: string): (method: Method) => boolean {
     object.type === "Identifier"
       ? FOREIGN.includes(object.name)
       : object.type === "NewExpression" && isForeign(object.callee);
-  const textOf = (node: ESTree.Node) =>
-    node.type === "Literal"
-      ? String(node.value)
-      : node.type === "TemplateLiteral" && node.expressions.length === 0
-        ? node.quasis[0]!.value.raw
-        : undefined;
+  const textsOf = (node: ESTree.Node): string[] => {
+    if (node.type === "Literal") return [String(node.value)];
+    if (node.type === "TemplateLiteral" && node.expressions.length === 0) return [node.quasis[0]!.value.raw];
+    if (node.type === "ConditionalExpression") return [node.consequent, node.alternate].flatMap(textsOf);
+    if (node.type === "LogicalExpression") return [node.left, node.right].flatMap(textsOf);
+    return [];
+  };
   new Visitor({
     MemberExpression({ object, property, computed, start }) {
-      const name = !computed && property.type === "Identifier" ? property.name : textOf(property);
-      if (name === undefined || isForeign(object)) return;
+      if (isForeign(object)) return;
       const owner =
         object.type === "ThisExpression"
           ? classes.at(start)
           : object.type === "Identifier"
             ? classes.alone(instances.get(object.name))
             : undefined;
-      names.add(owner ? `${owner}.${name}` : name);
-      if (owner) names.add(`this.${name}`);
+      for (const name of !computed && property.type === "Identifier" ? [property.name] : textsOf(property)) {
+        names.add(owner ? `${owner}.${name}` : name);
+        if (owner) names.add(`this.${name}`);
+      }
     },
     BinaryExpression({ operator, left }) {
-      const name = operator === "in" ? textOf(left) : undefined;
-      if (name !== undefined) names.add(name);
+      for (const name of operator === "in" ? textsOf(left) : []) names.add(name);
     },
     ObjectPattern({ properties }) {
       for (const property of properties)

@@ -55,7 +55,7 @@ export interface Binding extends Elements {
   readonly name?: string;
   /** Which of the kernel's chains reads it; `index` is its place among that chain's inputs. */
   readonly chain?: number;
-  /** The name by which an input is loaded whose place this result takes. */
+  /** The input whose place this result takes: the name by which it is loaded, and its slots. */
   readonly over?: Pick<Binding, "name" | "slots">;
 }
 

@@ -92,7 +92,7 @@ function checkSteps(name: string, states: readonly OptimizerState[], steps: numb
 export function runnerOf(
   device: Backend,
   inputs: Types,
-  trace: (inputs: any, t: Tracing) => Traced | Tree<Tensor>,
+  trace: (inputs: any, t: TraceContext) => Traced | Tree<Tensor>,
   options: CompileOptions,
   Context?: typeof TraceContext,
 ): Runner {

@@ -12,7 +12,7 @@ import { runnerOf } from "./compile.ts";
 import { isNDArray } from "./inputs.ts";
 import { isTensor } from "./program.ts";
 import type { Runner } from "./runner.ts";
-import type { Tracing } from "./tracing.ts";
+import type { TraceContext } from "./tracing.ts";
 
 /** Examples that a model is evaluated on: arrays of the host's, images of bytes, or what is on the device already. */
 export type Examples = HostExamples | ImageExamples | DeviceExamples;
@@ -71,6 +71,14 @@ export const labelsOf = (output: unknown, target: unknown): number =>
     ? sizeOf(target.shape.slice(1))
     : 0;
 
+/** How many labels the first maxima of the logits are at. */
+export const rightOf = (output: unknown, target: unknown): Tensor =>
+  (output as Tensor)
+    .argmax({ axis: -1 })
+    .equal(target as Tensor)
+    .cast({ dtype: "f32" })
+    .sum();
+
 /** What one batch measured: means over it, and how many of its examples were predicted right, by shares of their labels. */
 export interface BatchNumbers {
   readonly loss: number;
@@ -87,8 +95,7 @@ function measured(output: unknown, target: unknown, loss: Loss, metrics: MetricR
     ["loss", loss(y, wanted)],
     ...Object.entries(metrics).map(([name, metric]) => [name, metric(y, wanted)] as const),
   ];
-  if (labelsOf(output, target) > 0)
-    all.push(["accuracy", y.argmax({ axis: -1 }).equal(wanted).cast({ dtype: "f32" }).sum()]);
+  if (labelsOf(output, target) > 0) all.push(["accuracy", rightOf(output, target)]);
   for (const [name, value] of all)
     if (!isTensor(value) || value.shape.length !== 0)
       throw new OptionError(
@@ -210,7 +217,7 @@ const rows = (tree: unknown, from: number, images: number): unknown =>
 /** Means over all examples of what a network in its inference form gives. */
 export async function evaluateExamples<M extends MetricRecord>(
   device: Backend,
-  forward: (x: unknown, t: Tracing) => unknown,
+  forward: (x: unknown, t: TraceContext) => unknown,
   batches: Batches,
   options: EvaluateOptions<M>,
 ): Promise<Means<M>> {

@@ -38,7 +38,7 @@ import { Programs } from "./programs.ts";
 import type { DeviceTensor } from "./result.ts";
 import { type Summary, summaryOf } from "./summary.ts";
 import { ModelTensors } from "./tensors.ts";
-import { TraceContext, type Tracing } from "./tracing.ts";
+import { TraceContext } from "./tracing.ts";
 
 export type { ModelInput, Normalization } from "./host-inputs.ts";
 
@@ -210,7 +210,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   ): Promise<Means<M>> {
     this.checkAlive();
     const prepare = (x: unknown) => hostInputs(x, this.normalization);
-    const forward = (x: unknown, t: Tracing) => this.forward(x as In, t);
+    const forward = (x: unknown, t: TraceContext) => this.forward(x as In, t);
     return evaluateExamples(this.device, forward, batchesOf(data, prepare), options);
   }
 
@@ -354,7 +354,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   private runCompiled(
     kind: string,
     arrays: unknown,
-    trace: (x: In, t: Tracing) => Tree<Tensor>,
+    trace: (x: In, t: TraceContext) => Tree<Tensor>,
   ): Promise<unknown> {
     this.checkAlive();
     const types = mapTree(arrays, isNDArray, ({ shape, dtype }) => ({ shape, dtype })) as Types;

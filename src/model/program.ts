@@ -14,7 +14,7 @@ import "../ops/methods.ts";
 import { STATS_SIZE } from "../ops/step/stats.ts";
 import { updateStatistics } from "../ops/step/step.ts";
 import type { Minimization, OptimizerState } from "../optim/state.ts";
-import { type Pass, TraceContext, type Tracing } from "./tracing.ts";
+import { type Pass, TraceContext } from "./tracing.ts";
 
 /** "mixed" keeps activations and working copies of the weights as f16, and scales the loss. */
 export type Precision = "f32" | "mixed";
@@ -97,7 +97,7 @@ export function feedsOf(inputs: Types): unknown {
 export function traceProgram(
   name: string,
   inputs: Types,
-  trace: (inputs: any, t: Tracing) => Traced | Tree<Tensor>,
+  trace: (inputs: any, t: TraceContext) => Traced | Tree<Tensor>,
   options: { readonly training?: boolean; readonly precision?: Precision } = {},
   Context: typeof TraceContext = TraceContext,
 ): TracedProgram {
@@ -113,7 +113,7 @@ export function traceProgram(
       );
   const tracing = new Context(training);
   const feeds = feedsOf(inputs);
-  const result = trace(feeds, tracing as Tracing);
+  const result = trace(feeds, tracing);
   const { outputs = {}, updates } = asTraced(name, result);
   const moved = updatesOf(name, tracing, updates);
   const named = leavesOf(outputs, isTensor).map(

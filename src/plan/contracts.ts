@@ -27,6 +27,15 @@ export function checkContracts(node: GraphNode, variant: KernelVariant): void {
           `${node.op!.name}: the kernel ${kernel} binds ${kind} ${index} as ${dtype}, but it is ${showType(type)}; write ${kind}(${index}, "${name}", { dtype: "${type.dtype}" }).`,
         );
     }
+    const names = bindings.flatMap(({ kind, name }) => (kind !== "chain" && name ? [name] : []));
+    const unfit = names.find(
+      (name, i) =>
+        names.indexOf(name) !== i || !/^[a-z]\w*$/i.test(name) || /_(array|apply|(at|v)?\d+)$/.test(name),
+    );
+    if (unfit)
+      throw new DescentError(
+        `${node.op!.name}: the kernel ${kernel} binds "${unfit}", which is taken or is how generated names are made; name each binding once, without "_0" or "_array" at the end.`,
+      );
     const find = (kind: Binding["kind"], index: number) =>
       bindings.find((b) => b.kind === kind && b.index === index);
     const check = ({ kind, index, access, name, slots }: Binding, promise: string) => {

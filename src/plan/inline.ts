@@ -6,8 +6,9 @@ import { enterCode, wgslElements } from "./accessors.ts";
 
 /*
  * Elementwise chains inside other kernels. A kernel's record says which inputs it loads by `load_NAME(i)` and whether it
- * stores its result by `store_NAME(i, value)`. Such a function can run a chain: its binding becomes the chain's first
- * input, or its result, under another name, and the chain's other inputs are bound after the kernel's own.
+ * stores its result by `store_NAME(i, value)`. Such a function can run a chain: its binding becomes that of the first of the
+ * chain's inputs that the kernel does not bind already, or of the chain's result, under another name, and the chain's other
+ * inputs are bound after the kernel's own.
  */
 
 /** How a node's kernel computes, loads and stores; undefined for nodes that have none. */

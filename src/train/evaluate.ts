@@ -16,7 +16,7 @@ export interface EvaluationOptions extends Pick<FitOptions, "onValidation"> {
 }
 
 /** The sizes of the batches in which a set is evaluated. */
-export const evaluationBatch = (count: number, batchSize = EVALUATION_BATCH) => Math.min(batchSize, count);
+const evaluationBatch = (count: number, batchSize = EVALUATION_BATCH) => Math.min(batchSize, count);
 
 /** The means of an epoch. */
 export function means({ metrics }: Session, sums: Sums, labels: number) {

@@ -55,6 +55,7 @@ export class Fitting {
   /** The rest of an epoch; nothing when it was stopped. */
   async epoch(epoch: number, first: number): Promise<EpochMetrics | undefined> {
     const { session, options } = this;
+    session.checkAlone();
     if (first === 0) session.sums = noSums();
     const { sums } = session;
     let seen = 0;
@@ -176,6 +177,7 @@ export class Fitting {
     const { session, options } = this;
     const [loss, correct, gradientNorm, status] = numbers.metrics;
     addTo(session.sums, images, numbers);
+    session.checkAlone();
     session.step = step + 1;
     session.model.batchesTracked++;
     options.onStep?.({

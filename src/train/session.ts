@@ -114,6 +114,14 @@ export class Session {
     this.left = step;
   }
 
+  /** @throws OptionError when somebody else took steps with the optimizer while a run of fit was under way. */
+  checkAlone(): void {
+    if (this.step !== this.left)
+      throw new OptionError(
+        `The optimizer took ${this.step - this.left} steps of somebody else's in the middle of fit, which then knows not where it stands; take them before or after, then fit again.`,
+      );
+  }
+
   /** Follows what the model has frozen since. */
   async followFrozen(): Promise<void> {
     if (this.state.isOfNow()) return;

@@ -5,7 +5,7 @@ import type { Tree } from "../core/tree.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { gradients } from "../graph/autodiff.ts";
 import { read, standalone, wholeArena } from "../graph/node.ts";
-import { labelsOf } from "../model/evaluate.ts";
+import { labelsOf, rightOf } from "../model/evaluate.ts";
 import type { Model } from "../model/model.ts";
 import {
   isTensor,
@@ -81,7 +81,7 @@ export interface Forward {
   readonly loss: Tensor;
   /** How many labels an example has. */
   readonly labels: number;
-  /** Rows of logits and their labels, of which the metrics count the right ones; nothing where targets are not labels. */
+  /** Logits and labels, of which the metrics count the right ones, or how many are right; nothing where targets are not labels. */
   readonly predictions: readonly Tensor[];
 }
 
@@ -106,17 +106,13 @@ export function forward(
   const { output, layers } = model.pass(x, t, averaged ? state.averages : undefined);
   const loss = oneNumber("loss", lossOf(output, y as Tensor));
   const labels = labelsOf(output, y);
-  const [logits, targets] = [output, y] as [Tensor, Tensor];
   return {
     layers,
     output,
     target: y as Tree<Tensor>,
     loss,
     labels,
-    predictions:
-      labels > 0
-        ? [logits.reshape({ shape: [-1, logits.shape.at(-1)!] }), targets.reshape({ shape: [-1] })]
-        : [],
+    predictions: labels === 1 ? ([output, y] as Tensor[]) : labels > 1 ? [rightOf(output, y)] : [],
   };
 }
 

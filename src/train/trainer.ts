@@ -49,7 +49,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
     return this.session.state;
   }
 
-  /** Steps trained so far; it continues over calls of fit and checkpoints. */
+  /**
+   * Steps that the optimizer has taken of the model: of this trainer, over calls of fit and checkpoints, and of whoever
+   * else trains the model with it.
+   */
   get step(): number {
     return this.session.step;
   }

@@ -195,6 +195,21 @@ test("a lean bundle has the methods of classes that its code names", async () =>
       volume() { return "volume of a sphere"; }
       radius() { return "radius"; }
     }
+    class Outer {
+      inner() { return new (class Inner { go() { return this.hit(); } hit() { return "inner"; } })(); }
+      idleOuter() { return new (class Hidden { one() { return "hidden"; } two() { return "hidden, too"; } })(); }
+    }
+    class Prism {
+      faces() { return "faces"; }
+      yes() { return "yes"; }
+      no() { return "no"; }
+    }
+    let solid = new Cube();
+    export const more = (key) => {
+      const names = [new Outer().inner().go(), new Prism()[key ? "yes" : "no"]()];
+      for (solid of [new Prism()]) names.push(solid.faces());
+      return names;
+    };
     const cube = new Cube();
     let either = new Cube();
     const isOpen = (x) => "open" in x;
@@ -205,10 +220,15 @@ test("a lean bundle has the methods of classes that its code names", async () =>
       return [...before, either.told()];
     };
   `);
-  const { all } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+  const { all, more } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
   expect(all(false)).toEqual(["told 4", "cube of 2", true, "read", "radius", "told cube"]);
   expect(all(true)).toEqual(["told 4", "cube of 2", true, "read", "radius", "told 1"]);
-  for (const absent of ["idle shape", "volume of a sphere"]) expect(code, absent).not.toContain(absent);
+  expect([more(true), more(false)]).toEqual([
+    ["inner", "yes", "faces"],
+    ["inner", "no", "faces"],
+  ]);
+  for (const absent of ["idle shape", "volume of a sphere", "hidden"])
+    expect(code, absent).not.toContain(absent);
 });
 
 test("the engine of a program that trains a convolutional network on WebGPU is at most 78 kB by Brotli", async () => {

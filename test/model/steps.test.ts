@@ -189,6 +189,28 @@ describe.each(devices)("on the %s", (_, open) => {
     }
   });
 
+  test("steps of one's own in the middle of fit are refused, after it they are not", async () => {
+    const device = await open();
+    const model = new Model(device, nn.linear({ in: 1, out: 1 }));
+    const optimizer = adam({ lr: 0.1 });
+    const trainer = new Trainer({ model, loss: mse(), optimizer });
+    const own = compile(device, { x: f32(2, 1) }, ({ x }, t) => ({
+      updates: optimizer.minimize(model.forward(x, t).square().mean(), model),
+    }));
+    const data = arrays({ x: ndarray([2, 1], [1, 1]), y: ndarray([2, 1], [0, 0]) });
+    const mixed = async () => {
+      for await (const _ of trainer.fit(data, { epochs: 5, batchSize: 2 })) await own({ x: [[1], [1]] });
+    };
+    await expect(mixed()).rejects.toThrow(
+      /^The optimizer took 1 steps of somebody else's in the middle of fit, /,
+    );
+    expect(trainer.step).toBe(2);
+    for await (const _ of trainer.fit(data, { epochs: 2, batchSize: 2 }));
+    expect(trainer.step).toBe(4);
+    await Promise.all([own.dispose(), trainer.dispose()]);
+    await model.dispose();
+  });
+
   test("a refused step leaves the model as it was", async () => {
     const device = await open();
     const model = new Model(device, mlp(2, 1), { seed: 6 });

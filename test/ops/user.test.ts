@@ -330,6 +330,20 @@ describe("what a record promises of its kernel is checked when the kernel is mad
     );
   });
 
+  test("names: each once, and none that chains would make", async () => {
+    for (const [x, y, name] of [
+      ["x", "x", "x"],
+      ["x", "y_0", "y_0"],
+      ["x_array", "y", "x_array"],
+    ] as const)
+      await refuse(
+        same,
+        {},
+        new RegExp(`^reversed: the kernel rows binds "${name}", which is taken or is how generated names`),
+        [input(0, x), output(0, y)],
+      );
+  });
+
   test("half: by load_x, too", async () => {
     const half = { loads: undefined, half: { inputs: [0], outputs: [] } };
     await refuse(same, half, /binds input 0 without a name, .* but its record says half 0/, [

@@ -46,7 +46,10 @@ export const distinct = (variants: readonly KernelVariant[]): KernelVariant[] =>
     return variants.findIndex((other) => sources(other) === sources(variant)) === i;
   });
 
-/** The product's shader, its grid, its stores (of `put`), its slabs and how many of moments it leaves for each row; null where the adapter's limits are too low. */
+/**
+ * The product's shader, its grid, its stores (of `put`), its slabs and how many of moments it leaves for each row; null
+ * where the adapter's limits are too low.
+ */
 export function workgroupProduct(p: WorkgroupProduct, facts: AdapterFacts, largest = 0) {
   const { m, n, k, products } = p;
   const tiles = (tileM: number, tileN: number) => products * Math.ceil(m / tileM) * Math.ceil(n / tileN);
