@@ -24,6 +24,7 @@ export interface Minimization {
   readonly later?: boolean;
 }
 
+/** How an optimizer takes a step. */
 export interface MinimizeOptions {
   /** Multiplies the loss by a scale that adapts itself, for gradients kept as f16. Micikevicius et al., 2018, §3.2. */
   readonly scaling?: boolean;
