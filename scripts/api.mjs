@@ -21,6 +21,7 @@ const TOPICS = [
     /^(defineOp|Op|OpDefinition|OpRecord|Unary|Binary|Sample|optional|required|ops) in |in (verify|core\/(kernel|tolerance|samples)|ops\/elementwise\/define)/,
   ],
   ["Devices", /in backend\/(backend|cpu|webgpu\/(backend|peaks|device))/],
+  ["Traced steps", /in (backend|model)\/variable/],
   ["Kernel tuning and plans", /in (backend|plan)\//],
   ["Functions of tensors: `f`", /^f\./],
   ["Layers: `nn`", /^nn\.(?!init\.)/],

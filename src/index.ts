@@ -1,6 +1,7 @@
 /** Descent for browsers: everything but files and the command line. */
 export type { Backend, Executable } from "./backend/backend.ts";
 export { cpuBackend } from "./backend/cpu.ts";
+export type { DeviceTensor } from "./backend/variable.ts";
 export { type WebGPUBackend, webgpuBackend as gpu } from "./backend/webgpu/backend.ts";
 export type { DeviceRequest } from "./backend/webgpu/device.ts";
 export { adapterPeaks, type Peaks } from "./backend/webgpu/peaks.ts";
@@ -52,7 +53,6 @@ export {
   type Compiled,
   type CompileOptions,
   compile,
-  type DeviceTensor,
   evaluate,
   type HostInput,
   type HostInputs,
@@ -66,7 +66,6 @@ export {
   Model,
   type ModelInput,
   type ModelOptions,
-  type ModelTensor,
   type Normalization,
 } from "./model/model.ts";
 export {
@@ -80,6 +79,7 @@ export {
 } from "./model/program.ts";
 export type { Summary, SummaryRow } from "./model/summary.ts";
 export { bool, f32, i32, type Tracing, u8, u32 } from "./model/tracing.ts";
+export { variable } from "./model/variable.ts";
 export * as nn from "./nn/index.ts";
 export * as losses from "./nn/losses.ts";
 export * as metrics from "./nn/metrics.ts";

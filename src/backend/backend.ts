@@ -57,7 +57,7 @@ export const disown = (arena: Arena): void => {
 };
 
 /** @throws DescentError when there are not exactly as many numbers as the variable holds. */
-export function checkLength({ name, shape, dtype }: Variable, data: NumericArray): void {
+export function checkLength({ name, shape, dtype }: Variable, data: ArrayLike<number>): void {
   if (data.length !== sizeOf(shape))
     throw new DescentError(
       `"${name}": ${data.length} numbers for ${showType({ shape, dtype })}; give exactly ${sizeOf(shape)}.`,

@@ -173,11 +173,8 @@ class CpuExecutable implements Executable {
         if (this.lastUse.get(input.node) === node && !keep.has(input.node)) results.delete(input.node);
     }
     const resultOf = (value: Tensor) => results.get(value.node)![value.index]!;
-    for (const { variable, value } of this.program.updates ?? []) {
-      const { data } = resultOf(value);
-      // A view of a variable shares its memory, which an update before this one may have overwritten.
-      this.backend.write(variable, value.node.op?.implementation.kind === "view" ? data.slice() : data);
-    }
+    for (const { variable, value } of this.program.updates ?? [])
+      this.backend.write(variable, resultOf(value).data);
     this.outputs = new Map(
       Object.entries(this.program.outputs ?? {}).map(([name, value]) => [name, resultOf(value)]),
     );
@@ -209,7 +206,8 @@ class CpuExecutable implements Executable {
   private leaf(node: GraphNode): NDArray {
     const type = node.outputs[0]!;
     const { leaf } = node;
-    if (leaf?.kind === "variable") return { ...type, data: this.backend.view(leaf.variable) };
+    // A copy: a result may be what it is given, and stays what it was when an update has come.
+    if (leaf?.kind === "variable") return { ...type, data: this.backend.view(leaf.variable).slice() };
     if (leaf?.kind === "data") return leaf.data;
     if (leaf?.kind === "feed") {
       const data = this.feeds.get(leaf.name);

@@ -24,7 +24,7 @@ import { type TraceContext, Tracing } from "./tracing.ts";
 
 export { type HostInput, type HostInputs, inputsOf } from "./inputs.ts";
 export type { OutputsOf } from "./program.ts";
-export { type DeviceTensor, Result } from "./result.ts";
+export { Result } from "./result.ts";
 
 /** How a function is compiled, beside its inputs. */
 export interface CompileOptions {

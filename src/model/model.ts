@@ -1,4 +1,5 @@
 import type { Backend } from "../backend/backend.ts";
+import { type DeviceTensor, deviceTensor } from "../backend/variable.ts";
 import { checkWhole } from "../core/check.ts";
 import { CheckpointError, DescentError, OptionError, ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
@@ -35,7 +36,6 @@ import { checkNormalization, hostInputs, type ModelInput, type Normalization } f
 import { isNDArray } from "./inputs.ts";
 import { feedsOf, isTensor, type Types } from "./program.ts";
 import { Programs } from "./programs.ts";
-import type { DeviceTensor } from "./result.ts";
 import { type Summary, summaryOf } from "./summary.ts";
 import { ModelTensors } from "./tensors.ts";
 import { TraceContext } from "./tracing.ts";
@@ -50,15 +50,6 @@ export interface ModelOptions {
   readonly labels?: readonly string[];
   /** Mean and deviation of each channel, in units of 0..1, by which images of bytes are normalised. */
   readonly normalization?: Normalization;
-}
-
-/** A tensor of a model: a parameter or a running statistic. */
-export interface ModelTensor extends DeviceTensor {
-  readonly name: string;
-  /** Its numbers. */
-  read(): Promise<NDArray>;
-  /** @throws DescentError when there are not exactly as many numbers as it holds. */
-  write(values: ArrayLike<number>): void;
 }
 
 /** A class and its probability. */
@@ -218,22 +209,13 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    * A parameter or running statistic by its name in checkpoints, `0.weight`.
    * @throws OptionError for a name that the model does not have.
    */
-  tensor(name: string): ModelTensor {
+  tensor(name: string): DeviceTensor {
     const variable = this.tensors.all.find((candidate) => candidate.name === name);
     if (!variable)
       throw new OptionError(
         `The model has no tensor "${name}"; it has ${this.tensors.all.map((v) => v.name).join(", ") || "none"}.`,
       );
-    const { device } = this;
-    const { shape, dtype } = variable;
-    return {
-      name,
-      shape,
-      dtype,
-      variable,
-      read: async () => ({ shape, dtype, data: await device.read(variable) }),
-      write: (values) => device.write(variable, Float32Array.from(values)),
-    };
+    return deviceTensor(this.device, variable);
   }
 
   /**

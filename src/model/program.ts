@@ -13,7 +13,8 @@ import { pack } from "../ops/layout/layout.ts";
 import "../ops/methods.ts";
 import { STATS_SIZE } from "../ops/step/stats.ts";
 import { updateStatistics } from "../ops/step/step.ts";
-import type { Minimization, OptimizerState } from "../optim/state.ts";
+import type { OptimizerState } from "../optim/state.ts";
+import type { Minimization } from "../optim/steps.ts";
 import { type Pass, TraceContext } from "./tracing.ts";
 
 /** "mixed" keeps activations and working copies of the weights as f16, and scales the loss. */
@@ -57,6 +58,8 @@ export interface TracedProgram {
   readonly outputs: unknown;
   /** Optimizers whose rows of hyperparameters each run needs. */
   readonly states: readonly OptimizerState[];
+  /** Those of them that go by gradients which earlier runs have left. */
+  readonly later: readonly OptimizerState[];
   /** Passes whose running statistics each run moves. */
   readonly tracking: readonly Pass[];
   /** The names of all that the host feeds and the program reads. */
@@ -71,7 +74,7 @@ function flatten(name: string, updates: unknown): (Update | Minimization)[] {
   const isUpdate = (x: object): x is Update => "variable" in x && "value" in x && x.value instanceof Tensor;
   if (typeof updates !== "object" || updates === null || !(isMinimization(updates) || isUpdate(updates)))
     throw new OptionError(
-      `${name}: an update is ${kindOf(updates)}; give what optimizer.minimize gives, or { variable, value }.`,
+      `${name}: an update is ${kindOf(updates)}; give what optimizer.minimize gives, or its backward or step, or { variable, value }.`,
     );
   return [updates];
 }
@@ -126,6 +129,7 @@ export function traceProgram(
     program: precision === "mixed" ? mixedPrecision(program) : program,
     outputs,
     states: moved.states,
+    later: moved.later,
     tracking: tracing.passes,
     feeds: used,
   };
@@ -154,13 +158,15 @@ function updatesOf(
   name: string,
   tracing: TraceContext,
   given: Updates | undefined,
-): { updates: Update[]; states: OptimizerState[] } {
+): Pick<TracedProgram, "states" | "later"> & { readonly updates: readonly Update[] } {
   const updates: Update[] = [];
   const states: OptimizerState[] = [];
+  const later: OptimizerState[] = [];
   const statsOf = new Map<unknown, Tensor>();
   for (const update of flatten(name, given)) {
     if (isMinimization(update)) {
       states.push(update.state);
+      if (update.later) later.push(update.state);
       statsOf.set(update.state.model, update.stats);
       updates.push(...update.updates);
       continue;
@@ -173,7 +179,7 @@ function updatesOf(
     updates.push({ variable, value: value.node.leaf ? stopGradient(value) : value });
   }
   updates.push(...statisticUpdates(tracing.passes, statsOf));
-  return { updates, states };
+  return { updates, states, later };
 }
 
 /** The feeds that a program reads. Another trace's input may have the name of one of its own, and is none. */

@@ -1,13 +1,7 @@
 import type { Executable, Resident } from "../backend/backend.ts";
 import { DescentError, ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
-import type { Variable } from "../core/op.ts";
 import { type Shape, showType, sizeOf, type TensorType } from "../core/shape.ts";
-
-/** A tensor of a model on its device, to read and write from the host. */
-export interface DeviceTensor extends TensorType {
-  readonly variable: Variable;
-}
 
 /** What runs a compiled function, as its results see it. */
 export interface RunSource {

@@ -4,6 +4,7 @@ import { DescentError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import type { Tensor } from "../core/op.ts";
 import { leavesOf, mapTree } from "../core/tree.ts";
+import { checkGradients, noteUpdates } from "../optim/minimize.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import { inputsOf } from "./inputs.ts";
 import { isTensor, type TracedProgram, type Types } from "./program.ts";
@@ -84,6 +85,7 @@ export class Runner implements RunSource {
     this.checkAlive();
     const { traced, options } = this;
     const { feeds, resident } = inputsOf(this.name, this.inputs, given);
+    if (this.runs === 0) for (const state of traced.later) checkGradients(this.name, state);
     const own: Record<string, NumericArray> = only(feeds, traced.feeds);
     if (traced.feeds.has("counters")) own.counters = Uint32Array.of(this.runs, options.seed ?? 0, 0, 0);
     for (const state of traced.states) {
@@ -93,6 +95,7 @@ export class Runner implements RunSource {
     this.ran.run(own, only(resident, traced.feeds));
     for (const state of traced.states) state.steps++;
     for (const { model, tracked } of traced.tracking) if (tracked.length > 0) model.batchesTracked++;
+    if (this.runs === 0) noteUpdates(traced.program.updates ?? []);
     const run = ++this.runs;
     return mapTree(
       traced.outputs,

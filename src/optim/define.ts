@@ -1,11 +1,21 @@
+import type { DeviceTensor } from "../backend/variable.ts";
 import { OptionError } from "../core/errors.ts";
 import { type Op, type OpRecord, required, type Tensor } from "../core/op.ts";
+import type { Update } from "../graph/program.ts";
 import { COMMON, hyperSizeOf, type Numbers, type UpdateRule } from "../ops/step/rule.ts";
 import { updateOp } from "../ops/step/update.ts";
-import { type Minimizer, minimize } from "./minimize.ts";
+import { grad, type Minimizer, stateOf } from "./minimize.ts";
 import { AVERAGE, type Group } from "./optimizer.ts";
 import { type Rate, rateAt } from "./schedules.ts";
-import type { Minimization, MinimizeOptions, Trainable } from "./state.ts";
+import type { Trainable } from "./state.ts";
+import {
+  type BackwardOptions,
+  backward,
+  type Minimization,
+  type MinimizeOptions,
+  minimize,
+  step,
+} from "./steps.ts";
 
 /**
  * After every step a ← decay·a + (1 − decay)·p, beginning as a copy of the first step's parameters; as
@@ -239,7 +249,19 @@ class RuleOptimizer implements Minimizer {
   }
 
   minimize(loss: Tensor, model: Trainable, options?: MinimizeOptions): Minimization {
-    return minimize(this, loss, model, options);
+    return minimize(stateOf(this, model), loss, options);
+  }
+
+  backward(loss: Tensor, model: Trainable, options?: BackwardOptions): readonly Update[] {
+    return backward(stateOf(this, model), loss, options);
+  }
+
+  step(model: Trainable, options?: MinimizeOptions): Minimization {
+    return step(stateOf(this, model), options);
+  }
+
+  grad(model: Trainable, name: string): DeviceTensor {
+    return grad(this, model, name);
   }
 
   /** How much of the average a step's parameters make up: all of it at first. */

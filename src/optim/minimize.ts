@@ -1,13 +1,10 @@
-import type { Tensor } from "../core/op.ts";
+import { type DeviceTensor, deviceTensor } from "../backend/variable.ts";
+import { OptionError } from "../core/errors.ts";
+import type { Arena, Tensor } from "../core/op.ts";
+import type { Update } from "../graph/program.ts";
 import type { Optimizer } from "./optimizer.ts";
-import {
-  applyGradients,
-  differentiate,
-  type Minimization,
-  type MinimizeOptions,
-  OptimizerState,
-  type Trainable,
-} from "./state.ts";
+import { OptimizerState, type Trainable } from "./state.ts";
+import type { BackwardOptions, Minimization, MinimizeOptions } from "./steps.ts";
 
 /** The states of one optimizer and model, of which the last is the present one: the others are of when less was frozen. */
 interface Held {
@@ -66,6 +63,22 @@ export function releaseStates(model: Trainable): void {
   held.delete(model);
 }
 
+/** Arenas that something was put into. */
+const filled = new WeakSet<Arena>();
+
+/** Notes what a run writes: gradients, perhaps. */
+export const noteUpdates = (updates: readonly Update[]): void => {
+  for (const { variable } of updates) filled.add(variable.arena);
+};
+
+/** @throws OptionError when nothing has put gradients where a step of an optimizer takes them from. */
+export function checkGradients(program: string, { gradients, optimizer: { name } }: OptimizerState): void {
+  if (!gradients.every(({ arena }) => filled.has(arena)))
+    throw new OptionError(
+      `${program}: there are no gradients of this model for a step of this ${name}; first run a function whose updates are its backward(loss, model).`,
+    );
+}
+
 /** An optimizer as the public functions give it. */
 export interface Minimizer extends Optimizer {
   /**
@@ -74,15 +87,33 @@ export interface Minimizer extends Optimizer {
    * @throws OptionError when the loss depends on no parameter of the model.
    */
   minimize(loss: Tensor, model: Trainable, options?: MinimizeOptions): Minimization;
+  /**
+   * The first half of `minimize`: updates that put the gradients of a scalar loss where `step` finds them, or add them to
+   * those that are there. As loss.backward() after zero_grad(), with `accumulate` as without it.
+   * @throws OptionError when the loss depends on no parameter of the model, or all of them are frozen.
+   *
+   * @example
+   * const backward = compile(device, { x: f32(8, 2) }, ({ x }, t) => ({
+   *   updates: adam.backward(model.forward(x, t).square().mean(), model) }));
+   * const step = compile(device, {}, () => ({ updates: adam.step(model) }));
+   */
+  backward(loss: Tensor, model: Trainable, options?: BackwardOptions): readonly Update[];
+  /**
+   * The second half of `minimize`: clips and updates by the gradients that earlier runs have left, and leaves them as they
+   * are. A run fails when there are none yet.
+   * @throws OptionError when all parameters of the model are frozen.
+   */
+  step(model: Trainable, options?: MinimizeOptions): Minimization;
+  /**
+   * The gradient of a parameter by its name in checkpoints, as `backward` left it: to read and write between the halves, or
+   * to use in a trace. With `scaling` it is multiplied by the loss scale, as PyTorch's before unscale_.
+   * @throws OptionError for a name that the optimizer does not train.
+   */
+  grad(model: Trainable, name: string): DeviceTensor;
 }
 
 /** See Minimizer. */
-export function minimize(
-  optimizer: Optimizer,
-  loss: Tensor,
-  model: Trainable,
-  options?: MinimizeOptions,
-): Minimization {
-  const state = stateOf(optimizer, model);
-  return applyGradients(state, loss, differentiate(state, loss, options).gradients, options);
+export function grad(optimizer: Optimizer, model: Trainable, name: string): DeviceTensor {
+  const variable = stateOf(optimizer, model).gradientOf(name);
+  return deviceTensor(model.device, variable, () => filled.add(variable.arena));
 }

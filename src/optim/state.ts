@@ -1,15 +1,10 @@
 import type { Backend } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { OptionError } from "../core/errors.ts";
-import { type Arena, callOp, type Tensor, type Variable } from "../core/op.ts";
+import type { Arena, Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
-import { gradients } from "../graph/autodiff.ts";
-import { feed, layOut, read, standalone, wholeArena } from "../graph/node.ts";
-import type { Update } from "../graph/program.ts";
-import { constant } from "../ops/elementwise/unary.ts";
-import { pack } from "../ops/layout/layout.ts";
+import { layOut, standalone, wholeArena } from "../graph/node.ts";
 import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "../ops/step/stats.ts";
-import { gradientStats } from "../ops/step/step.ts";
 import { AVERAGE, type Group, type Optimizer, partition } from "./optimizer.ts";
 
 /** What an optimizer needs of a model. */
@@ -59,6 +54,8 @@ export class OptimizerState {
   readonly averages: ReadonlyMap<Variable, Variable>;
   /** Steps that its slots have seen, of a trainer or of compiled functions: schedules and bias corrections count them. */
   steps = 0;
+  /** The loss that goes with the gradients in the arenas. */
+  readonly loss = standalone("loss of the gradients", []);
   private gradientArenas: readonly Variable[] | undefined;
   private readonly frozen: ReadonlySet<Variable>;
 
@@ -160,6 +157,25 @@ export class OptimizerState {
     return this.gradientArenas;
   }
 
+  /**
+   * Where a parameter's gradient lies between two programs.
+   * @throws OptionError when it is frozen, or there is none of that name.
+   */
+  gradientOf(name: string): Variable {
+    for (const [i, { members, offsets }] of this.parts.entries()) {
+      const k = members.findIndex((member) => member.name === name);
+      if (k >= 0) return { ...this.gradients[i]!, name, shape: members[k]!.shape, offset: offsets[k]! };
+    }
+    throw new OptionError(
+      `There is no gradient of "${name}"; there are those of ${this.trained.join(", ") || "none"}.`,
+    );
+  }
+
+  /** The names of the parameters that it trains. */
+  get trained(): string[] {
+    return this.parts.flatMap(({ members }) => members.map(({ name }) => name));
+  }
+
   /** Sets a parameter's average, where one is kept. */
   writeAverage(variable: Variable, values: NumericArray): void {
     const average = this.averages.get(variable);
@@ -190,7 +206,7 @@ export class OptimizerState {
       if (blocks) this.device.release(blocks.arena);
     }
     for (const variable of this.gradientArenas ?? []) this.device.release(variable.arena);
-    this.device.release(this.stats.arena);
+    for (const { arena } of [this.stats, this.loss]) this.device.release(arena);
   }
 }
 
@@ -198,91 +214,3 @@ const slotOf = ({ members, offsets, slots }: Part, k: number, variable: Variable
   const { name, shape } = variable;
   return { ...slots[k]!, name, shape, offset: offsets[members.indexOf(variable)]! };
 };
-
-/** The gradients of a loss in a model's parameters, and the updates that follow from them. */
-export interface Minimization {
-  readonly state: OptimizerState;
-  readonly loss: Tensor;
-  /** Flat, one for each part of the state. */
-  readonly gradients: readonly Tensor[];
-  /** What the update knew of its gradients: see ops/step/stats.ts. */
-  readonly stats: Tensor;
-  /** Each part's parameters after the update. */
-  readonly parameters: readonly Tensor[];
-  readonly updates: readonly Update[];
-}
-
-export interface MinimizeOptions {
-  /** Multiplies the loss by a scale that adapts itself, for gradients kept as f16. Micikevicius et al., 2018, §3.2. */
-  readonly scaling?: boolean;
-}
-
-/**
- * The flat gradients of a scalar loss in the parameters that an optimizer trains, and in other tensors on the way to it.
- * @throws OptionError when the loss depends on none of the parameters.
- */
-export function differentiate(
-  state: OptimizerState,
-  loss: Tensor,
-  { scaling = false }: MinimizeOptions = {},
-  others: readonly Tensor[] = [],
-): { gradients: Tensor[]; others: Tensor[] } {
-  const members = state.parts.flatMap((part) => part.members).map(read);
-  if (members.length === 0)
-    throw new OptionError(
-      "There is nothing to train: the model has no parameters, or all of them are frozen.",
-    );
-  const scaled = scaling ? loss.mul(lossScale(state)) : loss;
-  const grads = gradients(scaled, [...others, ...members]);
-  if (grads.slice(others.length).every(isZero))
-    throw new OptionError(
-      "The loss depends on no parameter of the model; compute it from what the model's forward gives, without stopGradient.",
-    );
-  let from = others.length;
-  const packed = state.parts.map(({ members, offsets, size }) =>
-    pack(grads.slice(from, (from += members.length)), { offsets, size }),
-  );
-  return { gradients: packed, others: grads.slice(0, others.length) };
-}
-
-/** What `gradients` gives for a tensor that nothing comes back to. */
-const isZero = ({ node: { op, attrs } }: Tensor): boolean =>
-  op === constant && (attrs as { value: number }).value === 0;
-
-const lossScale = (state: OptimizerState): Tensor =>
-  read(state.stats)
-    .slice({ starts: [STATS.scale], ends: [STATS.scale + 1] })
-    .reshape({ shape: [] });
-
-/**
- * Clip, decay and update, as the optimizer's record says: one dispatch for each part, nothing applied where a number is
- * not finite.
- */
-export function applyGradients(
-  state: OptimizerState,
-  loss: Tensor,
-  gradients: readonly Tensor[],
-  { scaling = false }: MinimizeOptions = {},
-): Minimization {
-  const stats = gradientStats(read(state.stats), loss, gradients, { scaling });
-  const updates: Update[] = [{ variable: state.stats, value: stats }];
-  const latest = new Map<Arena, Tensor>();
-  const parameters = state.parts.map(({ parameters, slots, blocks, hyper }, i) => {
-    const before = latest.get(parameters) ?? read(wholeArena(parameters));
-    const [after, ...moved] = callOp(state.optimizer.op, [
-      before,
-      gradients[i],
-      ...slots.map(read),
-      feed(hyper, [state.optimizer.hyperSize]),
-      stats,
-      ...(blocks ? [read(blocks)] : []),
-    ]);
-    latest.set(parameters, after!);
-    slots.forEach((variable, k) => {
-      updates.push({ variable, value: moved[k]! });
-    });
-    return after!;
-  });
-  for (const [arena, value] of latest) updates.push({ variable: wholeArena(arena), value });
-  return { state, loss, gradients, stats, parameters, updates };
-}

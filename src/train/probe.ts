@@ -7,7 +7,7 @@ import { read, wholeArena } from "../graph/node.ts";
 import { type TracedProgram, traceProgram } from "../model/program.ts";
 import type { TracedLayer } from "../nn/module.ts";
 import { STATS } from "../ops/step/stats.ts";
-import { applyGradients, differentiate } from "../optim/state.ts";
+import { applyGradients, differentiate } from "../optim/steps.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import { type Distribution, distributionOf, silentShare } from "./distribution.ts";
 import { forward, leafLayers, type StepParts } from "./step.ts";

@@ -10,7 +10,6 @@ import type { Between } from "./step.ts";
 
 /** A training step as several programs that meet in a gradient arena. */
 export class SplitStep implements Between {
-  readonly loss = standalone("loss of the gradients", []);
   readonly waiting = new Map<Arena, Variable>();
 
   constructor(
@@ -43,30 +42,16 @@ export class SplitStep implements Between {
 
   private gradients(step: number, scale: number): Gradients {
     const { backend, state } = this;
-    const places = new Map<string, Variable>();
-    state.parts.forEach(({ members, offsets }, i) => {
-      members.forEach(({ name, shape }, k) => {
-        places.set(name, { ...state.gradients[i]!, name, shape, offset: offsets[k]! });
-      });
-    });
-    const placeOf = (name: string): Variable => {
-      const place = places.get(name);
-      if (!place)
-        throw new OptionError(
-          `There is no gradient of "${name}"; there are those of ${[...places.keys()].join(", ")}.`,
-        );
-      return place;
-    };
     return {
       step,
-      names: [...places.keys()],
+      names: state.trained,
       read: async (name) => {
-        const place = placeOf(name);
+        const place = state.gradientOf(name);
         const data = Float32Array.from(await backend.read(place), (x) => x / scale);
         return { shape: place.shape, dtype: "f32", data };
       },
       write: (name, values) => {
-        const place = placeOf(name);
+        const place = state.gradientOf(name);
         if (values.length !== sizeOf(place.shape))
           throw new OptionError(
             `The gradient of "${name}" has ${sizeOf(place.shape)} numbers, and ${values.length} were given; give as many.`,
@@ -80,6 +65,6 @@ export class SplitStep implements Between {
   }
 
   release(): void {
-    for (const { arena } of [this.loss, ...this.waiting.values()]) this.backend.release(arena);
+    for (const { arena } of this.waiting.values()) this.backend.release(arena);
   }
 }

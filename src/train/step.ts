@@ -26,7 +26,8 @@ import { constant } from "../ops/elementwise/unary.ts";
 import { MOST_VALUES, recordRow } from "../ops/step/record-row.ts";
 import { STATS_SIZE } from "../ops/step/stats.ts";
 import { recordMetrics, updateStatistics } from "../ops/step/step.ts";
-import { applyGradients, differentiate, type OptimizerState } from "../optim/state.ts";
+import type { OptimizerState } from "../optim/state.ts";
+import { backward, minimize, step } from "../optim/steps.ts";
 
 export type { Precision };
 
@@ -169,8 +170,7 @@ export function trainingProgram(parts: StepParts, rings: Rings): StepProgram {
     typesOf(source),
     parts,
     (pass, t) => {
-      const { gradients } = differentiate(state, pass.loss, { scaling });
-      const minimization = applyGradients(state, pass.loss, gradients, { scaling });
+      const minimization = minimize(state, pass.loss, { scaling });
       return { updates: [minimization, record(parts, rings, t, pass, minimization.stats)] };
     },
     { precision },
@@ -179,8 +179,6 @@ export function trainingProgram(parts: StepParts, rings: Rings): StepProgram {
 
 /** What the parts of a split step leave for one another on the device. */
 export interface Between {
-  /** The loss that goes with the gradients in the arenas. */
-  readonly loss: Variable;
   /** Where the running statistics of an arena wait until the update is applied. */
   statistics(running: Arena): Variable;
   /** Those that have been asked for. */
@@ -208,7 +206,6 @@ export function gradientProgram(
     parts,
     (pass, t, inputs) => {
       const share = pass.loss.mul(inputs[SHARE]);
-      const { gradients } = differentiate(state, share, { scaling });
       const none = constant({ value: 0, shape: [STATS_SIZE] });
       const statistics = statisticUpdates(t.passes, new Map(), (running) =>
         read(first ? running : between.statistics(running.arena)),
@@ -216,11 +213,7 @@ export function gradientProgram(
       t.passes.length = 0; // their statistics wait for the update
       return {
         updates: [
-          ...gradients.map((gradient, i) => {
-            const variable = state.gradients[i]!;
-            return { variable, value: first ? gradient : read(variable).add(gradient) };
-          }),
-          { variable: between.loss, value: first ? share.mul(1) : read(between.loss).add(share) },
+          ...backward(state, share, { scaling, accumulate: !first }),
           ...statistics,
           record(parts, rings, t, pass, none),
         ],
@@ -233,11 +226,8 @@ export function gradientProgram(
 /** Clip and update by the gradients in the arena: the second half of a split step. */
 export function updateProgram({ state, precision }: StepParts, rings: Rings, between: Between): StepProgram {
   const traced = traceProgram("update", {}, (_, t) => {
-    const loss = read(between.loss);
-    const minimization = applyGradients(state, loss, state.gradients.map(read), {
-      scaling: precision === "mixed",
-    });
-    const row = recordMetrics(read(rings.main), t.counters, loss, minimization.stats, []);
+    const minimization = step(state, { scaling: precision === "mixed" });
+    const row = recordMetrics(read(rings.main), t.counters, minimization.loss, minimization.stats, []);
     const statistics = [...between.waiting].map(([arena, waiting]) => {
       const all = constant({ value: 1, shape: [arena.size] });
       const running = wholeArena(arena);

@@ -37,6 +37,13 @@ test("a step of one's own", async () => {
   expect(losses[1]![0]).toBeLessThan(losses[0]![0] as number); // the critic gets better
 });
 
+test("gradients and update apart", async () => {
+  const losses = await run(() => import("./guide/halves.ts"));
+  expect(losses).toHaveLength(2);
+  for (const [loss] of losses) finite(loss);
+  expect(losses[1]![0]).toBeLessThan(losses[0]![0] as number);
+});
+
 test("a stream, batches added up, gradients looked at", async () => {
   const [[, shape] = [], ...epochs] = await run(() => import("./guide/stream.ts"));
   expect(shape).toEqual([16]);
