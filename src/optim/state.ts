@@ -256,15 +256,15 @@ const lossScale = (state: OptimizerState): Tensor =>
 
 /**
  * Clip, decay and update, as the optimizer's record says: one dispatch for each part, nothing applied where a number is
- * not finite.
+ * not finite, nor in later steps with `lasting`, until resetStats.
  */
 export function applyGradients(
   state: OptimizerState,
   loss: Tensor,
   gradients: readonly Tensor[],
-  { scaling = false }: MinimizeOptions = {},
+  { scaling = false, lasting = false }: MinimizeOptions & { readonly lasting?: boolean } = {},
 ): Minimization {
-  const stats = gradientStats(read(state.stats), loss, gradients, { scaling });
+  const stats = gradientStats(read(state.stats), loss, gradients, { scaling, lasting });
   const updates: Update[] = [{ variable: state.stats, value: stats }];
   const latest = new Map<Arena, Tensor>();
   const parameters = state.parts.map(({ parameters, slots, blocks, hyper }, i) => {

@@ -174,7 +174,7 @@ export function trainingProgram(parts: StepParts, rings: Rings): StepProgram {
     parts,
     (pass, t) => {
       const { gradients } = differentiate(state, pass.loss, { scaling });
-      const minimization = applyGradients(state, pass.loss, gradients, { scaling });
+      const minimization = applyGradients(state, pass.loss, gradients, { scaling, lasting: true });
       return { updates: [minimization, record(parts, rings, t, pass, minimization.stats)] };
     },
     { precision },
@@ -240,6 +240,7 @@ export function updateProgram({ state, precision }: StepParts, rings: Rings, bet
     const loss = read(between.loss);
     const minimization = applyGradients(state, loss, state.gradients.map(read), {
       scaling: precision === "mixed",
+      lasting: true,
     });
     const row = recordMetrics(read(rings.main), t.counters, loss, minimization.stats, []);
     const statistics = [...between.waiting].map(([arena, waiting]) => {
