@@ -2,16 +2,22 @@
 import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
+import { ndarray } from "../../src/core/ndarray.ts";
+import { arrays } from "../../src/data/arrays.ts";
 import { channelStatistics, subset } from "../../src/data/dataset.ts";
 import { shapes } from "../../src/data/shapes.ts";
+import { ones } from "../../src/nn/init.ts";
 import { readLayers } from "../../src/nn/layer-list.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import * as nn from "../../src/nn/layers.ts";
+import { crossEntropy, mse } from "../../src/nn/losses.ts";
 import { imageModel } from "../../src/nn/models.ts";
 import { adamW, sgd } from "../../src/optim/optimizers.ts";
+import { linearDecay } from "../../src/optim/schedules.ts";
 import { distributionOf, silentShare } from "../../src/train/distribution.ts";
 import { type Look, Probe } from "../../src/train/probe.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { gpu } from "../support/gpu.ts";
+import { all } from "./support.ts";
 
 const task = { shape: [3, 32, 32], classes: 10 } as const;
 const split = shapes({ train: 80, test: 30, seed: 3 });
@@ -93,6 +99,57 @@ describe.each<[string, () => Promise<Backend>]>([
       expect(updates.from).toBeCloseTo(moved.from, 6);
       expect(updates.to).toBeCloseTo(moved.to, 6);
       expect(updates.std).toBeCloseTo(moved.std, 6);
+    });
+    await probe.dispose();
+    await trainer.dispose();
+  });
+
+  test.each([
+    // The first example and the last of the batch that follows each step; 17 in all.
+    ["whole epochs", {}, ["9 16", "17 17", "1 8", "9 16", "17 17", "1 8"]],
+    ["dropLast", { dropLast: true }, ["9 16", "1 8", "9 16", "1 8"]],
+    ["accumulate", { batchSize: 3, accumulate: 2 }, ["7 9", "13 15", "1 3", "7 9", "13 15", "1 3"]],
+    ["both", { batchSize: 3, accumulate: 2, dropLast: true }, ["7 9", "13 15", "1 3", "7 9", "13 15", "1 3"]],
+    ["both, fewer", { batchSize: 4, accumulate: 4, dropLast: true }, ["1 4", "1 4"]],
+  ])("shows the batch and the rate of the next step: %s", async (_, division, batches) => {
+    const backend = await open();
+    const trainer = new Trainer({
+      device: backend,
+      // The first layer's results are the examples' numbers.
+      model: nn.sequential(
+        nn.linear({ in: 1, out: 1, bias: false, init: ones }),
+        nn.linear({ in: 1, out: 1, bias: false }),
+      ),
+      loss: mse(),
+      optimizer: sgd({ lr: linearDecay({ from: 1e-3, to: 1e-4 }) }),
+    });
+    trainer.model.freeze("0.*");
+    const probe = new Probe(trainer);
+    const numbers = Array.from({ length: 17 }, (_, i) => i + 1);
+    const set = arrays({ x: ndarray([17, 1], numbers), y: ndarray([17, 1], numbers) });
+    const steps = { batchSize: 8, epochs: 2, ...division };
+    const seen: string[] = [];
+    const [rates, shown]: number[][] = [[], []];
+    const look = async () => {
+      const { layers, parameters } = await probe.inspect(set, { ...steps, images: 8 });
+      seen.push(`${layers[0]!.activations.from} ${layers[0]!.activations.to}`);
+      const { updates, gradients } = parameters.find(({ name }) => name === "1.weight")!;
+      shown!.push(-updates.from / gradients.from);
+    };
+    await look();
+    await all(
+      trainer.fit(set, {
+        ...steps,
+        shuffle: false,
+        onGradients: () => {},
+        onStep: ({ learningRate }) => void rates!.push(learningRate),
+        between: look,
+      }),
+    );
+    expect(seen).toEqual([`1 ${steps.batchSize}`, ...batches]);
+    expect(rates).toHaveLength(batches.length);
+    rates!.forEach((rate, i) => {
+      expect(shown![i]! / rate).toBeCloseTo(1, 3);
     });
     await probe.dispose();
     await trainer.dispose();
