@@ -236,7 +236,7 @@ export function differentiate(
   const grads = gradients(scaled, [...others, ...members]);
   if (grads.slice(others.length).every(isZero))
     throw new OptionError(
-      "The loss depends on no parameter of the model; compute it from what the model's forward gives, without stopGradient.",
+      "The loss depends on no parameter of the model; compute it from what the model's forward gives, without stopGradient or whole numbers (argmax, casts) between.",
     );
   let from = others.length;
   const packed = state.parts.map(({ members, offsets, size }) =>

@@ -245,6 +245,15 @@ describe.each(devices)("on the %s", (_, open) => {
       (y) => optimizer.minimize(stopGradient(y).sum(), model),
       /depends on no parameter of the model; .*without stopGradient/,
     );
+    for (const whole of [
+      (y: Tensor) => y.argmax({ axis: 0 }).cast({ dtype: "f32" }),
+      (y: Tensor) => y.cast({ dtype: "i32" }).cast({ dtype: "f32" }),
+      (y: Tensor) => y.greater(0).cast({ dtype: "f32" }),
+    ])
+      attempt(
+        (y) => optimizer.minimize(whole(y).sum(), model),
+        /depends on no parameter of the model; .* or whole numbers \(argmax, casts\) between\.$/,
+      );
     attempt(
       (y) => [optimizer.minimize(y.sum(), model), optimizer.minimize(y.mean(), model)],
       /is updated twice/,
