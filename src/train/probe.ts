@@ -4,6 +4,7 @@ import type { Arena, Tensor } from "../core/op.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { read, wholeArena } from "../graph/node.ts";
+import { mixedPrecision } from "../graph/precision.ts";
 import { type TracedProgram, traceProgram } from "../model/program.ts";
 import type { TracedLayer } from "../nn/module.ts";
 import { STATS } from "../ops/step/stats.ts";
@@ -78,41 +79,40 @@ function inspectionProgram(parts: StepParts, images: number): Looking {
   const row = { shape: [state.optimizer.hyperSize], dtype: "f32" } as const;
   const hyper = Object.fromEntries(state.parts.map((part) => [part.hyper, row]));
   let own: readonly TracedLayer[] = [];
-  const traced = traceProgram(
-    `inspection, batch ${parts.source.batchSize}`,
-    hyper,
-    (_, t) => {
-      const { layers, loss } = forward(parts, {}, t);
-      own = shown(layers);
-      const { gradients, others } = differentiate(
-        state,
-        loss,
-        { scaling },
-        own.map((layer) => layer.output),
-      );
-      const { stats, parameters } = applyGradients(state, loss, gradients, { scaling });
-      const unscale = stats.slice({ starts: [STATS.unscale], ends: [STATS.unscale + 1] });
-      const plain = (x: Tensor) => (scaling ? x.mul(unscale) : x);
-      const outputs: Record<string, Tensor> = {};
-      own.forEach((layer, i) => {
-        outputs[`activations ${i}`] = head(layer.output, images);
-        outputs[`gradients ${i}`] = plain(head(others[i]!, images));
-      });
-      const latest = new Map<Arena, Tensor>();
-      state.parts.forEach(({ parameters: arena }, i) => {
-        const before = read(wholeArena(arena));
-        latest.set(arena, parameters[i]!);
-        outputs[`packed ${i}`] = plain(gradients[i]!).mul(1);
-        outputs[`values ${i}`] = before.mul(1);
-      });
-      for (const [i, { parameters: arena }] of state.parts.entries())
-        outputs[`updates ${i}`] = latest.get(arena)!.sub(read(wholeArena(arena)));
-      t.passes.length = 0; // nothing is to be updated
-      return { outputs };
-    },
-    { precision },
-  );
-  return { traced, layers: own };
+  const traced = traceProgram(`inspection, batch ${parts.source.batchSize}`, hyper, (_, t) => {
+    const { layers, loss } = forward(parts, {}, t);
+    own = shown(layers);
+    const { gradients, others } = differentiate(
+      state,
+      loss,
+      { scaling },
+      own.map((layer) => layer.output),
+    );
+    const { stats, parameters } = applyGradients(state, loss, gradients, { scaling });
+    const unscale = stats.slice({ starts: [STATS.unscale], ends: [STATS.unscale + 1] });
+    const plain = (x: Tensor) => (scaling ? x.mul(unscale) : x);
+    const outputs: Record<string, Tensor> = {};
+    own.forEach((layer, i) => {
+      outputs[`activations ${i}`] = head(layer.output, images);
+      outputs[`gradients ${i}`] = plain(head(others[i]!, images));
+    });
+    const latest = new Map<Arena, Tensor>();
+    state.parts.forEach(({ parameters: arena }, i) => {
+      const before = read(wholeArena(arena));
+      latest.set(arena, parameters[i]!);
+      outputs[`packed ${i}`] = plain(gradients[i]!).mul(1);
+      outputs[`values ${i}`] = before.mul(1);
+    });
+    for (const [i, { parameters: arena }] of state.parts.entries())
+      outputs[`updates ${i}`] = latest.get(arena)!.sub(read(wholeArena(arena)));
+    t.passes.length = 0; // nothing is to be updated
+    return { outputs };
+  });
+  if (precision !== "mixed") return { traced, layers: own };
+  const { program } = traced;
+  const steps = Object.entries(program.outputs ?? {}).filter(([name]) => name.startsWith("updates"));
+  const mixed = mixedPrecision(program, { ...program, outputs: Object.fromEntries(steps) });
+  return { traced: { ...traced, program: mixed }, layers: own };
 }
 
 /** The network's output for images of a data set, in inference form. */

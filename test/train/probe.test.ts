@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
+import { roundToHalf } from "../../src/core/half.ts";
 import { ndarray } from "../../src/core/ndarray.ts";
 import { arrays } from "../../src/data/arrays.ts";
 import { channelStatistics, subset } from "../../src/data/dataset.ts";
@@ -15,7 +16,7 @@ import { adamW, sgd } from "../../src/optim/optimizers.ts";
 import { linearDecay } from "../../src/optim/schedules.ts";
 import { distributionOf, silentShare } from "../../src/train/distribution.ts";
 import { type Look, Probe } from "../../src/train/probe.ts";
-import { Trainer } from "../../src/train/trainer.ts";
+import { type Gradients, Trainer } from "../../src/train/trainer.ts";
 import { gpu } from "../support/gpu.ts";
 import { all } from "./support.ts";
 
@@ -151,6 +152,57 @@ describe.each<[string, () => Promise<Backend>]>([
     rates!.forEach((rate, i) => {
       expect(shown![i]! / rate).toBeCloseTo(1, 3);
     });
+    await probe.dispose();
+    await trainer.dispose();
+  });
+
+  test.each<[layers: string[], activations: string[], gradients: string[]]>([
+    [
+      ["conv2d 8 kernel=3 stride=2 bias=no", "batchNorm", "relu", "flatten", "linear 10"],
+      ["conv2d", "relu"],
+      ["conv2d", "linear"],
+    ],
+    // Bias and activation are computed before the product's result is rounded.
+    [
+      ["conv2d 8 kernel=3 stride=2", "tanh", "flatten", "linear 16", "relu", "linear 10"],
+      ["tanh", "relu"],
+      ["conv2d", "linear", "linear"],
+    ],
+  ])("looks in the precision of the training: %s", async (network, activations, slopes) => {
+    const backend = await open();
+    if (!backend.facts.f16) return;
+    const { model } = readLayers(network, task);
+    const trainer = new Trainer({
+      device: backend,
+      model: model!,
+      loss: crossEntropy(),
+      optimizer: adamW({ lr: 1e-2 }),
+      precision: "mixed",
+      normalization: channelStatistics(split.train),
+      seed: 7,
+    });
+    const probe = new Probe(trainer);
+    const options = { batchSize: 16, epochs: 1 };
+    const train = subset(split.train, 32);
+    const looks = [await probe.inspect(train, options)];
+    const read: Look["parameters"][number]["gradients"][][] = [];
+    const onGradients = async ({ names, read: of }: Gradients) => {
+      read.push(await Promise.all(names.map(async (name) => distributionOf((await of(name)).data))));
+    };
+    const between = async () => void looks.push(await probe.inspect(train, options));
+    await all(trainer.fit(train, { ...options, onGradients, between, shuffle: false }));
+    expect(read).toHaveLength(2);
+    read.forEach((gradients, i) => {
+      expect(looks[i]!.parameters.map((p) => p.gradients)).toEqual(gradients);
+    });
+    const halves = (of: "activations" | "gradients", { layers }: Look) =>
+      layers
+        .filter((layer) => [layer[of].from, layer[of].to].every((x) => roundToHalf(x) === x))
+        .map(({ label }) => label.split("(")[0]);
+    for (const look of looks) {
+      expect(halves("activations", look)).toEqual(activations);
+      expect(halves("gradients", look)).toEqual(slopes);
+    }
     await probe.dispose();
     await trainer.dispose();
   });
