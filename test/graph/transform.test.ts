@@ -204,7 +204,11 @@ test("an op without a gradient says so where one is asked of it, and nowhere els
   expect(() => vjp((z) => floored(z))(x).pullback(x)).toThrow(message);
   expect(() => jvp((z) => floored(z))(x, x)).toThrow(message);
   // Constants go through it, and so does what is stopped.
-  const around = (z: Tensor) => z.mul(floored(tensor(V))).add(floored(z.stopGradient())).sum();
+  const around = (z: Tensor) =>
+    z
+      .mul(floored(tensor(V)))
+      .add(floored(z.stopGradient()))
+      .sum();
   expect(await numbers(cpuBackend(), grad(around)(x))).toEqual(V.map(Math.floor));
 });
 
