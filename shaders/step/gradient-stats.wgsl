@@ -1,11 +1,12 @@
 // Second pass: stats = (norm of all gradients, status, unscale; scale, good, skipped). See src/ops/step/stats.ts, which declares Stats.
 //
-// Once a loss or a gradient was not finite, status stays 1 (halted) and no later step changes anything, so that the step
-// can be replayed and examined. With SCALING the gradients are those of the loss times scale: where they are not finite
+// Once a loss or a gradient was not finite, with LASTING status stays 1 (halted) and no later step changes anything, so that
+// the step can be replayed and examined; without it this step alone is skipped (status 2). With SCALING the gradients are those of the loss times scale: where they are not finite
 // and scale is above 1, the step is only skipped (status 2) and the scale halved; after INTERVAL good steps it doubles.
 
 const PARTIALS = 1u;
 const SCALING = false;
+const LASTING = false;
 const INTERVAL = 2000.0;
 const LARGEST = 16777216.0;
 
@@ -35,10 +36,10 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     // 1 / scale, exactly: a power of two is its exponent.
     let unscale = bitcast<f32>(0x7f000000u - bitcast<u32>(scale));
     let skipped = bad && scale > 1.0;
-    let halted = stats.status == 1.0 || lossBits >= 0x7f800000u || (bad && !skipped);
+    let halted = (LASTING && stats.status == 1.0) || lossBits >= 0x7f800000u || (bad && !skipped);
     let grows = stats.good + 1.0 >= INTERVAL;
     stats.norm = sqrt(total.x) * unscale;
-    stats.status = select(select(0.0, 2.0, skipped), 1.0, halted);
+    stats.status = select(select(0.0, 2.0, skipped), select(2.0, 1.0, LASTING), halted);
     stats.unscale = unscale;
     if (SCALING && !halted) {
       stats.scale = select(select(scale, min(2.0 * scale, LARGEST), grows), 0.5 * scale, skipped);

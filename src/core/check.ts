@@ -1,4 +1,5 @@
-import { OptionError } from "./errors.ts";
+import type { DType, NumericArray } from "./dtype.ts";
+import { OptionError, ShapeError } from "./errors.ts";
 
 /** @throws OptionError that begins with `what`, as "The batch size", unless `value` is a whole number from `least` to `most`. */
 export function checkWhole(
@@ -10,4 +11,37 @@ export function checkWhole(
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return;
   const range = Number.isFinite(most) ? `from ${least} to ${most}` : `of at least ${least}`;
   throw new OptionError(`${what} is ${String(value)}; use a whole number ${range}.`);
+}
+
+/** What each integer dtype holds, and the arrays that cannot hold anything else. */
+const WHOLE: Partial<Record<DType, { least: number; most: number; arrays: readonly string[] }>> = {
+  i32: {
+    least: -(2 ** 31),
+    most: 2 ** 31 - 1,
+    arrays: ["Int32Array", "Int16Array", "Int8Array", "Uint16Array", "Uint8Array", "Uint8ClampedArray"],
+  },
+  u32: {
+    least: 0,
+    most: 2 ** 32 - 1,
+    arrays: ["Uint32Array", "Uint16Array", "Uint8Array", "Uint8ClampedArray"],
+  },
+  u8: { least: 0, most: 255, arrays: ["Uint8Array", "Uint8ClampedArray"] },
+  bool: { least: 0, most: 1, arrays: [] },
+};
+
+/**
+ * @throws ShapeError that begins with `what` for a number that an integer dtype does not hold. An array of a type that
+ * fits is not gone through.
+ */
+export function checkElements(what: string, data: NumericArray | readonly number[], dtype: DType): void {
+  const whole = WHOLE[dtype];
+  if (!whole || whole.arrays.includes((data as NumericArray)[Symbol.toStringTag])) return;
+  const { least, most } = whole;
+  for (let i = 0; i < data.length; i++) {
+    const value = data[i]!;
+    if (Number.isInteger(value) && value >= least && value <= most) continue;
+    throw new ShapeError(
+      `${what} holds ${value}, as its number ${i}, and is ${dtype}; give whole numbers from ${least} to ${most}.`,
+    );
+  }
 }

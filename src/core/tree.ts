@@ -20,6 +20,7 @@ export const under = (path: string, key: string | number) => (path === "" ? Stri
 /** What a value is, in a sentence: "a string", "an array of numbers". */
 export function kindOf(x: unknown): string {
   if (x === undefined || x === null) return String(x);
+  if (x instanceof BigInt64Array || x instanceof BigUint64Array) return "an array of bigints";
   if (ArrayBuffer.isView(x)) return "an array of numbers";
   if (x instanceof Promise) return "a promise";
   if (Array.isArray(x)) return "a list";

@@ -1,9 +1,10 @@
-import { byteLength } from "../core/dtype.ts";
+import { byteLength, isFloat } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { applyOp, everydayOps, type GraphNode, Tensor } from "../core/op.ts";
 import { type Shape, sameShape, showShape, sizeOf } from "../core/shape.ts";
 import * as f from "../ops/everyday.ts";
 import "../ops/methods.ts";
+import { stopGradient } from "../ops/elementwise/special.ts";
 import { reachable } from "./node.ts";
 import { isSparse, sumSparse } from "./slices.ts";
 
@@ -63,7 +64,8 @@ export function sumTo(gradient: Tensor, shape: Shape): Tensor {
  * Reverse-mode differentiation: gradients of a scalar `loss` in `targets`, as new nodes of the same graph.
  *
  * Walks the graph from the loss backwards and sums the contributions of all users of a tensor in the order in which
- * the users were traced. A target that the loss does not depend on gets zeros. Within a recomputed part inner
+ * the users were traced. A target that the loss does not depend on gets zeros, and so does one that it reaches through
+ * whole numbers only, which carry no gradient. Within a recomputed part inner
  * results are computed again.
  * @throws ShapeError when the loss is not a scalar, or depends on a target through an op without a gradient.
  */
@@ -92,8 +94,10 @@ export function pullback(
   const again = new Again(nodes);
   const wanted = new Set(targets.map((t) => t.node));
   const dependent = new Set<GraphNode>();
+  // Nothing goes through whole numbers, and so no gradient is asked of the ops behind them.
+  const passes = (x: Tensor) => isFloat(x.dtype) && dependent.has(x.node);
   for (const node of nodes)
-    if (wanted.has(node) || node.inputs.some((x) => dependent.has(x.node))) dependent.add(node);
+    if (wanted.has(node) || (node.op !== stopGradient && node.inputs.some(passes))) dependent.add(node);
 
   const received = new Map<GraphNode, (Tensor | null)[]>();
   // Gradients of slices are collected: each alone would be as large as what was sliced.

@@ -42,14 +42,15 @@ function halfTensors(nodes: readonly GraphNode[], roots: readonly Tensor[]): Set
 /**
  * The same program with activations, their gradients and the weights' working copies kept as f16: every tensor that
  * an op's record marks is rounded to f16 where it is made and widened where it is read. All arithmetic stays f32, and
- * so does every variable, and whatever no record marks: statistics, losses, weight gradients, updates.
+ * so does every variable, and whatever no record marks: statistics, losses, weight gradients, updates. What is looked at
+ * in a part of the same graph, `like`, does not move where that is rounded.
  *
  * The planner joins the casts to the kernels beside them, which then store and load f16.
  * Source: Micikevicius et al., "Mixed precision training", ICLR 2018, §3.
  */
-export function mixedPrecision(program: Program): Program {
+export function mixedPrecision(program: Program, like: Program = program): Program {
   const nodes = reachable(programRoots(program));
-  const half = halfTensors(nodes, programRoots(program));
+  const half = halfTensors(reachable(programRoots(like)), programRoots(like));
   const rebuilt = new Map<string, Tensor>();
   const rounded = new Map<string, Tensor>();
   const roundedOf = (value: Tensor): Tensor => {

@@ -15,7 +15,8 @@ function checkReal(who: string, what: string, x: unknown): asserts x is Tensor {
 
 /**
  * The gradient of a scalar function in its first argument: grad(f)(x) = ∂f/∂x, of x's shape. The function's other
- * arguments count as constants.
+ * arguments count as constants. It is 0 where f does not depend on x, or only through whole numbers (argmax, comparisons,
+ * casts to integers).
  * @throws ShapeError when f gives no scalar, or goes through an op without a gradient.
  *
  * @example grad((x: Tensor) => x.square().sum())(x) // 2x

@@ -1,16 +1,24 @@
 import type { Resident } from "../backend/backend.ts";
 import type { DeviceTensor } from "../backend/variable.ts";
+import { checkElements } from "../core/check.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { kindOf, leavesBeside, type Mapped } from "../core/tree.ts";
-import { hostArray, inputName, isType, type Types } from "./program.ts";
+import { hostArray, inputName, isFlat, isType, type Types } from "./program.ts";
 import { Result } from "./result.ts";
 
 /** What the host gives for one input: numbers, nested or flat, an array with its shape, or a tensor on the device. */
-export type HostInput = number | readonly Numbers[] | NumericArray | NDArray | Result | DeviceTensor;
-type Numbers = number | readonly Numbers[] | NumericArray;
+export type HostInput =
+  | number
+  | boolean
+  | readonly Numbers[]
+  | NumericArray
+  | NDArray
+  | Result
+  | DeviceTensor;
+type Numbers = number | boolean | readonly Numbers[] | NumericArray;
 /** What the host gives, in the form of the declared inputs. */
 export type HostInputs<T> = Mapped<T, TensorType, HostInput>;
 
@@ -22,7 +30,8 @@ export interface GivenInputs {
 
 /**
  * Sorts what a caller gives into numbers to feed and tensors that are on the device already.
- * @throws ShapeError that names the input which is missing, not declared, or of another shape or dtype.
+ * @throws ShapeError that names the input which is missing, not declared, of another shape or dtype, or with a number that
+ * its dtype does not hold.
  */
 export function inputsOf(name: string, inputs: Types, given: unknown): GivenInputs {
   const feeds: Record<string, NumericArray> = {};
@@ -50,23 +59,26 @@ function inputOf(
       throw new ShapeError(`${label} is ${showType(value)}; ${declared}.`);
     return { resident: value instanceof Result ? value.resident : { variable: value.variable } };
   }
-  if (ArrayBuffer.isView(value)) {
-    const data = value as NumericArray;
-    if (data.length !== sizeOf(type.shape))
+  if (isFlat(value)) {
+    if (value.length !== sizeOf(type.shape))
       throw new ShapeError(
-        `${label} has ${data.length ?? 0} numbers; ${showType(type)} has ${sizeOf(type.shape)}.`,
+        `${label} has ${value.length} numbers; ${showType(type)} has ${sizeOf(type.shape)}.`,
       );
-    return { feed: data };
+    checkElements(label, value, type.dtype);
+    return { feed: value };
   }
-  if (typeof value !== "number" && !Array.isArray(value) && !isNDArray(value))
+  const isOne = typeof value === "number" || (typeof value === "boolean" && type.dtype === "bool");
+  if (!isOne && !Array.isArray(value) && !isNDArray(value))
     throw new ShapeError(`${label} is ${kindOf(value)}; give numbers for ${showType(type)}.`);
-  const { shape, data } = isNDArray(value)
+  const { shape, dtype, data } = isNDArray(value)
     ? value
     : hostArray(value as number, { dtype: type.dtype, name: label });
   if (!sameShape(shape, type.shape))
     throw new ShapeError(`${label} has the shape ${showShape(shape)}; ${declared}.`);
   if (data.length !== sizeOf(shape))
     throw new ShapeError(`${label} has ${data.length} numbers; ${showType(type)} has ${sizeOf(shape)}.`);
+  if (dtype !== type.dtype) throw new ShapeError(`${label} is ${showType({ shape, dtype })}; ${declared}.`);
+  if (isNDArray(value)) checkElements(label, data, dtype);
   return { feed: data };
 }
 

@@ -7,11 +7,8 @@ import { checkDevice } from "./compile.ts";
 import { descriptionIn } from "./files.ts";
 import { Model, type ModelOptions } from "./model.ts";
 
-/**
- * What a file says of its model: the network, labels and preprocessing.
- * @throws CheckpointError when the file does not say what its network is, or what it says is damaged.
- */
-export function describedModel(file: TensorFile, name: string): [Module, ModelOptions] {
+/** What a file says of its model: the network, labels and preprocessing. */
+function describedModel(file: TensorFile, name: string): [Module, ModelOptions] {
   const { network, labels, normalization } = descriptionIn(file, name);
   if (network === undefined) {
     const { parts_made_in_code: part } = file.metadata;
@@ -20,6 +17,26 @@ export function describedModel(file: TensorFile, name: string): [Module, ModelOp
     );
   }
   return [networkOf(network, name), { labels, normalization }];
+}
+
+/**
+ * The model that a file describes, with its tensors; nothing stays on the device where that fails.
+ * @throws CheckpointError when the file does not say what its network is, or what it says is damaged.
+ */
+export async function modelFrom<M extends Model>(
+  ModelClass: new (device: Backend, network: Module, options: ModelOptions) => M,
+  device: Backend,
+  file: TensorFile,
+  name: string,
+): Promise<M> {
+  const model = new ModelClass(device, ...describedModel(file, name));
+  try {
+    model.restore(file, { name });
+  } catch (error) {
+    await model.dispose();
+    throw error;
+  }
+  return model;
 }
 
 /**
@@ -34,13 +51,5 @@ export async function loadModel(
   name = "The file",
 ): Promise<Model> {
   checkDevice(device, "loadModel");
-  const tensors = file instanceof Uint8Array ? decodeTensors(file, name) : file;
-  const model = new Model(device, ...describedModel(tensors, name));
-  try {
-    model.restore(tensors, { name });
-  } catch (error) {
-    await model.dispose();
-    throw error;
-  }
-  return model;
+  return modelFrom(Model, device, file instanceof Uint8Array ? decodeTensors(file, name) : file, name);
 }

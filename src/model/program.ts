@@ -1,3 +1,4 @@
+import { checkElements } from "../core/check.ts";
 import type { DType, NumericArray } from "../core/dtype.ts";
 import { OptionError, ShapeError } from "../core/errors.ts";
 import { type NDArray, ndarray } from "../core/ndarray.ts";
@@ -252,11 +253,12 @@ export function statisticUpdates(
 /** A tensor of numbers that the host has. */
 export const dataTensor = (data: NDArray): Tensor => leaf(data, { kind: "data", data });
 
-type Numbers = number | readonly Numbers[] | NumericArray;
+type Numbers = number | boolean | readonly Numbers[] | NumericArray;
 
 /**
  * A tensor of given numbers: nested arrays, or a flat array with its shape. f32 unless a dtype is given.
- * @throws ShapeError when rows have different lengths, or there are not as many numbers as the shape asks for.
+ * @throws ShapeError when rows have different lengths, there are not as many numbers as the shape asks for, or the dtype
+ * does not hold one of them.
  *
  * @example tensor([[1, 2], [3, 4]])
  */
@@ -274,23 +276,24 @@ export function hostArray(
 ): NDArray {
   const { dtype = "f32", name = "tensor" } = options;
   const nested: number[] = [];
-  const found = isFlat(values) ? [values.length] : collect(values, name, "", nested);
+  const found = isFlat(values) ? [values.length] : collect(values, dtype, name, "", nested);
   const flat = isFlat(values) ? values : nested;
   const { shape = found } = options;
   if (sizeOf(shape) !== flat.length)
     throw new ShapeError(
       `${name}: ${flat.length} numbers do not fill the shape ${showShape(shape)}; give ${sizeOf(shape)}.`,
     );
+  checkElements(name, flat as NumericArray, dtype);
   return ndarray(shape, flat, dtype);
 }
 
-const isFlat = (x: unknown): x is NumericArray =>
+export const isFlat = (x: unknown): x is NumericArray =>
   ArrayBuffer.isView(x) && "length" in x && !(x instanceof BigInt64Array || x instanceof BigUint64Array);
 
 /** Puts the numbers of nested arrays one after another; their shape. */
-function collect(values: unknown, name: string, path: string, flat: number[]): Shape {
-  if (typeof values === "number") {
-    flat.push(values);
+function collect(values: unknown, dtype: DType, name: string, path: string, flat: number[]): Shape {
+  if (typeof values === "number" || (typeof values === "boolean" && dtype === "bool")) {
+    flat.push(Number(values));
     return [];
   }
   const where = path === "" ? name : `${name}: element ${path}`;
@@ -300,7 +303,7 @@ function collect(values: unknown, name: string, path: string, flat: number[]): S
   }
   if (!Array.isArray(values))
     throw new ShapeError(`${where} is ${kindOf(values)}; give numbers, nested in arrays or not.`);
-  const [first, ...rest] = values.map((part, i) => collect(part, name, under(path, i), flat));
+  const [first, ...rest] = values.map((part, i) => collect(part, dtype, name, under(path, i), flat));
   rest.forEach((shape, i) => {
     if (!sameShape(shape, first!))
       throw new ShapeError(

@@ -83,7 +83,8 @@ export function checkGradients(program: string, { gradients, optimizer: { name }
 export interface Minimizer extends Optimizer {
   /**
    * One step on a model's parameters, down the gradient of a scalar loss: give it among the updates of a traced step.
-   * The optimizer keeps its slots for each model that it is used with.
+   * The optimizer keeps its slots for each model that it is used with. A run whose loss or gradients are not finite
+   * changes neither model nor slots; the next one trains on.
    * @throws OptionError when the loss depends on no parameter of the model.
    */
   minimize(loss: Tensor, model: Trainable, options?: MinimizeOptions): Minimization;

@@ -30,6 +30,9 @@ export interface MinimizeOptions {
   readonly scaling?: boolean;
 }
 
+/** With `lasting` a step that is not finite halts those after it, until resetStats: for trainers, who look. */
+type StepOptions = MinimizeOptions & { readonly lasting?: boolean };
+
 /** How `backward` puts gradients into the arena. */
 export interface BackwardOptions extends MinimizeOptions {
   /** Adds them to those that are there, as PyTorch does unless zero_grad was called; false, in their place, unless given. */
@@ -52,7 +55,7 @@ export function differentiate(
   const grads = gradients(scaled, [...others, ...members]);
   if (grads.slice(others.length).every(isZero))
     throw new OptionError(
-      "The loss depends on no parameter of the model; compute it from what the model's forward gives, without stopGradient.",
+      "The loss depends on no parameter of the model; compute it from what the model's forward gives, without stopGradient or whole numbers (argmax, casts) between.",
     );
   let from = others.length;
   const packed = state.parts.map(({ members, offsets, size }) =>
@@ -80,9 +83,9 @@ export function applyGradients(
   state: OptimizerState,
   loss: Tensor,
   gradients: readonly Tensor[],
-  { scaling = false }: MinimizeOptions = {},
+  { scaling = false, lasting = false }: StepOptions = {},
 ): Minimization {
-  const stats = gradientStats(read(state.stats), loss, gradients, { scaling });
+  const stats = gradientStats(read(state.stats), loss, gradients, { scaling, lasting });
   const updates: Update[] = [{ variable: state.stats, value: stats }];
   const latest = new Map<Arena, Tensor>();
   const parameters = state.parts.map(({ parameters, slots, blocks, hyper }, i) => {
@@ -106,7 +109,7 @@ export function applyGradients(
 }
 
 /** Gradients and update in one program. */
-export const minimize = (state: OptimizerState, loss: Tensor, options?: MinimizeOptions): Minimization =>
+export const minimize = (state: OptimizerState, loss: Tensor, options?: StepOptions): Minimization =>
   applyGradients(state, loss, differentiate(state, loss, options).gradients, options);
 
 /** The first half of `minimize`, as a program of its own: leaves gradients and loss for `step`. */
@@ -128,7 +131,7 @@ export function backward(
 }
 
 /** The second half: clip and update by the gradients in the arena. */
-export const step = (state: OptimizerState, options?: MinimizeOptions): Minimization => {
+export const step = (state: OptimizerState, options?: StepOptions): Minimization => {
   if (state.trained.length === 0) throw new OptionError(NOTHING);
   return { ...applyGradients(state, read(state.loss), state.gradients.map(read), options), later: true };
 };

@@ -4,9 +4,11 @@ import type { Arena, Tensor } from "../core/op.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { read, wholeArena } from "../graph/node.ts";
+import { mixedPrecision } from "../graph/precision.ts";
 import { type TracedProgram, traceProgram } from "../model/program.ts";
 import type { TracedLayer } from "../nn/module.ts";
 import { STATS } from "../ops/step/stats.ts";
+import type { OptimizerState } from "../optim/state.ts";
 import { applyGradients, differentiate } from "../optim/steps.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import { type Distribution, distributionOf, silentShare } from "./distribution.ts";
@@ -47,6 +49,15 @@ export interface LayerPicture {
   readonly data: Float32Array;
 }
 
+/** Which steps are looked at, as `FitOptions` says, and how much of them. */
+export interface InspectOptions {
+  readonly batchSize: number;
+  readonly epochs: number;
+  readonly dropLast?: boolean;
+  readonly accumulate?: number;
+  readonly images?: number;
+}
+
 /** Leaves of the network that compute something of their own. */
 const shown = (layers: readonly TracedLayer[]) =>
   leafLayers(layers).filter(({ output }) => output.node.op?.implementation.kind !== "view");
@@ -69,41 +80,40 @@ function inspectionProgram(parts: StepParts, images: number): Looking {
   const row = { shape: [state.optimizer.hyperSize], dtype: "f32" } as const;
   const hyper = Object.fromEntries(state.parts.map((part) => [part.hyper, row]));
   let own: readonly TracedLayer[] = [];
-  const traced = traceProgram(
-    `inspection, batch ${parts.source.batchSize}`,
-    hyper,
-    (_, t) => {
-      const { layers, loss } = forward(parts, {}, t);
-      own = shown(layers);
-      const { gradients, others } = differentiate(
-        state,
-        loss,
-        { scaling },
-        own.map((layer) => layer.output),
-      );
-      const { stats, parameters } = applyGradients(state, loss, gradients, { scaling });
-      const unscale = stats.slice({ starts: [STATS.unscale], ends: [STATS.unscale + 1] });
-      const plain = (x: Tensor) => (scaling ? x.mul(unscale) : x);
-      const outputs: Record<string, Tensor> = {};
-      own.forEach((layer, i) => {
-        outputs[`activations ${i}`] = head(layer.output, images);
-        outputs[`gradients ${i}`] = plain(head(others[i]!, images));
-      });
-      const latest = new Map<Arena, Tensor>();
-      state.parts.forEach(({ parameters: arena }, i) => {
-        const before = read(wholeArena(arena));
-        latest.set(arena, parameters[i]!);
-        outputs[`packed ${i}`] = plain(gradients[i]!).mul(1);
-        outputs[`values ${i}`] = before.mul(1);
-      });
-      for (const [i, { parameters: arena }] of state.parts.entries())
-        outputs[`updates ${i}`] = latest.get(arena)!.sub(read(wholeArena(arena)));
-      t.passes.length = 0; // nothing is to be updated
-      return { outputs };
-    },
-    { precision },
-  );
-  return { traced, layers: own };
+  const traced = traceProgram(`inspection, batch ${parts.source.batchSize}`, hyper, (_, t) => {
+    const { layers, loss } = forward(parts, {}, t);
+    own = shown(layers);
+    const { gradients, others } = differentiate(
+      state,
+      loss,
+      { scaling },
+      own.map((layer) => layer.output),
+    );
+    const { stats, parameters } = applyGradients(state, loss, gradients, { scaling });
+    const unscale = stats.slice({ starts: [STATS.unscale], ends: [STATS.unscale + 1] });
+    const plain = (x: Tensor) => (scaling ? x.mul(unscale) : x);
+    const outputs: Record<string, Tensor> = {};
+    own.forEach((layer, i) => {
+      outputs[`activations ${i}`] = head(layer.output, images);
+      outputs[`gradients ${i}`] = plain(head(others[i]!, images));
+    });
+    const latest = new Map<Arena, Tensor>();
+    state.parts.forEach(({ parameters: arena }, i) => {
+      const before = read(wholeArena(arena));
+      latest.set(arena, parameters[i]!);
+      outputs[`packed ${i}`] = plain(gradients[i]!).mul(1);
+      outputs[`values ${i}`] = before.mul(1);
+    });
+    for (const [i, { parameters: arena }] of state.parts.entries())
+      outputs[`updates ${i}`] = latest.get(arena)!.sub(read(wholeArena(arena)));
+    t.passes.length = 0; // nothing is to be updated
+    return { outputs };
+  });
+  if (precision !== "mixed") return { traced, layers: own };
+  const { program } = traced;
+  const steps = Object.entries(program.outputs ?? {}).filter(([name]) => name.startsWith("updates"));
+  const mixed = mixedPrecision(program, { ...program, outputs: Object.fromEntries(steps) });
+  return { traced: { ...traced, program: mixed }, layers: own };
 }
 
 /** The network's output for images of a data set, in inference form. */
@@ -150,27 +160,25 @@ export class Probe {
   constructor(private readonly trainer: Trainer<any>) {}
 
   /**
-   * The next training step seen from inside: what every layer gives, the gradients, and what the update would be.
+   * The next training step seen from inside: what every layer gives, the gradients, and what the update would be. Of a
+   * step of several batches it is the first one. The run that goes on says how its epochs are divided; before it begins,
+   * `dropLast` and `accumulate` do.
    * @param options.images of how many images of the batch the layers' numbers are read back
    */
-  inspect(set: AnyDataset, options: { batchSize: number; epochs: number; images?: number }): Promise<Look> {
+  inspect(set: AnyDataset, options: InspectOptions): Promise<Look> {
     return this.trainer.during(set, () => this.look(set, options));
   }
 
-  private async look(
-    set: AnyDataset,
-    options: { batchSize: number; epochs: number; images?: number },
-  ): Promise<Look> {
-    const { batchSize, epochs, images = 8 } = options;
+  private async look(set: AnyDataset, options: InspectOptions): Promise<Look> {
+    const { images = 8 } = options;
     const { trainer } = this;
-    const { state, step, base } = trainer;
-    const parts = trainer.parts(set, batchSize);
-    const { executable, layers } = await this.program(dataOf(parts), `inspect ${batchSize} ${images}`, () =>
+    const { state, step } = trainer;
+    const next = trainer.next(set, options);
+    const parts = trainer.parts(set, next.images);
+    const { executable, layers } = await this.program(dataOf(parts), `inspect ${next.images} ${images}`, () =>
       inspectionProgram(parts, images),
     );
-    const stepsPerEpoch = Math.ceil(dataOf(parts).count / batchSize);
-    const position = ((step - base) % stepsPerEpoch) * batchSize;
-    executable.run(trainer.feeds(step, position, Math.max(step + 1, base + stepsPerEpoch * epochs)));
+    executable.run(next.feeds);
     const get = async (name: string) => (await executable.fetch(name)).data;
     const layerLooks = layers.map(async ({ path, module, output }, i): Promise<LayerLook> => {
       const [activations, slopes] = await Promise.all([get(`activations ${i}`), get(`gradients ${i}`)]);
@@ -261,9 +269,10 @@ export class Probe {
   }
 
   private program(owner: object, key: string, make: () => Looking): Promise<Compiled> {
-    const known = this.programs.find((one) => one.owner === owner && one.key === key);
+    const { state } = this.trainer;
+    const known = this.programs.find((one) => one.owner === owner && one.key === key && one.state === state);
     if (known) this.remove(known);
-    const program = known ?? { owner, key, compiled: this.compile(make) };
+    const program = known ?? { owner, key, state, compiled: this.compile(make) };
     this.programs.push(program);
     // A failure is told to who asked; the next one tries again.
     program.compiled.catch(() => this.remove(program));
@@ -292,10 +301,11 @@ export class Probe {
   }
 }
 
-/** A program by the very data that it looks at, and what it looks for. */
+/** A program by the very data that it looks at, what it looks for, and the state, another one once more is frozen. */
 interface Program {
   readonly owner: object;
   readonly key: string;
+  readonly state: OptimizerState;
   readonly compiled: Promise<Compiled>;
 }
 

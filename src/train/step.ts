@@ -170,7 +170,7 @@ export function trainingProgram(parts: StepParts, rings: Rings): StepProgram {
     typesOf(source),
     parts,
     (pass, t) => {
-      const minimization = minimize(state, pass.loss, { scaling });
+      const minimization = minimize(state, pass.loss, { scaling, lasting: true });
       return { updates: [minimization, record(parts, rings, t, pass, minimization.stats)] };
     },
     { precision },
@@ -226,7 +226,7 @@ export function gradientProgram(
 /** Clip and update by the gradients in the arena: the second half of a split step. */
 export function updateProgram({ state, precision }: StepParts, rings: Rings, between: Between): StepProgram {
   const traced = traceProgram("update", {}, (_, t) => {
-    const minimization = step(state, { scaling: precision === "mixed" });
+    const minimization = step(state, { scaling: precision === "mixed", lasting: true });
     const row = recordMetrics(read(rings.main), t.counters, minimization.loss, minimization.stats, []);
     const statistics = [...between.waiting].map(([arena, waiting]) => {
       const all = constant({ value: 1, shape: [arena.size] });

@@ -18,15 +18,17 @@ import type {
   FitOptions,
   Metrics,
   NoMetrics,
-  Progress,
   TrainerOptions,
   TrainingData,
 } from "./options.ts";
 import { isSplit, Session } from "./session.ts";
 import { RING_ROWS, type StepParts } from "./step.ts";
-import { batchSizes } from "./steps.ts";
+import { batchSizes, DatasetSteps } from "./steps.ts";
 
 export type * from "./options.ts";
+
+/** The steps of a run, as `FitOptions` says. */
+type StepOptions = Pick<FitOptions, "epochs" | "dropLast" | "accumulate"> & { readonly batchSize: number };
 
 /** Trains a model: compiles its step once per batch size and replays it. */
 export class Trainer<M extends Metrics = NoMetrics> {
@@ -154,17 +156,17 @@ export class Trainer<M extends Metrics = NoMetrics> {
     return batchSize;
   }
 
-  /** Compiles the steps that a data set and batch size need, ahead of time. */
+  /** Compiles the steps that `fit` needs for a data set, batch size and options, ahead of time. */
   async prepare(
     data: AnyDataset,
     batchSize: number,
     validation?: AnyDataset,
-    onProgress?: (progress: Progress) => void,
+    options: Pick<FitOptions, "dropLast" | "accumulate" | "onGradients" | "onProgress"> = {},
   ): Promise<void> {
     this.session.checkAlive();
     const sets = validation ? [data, validation] : [data];
     await this.session.sets.during(sets, () =>
-      this.compileAll(data, batchSize, { epochs: 0, validation, onProgress }),
+      this.compileAll(data, batchSize, { ...options, epochs: 0, validation }),
     );
   }
 
@@ -198,11 +200,16 @@ export class Trainer<M extends Metrics = NoMetrics> {
   }
 
   /** The graphs that training, and validation, will compile: what the tuner measures kernels for. */
-  programs(data: AnyDataset, batchSize: number, validation?: AnyDataset): Program[] {
+  programs(
+    data: AnyDataset,
+    batchSize: number,
+    validation?: AnyDataset,
+    options: Pick<FitOptions, "dropLast" | "accumulate" | "onGradients"> = {},
+  ): Program[] {
     const { session } = this;
     session.checkAlive();
-    this.checkFit(data, { epochs: 0, batchSize } as FitOptions<M>);
-    const recipes = this.recipes(data, batchSize, { epochs: 0, validation });
+    this.checkFit(data, { ...options, epochs: 0, batchSize } as FitOptions<M>);
+    const recipes = this.recipes(data, batchSize, { ...options, epochs: 0, validation });
     return recipes.map((recipe) => session.programs.traced(recipe).program);
   }
 
@@ -240,6 +247,27 @@ export class Trainer<M extends Metrics = NoMetrics> {
   during<T>(set: AnyDataset, work: () => Promise<T>): Promise<T> {
     this.session.checkAlive();
     return this.session.sets.during([set], work);
+  }
+
+  /** Where the next step of a run through a data set stands: its batch, the first if it has several, and its feeds. */
+  next(data: AnyDataset, options: StepOptions) {
+    const { session, step } = this;
+    const { batchSize, epochs } = options;
+    const { count } = session.sets.use(data).data;
+    const { through, base } = session.course;
+    const known = through?.data === data && through.batchSize === batchSize;
+    // Other data would begin another run.
+    const first = known || !through ? base : step;
+    const { accumulate = 1 } = known ? through : options;
+    const perEpoch = known ? through.perEpoch! : new DatasetSteps(session, data, batchSize, options).perEpoch;
+    const position = ((step - first) % perEpoch) * batchSize * accumulate;
+    return {
+      images: Math.min(batchSize, count - position),
+      feeds: {
+        ...session.feeds(step, position, Math.max(step + 1, first + perEpoch * epochs)),
+        ...session.counters(step * accumulate, position),
+      },
+    };
   }
 
   /** What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position` of the order. */

@@ -2,10 +2,11 @@
 import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
-import type { Tensor } from "../../src/core/op.ts";
+import type { Op, Tensor, Unary } from "../../src/core/op.ts";
 import { grad, jvp, valueAndGrad, vjp } from "../../src/graph/transform.ts";
 import { evaluate } from "../../src/model/compile.ts";
 import { tensor } from "../../src/model/program.ts";
+import { elementwiseOp } from "../../src/ops/elementwise/define.ts";
 import { stopGradient } from "../../src/ops/elementwise/special.ts";
 import * as f from "../../src/ops/f.ts";
 import { gpu } from "../support/gpu.ts";
@@ -174,6 +175,41 @@ describe("against finite differences, in float64", () => {
     const inner = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
     expectClose([inner(back, V)], [inner(u.map(Math.fround), got)], 1e-6);
   });
+});
+
+test("whole numbers carry no gradient, and what goes round them does", async () => {
+  const device = cpuBackend();
+  const whole = [
+    (x: Tensor) => x.argmax({ axis: 0 }).cast({ dtype: "f32" }),
+    (x: Tensor) => x.cast({ dtype: "i32" }).cast({ dtype: "f32" }).sum(),
+    (x: Tensor) => x.greater(0).cast({ dtype: "f32" }).sum(),
+    (_: Tensor) => tensor(1),
+  ];
+  for (const of of whole) {
+    expect(await numbers(device, grad(of)(tensor(X)))).toEqual([0, 0, 0]);
+    expect(await numbers(device, grad((x: Tensor) => of(x).add(x.sum()))(tensor(X)))).toEqual([1, 1, 1]);
+  }
+});
+
+test("an op without a gradient says so where one is asked of it, and nowhere else", async () => {
+  const floored: Op<Unary> = elementwiseOp({
+    name: "floored",
+    arity: 1,
+    reference: Math.floor,
+    expression: ([x]) => `floor(${x})`,
+  });
+  const message = /^floored: has no gradient; keep it out of the path from parameters to the loss\.$/;
+  const x = tensor(X);
+  expect(() => grad((z: Tensor) => floored(z).sum())(x)).toThrow(message);
+  expect(() => vjp((z) => floored(z))(x).pullback(x)).toThrow(message);
+  expect(() => jvp((z) => floored(z))(x, x)).toThrow(message);
+  // Constants go through it, and so does what is stopped.
+  const around = (z: Tensor) =>
+    z
+      .mul(floored(tensor(V)))
+      .add(floored(z.stopGradient()))
+      .sum();
+  expect(await numbers(cpuBackend(), grad(around)(x))).toEqual(V.map(Math.floor));
 });
 
 test("what has no derivative says so", () => {

@@ -2,13 +2,15 @@
 import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
+import { checkElements } from "../../src/core/check.ts";
+import type { DType } from "../../src/core/dtype.ts";
 import { ndarray } from "../../src/core/ndarray.ts";
 import type { Tensor } from "../../src/core/op.ts";
 import { standalone } from "../../src/graph/node.ts";
 import { compile, evaluate } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
 import { tensor } from "../../src/model/program.ts";
-import { f32, i32 } from "../../src/model/tracing.ts";
+import { bool, f32, i32, u8, u32 } from "../../src/model/tracing.ts";
 import { linear } from "../../src/nn/layers.ts";
 import { sgd } from "../../src/optim/optimizers.ts";
 import { cosine } from "../../src/optim/schedules.ts";
@@ -182,6 +184,91 @@ describe("what goes wrong is one sentence", () => {
     ],
   ])("inputs %j", async (given, message) => {
     await expect(run(given as never)).rejects.toThrow(message);
+  });
+
+  const types = { i: i32(2), u: u32(2), b: u8(2), flags: bool(2), x: f32(2) };
+  const good: Record<string, unknown> = {
+    i: [1, -1],
+    u: [0, 1],
+    b: [0, 1],
+    flags: [true, 0],
+    x: [1.5, Number.NaN],
+  };
+  const WHOLE = {
+    i: "i32; give whole numbers from -2147483648 to 2147483647.",
+    u: "u32; give whole numbers from 0 to 4294967295.",
+    b: "u8; give whole numbers from 0 to 255.",
+    flags: "bool; give whole numbers from 0 to 1.",
+  };
+  const typed = compile(cpu, types, (inputs) => ({ ...inputs }), { name: "step" });
+  const array = (dtype: DType, ...data: number[]) => ({ shape: [2], dtype, data: Float64Array.from(data) });
+  test.each<[keyof typeof types, unknown, string]>([
+    ["i", [0, 1.7], `step: the input "i" holds 1.7, as its number 1, and is ${WHOLE.i}`],
+    ["i", [Number.NaN, 0], `step: the input "i" holds NaN, as its number 0, and is ${WHOLE.i}`],
+    [
+      "i",
+      Float32Array.of(0, 3e10),
+      `step: the input "i" holds 30000001024, as its number 1, and is ${WHOLE.i}`,
+    ],
+    [
+      "i",
+      Uint32Array.of(0, 2 ** 31),
+      `step: the input "i" holds 2147483648, as its number 1, and is ${WHOLE.i}`,
+    ],
+    ["i", array("i32", 0.5, 0), `step: the input "i" holds 0.5, as its number 0, and is ${WHOLE.i}`],
+    ["i", ndarray([2], [1, 2]), 'step: the input "i" is f32[2]; it was declared as i32[2].'],
+    ["i", [true, 1], 'step: the input "i": element 0 is a boolean; give numbers, nested in arrays or not.'],
+    ["i", BigInt64Array.of(1n, 2n), 'step: the input "i" is an array of bigints; give numbers for i32[2].'],
+    ["u", Int32Array.of(-1, 0), `step: the input "u" holds -1, as its number 0, and is ${WHOLE.u}`],
+    ["b", [256, 0], `step: the input "b" holds 256, as its number 0, and is ${WHOLE.b}`],
+    [
+      "b",
+      Float32Array.of(0, Number.POSITIVE_INFINITY),
+      `step: the input "b" holds Infinity, as its number 1, and is ${WHOLE.b}`,
+    ],
+    ["flags", [2, 0], `step: the input "flags" holds 2, as its number 0, and is ${WHOLE.flags}`],
+    ["flags", Uint8Array.of(0, 3), `step: the input "flags" holds 3, as its number 1, and is ${WHOLE.flags}`],
+    ["x", ndarray([2], [1, 2], "i32"), 'step: the input "x" is i32[2]; it was declared as f32[2].'],
+  ])("an input %s of another dtype: %o", async (name, value, message) => {
+    await expect(typed({ ...good, [name]: value } as never)).rejects.toThrow(message);
+  });
+
+  test("numbers that a dtype holds are taken, whatever they come in", async () => {
+    const read = async (given: Record<string, unknown>) => {
+      const results = await typed({ ...good, ...given } as never);
+      return Promise.all(
+        (["i", "u", "b", "flags"] as const).map(async (name) => [...(await results[name].read()).data]),
+      );
+    };
+    expect(await read({})).toEqual([
+      [1, -1],
+      [0, 1],
+      [0, 1],
+      [1, 0],
+    ]);
+    const flat = {
+      i: Float32Array.of(1, -1),
+      u: Float64Array.of(0, 1),
+      b: [0, 1],
+      flags: Uint8Array.of(1, 0),
+    };
+    expect(await read(flat)).toEqual(await read({}));
+    const arrays = {
+      i: array("i32", 1, -1),
+      u: array("u32", 0, 1),
+      b: array("u8", 0, 1),
+      flags: array("bool", 1, 0),
+    };
+    expect(await read(arrays)).toEqual(await read({}));
+    // An array whose type fits is not gone through.
+    const unread = new Proxy(Int32Array.of(1, -1), {
+      get: (it, key) => (key === "0" ? expect.fail() : Reflect.get(it, key, it)),
+    });
+    expect(() => checkElements("it", unread, "i32")).not.toThrow();
+    expect(() => tensor([1.7], { dtype: "i32" })).toThrow(
+      /^tensor holds 1.7, as its number 0, and is i32; give/,
+    );
+    expect(tensor([true, false], { dtype: "bool" }).dtype).toBe("bool");
   });
 
   test("traces that cannot be compiled", () => {

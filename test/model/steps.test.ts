@@ -86,6 +86,44 @@ describe.each(devices)("on the %s", (_, open) => {
     for (const model of Object.values(models)) await model.dispose();
   });
 
+  test.each([false, true])(
+    "a batch that is not finite is dropped, and the next ones train on (scaling: %s)",
+    async (scaling) => {
+      const device = await open();
+      const train = async (batches: readonly number[]) => {
+        const model = new Model(device, nn.sequential(nn.batchNorm(1), nn.linear({ in: 1, out: 1 })));
+        const optimizer = sgd({ lr: 0.1, momentum: 0.9 });
+        const step = compile(device, { x: f32(4, 1) }, ({ x }, t) => {
+          const loss = model.forward(x, t).sub(1).square().mean();
+          return { outputs: { loss }, updates: optimizer.minimize(loss, model, { scaling }) };
+        });
+        const states: number[][][] = [];
+        for (const x of batches) {
+          await step({ x: [[x], [1], [2], [4]] });
+          states.push(await stateOf(model));
+        }
+        // A trainer that shares the optimizer goes on, too.
+        const trainer = new Trainer({ model, loss: mse(), optimizer });
+        const data = arrays({ x: ndarray([2, 1], [1, 2]), y: ndarray([2, 1], [1, 0]) });
+        for await (const _ of trainer.fit(data, { epochs: 1, batchSize: 2, shuffle: false }));
+        states.push(await stateOf(model));
+        await trainer.dispose();
+        await step.dispose();
+        await model.dispose();
+        return states;
+      };
+      const [first, second, last] = await train([0, 3]);
+      expect(await train([0, Number.NaN, 3, Number.POSITIVE_INFINITY])).toEqual([
+        first,
+        first,
+        second,
+        second,
+        last,
+      ]);
+      expect(new Set([first, second, last].map(String)).size).toBe(3);
+    },
+  );
+
   test("a gradient penalty: ‖∂c/∂x‖ is brought to 1", async () => {
     const device = await open();
     const critic = new Model(device, mlp(2, 1), { seed: 4 });
@@ -229,6 +267,15 @@ describe.each(devices)("on the %s", (_, open) => {
       (y) => optimizer.minimize(stopGradient(y).sum(), model),
       /depends on no parameter of the model; .*without stopGradient/,
     );
+    for (const whole of [
+      (y: Tensor) => y.argmax({ axis: 0 }).cast({ dtype: "f32" }),
+      (y: Tensor) => y.cast({ dtype: "i32" }).cast({ dtype: "f32" }),
+      (y: Tensor) => y.greater(0).cast({ dtype: "f32" }),
+    ])
+      attempt(
+        (y) => optimizer.minimize(whole(y).sum(), model),
+        /depends on no parameter of the model; .* or whole numbers \(argmax, casts\) between\.$/,
+      );
     attempt(
       (y) => [optimizer.minimize(y.sum(), model), optimizer.minimize(y.mean(), model)],
       /is updated twice/,

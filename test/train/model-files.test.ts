@@ -3,6 +3,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { decodeTensors } from "../../src/interchange/safetensors.ts";
+import { loadModel as loadInBrowser } from "../../src/model/load.ts";
 import {
   cpuBackend,
   data,
@@ -62,6 +64,17 @@ test("a run's folder and a folder of checkpoints give the newest, with what the 
     expect(model.labels).toEqual(data.SHAPE_CLASSES);
   }
   await trainer.dispose();
+});
+
+test("a file that lacks a tensor leaves nothing on the device", async () => {
+  const model = new Model(device, network());
+  const file = decodeTensors(await model.encode(), "it");
+  await model.dispose();
+  const lacking = { ...file, tensors: new Map([...file.tensors].slice(1)) };
+  const before = device.bytes;
+  for (const load of [Model.load, loadModel, loadInBrowser])
+    await expect(load(device, lacking, "it")).rejects.toThrow(/^it/);
+  expect(device.bytes).toBe(before);
 });
 
 test("what fits of a path is loaded where all need not, and the rest stays", async () => {

@@ -2,16 +2,23 @@
 import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
+import { roundToHalf } from "../../src/core/half.ts";
+import { ndarray } from "../../src/core/ndarray.ts";
+import { arrays } from "../../src/data/arrays.ts";
 import { channelStatistics, subset } from "../../src/data/dataset.ts";
 import { shapes } from "../../src/data/shapes.ts";
+import { ones } from "../../src/nn/init.ts";
 import { readLayers } from "../../src/nn/layer-list.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import * as nn from "../../src/nn/layers.ts";
+import { crossEntropy, mse } from "../../src/nn/losses.ts";
 import { imageModel } from "../../src/nn/models.ts";
 import { adamW, sgd } from "../../src/optim/optimizers.ts";
+import { linearDecay } from "../../src/optim/schedules.ts";
 import { distributionOf, silentShare } from "../../src/train/distribution.ts";
 import { type Look, Probe } from "../../src/train/probe.ts";
-import { Trainer } from "../../src/train/trainer.ts";
+import { type Gradients, Trainer } from "../../src/train/trainer.ts";
 import { gpu } from "../support/gpu.ts";
+import { all } from "./support.ts";
 
 const task = { shape: [3, 32, 32], classes: 10 } as const;
 const split = shapes({ train: 80, test: 30, seed: 3 });
@@ -94,6 +101,108 @@ describe.each<[string, () => Promise<Backend>]>([
       expect(updates.to).toBeCloseTo(moved.to, 6);
       expect(updates.std).toBeCloseTo(moved.std, 6);
     });
+    await probe.dispose();
+    await trainer.dispose();
+  });
+
+  test.each([
+    // The first example and the last of the batch that follows each step; 17 in all.
+    ["whole epochs", {}, ["9 16", "17 17", "1 8", "9 16", "17 17", "1 8"]],
+    ["dropLast", { dropLast: true }, ["9 16", "1 8", "9 16", "1 8"]],
+    ["accumulate", { batchSize: 3, accumulate: 2 }, ["7 9", "13 15", "1 3", "7 9", "13 15", "1 3"]],
+    ["both", { batchSize: 3, accumulate: 2, dropLast: true }, ["7 9", "13 15", "1 3", "7 9", "13 15", "1 3"]],
+    ["both, fewer", { batchSize: 4, accumulate: 4, dropLast: true }, ["1 4", "1 4"]],
+  ])("shows the batch and the rate of the next step: %s", async (_, division, batches) => {
+    const backend = await open();
+    const trainer = new Trainer({
+      device: backend,
+      // The first layer's results are the examples' numbers.
+      model: nn.sequential(
+        nn.linear({ in: 1, out: 1, bias: false, init: ones }),
+        nn.linear({ in: 1, out: 1, bias: false }),
+      ),
+      loss: mse(),
+      optimizer: sgd({ lr: linearDecay({ from: 1e-3, to: 1e-4 }) }),
+    });
+    trainer.model.freeze("0.*");
+    const probe = new Probe(trainer);
+    const numbers = Array.from({ length: 17 }, (_, i) => i + 1);
+    const set = arrays({ x: ndarray([17, 1], numbers), y: ndarray([17, 1], numbers) });
+    const steps = { batchSize: 8, epochs: 2, ...division };
+    const seen: string[] = [];
+    const [rates, shown]: number[][] = [[], []];
+    const look = async () => {
+      const { layers, parameters } = await probe.inspect(set, { ...steps, images: 8 });
+      seen.push(`${layers[0]!.activations.from} ${layers[0]!.activations.to}`);
+      const { updates, gradients } = parameters.find(({ name }) => name === "1.weight")!;
+      shown!.push(-updates.from / gradients.from);
+    };
+    await look();
+    await all(
+      trainer.fit(set, {
+        ...steps,
+        shuffle: false,
+        onGradients: () => {},
+        onStep: ({ learningRate }) => void rates!.push(learningRate),
+        between: look,
+      }),
+    );
+    expect(seen).toEqual([`1 ${steps.batchSize}`, ...batches]);
+    expect(rates).toHaveLength(batches.length);
+    rates!.forEach((rate, i) => {
+      expect(shown![i]! / rate).toBeCloseTo(1, 3);
+    });
+    await probe.dispose();
+    await trainer.dispose();
+  });
+
+  test.each<[layers: string[], activations: string[], gradients: string[]]>([
+    [
+      ["conv2d 8 kernel=3 stride=2 bias=no", "batchNorm", "relu", "flatten", "linear 10"],
+      ["conv2d", "relu"],
+      ["conv2d", "linear"],
+    ],
+    // Bias and activation are computed before the product's result is rounded.
+    [
+      ["conv2d 8 kernel=3 stride=2", "tanh", "flatten", "linear 16", "relu", "linear 10"],
+      ["tanh", "relu"],
+      ["conv2d", "linear", "linear"],
+    ],
+  ])("looks in the precision of the training: %s", async (network, activations, slopes) => {
+    const backend = await open();
+    if (!backend.facts.f16) return;
+    const { model } = readLayers(network, task);
+    const trainer = new Trainer({
+      device: backend,
+      model: model!,
+      loss: crossEntropy(),
+      optimizer: adamW({ lr: 1e-2 }),
+      precision: "mixed",
+      normalization: channelStatistics(split.train),
+      seed: 7,
+    });
+    const probe = new Probe(trainer);
+    const options = { batchSize: 16, epochs: 1 };
+    const train = subset(split.train, 32);
+    const looks = [await probe.inspect(train, options)];
+    const read: Look["parameters"][number]["gradients"][][] = [];
+    const onGradients = async ({ names, read: of }: Gradients) => {
+      read.push(await Promise.all(names.map(async (name) => distributionOf((await of(name)).data))));
+    };
+    const between = async () => void looks.push(await probe.inspect(train, options));
+    await all(trainer.fit(train, { ...options, onGradients, between, shuffle: false }));
+    expect(read).toHaveLength(2);
+    read.forEach((gradients, i) => {
+      expect(looks[i]!.parameters.map((p) => p.gradients)).toEqual(gradients);
+    });
+    const halves = (of: "activations" | "gradients", { layers }: Look) =>
+      layers
+        .filter((layer) => [layer[of].from, layer[of].to].every((x) => roundToHalf(x) === x))
+        .map(({ label }) => label.split("(")[0]);
+    for (const look of looks) {
+      expect(halves("activations", look)).toEqual(activations);
+      expect(halves("gradients", look)).toEqual(slopes);
+    }
     await probe.dispose();
     await trainer.dispose();
   });

@@ -1,5 +1,5 @@
 // Steps of several batches, and a look between gradients and update.
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { NonFiniteError } from "../../src/core/errors.ts";
@@ -50,6 +50,29 @@ const gradientsOf = async (gradients: Gradients) => {
 };
 
 describe.each(backends)("a step of several batches on %s", (where, open) => {
+  test.each([
+    [{ dropLast: true }, ["training step, batch 8"]],
+    [{ dropLast: true, accumulate: 2 }, ["gradients, batch 8", "gradients, batch 8", "update"]],
+  ])("is what was compiled ahead: %o", async (options, names) => {
+    const device = await open();
+    // A last batch of one example has no variance.
+    const odd = arrays({ x: rows(x, 0, 17), y: rows(y, 0, 17) });
+    const trainer = makeTrainer(device, { norm: true });
+    expect(() => trainer.programs(odd, 8)).toThrow(/one value per channel/);
+    expect(trainer.programs(odd, 8, undefined, options).map(({ name }) => name)).toEqual(names);
+    const compile = vi.spyOn(device, "compile");
+    const compiled = () => compile.mock.calls.map(([{ name }]) => name);
+    let progress = 0;
+    await trainer.prepare(odd, 8, undefined, { ...options, onProgress: () => void progress++ });
+    expect(compiled()).toEqual(names);
+    expect(progress > 0).toBe(where === "webgpu"); // the reference has no kernels
+    await all(trainer.fit(odd, { epochs: 1, batchSize: 8, ...options }));
+    expect(compiled()).toEqual(names);
+    compile.mockRestore();
+    expect((await trainer.trainingStep(odd, 8)).plan.name).toBe("training step, batch 8");
+    await trainer.dispose();
+  });
+
   test("has the gradients of one batch as large, the uneven last one included", async () => {
     const device = await open();
     // 22 examples: 4 + 4, 4 + 4 and 4 + 2.

@@ -244,6 +244,18 @@ describe("a stream", () => {
       /^stream, batch 2: the input "input" has the shape \[8, 5\]; it was declared as f32\[8, 3\]\.$/,
     ],
     [
+      "changes dtype",
+      () => [one, { ...two, target: noise([8]) }],
+      {},
+      /^stream, batch 2: the input "target" is f32\[8\]; it was declared as i32\[8\]\.$/,
+    ],
+    [
+      "has parts of classes",
+      () => [one, { ...two, target: new Float32Array(8).fill(0.5) }],
+      {},
+      /^stream, batch 2: the input "target" holds 0\.5, as its number 0, and is i32; give whole numbers from/,
+    ],
+    [
       "grows",
       () => [one, { input: noise([9, 3]), target: labels(9, 4) }],
       {},

@@ -14,8 +14,9 @@ export const STATS_SIZE = 6;
 export const STATS_STRUCT: string = /*#__PURE__*/ wgslStruct("Stats", Object.keys(STATS));
 
 /**
- * Applied; halted, because the loss or a gradient is not finite and no loss scale can help, which stays until the host
- * has looked; or skipped, because a gradient overflowed under its loss scale, which is then halved.
+ * Applied; halted, because the loss or a gradient is not finite and no loss scale can help, which stays until the trainer
+ * has looked; or skipped, as one step: because a gradient overflowed under its loss scale, which is then halved, or
+ * because a step of the user's own is not finite, which nobody looks at.
  */
 export const STATUS = { applied: 0, halted: 1, skipped: 2 } as const;
 

@@ -14,19 +14,25 @@ import { LOSS_SCALE, STATS, STATS_SIZE, STATS_STRUCT, STATUS } from "./stats.ts"
 
 const NORM_THREADS = 4096;
 
+interface StatsOptions {
+  readonly scaling?: boolean;
+  readonly lasting?: boolean;
+}
+
 /** What gradientStats does to statistics, given the sum of squares and whether all that was summed is finite. */
 function nextStats(
   stats: ArrayLike<number>,
   lossFinite: boolean,
   squares: number,
   finite: boolean,
-  scaling: boolean,
+  { scaling = false, lasting = false }: StatsOptions = {},
 ): number[] {
   const scale = scaling ? stats[STATS.scale]! : 1;
   const unscale = 1 / scale;
   let status: number = finite ? STATUS.applied : scale > 1 ? STATUS.skipped : STATUS.halted;
-  if (!lossFinite || stats[STATS.status] === STATUS.halted) status = STATUS.halted;
-  const result = [Math.sqrt(squares) * unscale, status, unscale];
+  if (!lossFinite || (lasting && stats[STATS.status] === STATUS.halted)) status = STATUS.halted;
+  const shown = status === STATUS.halted && !lasting ? STATUS.skipped : status;
+  const result = [Math.sqrt(squares) * unscale, shown, unscale];
   const state = [stats[STATS.scale]!, stats[STATS.good]!, stats[STATS.skipped]!] as const;
   if (!scaling || status === STATUS.halted) return [...result, ...state];
   if (status === STATUS.skipped) return [...result, state[0] / 2, 0, state[2] + 1];
@@ -44,15 +50,16 @@ const isStats = (x: TensorType | undefined) => x !== undefined && sameShape(x.sh
 /**
  * What a step's update needs to know of its gradients: inputs are the last statistics, the loss and the flat gradients;
  * the result is the next statistics in place, see stats.ts. With `scaling` the gradients are those of the loss times
- * the statistics' scale, which is kept as high as they allow. Micikevicius et al., 2018, §3.2.
+ * the statistics' scale, which is kept as high as they allow: Micikevicius et al., 2018, §3.2. With `lasting` a step
+ * that is not finite halts those after it; without, it alone is skipped.
  */
 export const gradientStats: Op<
-  (stats: Tensor, loss: Tensor, gradients: readonly Tensor[], attrs?: { scaling?: boolean }) => Tensor,
-  { scaling: boolean }
+  (stats: Tensor, loss: Tensor, gradients: readonly Tensor[], attrs?: StatsOptions) => Tensor,
+  { scaling: boolean; lasting: boolean }
 > = defineOp({
   name: "gradientStats",
   operands: ["stats", "loss", "...gradients"],
-  attributes: { scaling: false },
+  attributes: { scaling: false, lasting: false },
   infer: (inputs) => {
     const [stats, loss, ...grads] = inputs;
     if (!isStats(stats) || !loss || sizeOf(loss.shape) !== 1)
@@ -75,13 +82,7 @@ export const gradientStats: Op<
         finite &&= Number.isFinite(value);
       }
     finite &&= Number.isFinite(Math.fround(squares));
-    const data = nextStats(
-      stats!.data,
-      Number.isFinite(loss!.data[0]!),
-      squares,
-      finite,
-      attrs?.scaling ?? false,
-    );
+    const data = nextStats(stats!.data, Number.isFinite(loss!.data[0]!), squares, finite, attrs);
     return [{ shape: [STATS_SIZE], dtype: "f32", data: Float64Array.from(data) }];
   },
   implementation: {
@@ -115,6 +116,7 @@ export const gradientStats: Op<
           specialize(gradientStatsSource, {
             PARTIALS: from,
             SCALING: attrs?.scaling ?? false,
+            LASTING: attrs?.lasting ?? false,
             INTERVAL: LOSS_SCALE.interval,
             LARGEST: LOSS_SCALE.largest,
           }),
@@ -138,13 +140,18 @@ export const gradientStats: Op<
     const stats = (status: number, scale = 1, good = 0, skipped = 0) =>
       s.values([0, status, 1 / scale, scale, good, skipped]);
     const infinite = () => s.values([1, 2, Number.POSITIVE_INFINITY, 3]);
-    const scaling = { attrs: { scaling: true } };
+    const lasting = { attrs: { lasting: true } };
+    const scaling = { attrs: { scaling: true, lasting: true } };
+    const alone = { attrs: { scaling: true } };
     const { initial, interval, largest } = LOSS_SCALE;
     return [
       { inputs: [stats(0), s.randn(), s.randn(64)] },
-      { inputs: [stats(1), s.randn(), s.randn(1028), s.randn(320)], name: "halted before" },
-      { inputs: [stats(0), s.values([Number.NaN], []), s.randn(64)], name: "loss NaN" },
-      { inputs: [stats(0), s.randn(), infinite()], name: "gradient infinite" },
+      { inputs: [stats(1), s.randn(), s.randn(1028), s.randn(320)], name: "halted before", ...lasting },
+      { inputs: [stats(1), s.randn(), s.randn(64)], name: "halted before, no more" },
+      { inputs: [stats(0), s.values([Number.NaN], []), s.randn(64)], name: "loss NaN", ...lasting },
+      { inputs: [stats(0), s.values([Number.NaN], []), s.randn(64)], name: "loss NaN, skipped" },
+      { inputs: [stats(0), s.randn(), infinite()], name: "gradient infinite", ...lasting },
+      { inputs: [stats(0), s.randn(), infinite()], name: "gradient infinite, skipped" },
       { inputs: [stats(0), s.randn(), s.randn(64 * 1031)] },
       { inputs: [stats(0, initial, 7, 3), s.randn(), s.randn(64)], name: "scaled", ...scaling },
       {
@@ -160,6 +167,11 @@ export const gradientStats: Op<
         inputs: [stats(0, 8, 7, 3), s.values([Number.NaN], []), s.randn(64)],
         name: "loss NaN, scaled",
         ...scaling,
+      },
+      {
+        inputs: [stats(0, 8, 7, 3), s.values([Number.NaN], []), s.randn(64)],
+        name: "loss NaN, scaled, skipped",
+        ...alone,
       },
     ];
   },

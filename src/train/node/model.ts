@@ -5,7 +5,7 @@ import { CheckpointError, FileError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/op.ts";
 import { decodeTensors, type TensorFile } from "../../interchange/safetensors.ts";
 import type { LoadReport } from "../../model/files.ts";
-import { describedModel } from "../../model/load.ts";
+import { modelFrom } from "../../model/load.ts";
 import { Model } from "../../model/model.ts";
 import { newestPath, readTensors } from "./checkpoint-files.ts";
 import { fileReason, replaceFile } from "./files.ts";
@@ -21,9 +21,7 @@ export class NodeModel<In = Tensor, Out = Tensor> extends Model<In, Out> {
    */
   static async load(device: Backend, file: ModelFile, name?: string): Promise<NodeModel> {
     const read = await readModel(file, name);
-    const model = new NodeModel(device, ...describedModel(read.file, read.name));
-    model.restore(read.file, read);
-    return model;
+    return modelFrom(NodeModel, device, read.file, read.name);
   }
 
   /** `load` of bytes, or of a path as the static `load` takes it. */
