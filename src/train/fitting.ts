@@ -82,7 +82,9 @@ export class Fitting {
           // Whole batches only, and not the first steps, which compile: their times belong together.
           const profiling = images === this.batchSize && step - start >= 2 ? this.profiling : undefined;
           const feeds = { ...this.feeds(step, batches.position), ...batches.given?.[0] };
-          await queue.push({ step, images }, ready.executable, feeds, profiling);
+          const pushed = queue.push({ step, images }, ready.executable, feeds, profiling);
+          this.steps.ahead();
+          await pushed;
         }
         step++;
         const whole = first + step - start === this.steps.perEpoch;
@@ -135,6 +137,7 @@ export class Fitting {
       at.push(counters);
       position += size;
     }
+    this.steps.ahead();
     if (options.onGradients) await session.split.show(step + 1, options.onGradients);
     const update = await session.ready(session.update(this.data));
     update.executable.run(this.feeds(step, 0, at.length));

@@ -49,5 +49,7 @@ export class DatasetSteps implements Steps {
     }
   }
 
+  ahead(): void {}
+
   async close(): Promise<void> {}
 }
