@@ -65,6 +65,24 @@ function countOf(value: unknown, type: TensorType): number {
 const copied = (feeds: Feeds): Feeds =>
   Object.fromEntries(Object.entries(feeds).map(([key, data]) => [key, data.slice()]));
 
+/** A batch with its last row again and again up to `most` rows. */
+const filled = ({ count, feeds }: StreamBatch, most: number): Feeds =>
+  Object.fromEntries(
+    Object.entries(feeds).map(([key, data]) => {
+      const row = data.length / count;
+      const all = new (data.constructor as new (size: number) => typeof data)(most * row);
+      all.set(data);
+      for (let k = count; k < most; k++) all.copyWithin(k * row, (count - 1) * row, count * row);
+      return [key, all];
+    }),
+  );
+
+/** How a batch is asked for: as a copy, or filled up to the declared number of rows. */
+interface Asked {
+  readonly copy: boolean;
+  readonly fill: boolean;
+}
+
 /** Reads a stream one batch ahead of the step that is under way. */
 export class StreamReader {
   private iterator: AsyncIterator<Batch> | undefined;
@@ -79,7 +97,7 @@ export class StreamReader {
    * The next batch; nothing at the end of the stream, which then begins again where it can. Unless it is a `copy` its
    * arrays are the source's, to be used before it is asked for another.
    */
-  async next({ copy }: { readonly copy: boolean }): Promise<StreamBatch | undefined> {
+  async next({ copy, fill }: Asked): Promise<StreamBatch | undefined> {
     const pending = this.pending ?? this.pull();
     this.pending = undefined;
     const { value, done } = await pending;
@@ -90,6 +108,8 @@ export class StreamReader {
     }
     this.read++;
     const batch = this.take(value);
+    const most = exampleCount(this.stream);
+    if (fill && batch.count < most) return { ...batch, feeds: filled(batch, most) };
     return copy ? { ...batch, feeds: copied(batch.feeds) } : batch;
   }
 

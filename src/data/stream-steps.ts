@@ -35,7 +35,7 @@ interface StepOptions {
   readonly stepsPerEpoch?: number;
   readonly shuffle?: boolean;
   readonly accumulate?: number;
-  readonly dropLast?: boolean;
+  readonly lastBatch?: "smaller" | "masked" | "drop";
 }
 
 /** Steps through a stream: so many an epoch, or to its end. */
@@ -103,16 +103,17 @@ class StreamSteps implements Steps {
 
   /** The next step of this pass; nothing at its end. */
   private async next(): Promise<StepBatches | undefined> {
-    const { accumulate = 1, dropLast = false } = this.options;
+    const { accumulate = 1, lastBatch } = this.options;
+    const how = { copy: accumulate > 1, fill: lastBatch === "masked" };
     const { held } = this;
     this.held = undefined;
     if (held) return held;
     const sizes: number[] = [];
     const given: Feeds[] = [];
     while (!this.ended && sizes.length < accumulate) {
-      const batch = await this.reader.next({ copy: accumulate > 1 });
+      const batch = await this.reader.next(how);
       if (!batch) this.ended = true;
-      else if (!dropLast || batch.count === this.most) {
+      else if (lastBatch !== "drop" || batch.count === this.most) {
         sizes.push(batch.count);
         given.push(batch.feeds);
       }

@@ -167,9 +167,9 @@ describe("a stream", () => {
     expect(events).toEqual(["closed", "closed"]);
   });
 
-  test("with dropLast, and in steps of several batches", async () => {
+  test('with lastBatch "drop", and in steps of several batches', async () => {
     const trainer = makeTrainer(device);
-    const [epoch] = await all(trainer.fit(stream(batches(), types), { epochs: 1, dropLast: true }));
+    const [epoch] = await all(trainer.fit(stream(batches(), types), { epochs: 1, lastBatch: "drop" }));
     expect(epoch!.step).toBe(2);
     const several = makeTrainer(device);
     const epochs = await all(several.fit(stream(batches(), types), { epochs: 2, accumulate: 2 }));
