@@ -1,8 +1,8 @@
 // node scripts/run.mjs node bench/stream.mjs [--rounds N]
 //
 // What it costs that data is not resident: the same training steps by `fit` on arrays on the device and on a stream of the
-// same batches, which lie ready on the host. Epochs of the two alternate; a line of JSON for each network, with the medians
-// of milliseconds and of processor time a step and the stream's share of the data's. The first epochs do not count.
+// same batches, which lie ready on the host. Epochs of the two alternate; a line of JSON for each network, with medians of
+// milliseconds and of processor time a step, and of their ratios, each of two neighbouring epochs. The first two do not count.
 import { parseArgs } from "node:util";
 import { createServer } from "vite";
 import { median } from "./measure.mjs";
@@ -94,8 +94,7 @@ async function measure(work) {
   const figure = { work: work.name, batch: BATCH, rounds: ROUNDS, steps: work.steps };
   for (const key of ["wall", "cpu"]) {
     figure[key] = { resident: median(resident[key]), stream: median(streamed[key]) };
-    figure[key].ratio = figure[key].stream / figure[key].resident;
-    figure[key].least = Math.min(...streamed[key]) / Math.min(...resident[key]);
+    figure[key].ratio = median(streamed[key].map((value, i) => value / resident[key][i]));
   }
   figure.sameLosses = resident.losses.every((loss, i) => loss === streamed.losses[i]);
   console.log(JSON.stringify(figure, (_, x) => (typeof x === "number" ? Number(x.toPrecision(4)) : x)));

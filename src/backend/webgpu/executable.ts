@@ -263,10 +263,11 @@ export class WebGPUExecutable implements Executable {
   /** Gathers the feeds of a run into one write, but for large ones. */
   private writeFeeds(feeds: Feeds): void {
     const gathered: Record<string, NumericArray> = {};
-    for (const name in feeds) {
+    // Before anything is written: numbers that do not fit change nothing.
+    const types = Object.keys(feeds).map((name) => [name, this.typeOfFeed(name, feeds[name]!)] as const);
+    for (const [name, { dtype }] of types) {
       const data = feeds[name]!;
-      if (data.byteLength < STRAIGHT || !isStored(this.typeOfFeed(name, data).dtype, data))
-        gathered[name] = data;
+      if (data.byteLength < STRAIGHT || !isStored(dtype, data)) gathered[name] = data;
       else {
         this.backend.writeBuffer(this.feedBuffer!, this.feedRange(name).offset, data);
         this.missing.delete(name);
