@@ -49,6 +49,12 @@ test("feeds of any size, kept between runs, in one submit or several", async () 
   const doubles = Float64Array.from(numbers(0.5)) as unknown as NumericArray;
   executable.run({ x: doubles, whole: Float32Array.from(numbers(3)) });
   expect(await read()).toEqual([2, 2, 2, 0.5, 1.5, SIZE - 0.5, 3, 4, SIZE + 2, 1, 1]);
+
+  // Memory that threads share goes through the copy.
+  const shared = new Float32Array(new SharedArrayBuffer(4 * SIZE));
+  shared.set(numbers(6));
+  executable.run({ x: shared as unknown as NumericArray });
+  expect((await read()).slice(3, 6)).toEqual([6, 7, SIZE + 5]);
   expect(() => executable.run({ x: new Float32Array(SIZE - 1) })).toThrow(
     /^Feed "x": 16384 numbers for f32\[16385\]\.$/,
   );
