@@ -51,6 +51,12 @@ export function toStorage(dtype: DType, data: NumericArray): NumericArray {
   return dtype === "f16" ? Uint16Array.from(data, halfBits) : data;
 }
 
+/** Whether an array of the host's, in memory of its thread alone, holds elements bit by bit as the GPU stores them. */
+export const isStored = (dtype: DType, data: NumericArray): boolean =>
+  dtype !== "f16" &&
+  data.constructor === storageArray(dtype, 0).constructor &&
+  data.buffer instanceof ArrayBuffer;
+
 /** The WGSL scalar type that holds one element of `dtype`, or one word of packed data. */
 export function wgslType(dtype: DType): "f32" | "f16" | "i32" | "u32" {
   if (dtype === "f32" || dtype === "f16" || dtype === "i32") return dtype;

@@ -61,20 +61,45 @@ function countOf(value: unknown, type: TensorType): number {
   return Array.isArray(value) ? value.length : 0;
 }
 
+/** A batch with arrays of its own: those given may be the source's, which may use them again for the next one. */
+const copied = (feeds: Feeds): Feeds =>
+  Object.fromEntries(Object.entries(feeds).map(([key, data]) => [key, data.slice()]));
+
+/** A batch with its last row again and again up to `most` rows. */
+const filled = ({ count, feeds }: StreamBatch, most: number): Feeds =>
+  Object.fromEntries(
+    Object.entries(feeds).map(([key, data]) => {
+      const row = data.length / count;
+      const all = new (data.constructor as new (size: number) => typeof data)(most * row);
+      all.set(data);
+      for (let k = count; k < most; k++) all.copyWithin(k * row, (count - 1) * row, count * row);
+      return [key, all];
+    }),
+  );
+
+/** How a batch is asked for: as a copy, or filled up to the declared number of rows. */
+interface Asked {
+  readonly copy: boolean;
+  readonly fill: boolean;
+}
+
 /** Reads a stream one batch ahead of the step that is under way. */
 export class StreamReader {
   private iterator: AsyncIterator<Batch> | undefined;
-  private ahead: Promise<IteratorResult<Batch>> | undefined;
+  private pending: Promise<IteratorResult<Batch>> | undefined;
   /** Whether the source is at work on a batch. */
   private busy = false;
   private read = 0;
 
   constructor(private readonly stream: BatchSource) {}
 
-  /** The next batch; nothing at the end of the stream, which then begins again where it can. */
-  async next(): Promise<StreamBatch | undefined> {
-    const pending = this.ahead ?? this.pull();
-    this.ahead = undefined;
+  /**
+   * The next batch; nothing at the end of the stream, which then begins again where it can. Unless it is a `copy` its
+   * arrays are the source's, to be used before it is asked for another.
+   */
+  async next({ copy, fill }: Asked): Promise<StreamBatch | undefined> {
+    const pending = this.pending ?? this.pull();
+    this.pending = undefined;
     const { value, done } = await pending;
     if (done) {
       this.iterator = undefined;
@@ -83,10 +108,17 @@ export class StreamReader {
     }
     this.read++;
     const batch = this.take(value);
-    // Meanwhile the step runs. What goes wrong is told when the batch is asked for.
-    this.ahead = this.pull();
-    this.ahead.catch(() => {});
-    return batch;
+    const most = exampleCount(this.stream);
+    if (fill && batch.count < most) return { ...batch, feeds: filled(batch, most) };
+    return copy ? { ...batch, feeds: copied(batch.feeds) } : batch;
+  }
+
+  /** Begins to read the next batch, once the arrays of the last one are used: meanwhile its step runs. */
+  ahead(): void {
+    if (this.pending || !this.iterator) return;
+    this.pending = this.pull();
+    // What goes wrong is told when the batch is asked for.
+    this.pending.catch(() => {});
   }
 
   private async pull(): Promise<IteratorResult<Batch>> {
@@ -106,7 +138,7 @@ export class StreamReader {
     }
   }
 
-  /** Checks a batch and copies it, because the source may use its arrays again for the next one. */
+  /** Checks a batch. */
   private take(batch: unknown): StreamBatch {
     const { name, input, target } = this.stream;
     const what = `${name}, batch ${this.read}`;
@@ -133,17 +165,14 @@ export class StreamReader {
     const [onDevice] = Object.keys(resident);
     if (onDevice !== undefined)
       throw new DataError(`${what}: ${onDevice} is a tensor on the device; give its numbers.`);
-    return {
-      count,
-      feeds: Object.fromEntries(Object.entries(feeds).map(([key, data]) => [key, data.slice()])),
-    };
+    return { count, feeds };
   }
 
   /** Ends the source, unless it is at work on a batch, which may take for ever. */
   async close(): Promise<void> {
     const { iterator } = this;
     this.iterator = undefined;
-    this.ahead = undefined;
+    this.pending = undefined;
     const ended = Promise.resolve(iterator?.return?.()).catch(() => {});
     if (!this.busy) await ended;
   }

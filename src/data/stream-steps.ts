@@ -12,7 +12,7 @@ export interface StepBatches {
   readonly sizes: readonly number[];
   /** Where the first batch begins in the epoch's order. */
   readonly position: number;
-  /** What the host feeds each batch with, where it comes from a stream. */
+  /** What the host feeds each batch with, where it comes from a stream; to be used before `Steps.ahead`. */
   readonly given?: readonly Feeds[];
 }
 
@@ -24,6 +24,8 @@ export interface Steps {
   seek(done: number): Promise<{ readonly epoch: number; readonly first: number }>;
   /** The steps of an epoch from its step `first` on. */
   epoch(epoch: number, first: number): AsyncIterable<StepBatches>;
+  /** What a step was given is used: the next one may be read while it runs. */
+  ahead(): void;
   close(): Promise<void>;
 }
 
@@ -33,7 +35,7 @@ interface StepOptions {
   readonly stepsPerEpoch?: number;
   readonly shuffle?: boolean;
   readonly accumulate?: number;
-  readonly dropLast?: boolean;
+  readonly lastBatch?: "smaller" | "masked" | "drop";
 }
 
 /** Steps through a stream: so many an epoch, or to its end. */
@@ -101,16 +103,17 @@ class StreamSteps implements Steps {
 
   /** The next step of this pass; nothing at its end. */
   private async next(): Promise<StepBatches | undefined> {
-    const { accumulate = 1, dropLast = false } = this.options;
+    const { accumulate = 1, lastBatch } = this.options;
+    const how = { copy: accumulate > 1, fill: lastBatch === "masked" };
     const { held } = this;
     this.held = undefined;
     if (held) return held;
     const sizes: number[] = [];
     const given: Feeds[] = [];
     while (!this.ended && sizes.length < accumulate) {
-      const batch = await this.reader.next();
+      const batch = await this.reader.next(how);
       if (!batch) this.ended = true;
-      else if (!dropLast || batch.count === this.most) {
+      else if (lastBatch !== "drop" || batch.count === this.most) {
         sizes.push(batch.count);
         given.push(batch.feeds);
       }
@@ -118,6 +121,10 @@ class StreamSteps implements Steps {
     if (sizes.length > 0) return { sizes, position: 0, given };
     this.ended = false;
     return undefined;
+  }
+
+  ahead(): void {
+    this.reader.ahead();
   }
 
   /** Ends a stream that can begin again; another one is read on by the next fit. */

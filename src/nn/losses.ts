@@ -31,8 +31,9 @@ export interface CrossEntropyOptions {
 
 /**
  * Mean softmax cross-entropy of logits [..., C] with labels i32 [...] or target probabilities f32 [..., C]; with label
- * smoothing ε the target is (1 − ε)·one-hot + ε/C. A mask has the shape of the labels; weights multiply the losses, and
- * their sum divides. Szegedy et al., 2016, §7; ignoreIndex as in torch.nn.functional.cross_entropy.
+ * smoothing ε the target is (1 − ε)·one-hot + ε/C. A mask broadcasts to the labels' shape [...], beside probabilities
+ * also as [..., 1]; weights multiply the losses, and their sum divides. Szegedy et al., 2016, §7; ignoreIndex as in
+ * torch.nn.functional.cross_entropy.
  */
 export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
   const { labelSmoothing = 0, ignoreIndex, reduction = "mean" } = options;
@@ -54,8 +55,13 @@ export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
         const losses = f.softCrossEntropy(logits, smooth);
         return each ? losses : f.mean(losses);
       }
-      const kept = f.where(f.reshape(keeps(mask), { shape: [...mask.shape, 1] }), smooth, 0);
-      return reduced(f.softCrossEntropy(logits, kept), weightsOf(mask));
+      // [..., 1] has the target's rank, [...] the labels' shape.
+      const { shape } = mask;
+      const wide = shape.length === target.shape.length ? shape : [...shape, 1];
+      const kept = f.where(f.reshape(keeps(mask), { shape: wide }), smooth, 0);
+      const losses = f.softCrossEntropy(logits, kept);
+      const weights = f.reshape(weightsOf(mask), { shape: wide.slice(0, -1) });
+      return reduced(losses, f.broadcastTo(weights, { shape: losses.shape }));
     }
     if (!mask && ignoreIndex === undefined) {
       if (each) return f.softmaxCrossEntropy(logits, target, { labelSmoothing });
@@ -76,6 +82,7 @@ export function mse(): Loss {
   return loss("mse", (output, target, mask) => {
     if (!mask) return f.mse(output, target);
     // Before the square: 0 times the slope of what is no number would be none either.
-    return weightedMean(f.square(f.where(keeps(mask), f.sub(output, target), 0)), mask);
+    const kept = (x: Tensor) => f.where(keeps(mask), x, 0);
+    return weightedMean(f.mse(kept(output), kept(target), { reduction: "none" }), mask);
   });
 }

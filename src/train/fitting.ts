@@ -1,9 +1,11 @@
+import type { Feeds } from "../backend/backend.ts";
 import { NonFiniteError, OptionError } from "../core/errors.ts";
 import { isStream } from "../data/stream.ts";
 import type { StepBatches, Steps } from "../data/stream-steps.ts";
 import { STATUS } from "../ops/step/stats.ts";
 import { findNonFinite } from "./diagnose.ts";
 import { means } from "./evaluate.ts";
+import { MASK, maskOf } from "./masking.ts";
 import type { EpochMetrics, FitOptions, StepMetrics, TrainingData } from "./options.ts";
 import { Profiling } from "./profile.ts";
 import { isSplit, type Session } from "./session.ts";
@@ -78,12 +80,18 @@ export class Fitting {
           await options.between?.();
         } else {
           const [images] = batches.sizes as [number];
-          const ready = await session.ready(session.training(this.data, images));
+          const ready = await session.ready(session.training(this.data, this.rows(images), this.masked));
           this.labels = ready.traced.labels;
           // Whole batches only, and not the first steps, which compile: their times belong together.
           const profiling = images === this.batchSize && step - start >= 2 ? this.profiling : undefined;
-          const feeds = { ...this.feeds(step, batches.position), ...batches.given?.[0] };
-          await queue.push({ step, images }, ready.executable, feeds, profiling);
+          const feeds = {
+            ...this.feeds(step, batches.position),
+            ...this.mask(images),
+            ...batches.given?.[0],
+          };
+          const pushed = queue.push({ step, images }, ready.executable, feeds, profiling);
+          this.steps.ahead();
+          await pushed;
         }
         step++;
         const whole = first + step - start === this.steps.perEpoch;
@@ -107,6 +115,19 @@ export class Fitting {
     } as EpochMetrics;
   }
 
+  private get masked(): boolean {
+    return this.options.lastBatch === "masked";
+  }
+
+  /** How many rows a batch of so many examples has. */
+  private rows(images: number): number {
+    return this.masked ? this.batchSize : images;
+  }
+
+  private mask(images: number): Feeds {
+    return this.masked ? { [MASK]: maskOf(images, this.batchSize) } : {};
+  }
+
   private feeds(step: number, position: number, row = step) {
     const { session, data } = this;
     try {
@@ -128,14 +149,16 @@ export class Fitting {
     let position = batches.position;
     const at: Uint32Array[] = [];
     for (const [k, size] of batches.sizes.entries()) {
-      const ready = await session.ready(session.gradient(this.data, size, k === 0));
+      const recipe = session.gradient(this.data, this.rows(size), k === 0, this.masked);
+      const ready = await session.ready(recipe);
       this.labels = ready.traced.labels;
       // Each batch draws its own random numbers, and leaves a row of its own.
       const { counters } = session.counters(step * accumulate + k, position, k);
-      session.split.add(ready, { counters, ...batches.given?.[k] }, size / images);
+      session.split.add(ready, { counters, ...this.mask(size), ...batches.given?.[k] }, size / images);
       at.push(counters);
       position += size;
     }
+    this.steps.ahead();
     if (options.onGradients) await session.split.show(step + 1, options.onGradients);
     const update = await session.ready(session.update(this.data));
     update.executable.run(this.feeds(step, 0, at.length));

@@ -56,8 +56,8 @@ export interface FitOptions<M extends Metrics = NoMetrics> {
    */
   readonly stepsPerEpoch?: number;
   readonly validation?: AnyDataset;
-  /** Leaves out a last batch that is smaller than the others; false by default. */
-  readonly dropLast?: boolean;
+  /** What becomes of a last batch with fewer examples than the others; "smaller" by default. */
+  readonly lastBatch?: LastBatch;
   /**
    * How many batches one update takes the mean of: as one batch that many times as large, for networks without batch
    * norm, in the memory of one. 1 by default.
@@ -83,6 +83,14 @@ export interface FitOptions<M extends Metrics = NoMetrics> {
   /** Stops after the step in flight; what is trained so far stays. */
   readonly signal?: StopSignal;
 }
+
+/**
+ * A last batch with fewer examples than the others is trained on as it is, by a program of its own ("smaller"), is left out
+ * ("drop", PyTorch's drop_last), or is filled up with rows that count for nothing, so that one program serves all batches
+ * ("masked"). The loss and the metrics then get a third argument that they have to use, f32 weights of the target's rank,
+ * [N, 1, …] ([N] beside several targets): 1 for examples, 0 for padding. Batch norm would see the padding and is refused.
+ */
+export type LastBatch = "smaller" | "masked" | "drop";
 
 /** What an AbortController's signal says. */
 export interface StopSignal {

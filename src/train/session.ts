@@ -172,10 +172,11 @@ export class Session {
     return { ...this.common, source: { ...this.sets.use(data, training), batchSize } };
   }
 
-  private partsOf(data: TrainingData, batchSize: number): StepParts {
-    if (!isStream(data)) return this.parts(data, batchSize, true);
+  private partsOf(data: TrainingData, batchSize: number, masked = false): StepParts {
+    if (!isStream(data)) return { ...this.parts(data, batchSize, true), masked };
     this.checkAlive();
-    return { ...this.common, source: data.training.source(data, batchSize, this.model.normalization) };
+    const source = data.training.source(data, batchSize, this.model.normalization);
+    return { ...this.common, source, masked };
   }
 
   /** Programs are kept by the data that they are for; `training` says whether it is what the network is trained on. */
@@ -184,15 +185,16 @@ export class Session {
     return { owner: isStream(data) ? data : this.sets.use(data, training).data, name, make };
   }
 
-  /** A step on `size` examples. */
-  training(data: TrainingData, size: number): Recipe {
-    return this.recipe(data, `train ${size}`, () => trainingProgram(this.partsOf(data, size), this.rings));
+  /** A step on `size` examples, or on as many rows of which a mask says whether they are examples. */
+  training(data: TrainingData, size: number, masked = false): Recipe {
+    const make = () => trainingProgram(this.partsOf(data, size, masked), this.rings);
+    return this.recipe(data, `train ${size} ${masked}`, make);
   }
 
   /** Adds a batch's share to a step's gradients, or begins them. */
-  gradient(data: TrainingData, size: number, first: boolean): Recipe {
-    return this.recipe(data, `gradients ${size} ${first}`, () =>
-      gradientProgram(this.partsOf(data, size), this.rings, this.split, first),
+  gradient(data: TrainingData, size: number, first: boolean, masked = false): Recipe {
+    return this.recipe(data, `gradients ${size} ${first} ${masked}`, () =>
+      gradientProgram(this.partsOf(data, size, masked), this.rings, this.split, first),
     );
   }
 

@@ -12,6 +12,11 @@ export const READ_INTERVAL = 250;
  */
 const SUBMIT_BUDGET = 8;
 const MOST_PER_SUBMIT = 16;
+/**
+ * A step that is fed more bytes than this goes alone, straight from the arrays that were given: what sharing a submit
+ * spares is less than copying them until then.
+ */
+const MOST_SHARED = 1 << 17;
 
 interface Step {
   /** Its number, from 0. */
@@ -63,6 +68,8 @@ const together = (a: Reading, b: Reading): Reading => ({
 
 type Feeds = Readonly<Record<string, NumericArray>>;
 
+const bytesOf = (feeds: Feeds) => Object.values(feeds).reduce((sum, { byteLength }) => sum + byteLength, 0);
+
 /** Steps on their way through the device: small ones share a submit, and their metrics are read in groups. */
 export class StepQueue {
   private started: Step[] = [];
@@ -84,13 +91,20 @@ export class StepQueue {
     private readonly onFinished: (steps: readonly FinishedStep[], pace: Pace) => Promise<void>,
   ) {}
 
-  /** Starts a step, perhaps together with the next ones; `profiling` runs it alone and times it. */
+  /**
+   * Starts a step, perhaps together with the next ones; `profiling` runs it alone and times it. The feeds are used, or
+   * copied, before this returns its promise.
+   */
   async push(step: Step, executable: Executable, feeds: Feeds, profiling?: Profiling): Promise<void> {
-    if (profiling || this.waiting?.executable !== executable) this.submit();
+    const alone = profiling !== undefined || bytesOf(feeds) > MOST_SHARED;
+    if (alone || this.waiting?.executable !== executable) this.submit();
     if (profiling) await profiling.run(executable, feeds);
+    else if (alone) this.start(() => executable.run(feeds));
     else {
       this.waiting ??= { executable, feeds: [] };
-      this.waiting.feeds.push(feeds);
+      this.waiting.feeds.push(
+        Object.fromEntries(Object.entries(feeds).map(([name, data]) => [name, data.slice()])),
+      );
     }
     this.started.push(step);
     if (this.started.length >= this.group) await this.finish();
@@ -136,9 +150,12 @@ export class StepQueue {
     if (!this.waiting) return;
     const { executable, feeds } = this.waiting;
     this.waiting = undefined;
+    this.start(() => (feeds.length > 1 ? executable.runMany(feeds) : executable.run(feeds[0])));
+  }
+
+  private start(run: () => void): void {
     const start = performance.now();
-    if (feeds.length > 1) executable.runMany(feeds);
-    else executable.run(feeds[0]);
+    run();
     this.host += performance.now() - start;
   }
 }

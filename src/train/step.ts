@@ -19,15 +19,19 @@ import {
 } from "../model/program.ts";
 import type { TraceContext } from "../model/tracing.ts";
 import type { Loss } from "../nn/losses.ts";
+import { keeps } from "../nn/masks.ts";
 import type { Metric } from "../nn/metrics.ts";
 import type { TracedLayer } from "../nn/module.ts";
 import { batchIndices } from "../ops/data/batch.ts";
 import { constant } from "../ops/elementwise/unary.ts";
+import { where } from "../ops/f.ts";
 import { MOST_VALUES, recordRow } from "../ops/step/record-row.ts";
 import { STATS_SIZE } from "../ops/step/stats.ts";
 import { recordMetrics, updateStatistics } from "../ops/step/step.ts";
 import type { OptimizerState } from "../optim/state.ts";
 import { backward, minimize, step } from "../optim/steps.ts";
+
+import { checkStatistics, checkUses, MASK, maskBeside } from "./masking.ts";
 
 export type { Precision };
 
@@ -52,6 +56,8 @@ export interface StepParts {
   /** By their names, beside the loss. */
   readonly metrics: Readonly<Record<string, Metric>>;
   readonly precision: Precision;
+  /** Whether the host says which rows of a batch are examples; the others count for nothing. */
+  readonly masked?: boolean;
   /** Computes with the parameters' moving average, which the optimizer must keep. */
   readonly averaged?: boolean;
 }
@@ -79,6 +85,8 @@ export interface Forward {
   readonly layers: readonly TracedLayer[];
   readonly output: Tree<Tensor>;
   readonly target: Tree<Tensor>;
+  /** Beside the target: 1 for examples, 0 for padding; nothing where all rows are examples. */
+  readonly mask: Tensor | undefined;
   readonly loss: Tensor;
   /** How many labels an example has. */
   readonly labels: number;
@@ -96,8 +104,8 @@ function oneNumber(what: string, value: unknown): Tensor {
 
 /** Batch, network and loss. */
 export function forward(
-  { model, state, source, lossOf, averaged }: StepParts,
-  inputs: unknown,
+  { model, state, source, lossOf, averaged, masked }: StepParts,
+  inputs: any,
   t: TraceContext,
 ): Forward {
   const { x, y } =
@@ -105,34 +113,48 @@ export function forward(
       ? source.data.batch(batchIndices(read(source.order), t.counters, { count: source.batchSize }))
       : source.batch(inputs);
   const { output, layers } = model.pass(x, t, averaged ? state.averages : undefined);
-  const loss = oneNumber("loss", lossOf(output, y as Tensor));
+  const mask = masked ? maskBeside(inputs[MASK], y) : undefined;
+  const loss = oneNumber("loss", lossOf(output, y as Tensor, mask));
+  if (mask) {
+    checkUses("loss", loss, inputs[MASK]);
+    checkStatistics(t);
+  }
   const labels = labelsOf(output, y);
+  // No class has the number −1.
+  const targets = mask && labels > 0 ? where(keeps(mask), y as Tensor, -1) : y;
   return {
     layers,
     output,
     target: y as Tree<Tensor>,
+    mask,
     loss,
     labels,
-    predictions: labels === 1 ? ([output, y] as Tensor[]) : labels > 1 ? [rightOf(output, y)] : [],
+    predictions:
+      labels === 1 ? ([output, targets] as Tensor[]) : labels > 1 ? [rightOf(output, targets)] : [],
   };
 }
 
-const typesOf = (source: Source): Types => ("types" in source ? source.types : {});
+const typesOf = ({ source, masked }: StepParts): object => ({
+  ...("types" in source ? (source.types as object) : {}),
+  ...(masked ? { [MASK]: { shape: [source.batchSize], dtype: "f32" } } : {}),
+});
 
 /** The updates that put a run's numbers into its row. */
 function record(
   { metrics }: StepParts,
   rings: Rings,
   t: TraceContext,
-  { loss, output, target, predictions }: Forward,
+  { loss, output, target, mask, predictions }: Forward,
   stats: Tensor,
 ): Updates {
   const row = recordMetrics(read(rings.main), t.counters, loss, stats, predictions);
   const updates = [{ variable: rings.main, value: row }];
   if (!rings.metrics) return updates;
-  const values = Object.entries(metrics).map(([name, metric]) =>
-    oneNumber(`metric "${name}"`, metric(output as Tensor, target as Tensor)),
-  );
+  const values = Object.entries(metrics).map(([name, metric]) => {
+    const value = oneNumber(`metric "${name}"`, metric(output as Tensor, target as Tensor, mask));
+    if (mask) checkUses(`metric "${name}"`, value, mask);
+    return value;
+  });
   let own = read(rings.metrics);
   for (let at = 0; at < values.length; at += MOST_VALUES)
     own = recordRow(own, t.counters, values.slice(at, at + MOST_VALUES), { at });
@@ -142,7 +164,7 @@ function record(
 /** Traces a program that begins with the network and its loss on a batch. */
 function traceStep(
   name: string,
-  inputs: Types,
+  inputs: object,
   parts: StepParts,
   trace: (pass: Forward, t: TraceContext, inputs: any) => Traced,
   options: { readonly training?: boolean; readonly precision: Precision },
@@ -150,7 +172,7 @@ function traceStep(
   let labels = 0;
   const traced = traceProgram(
     name,
-    inputs,
+    { ...typesOf(parts), ...inputs } as Types,
     (tensors, t) => {
       const pass = forward(parts, tensors, t);
       labels = pass.labels;
@@ -167,7 +189,7 @@ export function trainingProgram(parts: StepParts, rings: Rings): StepProgram {
   const scaling = precision === "mixed";
   return traceStep(
     `training step, batch ${source.batchSize}`,
-    typesOf(source),
+    {},
     parts,
     (pass, t) => {
       const minimization = minimize(state, pass.loss, { scaling, lasting: true });
@@ -202,7 +224,7 @@ export function gradientProgram(
   const scaling = precision === "mixed";
   return traceStep(
     `gradients, batch ${source.batchSize}`,
-    { ...(typesOf(source) as object), [SHARE]: { shape: [], dtype: "f32" } } as Types,
+    { [SHARE]: { shape: [], dtype: "f32" } },
     parts,
     (pass, t, inputs) => {
       const share = pass.loss.mul(inputs[SHARE]);
@@ -246,7 +268,7 @@ export function evaluationProgram(parts: StepParts, rings: Rings): StepProgram {
   const { source, precision } = parts;
   return traceStep(
     `evaluation, batch ${source.batchSize}`,
-    typesOf(source),
+    {},
     parts,
     (pass, t) => {
       const none = constant({ value: 0, shape: [STATS_SIZE] });
@@ -268,12 +290,12 @@ export function diagnosticProgram(parts: StepParts): {
   layers: readonly TracedLayer[];
   parameters: readonly Variable[];
 } {
-  const { model, source, precision } = parts;
+  const { model, precision } = parts;
   const parameters = model.parameters.filter((variable) => !model.frozen.has(variable));
   let own: readonly TracedLayer[] = [];
   const traced = traceProgram(
     "diagnosis",
-    typesOf(source),
+    typesOf(parts) as Types,
     (inputs, t) => {
       const { layers, loss } = forward(parts, inputs, t);
       own = leafLayers(layers);

@@ -1,16 +1,16 @@
 import { Random } from "../core/rng.ts";
 import type { StepBatches, Steps } from "../data/stream-steps.ts";
 import { type AnyDataset, naturalOrder } from "./data-sets.ts";
-import type { FitOptions } from "./options.ts";
+import type { FitOptions, LastBatch } from "./options.ts";
 import type { Session } from "./session.ts";
 
 /** Shuffles draw from streams of their own, one an epoch. */
 const SHUFFLE_STREAM = 0x2000_0000;
 
 /** The sizes of batches that go through `count` images: whole ones and, perhaps, a smaller last. */
-export function batchSizes(count: number, batchSize: number, dropLast = false): number[] {
+export function batchSizes(count: number, batchSize: number, lastBatch: LastBatch = "smaller"): number[] {
   const size = Math.min(batchSize, count);
-  return count % size > 0 && !dropLast ? [size, count % size] : [size];
+  return count % size > 0 && lastBatch === "smaller" ? [size, count % size] : [size];
 }
 
 /** Steps through a data set on the device, in a new order each epoch. */
@@ -24,9 +24,9 @@ export class DatasetSteps implements Steps {
     private readonly batchSize: number,
     private readonly options: FitOptions,
   ) {
-    const { accumulate = 1, dropLast = false } = options;
+    const { accumulate = 1, lastBatch } = options;
     const { count } = session.sets.use(data, true).data;
-    this.usable = dropLast ? count - (count % batchSize) : count;
+    this.usable = lastBatch === "drop" ? count - (count % batchSize) : count;
     this.perEpoch = Math.ceil(this.usable / (batchSize * accumulate));
   }
 
@@ -48,6 +48,8 @@ export class DatasetSteps implements Steps {
       yield { sizes, position };
     }
   }
+
+  ahead(): void {}
 
   async close(): Promise<void> {}
 }

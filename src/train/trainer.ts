@@ -126,10 +126,12 @@ export class Trainer<M extends Metrics = NoMetrics> {
   }
 
   private checkFit(data: TrainingData, options: FitOptions<M>): number {
-    const { epochs, batchSize, accumulate = 1 } = options;
+    const { epochs, batchSize, accumulate = 1, lastBatch = "smaller" } = options;
     checkWhole("The number of epochs", epochs, 0);
     // Each batch of a step has a row of the ring, and so has the step.
     checkWhole("The number of batches to accumulate", accumulate, 1, RING_ROWS - 1);
+    if (!["smaller", "masked", "drop"].includes(lastBatch))
+      throw new OptionError(`lastBatch is ${JSON.stringify(lastBatch)}; use "smaller", "masked" or "drop".`);
     if (this.model.parameters.length === 0)
       throw new OptionError(
         "The model has no parameters, so there is nothing to train; add a layer that has some.",
@@ -185,15 +187,16 @@ export class Trainer<M extends Metrics = NoMetrics> {
   /** All programs that a fit runs. */
   private recipes(data: AnyDataset, batchSize: number, options: FitOptions): Recipe[] {
     const { session } = this;
-    const { validation, dropLast = false, accumulate = 1 } = options;
-    const sizes = batchSizes(session.sets.use(data, true).data.count, batchSize, dropLast);
+    const { validation, lastBatch, accumulate = 1 } = options;
+    const sizes = batchSizes(session.sets.use(data, true).data.count, batchSize, lastBatch);
+    const masked = lastBatch === "masked";
     const training = isSplit(options)
       ? [
-          ...sizes.map((size) => session.gradient(data, size, true)),
-          ...(accumulate > 1 ? sizes.map((size) => session.gradient(data, size, false)) : []),
+          ...sizes.map((size) => session.gradient(data, size, true, masked)),
+          ...(accumulate > 1 ? sizes.map((size) => session.gradient(data, size, false, masked)) : []),
           session.update(data),
         ]
-      : sizes.map((size) => session.training(data, size));
+      : sizes.map((size) => session.training(data, size, masked));
     const held = validation ? session.sets.use(validation).data.count : 0;
     const evaluated = held > 0 ? batchSizes(held, batchSize) : [];
     return [...training, ...evaluated.map((size) => session.evaluation(validation!, size))];

@@ -22,7 +22,7 @@ const x = noise([17, 3]);
 const y = labels(17, 2);
 const set = arrays({ x, y });
 const network = () => nn.sequential(nn.linear({ in: 3, out: 2 }), nn.batchNorm(2));
-const run = { epochs: 1, batchSize: 8, dropLast: true };
+const run = { epochs: 1, batchSize: 8, lastBatch: "drop" } as const;
 
 const trainerOn = (device: Backend, loss: Loss = crossEntropy()) =>
   new Trainer({ device, model: network(), loss, optimizer: sgd({ lr: 0.1, momentum: 0.9 }) });
@@ -263,12 +263,12 @@ describe("on the CPU", () => {
     expect(trainer.step).toBe(8);
   });
 
-  test("a last batch of one, which batch norm cannot take, is left out with dropLast", async () => {
+  test('a last batch of one, which batch norm cannot take, is left out with lastBatch "drop"', async () => {
     const trainer = trainerOn(device);
     expect(await told(() => trainer.fit(set, { epochs: 1, batchSize: 8 }).next())).toMatch(
       /batchNorm.*(one|1)/i,
     );
-    const epochs = await all(trainer.fit(set, { epochs: 2, batchSize: 8, dropLast: true }));
+    const epochs = await all(trainer.fit(set, { epochs: 2, batchSize: 8, lastBatch: "drop" }));
     expect(epochs.map(({ step }) => step)).toEqual([2, 4]);
   });
 });

@@ -57,6 +57,28 @@ test("steps of another program, and profiled ones, have submits of their own, in
   expect(log.slice(5)).toEqual(["1: 4, 2: 8, 3: 12"]);
 });
 
+test("steps with large feeds go alone at once; the feeds of those that wait are copied", async () => {
+  const { log, steps, push } = queue();
+  await push(0);
+  const given: Float32Array[] = [];
+  const executable = {
+    run: ({ x }: { x: Float32Array }) => log.push(`one of ${x.length}`),
+    runMany: (feeds: readonly { x: Float32Array }[]) => given.push(...feeds.map(({ x }) => x)),
+  } as unknown as Executable;
+  const small = new Float32Array(2);
+  for (let step = 1; step < 3; step++) {
+    small.fill(step);
+    void steps.push({ step, images: 8 }, executable, { x: small });
+  }
+  void steps.push({ step: 3, images: 8 }, executable, { x: new Float32Array(40_000) });
+  expect(given.map((x) => [...x])).toEqual([
+    [1, 1],
+    [2, 2],
+  ]);
+  expect(log.slice(2)).toEqual(["one of 40000"]);
+  await steps.finish();
+});
+
 test("metrics come from the row of the ring that a step wrote", async () => {
   const { log, push } = queue();
   await push(RING_ROWS + 2);

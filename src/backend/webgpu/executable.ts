@@ -2,6 +2,7 @@ import {
   byteLength,
   bytesPerElement,
   fromStorage,
+  isStored,
   type NumericArray,
   toStorage,
   viewBytes,
@@ -10,7 +11,7 @@ import { DescentError, DeviceError } from "../../core/errors.ts";
 import type { AdapterFacts } from "../../core/kernel.ts";
 import type { NDArray } from "../../core/ndarray.ts";
 import type { Arena } from "../../core/op.ts";
-import { showType, sizeOf } from "../../core/shape.ts";
+import { showType, sizeOf, type TensorType } from "../../core/shape.ts";
 import type { Range } from "../../plan/placement.ts";
 import type { Plan, PlanStep } from "../../plan/plan.ts";
 import { type Backend, claim, type Executable, type Feeds, neverGiven, type Resident } from "../backend.ts";
@@ -32,6 +33,9 @@ interface Host extends ProfilerHost, Backend {
 
 /** How many operations a GPU does, about, in the time in which it moves a byte. */
 const FLOPS_PER_BYTE = 20;
+
+/** From this many bytes on a feed is written from the array that was given, without a copy on the host. */
+const STRAIGHT = 1 << 14;
 
 /** WebGPU copies whole words; variables and feeds begin 256 bytes apart, and buffers end with a word. */
 const padded = (bytes: number) => Math.ceil(bytes / 4) * 4;
@@ -55,6 +59,8 @@ export class WebGPUExecutable implements Executable {
   private pool: readonly GPUBuffer[] = [];
   private feedBuffer: GPUBuffer | undefined;
   private readonly feedBytes: Uint8Array<ArrayBuffer>;
+  /** Feeds whose last numbers the host has no copy of. */
+  private readonly deviceOnly = new Set<string>();
   private steps: readonly {
     pipeline: GPUComputePipeline;
     group: GPUBindGroup;
@@ -116,7 +122,10 @@ export class WebGPUExecutable implements Executable {
     // Before anything is written: what is not there fails the run and changes nothing.
     const copies = this.copiesOf(resident);
     this.writeFeeds(feeds);
-    for (const { name } of copies) this.missing.delete(name);
+    for (const { name } of copies) {
+      this.missing.delete(name);
+      this.deviceOnly.add(name);
+    }
     this.checkGiven();
     const { device, submitBudget } = this.backend;
     const start = performance.now();
@@ -194,6 +203,11 @@ export class WebGPUExecutable implements Executable {
   /** The feeds of all runs are written at once; before each, the encoder copies its own to where the plan reads them. */
   runMany(feeds: readonly Feeds[]): void {
     this.check();
+    const kept = [...this.deviceOnly].some((name) => feeds.some((one) => !(name in one)));
+    if (kept) {
+      for (const one of feeds) this.run(one);
+      return;
+    }
     const { feedBytes } = this.plan;
     if (feeds.length > 0 && feedBytes > 0 && this.rows.byteLength < feeds.length * feedBytes)
       this.growRows(feeds.length);
@@ -246,11 +260,43 @@ export class WebGPUExecutable implements Executable {
     });
   }
 
-  /** Gathers all feeds of a run into one write. */
+  /** Gathers the feeds of a run into one write, but for large ones. */
   private writeFeeds(feeds: Feeds): void {
-    const [from, to] = this.setFeeds(feeds);
+    const gathered: Record<string, NumericArray> = {};
+    // Before anything is written: numbers that do not fit change nothing.
+    const types = Object.keys(feeds).map((name) => [name, this.typeOfFeed(name, feeds[name]!)] as const);
+    for (const [name, { dtype }] of types) {
+      const data = feeds[name]!;
+      if (data.byteLength < STRAIGHT || !isStored(dtype, data)) gathered[name] = data;
+      else {
+        this.backend.writeBuffer(this.feedBuffer!, this.feedRange(name).offset, data);
+        this.missing.delete(name);
+        this.deviceOnly.add(name);
+      }
+    }
+    let [at, to] = this.setFeeds(gathered);
+    // Around what the host has no copy of.
+    const gaps = [...this.deviceOnly].map((name) => this.feedRange(name)).sort((a, b) => a.offset - b.offset);
+    for (const { offset, bytes } of gaps) {
+      if (offset < at || offset >= to) continue;
+      this.writeHostCopy(at, offset);
+      at = offset + padded(bytes);
+    }
+    this.writeHostCopy(at, to);
+  }
+
+  private writeHostCopy(from: number, to: number): void {
     if (to > from && this.feedBuffer)
       this.backend.writeBuffer(this.feedBuffer, from, this.feedBytes.subarray(from, to));
+  }
+
+  private typeOfFeed(name: string, data: NumericArray): TensorType {
+    const type = this.plan.feeds.get(name)?.type;
+    if (!type || data.length !== sizeOf(type.shape))
+      throw new DescentError(
+        `Feed "${name}": ${data.length} numbers for ${type ? showType(type) : "a feed that the graph does not have"}.`,
+      );
+    return type;
   }
 
   /** Puts feeds into the host's copy of the feed buffer; the range of bytes that changed. */
@@ -259,13 +305,10 @@ export class WebGPUExecutable implements Executable {
     let to = 0;
     for (const name in feeds) {
       const data = feeds[name]!;
-      const range = this.plan.feeds.get(name);
-      if (!range || data.length !== sizeOf(range.type.shape))
-        throw new DescentError(
-          `Feed "${name}": ${data.length} numbers for ${range ? showType(range.type) : "a feed that the graph does not have"}.`,
-        );
+      const { dtype } = this.typeOfFeed(name, data);
+      const range = this.feedRange(name);
       this.missing.delete(name);
-      const { dtype } = range.type;
+      this.deviceOnly.delete(name);
       viewBytes(dtype, this.feedBytes.buffer, range.offset, data.length).set(toStorage(dtype, data));
       from = Math.min(from, range.offset);
       to = Math.max(to, range.offset + range.bytes);
