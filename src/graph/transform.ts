@@ -4,8 +4,6 @@ import { sameShape, showShape, showType } from "../core/shape.ts";
 import { kindOf } from "../core/tree.ts";
 import { gradients, pullback } from "./autodiff.ts";
 
-type Scalar = (...inputs: Tensor[]) => Tensor;
-
 /** What can be differentiated by, and what derivatives are of: real tensors. */
 function checkReal(who: string, what: string, x: unknown): asserts x is Tensor {
   if (!(x instanceof Tensor)) throw new ShapeError(`${who}: ${what} is ${kindOf(x)}; use a tensor.`);
@@ -21,7 +19,7 @@ function checkReal(who: string, what: string, x: unknown): asserts x is Tensor {
  * @example grad((x: Tensor) => x.square().sum())(x) // 2x
  */
 export const grad =
-  <F extends Scalar>(f: F) =>
+  <F extends (...inputs: Tensor[]) => Tensor>(f: F) =>
   (...inputs: Parameters<F>): Tensor =>
     valueAndGrad(f)(...inputs).gradient;
 
@@ -32,7 +30,7 @@ export const grad =
  * @example const { value, gradient } = valueAndGrad((x: Tensor) => x.square().sum())(x) // Σx², 2x
  */
 export const valueAndGrad =
-  <F extends Scalar>(f: F) =>
+  <F extends (...inputs: Tensor[]) => Tensor>(f: F) =>
   (...inputs: Parameters<F>): { value: Tensor; gradient: Tensor } => {
     const x: unknown = inputs[0];
     checkReal("grad", "the first argument", x);

@@ -1,15 +1,14 @@
 import type { Resident } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
-import type { NDArray } from "../core/ndarray.ts";
+import type { HostNumbers, NDArray } from "../core/ndarray.ts";
 import { sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { kindOf, leavesBeside, type Mapped } from "../core/tree.ts";
 import { hostArray, inputName, isType, type Types } from "./program.ts";
 import { type DeviceTensor, Result } from "./result.ts";
 
 /** What the host gives for one input: numbers, nested or flat, an array with its shape, or a tensor on the device. */
-export type HostInput = number | readonly Numbers[] | NumericArray | NDArray | Result | DeviceTensor;
-type Numbers = number | readonly Numbers[] | NumericArray;
+export type HostInput = number | readonly HostNumbers[] | NumericArray | NDArray | Result | DeviceTensor;
 /** What the host gives, in the form of the declared inputs. */
 export type HostInputs<T> = Mapped<T, TensorType, HostInput>;
 

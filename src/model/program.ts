@@ -1,6 +1,6 @@
 import type { DType, NumericArray } from "../core/dtype.ts";
 import { OptionError, ShapeError } from "../core/errors.ts";
-import { type NDArray, ndarray } from "../core/ndarray.ts";
+import { type HostNumbers, type NDArray, ndarray } from "../core/ndarray.ts";
 import { type Arena, type GraphNode, leaf, Tensor, type Variable } from "../core/op.ts";
 import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { kindOf, leavesOf, type Mapped, mapTree, type Tree, under } from "../core/tree.ts";
@@ -246,8 +246,6 @@ export function statisticUpdates(
 /** A tensor of numbers that the host has. */
 export const dataTensor = (data: NDArray): Tensor => leaf(data, { kind: "data", data });
 
-type Numbers = number | readonly Numbers[] | NumericArray;
-
 /**
  * A tensor of given numbers: nested arrays, or a flat array with its shape. f32 unless a dtype is given.
  * @throws ShapeError when rows have different lengths, or there are not as many numbers as the shape asks for.
@@ -255,7 +253,7 @@ type Numbers = number | readonly Numbers[] | NumericArray;
  * @example tensor([[1, 2], [3, 4]])
  */
 export function tensor(
-  values: Numbers | ArrayLike<number>,
+  values: HostNumbers | ArrayLike<number>,
   options: { readonly shape?: Shape; readonly dtype?: DType } = {},
 ): Tensor {
   return dataTensor(hostArray(values, options));
@@ -263,7 +261,7 @@ export function tensor(
 
 /** Numbers of the host as an array of a dtype; `name` is what messages call it. */
 export function hostArray(
-  values: Numbers | ArrayLike<number>,
+  values: HostNumbers | ArrayLike<number>,
   options: { readonly shape?: Shape; readonly dtype?: DType; readonly name?: string } = {},
 ): NDArray {
   const { dtype = "f32", name = "tensor" } = options;

@@ -19,6 +19,7 @@ export interface Pass {
 export class TraceContext {
   /** u32[4]: step, seed, position in the epoch, row of the metrics ring. */
   readonly counters = feed("counters", [4], "u32");
+  /** @internal */
   readonly passes: Pass[] = [];
   private layers = 0;
 

@@ -201,6 +201,7 @@ const slotOf = ({ members, offsets, slots }: Part, k: number, variable: Variable
 
 /** The gradients of a loss in a model's parameters, and the updates that follow from them. */
 export interface Minimization {
+  /** @internal */
   readonly state: OptimizerState;
   readonly loss: Tensor;
   /** Flat, one for each part of the state. */
@@ -212,6 +213,7 @@ export interface Minimization {
   readonly updates: readonly Update[];
 }
 
+/** How a loss is minimised. */
 export interface MinimizeOptions {
   /** Multiplies the loss by a scale that adapts itself, for gradients kept as f16. Micikevicius et al., 2018, §3.2. */
   readonly scaling?: boolean;

@@ -44,7 +44,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
     return this.session.model;
   }
 
-  /** The optimizer's slots and statistics on the device. */
+  /**
+   * The optimizer's slots and statistics on the device.
+   * @internal
+   */
   get state(): OptimizerState {
     return this.session.state;
   }
@@ -222,24 +225,36 @@ export class Trainer<M extends Metrics = NoMetrics> {
     return (await session.ready(session.training(data, batchSize))).executable;
   }
 
-  /** Compiles a program over this network with the run's kernel choices. */
+  /**
+   * Compiles a program over this network with the run's kernel choices.
+   * @internal
+   */
   compile(program: Program): Promise<Executable> {
     this.session.checkAlive();
     return this.session.backend.compile(program, this.session.planOptions);
   }
 
-  /** What programs over this network are made of: see probe.ts for some that look at it. */
+  /**
+   * What programs over this network are made of: see probe.ts for some that look at it.
+   * @internal
+   */
   parts(set: AnyDataset, batchSize: number): StepParts {
     return this.session.parts(set, batchSize);
   }
 
-  /** Keeps a set on the device while some work with it goes on. */
+  /**
+   * Keeps a set on the device while some work with it goes on.
+   * @internal
+   */
   during<T>(set: AnyDataset, work: () => Promise<T>): Promise<T> {
     this.session.checkAlive();
     return this.session.sets.during([set], work);
   }
 
-  /** What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position` of the order. */
+  /**
+   * What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position` of the order.
+   * @internal
+   */
   feeds(step: number, position: number, total: number) {
     return this.session.feeds(step, position, total);
   }
@@ -298,7 +313,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
     await this.session.dispose();
   }
 
-  /** The ring of the last steps' numbers. */
+  /**
+   * The ring of the last steps' numbers.
+   * @internal
+   */
   get ring(): Variable {
     return this.session.rings.main;
   }

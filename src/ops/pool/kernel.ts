@@ -8,7 +8,8 @@ import {
   specialize,
 } from "../../core/kernel.ts";
 import { type Shape, sizeOf } from "../../core/shape.ts";
-import { type Pair, type PoolAttrs, pooledSize } from "./shape.ts";
+import type { Pair } from "../conv/shape.ts";
+import { type PoolAttrs, pooledSize } from "./shape.ts";
 
 const PER = 4;
 
