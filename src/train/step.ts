@@ -21,7 +21,7 @@ import type { TraceContext } from "../model/tracing.ts";
 import type { Loss } from "../nn/losses.ts";
 import type { Metric } from "../nn/metrics.ts";
 import type { TracedLayer } from "../nn/module.ts";
-import { batchIndices } from "../ops/data/batch.ts";
+import { batchIndices } from "../ops/data/batch-indices.ts";
 import { constant } from "../ops/elementwise/unary.ts";
 import { MOST_VALUES, recordRow } from "../ops/step/record-row.ts";
 import { STATS_SIZE } from "../ops/step/stats.ts";

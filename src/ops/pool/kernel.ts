@@ -91,7 +91,7 @@ export const windowsOver =
   (run: number): number =>
     Math.ceil((run - 1 + kernel[1]) / stride[1]);
 
-/** Variants for windows two columns wide that tile the image: see pool-max-pairs.wgsl. `each` is results per item. */
+/** Variants for windows two columns wide that tile the image: see shaders/pool/max-pairs.wgsl. `each` is results per item. */
 export function pairsVariant(
   kernel: string,
   source: string,
