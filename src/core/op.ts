@@ -24,6 +24,8 @@ export class Tensor implements TensorType {
 }
 export interface Tensor {}
 
+export const isTensor = (x: unknown): x is Tensor => x instanceof Tensor;
+
 /** A tensor, or a number that takes the dtype of the tensors beside it. */
 export type Operand = Tensor | number;
 

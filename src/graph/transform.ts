@@ -36,7 +36,7 @@ export const valueAndGrad =
     checkReal("grad", "the first argument", x);
     const value = f(...inputs);
     checkReal("grad", "the function's result", value);
-    return { value, gradient: gradients(value, [x])[0]! };
+    return { value, gradient: gradients(value, x) };
   };
 
 /**
@@ -56,7 +56,7 @@ export const vjp =
       pullback: (v) => {
         checkReal("vjp", "the vector", v);
         checkShape("vjp", v, "f(x)", value);
-        return pullback([[value, v]], [x])[0]!;
+        return pullback([[value, v]], [x])[0];
       },
     };
   };
@@ -80,7 +80,7 @@ export const jvp =
     // Nothing reads it: what is linear in it has a derivative without it.
     const u = leaf(value, { kind: "feed", name: "jvp: any vector" });
     const [product] = pullback([[value, u]], [x]);
-    return { value, tangent: pullback([[product!, v]], [u])[0]! };
+    return { value, tangent: pullback([[product, v]], [u])[0] };
   };
 
 function checkShape(who: string, v: Tensor, of: string, wanted: Tensor): void {

@@ -30,7 +30,7 @@ function recurrence(length: number): Program {
     losses.push(f.mse(h, at(y, t)));
   }
   const loss = losses.reduce((a, b) => a.add(b));
-  const [dw, du, dx, dh] = gradients(loss, [w, u, x, first]) as [Tensor, Tensor, Tensor, Tensor];
+  const [dw, du, dx, dh] = gradients(loss, [w, u, x, first]);
   return { name: "recurrence", outputs: { loss, dw, du, dx, dh } };
 }
 
@@ -125,7 +125,7 @@ async function gradientOf(
   const x = feed("x", [3, 8, 4]);
   const pieces = cut(x);
   const loss = pieces.map((piece) => piece.square().sum()).reduce((a, b) => a.add(b));
-  const [dx] = gradients(loss, [x]) as [Tensor];
+  const [dx] = gradients(loss, [x]);
   const data = { x: Float32Array.from({ length: 96 }, (_, i) => (i % 13) - 6) };
   const results: NumericArray[] = [];
   const backend = await gpu();
