@@ -18,7 +18,7 @@ const TOPICS = [
   ["Errors", /^\w*Error in /],
   [
     "Ops of one's own and the parity suite",
-    /^(defineOp|Op|OpDefinition|OpRecord|Unary|Binary|Sample|optional|required|ops) in |in (verify|core\/(kernel|tolerance|samples)|ops\/elementwise\/define)/,
+    /^(defineOp|Op|OpDefinition|OpInputs|OpRecord|OpTable|OperandsOf|Attributes|ElementwiseExpression|ErrorCase|Gradient|GradientContext|Implementation|Signature|Unary|Binary|Sample|optional|required|ops) in |in (verify|core\/(kernel|tolerance|samples)|ops\/elementwise\/define)/,
   ],
   ["Devices", /in backend\/(backend|cpu|webgpu\/(backend|peaks|device))/],
   ["Traced steps", /in (backend|model)\/variable/],
@@ -143,6 +143,35 @@ export function undocumented(folder) {
   });
 }
 
+const withoutComments = (text) => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\/\/.*$/gm, "");
+
+/** The signature of what is exported: of a class its public members and how it is made. */
+function signature({ kind, texts }) {
+  if (kind !== "class") return texts.join("\n");
+  const [text] = texts;
+  const members = statements(bodyOf(text)).filter(
+    (member) => isPublicMember(member) || member.text.startsWith("constructor"),
+  );
+  return [text.slice(0, text.indexOf("{\n")), ...members.map((member) => member.text)].join("\n");
+}
+
+/** Types that a signature names and that nobody can import. */
+export function unnamed(folder) {
+  const { declarations, browser, node } = publicNames(folder);
+  const published = new Set([...browser, ...node].map(({ file, name }) => `${file} ${name}`));
+  const found = new Map();
+  for (const entry of [...browser, ...node]) {
+    const text = withoutComments(signature(entry)).replace(/"[^"\n]*"/g, "");
+    for (const [name] of text.matchAll(/(?<![\w$.])[A-Z]\w*/g)) {
+      const type = declarations.resolve(entry.file, name);
+      if (!type || type.members || published.has(`${type.file} ${type.name}`)) continue;
+      const key = `${type.name} of src/${type.file}`;
+      if (!found.has(key)) found.set(key, `${key}, which ${entry.path} names`);
+    }
+  }
+  return [...found.values()].sort();
+}
+
 const topicOf = (entry) => {
   const key = `${entry.path} in ${entry.file}`;
   const topic = TOPICS.find(([, pattern]) => pattern.test(key))?.[0];
@@ -209,24 +238,6 @@ function balanced(text, start) {
   return text.slice(start);
 }
 
-const MOST_LINES = 40;
-/** Types that a signature names and that are exported nowhere: they are shown beside it. */
-function typesBeside(declarations, entry, text, isPublic) {
-  const names = new Set(text.replace(/\/\*[\s\S]*?\*\//g, "").match(/\b[A-Z]\w+/g) ?? []);
-  return [...names]
-    .filter((name) => name !== entry.name)
-    .map((name) => declarations.resolve(entry.file, name))
-    .filter(
-      (found) =>
-        found &&
-        (found.kind === "interface" || found.kind === "type") &&
-        !isPublic(found) &&
-        /^(ops|optim|nn|data|train|model|losses)\//.test(found.file) &&
-        found.texts[0].split("\n").length <= MOST_LINES,
-    )
-    .map((found) => tidy(found.texts[0]));
-}
-
 /** Stars outside of code are stars. */
 const escaped = (text) => text.replace(/`[^`]*`|\*/g, (found) => (found === "*" ? "\\*" : found));
 
@@ -279,9 +290,6 @@ function classText(declarations, entry) {
 /** The reference as Markdown. */
 export function reference(folder) {
   const { declarations, browser, node } = publicNames(folder);
-  const key = ({ file, name }) => `${file} ${name}`;
-  const published = new Set([...browser, ...node].map(key));
-  const isPublic = (found) => published.has(key(found));
   const section = (entry) => {
     const call = calledAs(declarations, entry);
     const heading = `### ${entry.path}\n\n`;
@@ -289,8 +297,7 @@ export function reference(folder) {
     const as = entry.path.split(".").at(-1);
     const named = (text) => tidy(text).replace(new RegExp(`^(\\w+) ${entry.name}\\b`), `$1 ${as}`);
     const text = call ? `${entry.path}${call}` : entry.texts.map(named).join("\n");
-    const beside = typesBeside(declarations, entry, text, isPublic);
-    return `${heading}${code([text, ...beside].join("\n\n"))}\n${prose(entry.doc)}`;
+    return `${heading}${code(text)}\n${prose(entry.doc)}`;
   };
   const anchors = anchorsOf();
   const topics = new Map(ORDER.map((title) => [title, []]));

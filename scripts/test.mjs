@@ -18,16 +18,17 @@ const stages = [
   { title: "Architecture", command: vitest("architecture") },
   { title: "Build", command: ["npm", "run", "--silent", "build"] },
   { title: "Operations, gradients and training", command: [...run, ...vitest("node")] },
-  { title: "Browser", command: vitest("browser", "page") },
+  // The set-up has started the browser and asked it for WebGPU: see test/browser/set-up.ts.
+  { title: "Browser", command: vitest("browser", "page"), env: { DESCENT_BROWSER_CHECKED: "1" } },
   { title: "Package", command: [...run, ...vitest("package")] },
 ];
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
 let exitCode = 0;
-for (const [index, { title, command }] of stages.entries()) {
+for (const [index, { title, command, env }] of stages.entries()) {
   console.log(`\n=== ${index + 1}/${stages.length} ${title}`);
   const start = performance.now();
-  exitCode = runStage(command);
+  exitCode = runStage(command, env);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   console.log(
     `=== ${title}: ${exitCode === 0 ? "passed" : `failed with exit code ${exitCode}`} in ${seconds} s`,
@@ -48,11 +49,11 @@ function vitest(...projects) {
 }
 
 /** Runs a stage, adds up its tests (a stage that is no test run counts when it fails) and returns its exit code. */
-function runStage([program, ...args]) {
+function runStage([program, ...args], env = {}) {
   const { status, error } = spawnSync(program, args, {
     cwd: root,
     stdio: ["ignore", "inherit", "inherit"],
-    env: { ...process.env, PATH: join(root, "node_modules/.bin") + delimiter + process.env.PATH },
+    env: { ...process.env, ...env, PATH: join(root, "node_modules/.bin") + delimiter + process.env.PATH },
     shell: process.platform === "win32",
   });
   if (error) console.error(error.message);

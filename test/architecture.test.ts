@@ -39,6 +39,13 @@ interface Import {
 }
 
 const sources = readSources(["src", "shaders"]);
+/** All that has comments, and the pages. */
+const written = readSources(
+  [".", "src", "shaders", "test", "scripts", "demo", "bench", "examples", "docs"],
+  /\.(ts|mjs|wgsl|md)$/,
+);
+
+written.set("test/architecture.test.ts", ""); // the violations below are made up
 
 describe("src/", () => {
   test("every file lies in a known room", () => expect(strangers(sources)).toEqual([]));
@@ -51,6 +58,7 @@ describe("src/", () => {
   test("every shader is imported", () => expect(unusedShaders(sources)).toEqual([]));
   test("GPU objects are made only in backend/webgpu", () => expect(gpuObjects(sources)).toEqual([]));
   test("index.ts reaches nothing that a browser lacks", () => expect(nodeOnlyImports(sources)).toEqual([]));
+  test("files named in comments and pages are there", () => expect(staleNames(written)).toEqual([]));
   test(`no file is longer than ${MAX_LINES} lines`, () => expect(longFiles(sources)).toEqual([]));
 });
 
@@ -100,6 +108,9 @@ describe("the checks themselves", () => {
       },
       "src/index.ts → src/data/a.ts → node:fs",
     ],
+    [staleNames, { "shaders/a/b.wgsl": "// As c/b.wgsl." }, "shaders/a/b.wgsl names c/b.wgsl"],
+    [staleNames, { "src/core/a.ts": `/** See b.ts */\nconst c = "d.ts";` }, "src/core/a.ts names b.ts"],
+    [staleNames, { "docs/a.md": "Of `src/b.ts`.\n```ts\n// c.ts\n```" }, "docs/a.md names src/b.ts"],
     [longFiles, { "src/core/a.ts": "\n".repeat(MAX_LINES + 1) }, "src/core/a.ts"],
   ];
 
@@ -111,7 +122,7 @@ describe("the checks themselves", () => {
 
   test("they accept what is right", () => {
     const right: Sources = new Map([
-      ["shaders/add.wgsl", ""],
+      ["shaders/add.wgsl", "// See core/a.ts and *.ts."],
       [
         "src/core/a.ts",
         `// import { b } from "../ops/b.ts";\n/* device.createBuffer() */ export const a = "import";`,
@@ -226,6 +237,20 @@ function nodeOnlyImports(sources: Sources): string[] {
   return found;
 }
 
+/** A file is named by its path or the end of it: `sum.part.wgsl`, `conv/sum.part.wgsl`. */
+function staleNames(sources: Sources): string[] {
+  const ends = new Set(
+    [...sources.keys()].flatMap((file) => file.split("/").map((_, i, parts) => parts.slice(i).join("/"))),
+  );
+  return [...sources].flatMap(([file, text]) => {
+    const prose = file.endsWith(".md") ? text.replace(/```[\s\S]*?```/g, "") : commentsOf(text);
+    const names = [...prose.matchAll(/[\w./*-]*\w\.(?:wgsl|ts|mjs)\b/g)].map(([name]) => name);
+    return names
+      .filter((name) => !name.includes("*") && !ends.has(name.replace(/^(\.{1,2}\/)+/, "")))
+      .map((name) => `${file} names ${name}, which is no file`);
+  });
+}
+
 function longFiles(sources: Sources): string[] {
   return [...sources]
     .map(([file, text]) => ({ file, lines: text.split("\n").length - (text.endsWith("\n") ? 1 : 0) }))
@@ -263,6 +288,9 @@ function importsOf(file: string, text: string): Import[] {
   ];
 }
 
+const commentsOf = (text: string): string =>
+  [...text.matchAll(/\/\*[\s\S]*?\*\/|(?<=^|[^:"'`\\])\/\/.*$/gm)].map(([comment]) => comment).join("\n");
+
 /** Keeps line numbers. Leaves `//` alone behind a colon or a quote, as in an address within a string. */
 function withoutComments(text: string): string {
   return text
@@ -270,10 +298,12 @@ function withoutComments(text: string): string {
     .replace(/(^|[^:"'`\\])\/\/.*$/gm, "$1");
 }
 
-function readSources(folders: string[]): Sources {
+function readSources(folders: string[], wanted = /\.(ts|wgsl)$/): Sources {
   const paths = folders.flatMap((folder) =>
-    readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => posix.join(folder, name)),
+    readdirSync(folder, { recursive: folder !== ".", encoding: "utf8" }).map((name) =>
+      posix.join(folder, name),
+    ),
   );
-  const files = paths.filter((path) => /\.(ts|wgsl)$/.test(path)).sort();
+  const files = paths.filter((path) => wanted.test(path)).sort();
   return new Map(files.map((path) => [path, readFileSync(path, "utf8")]));
 }

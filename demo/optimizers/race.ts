@@ -41,15 +41,9 @@ function stepProgram(
 ): Program {
   const p = read(point);
   const cost = costAt(landscape, p);
-  const [gradient] = gradients(cost, [p]);
-  const checked = gradientStats(read(stats), cost, [gradient!]);
-  const [next, ...moved] = callOp(op, [
-    p,
-    gradient!,
-    ...slots.map(read),
-    feed("hyper", [hyperSize]),
-    checked,
-  ]);
+  const gradient = gradients(cost, p);
+  const checked = gradientStats(read(stats), cost, [gradient]);
+  const [next, ...moved] = callOp(op, [p, gradient, ...slots.map(read), feed("hyper", [hyperSize]), checked]);
   // The row's place for the gradient's norm takes the cost that was reached.
   const reached = f.concat([
     costAt(landscape, next!).reshape({ shape: [1] }),

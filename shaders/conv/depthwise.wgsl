@@ -9,8 +9,8 @@
 // gradient STRIDE is 1, EVERY the forward pass's stride, a group has one target and taps are FLIPPED. The padding is
 // PAD · EVERY − SHIFT, so that p = (i·STRIDE_Y + kh·DILATION_Y + SHIFT_Y) / EVERY_Y − PAD_Y.
 //
-// Beside this file belong: `stretchAt` (conv-stretch-scalar or conv-stretch-halo) and `store` (conv-row-scalar or
-// conv-row-vector).
+// Beside this file belong: `stretchAt` (stretch-scalar.part.wgsl or stretch-halo.part.wgsl) and `store` (row-scalar.part.wgsl or
+// row-vector.part.wgsl).
 
 const LANES = 64u; // of one workgroup
 const BATCH = 1u;

@@ -1,6 +1,6 @@
 enable subgroups;
 
-// Entry point of conv-direct for subgroups of a known size: a workgroup is one subgroup that works on one channel tile,
+// Entry point of direct.part.wgsl for subgroups of a known size: a workgroup is one subgroup that works on one channel tile,
 // so its lanes read the weights together, each a share, and broadcast them.
 
 @compute @workgroup_size(LANES)

@@ -1,4 +1,4 @@
-// Entry point of conv-direct for any adapter: every thread reads its weights itself.
+// Entry point of direct.part.wgsl for any adapter: every thread reads its weights itself.
 
 @compute @workgroup_size(LANES)
 fn main(

@@ -1,12 +1,12 @@
 // Direct convolution through a register tile, without workgroup memory: a lane computes CHANNELS output channels of
-// ROWS × PIXELS neighbouring pixels. The sum is that of conv-sum.wgsl.
+// ROWS × PIXELS neighbouring pixels. The sum is that of sum.part.wgsl.
 //
 // For each source channel and each row of the kernel, a lane holds the stretch of input that its pixels see (SPAN
 // elements of each of ROWS rows) and the row's weights for its channels. With SLIDE the stretches of the next kernel row
 // are those of the last one, one further, so only one row is read.
 //
-// Beside this file belong: an entry point with `filtersAt` and `weightOf` (conv-direct-thread or conv-direct-subgroup),
-// `stretchAt` (conv-stretch-scalar or conv-stretch-vector), `store`, and `leave` (conv-moments or conv-no-moments).
+// Beside this file belong: an entry point with `filtersAt` and `weightOf` (direct-thread.wgsl or direct-subgroup.wgsl),
+// `stretchAt` (stretch-scalar or stretch-vector), `store`, and `leave` (moments or no-moments).
 
 const LANES = 64u; // of one workgroup
 const CHANNELS = 8u;

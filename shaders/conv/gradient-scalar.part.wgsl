@@ -1,4 +1,4 @@
-// Reads of conv-weight-direct for any width.
+// Reads of weight-direct.part.wgsl for any width.
 
 /** The gradients of a line's pixels from j on; 0 beyond its end. */
 fn gradientAt(start: u32, j: u32, real: bool) -> array<f32, PIXELS> {

@@ -1,4 +1,4 @@
-// Reads of conv-weight-direct where strips are made of whole vectors.
+// Reads of weight-direct.part.wgsl where strips are made of whole vectors.
 
 const VECTORS = 1u; // PIXELS / 4
 

@@ -1,4 +1,4 @@
-// Leaves the moments of what conv-direct-subgroup stores: for each output channel of a tile (count, mean, sum of squares
+// Leaves the moments of what direct-subgroup.wgsl stores: for each output channel of a tile (count, mean, sum of squares
 // around it, 0) of all pixels of the subgroup, in two passes over registers; lanes add up by butterflies, in a fixed
 // order. moments is (channels, SLABS).
 

@@ -1,4 +1,4 @@
-// Convolution, one thread for each element of the result: the readable baseline, completed by conv-sum.wgsl.
+// Convolution, one thread for each element of the result: the readable baseline, completed by sum.part.wgsl.
 
 @compute @workgroup_size(64)
 fn main(

@@ -1,4 +1,4 @@
-// The sum of conv-sum.wgsl as a matrix product for matmul-workgroup: for each group, c = a · b with the targets as
+// The sum of sum.part.wgsl as a matrix product for product/workgroup.wgsl: for each group, c = a · b with the targets as
 // rows, the pixels of all images as columns and (source channel, tap) as k.
 
 const TAPS = KERNEL_HEIGHT * KERNEL_WIDTH;

@@ -1,4 +1,4 @@
-// Writes of conv-depthwise for any width: one store in the text, so that an epilogue is there once. `one`, which is 1,
+// Writes of depthwise.wgsl for any width: one store in the text, so that an epilogue is there once. `one`, which is 1,
 // keeps the driver from writing the loop out; the values move up, because places that it does not know are slow to read.
 
 fn store(start: u32, j: u32, row: array<f32, PIXELS>, one: u32) {

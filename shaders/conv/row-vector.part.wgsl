@@ -1,4 +1,4 @@
-// Writes of conv-depthwise where strips are made of whole vectors, as conv-row-scalar does.
+// Writes of depthwise.wgsl where strips are made of whole vectors, as row-scalar.part.wgsl does.
 
 fn store(start: u32, j: u32, row: array<f32, PIXELS>, one: u32) {
   var rest = row;

@@ -1,4 +1,4 @@
-// Writes of conv-direct for any width.
+// Writes of direct.part.wgsl for any width.
 
 fn store(start: u32, j: u32, row: array<f32, PIXELS>) {
   for (var p = 0u; p < PIXELS; p++) { // unroll

@@ -1,6 +1,6 @@
 enable subgroups;
 
-// Entry point of conv-weight-direct for subgroups of a known size: a workgroup is one subgroup whose lanes work on
+// Entry point of weight-direct.part.wgsl for subgroups of a known size: a workgroup is one subgroup whose lanes work on
 // different output channels and on the same strips, so they read the inputs together.
 
 const OUT_BLOCKS = (OUT_TILES + LANES - 1u) / LANES;

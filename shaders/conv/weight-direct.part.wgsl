@@ -1,13 +1,13 @@
 // The gradient of a convolution in its weights through a register tile, without workgroup memory: a lane adds up all taps
-// of OUTS × INS channel pairs. The sum is that of conv-weight-sum.wgsl.
+// of OUTS × INS channel pairs. The sum is that of weight-sum.part.wgsl.
 //
 // A lane walks down strips of PIXELS columns: for each row it reads the strip's gradients and, for each of its inputs,
 // the stretches of KERNEL_HEIGHT rows that they met. The last KEPT of them are the first of the next row, which reads the
-// others only. The strips of all images are shared out to slabs, which matmul-sum-slabs.wgsl adds up.
+// others only. The strips of all images are shared out to slabs, which product/sum-slabs.wgsl adds up.
 //
-// Beside this file belong: an entry point (conv-weight-thread, -strips, -channels or -gathered), `deliver`
-// (conv-weight-pairs, or conv-weight-strips itself), `enterAll` and `stretchesAt` (conv-weight-own with `stretchAt` from
-// conv-stretch-scalar, -vector or -halo; or conv-weight-shared) and `gradientAt` (conv-gradient-scalar or -vector).
+// Beside this file belong: an entry point (weight-thread, -strips, -channels or -gathered), `deliver`
+// (weight-pairs, or weight-strips itself), `enterAll` and `stretchesAt` (weight-own with `stretchAt` from
+// stretch-scalar, -vector or -halo; or weight-shared) and `gradientAt` (gradient-scalar or -vector).
 
 const LANES = 64u; // of one workgroup
 const OUTS = 4u;

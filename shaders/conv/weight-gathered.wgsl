@@ -1,4 +1,4 @@
-// Entry point of conv-weight-direct for any adapter: the lanes of a workgroup, a power of two, work on the same channels
+// Entry point of weight-direct.part.wgsl for any adapter: the lanes of a workgroup, a power of two, work on the same channels
 // and on neighbouring strips. At the end they add up what they have through workgroup memory and write one slab together.
 
 var<workgroup> found: array<f32, TAPS * LANES>;

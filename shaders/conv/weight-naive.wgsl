@@ -1,5 +1,5 @@
 // The gradient of a convolution in its weights, one thread for each weight: the readable baseline, completed by
-// conv-weight-sum.wgsl.
+// weight-sum.part.wgsl.
 
 /** First and end of the outputs, of `count`, that see one of `size` inputs at o·stride + shift. */
 fn range(shift: i32, stride: i32, size: i32, count: u32) -> vec2i {

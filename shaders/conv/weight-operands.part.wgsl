@@ -1,4 +1,4 @@
-// The sum of conv-weight-sum.wgsl as a matrix product for matmul-workgroup: for each group, c = a · b with the output
+// The sum of weight-sum.part.wgsl as a matrix product for product/workgroup.wgsl: for each group, c = a · b with the output
 // channels as rows, (input channel, tap) as columns and the pixels of all images as k.
 
 const TAPS = KERNEL_HEIGHT * KERNEL_WIDTH;

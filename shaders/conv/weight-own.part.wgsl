@@ -1,4 +1,4 @@
-// Stretches of conv-weight-direct where each lane reads its own.
+// Stretches of weight-direct.part.wgsl where each lane reads its own.
 
 fn enterAll(first: u32, last: u32, lane: u32) {
   for (var b = 0u; b < INS; b++) { // unroll

@@ -1,4 +1,4 @@
-// Writes of conv-weight-direct: the taps of one pair of channels at a time, for the reasons given in conv-direct.wgsl.
+// Writes of weight-direct.part.wgsl: the taps of one pair of channels at a time, for the reasons given in direct.part.wgsl.
 // The entry point beside it says how the lanes' sums become one (`gathered`) and who stores it (`writes`).
 
 const MOVED = 7u; // sums of all pairs of channels but one

@@ -1,4 +1,4 @@
-// Stretches of conv-weight-direct that all lanes of a subgroup need: each lane reads a share, of which channel and column
+// Stretches of weight-direct.part.wgsl that all lanes of a subgroup need: each lane reads a share, of which channel and column
 // its number says, and broadcasts it.
 
 const READS = 1u; // INS · SPAN / LANES, rounded up

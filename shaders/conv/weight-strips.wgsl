@@ -1,6 +1,6 @@
 enable subgroups;
 
-// Entry point of conv-weight-direct for subgroups of a known size: a workgroup is one subgroup whose lanes work on
+// Entry point of weight-direct.part.wgsl for subgroups of a known size: a workgroup is one subgroup whose lanes work on
 // the same channels and on neighbouring strips. At the end they add up what they have and write one slab together.
 
 const CHUNKS = 1u; // of LANES sums

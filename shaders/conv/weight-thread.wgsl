@@ -1,4 +1,4 @@
-// Entry point of conv-weight-direct for any adapter: neighbouring threads work on different channels.
+// Entry point of weight-direct.part.wgsl for any adapter: neighbouring threads work on different channels.
 
 @compute @workgroup_size(LANES)
 fn main(

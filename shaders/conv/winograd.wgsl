@@ -8,13 +8,13 @@
 //        0 −1  1  0         ½ −½  ½
 //        0  1  0 −1         0  0  1
 //
-// The sum is that of conv-sum.wgsl, stride and dilation 1. A workgroup computes SIDE tiles of SIDE
+// The sum is that of sum.part.wgsl, stride and dilation 1. A workgroup computes SIDE tiles of SIDE
 // channels of one group. It transforms inputs and taps of CHUNK source channels at a time into its memory, where each of
 // the 16 elements of a transform is a matrix product of its own that 16 threads compute, 8 × 8 sums each. In the end
 // the sums change hands through the same memory, 8 channels a round.
 //
 // Memory holds tiles (channels) as QUADS vectors, whose components are QUADS tiles apart: threads side by side read inputs
-// side by side. Beside this file belong `stretchAt` (conv-stretch-scalar) and `store` (conv-store-scalar).
+// side by side. Beside this file belong `stretchAt` (stretch-scalar) and `store` (store-scalar).
 
 const CHUNK = 4u; // at least 4: in the end the memory holds 8 channels of SIDE tiles
 const WHOLE_STEPS = true; // loops of a constant length, for the driver to unroll
@@ -171,7 +171,7 @@ fn main(
     }
     workgroupBarrier();
   }
-  // Two of each thread's channels a round, in a loop that moves the sums down for the reasons given in conv-direct.wgsl.
+  // Two of each thread's channels a round, in a loop that moves the sums down for the reasons given in direct.part.wgsl.
   for (var round = 0u; round < 4u; round += grid.z) {
     for (var h = 0u; h < 2u; h++) { // unroll
       for (var v = 0u; v < 2u; v++) { // unroll

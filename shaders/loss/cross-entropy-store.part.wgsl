@@ -1,5 +1,5 @@
 // Cross-entropy of each row against its label and its gradient in the logits: cross-entropy.wgsl says it in plain words.
-// Follows softmax-walk.wgsl; the generated part defines `places`, the classes of a vector, and `element`, one logit.
+// Follows softmax-walk.part.wgsl; the generated part defines `places`, the classes of a vector, and `element`, one logit.
 
 const CLASSES = 1u;
 const SMOOTHING = 0.0;

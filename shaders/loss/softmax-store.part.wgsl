@@ -1,4 +1,4 @@
-// Softmax, or its logarithm, of each element of a row. Follows softmax-walk.wgsl.
+// Softmax, or its logarithm, of each element of a row. Follows softmax-walk.part.wgsl.
 
 const LOGARITHM = false;
 

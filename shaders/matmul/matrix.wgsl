@@ -5,7 +5,7 @@ enable subgroups;
 //
 // A workgroup is SUBGROUPS_M × SUBGROUPS_N subgroups; each computes BLOCKS_M × BLOCKS_N blocks of c over one slab of k.
 // Operands pass through workgroup memory, zero beyond their edges, and so do results: any sizes fit, and chains can run
-// where elements are loaded and stored. Operands, steps and slabs as in matmul-tile.wgsl; `aMatrix` and `bMatrix` are
+// where elements are loaded and stored. Operands, steps and slabs as in tile.part.wgsl; `aMatrix` and `bMatrix` are
 // generated below this file.
 
 alias Element = f32; // of both operands; results are f32

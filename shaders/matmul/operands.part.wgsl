@@ -1,4 +1,4 @@
-// The operands of matmul-workgroup as they lie in memory; steps as in matmul-naive.wgsl.
+// The operands of product/workgroup.wgsl as they lie in memory; steps as in naive.wgsl.
 
 const A_M = 1u;
 const A_K = 1u;

@@ -1,6 +1,6 @@
 enable subgroups;
 
-// Entry point of matmul-tile for subgroups of a known size: a workgroup is one subgroup that shares a tile. `rowOf` is
+// Entry point of tile.part.wgsl for subgroups of a known size: a workgroup is one subgroup that shares a tile. `rowOf` is
 // subgroupBroadcast itself, put in its place when the kernel is made, because its lane must be a constant.
 
 @compute @workgroup_size(SHARED)

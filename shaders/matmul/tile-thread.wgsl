@@ -1,4 +1,4 @@
-// Entry point of matmul-tile for any adapter: every thread has a tile of its own.
+// Entry point of tile.part.wgsl for any adapter: every thread has a tile of its own.
 
 @compute @workgroup_size(64)
 fn main(

@@ -3,9 +3,9 @@
 //
 // For each k a lane loads WIDTH neighbouring elements of a for every WIDTH · SHARED rows, which all of them then need, and
 // its own columns of b. Loops run in steps of `one`, the grid's depth, which is 1: a software driver that knew their length
-// would write them out and compile for seconds. Steps as in matmul-naive.wgsl; slabs are added up by matmul-sum-slabs.wgsl.
+// would write them out and compile for seconds. Steps as in naive.wgsl; slabs are added up by product/sum-slabs.wgsl.
 //
-// Beside this file belong an entry point with `rowOf` (matmul-tile-thread or matmul-tile-subgroup) and what is generated:
+// Beside this file belong an entry point with `rowOf` (tile-thread.wgsl or tile-subgroup.wgsl) and what is generated:
 // `Rows` and `rowsAt`, which reads rows of a, `columnsAt`, which reads four neighbouring columns of b, and `store`, which
 // writes them to c.
 

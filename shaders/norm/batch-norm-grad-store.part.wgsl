@@ -1,5 +1,5 @@
 // Gradient of batch norm, first and second pass in one: what a workgroup found of a channel prepares the third pass.
-// Follows batchnorm-grad-sums.wgsl.
+// Follows batch-norm-grad-sums.part.wgsl.
 
 const ELEMENTS = 1.0; // of a channel
 

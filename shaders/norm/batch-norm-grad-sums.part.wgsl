@@ -1,5 +1,5 @@
 // Gradient of batch norm: sums of dy and of dy·(x - mean) over `length` vectors of a channel.
-// Joined to reduce-threads.wgsl or reduce-workgroup.wgsl; the generated part defines `total`, the sum of a
+// Joined to reduce/threads.wgsl or reduce/workgroup.wgsl; the generated part defines `total`, the sum of a
 // vector's components.
 
 fn combine(a: vec4f, b: vec4f) -> vec4f {

@@ -1,5 +1,5 @@
 // Batch statistics from the (count, mean, M2) triples of each channel's slabs, merged in their order; the triples are
-// another pass's or what the kernel before left. Joined to reduce-threads.wgsl or reduce-workgroup.wgsl.
+// another pass's or what the kernel before left. Joined to reduce/threads.wgsl or reduce/workgroup.wgsl.
 
 @group(0) @binding(1) var<storage, read> moments: array<vec4f>;
 

@@ -1,4 +1,4 @@
-// Batch statistics in one pass: what a workgroup found of a channel is the result. Follows batchnorm-statistics.wgsl.
+// Batch statistics in one pass: what a workgroup found of a channel is the result. Follows batch-norm-statistics.part.wgsl.
 
 const EPS = 1e-5;
 

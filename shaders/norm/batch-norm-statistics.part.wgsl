@@ -2,7 +2,7 @@
 //
 // TILE vectors at a time are taken into registers; their mean, then their M2 around it, are merged into what there is so
 // far (Chan, Golub, LeVeque, 1983): no sum of squares, no digits lost to a large mean.
-// Joined to reduce-threads.wgsl or reduce-workgroup.wgsl; the generated part defines `total`, the sum of a
+// Joined to reduce/threads.wgsl or reduce/workgroup.wgsl; the generated part defines `total`, the sum of a
 // vector's components.
 
 const WIDTH = 4.0; // components of Vector

@@ -1,4 +1,4 @@
-// Gradient of pool-average-pairs.wgsl: each vec4 of the image takes its shares from two windows.
+// Gradient of average-pairs.wgsl: each vec4 of the image takes its shares from two windows.
 
 const COUNT = 1u; // pairs of the result
 const PER = 1u;

@@ -1,4 +1,4 @@
-// Gradient of pool-max-pairs.wgsl: each vec4 of the image belongs to two windows, whose maxima it holds or not.
+// Gradient of max-pairs.wgsl: each vec4 of the image belongs to two windows, whose maxima it holds or not.
 
 const COUNT = 1u; // pairs of the result
 const PER = 1u;

@@ -1,4 +1,4 @@
-// Where the maxima lie is kept, too, for the gradient. Follows pool-max.wgsl or pool-max-pairs.wgsl.
+// Where the maxima lie is kept, too, for the gradient. Follows max.wgsl or max-pairs.wgsl.
 
 @group(0) @binding(2) var<storage, read_write> index: array<IndexVector>;
 

@@ -1,6 +1,6 @@
 // Maximum pooling where windows two columns wide tile the image without overlap: a vec4 of the image is half of two
 // windows. x is (ROWS·KERNEL_H, PAIRS) vec4s, out and index are (ROWS, PAIRS) pairs; two pairs are stored as one vec4.
-// Results as in pool-max.wgsl, which does every geometry.
+// Results as in max.wgsl, which does every geometry.
 
 const COUNT = 1u; // vec4s of the result
 const PER = 1u;

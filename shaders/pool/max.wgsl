@@ -3,7 +3,7 @@
 // index counts within the plane, row by row, as torch.max_pool2d's. The first of equal elements wins; NaN beats all.
 // A thread makes RUN consecutive outputs of a row, whose windows share what it reads. What a window has in the padding
 // stands for the image's element next to it, which the window holds too. The generated part defines Vector, RUN numbers,
-// IndexVector, and `vector`, which makes them; and `keep_index`, perhaps as pool-max-index.wgsl does.
+// IndexVector, and `vector`, which makes them; and `keep_index`, perhaps as max-index.part.wgsl does.
 
 const THREADS = 1u;
 const RUN = 1u; // divides OW

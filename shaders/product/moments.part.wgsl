@@ -1,4 +1,4 @@
-// Leaves the moments of what matmul-workgroup puts: for each row of each product (count, mean, sum of squares around it, 0)
+// Leaves the moments of what workgroup.wgsl puts: for each row of each product (count, mean, sum of squares around it, 0)
 // of the tile's columns, in two passes over registers; threads add up through workgroup memory, in a fixed order.
 // moments is (products, rows, TILES_N).
 

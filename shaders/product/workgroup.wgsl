@@ -7,7 +7,7 @@
 // The operands are functions, in a file beside this one: `begin` chooses one of PRODUCTS products, `rowsOfA` and
 // `columnsOfB` read four rows (columns) at one k and 0 beyond the edges, `put` writes four columns of c. So a
 // convolution is the same product with other functions, and no matrix of its patches ever lies in memory. `leave` is
-// matmul-moments' or matmul-no-moments'.
+// moments.part.wgsl' or no-moments.part.wgsl'.
 
 const PRODUCTS = 1u;
 const M = 1u;

@@ -1,4 +1,4 @@
-// What the slabs of each output found is merged. Joined to reduce-threads.wgsl or reduce-workgroup.wgsl.
+// What the slabs of each output found is merged. Joined to threads.wgsl or workgroup.wgsl.
 
 @group(0) @binding(1) var<storage, read> candidates: array<Best>;
 

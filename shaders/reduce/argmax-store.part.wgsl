@@ -1,4 +1,4 @@
-// The place of the best is the result. Follows argmax.wgsl or argmax-merge.wgsl.
+// The place of the best is the result. Follows argmax.part.wgsl or argmax-merge.part.wgsl.
 
 @group(0) @binding(0) var<storage, read_write> out: array<Index>;
 

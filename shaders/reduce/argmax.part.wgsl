@@ -1,5 +1,5 @@
 // The first maximum of `length` vectors, STEP apart, and its place along the axis; NaN beats every number, as in
-// torch.argmax. Joined to reduce-threads.wgsl or reduce-workgroup.wgsl. The generated part defines Best, of one output or
+// torch.argmax. Joined to threads.wgsl or workgroup.wgsl. The generated part defines Best, of one output or
 // of four neighbours; Places, of a vector's numbers; `better`, which compares vectors; and `best_of`, which makes a Best.
 
 @group(0) @binding(1) var<storage, read> x: array<Vector>;

@@ -1,4 +1,4 @@
-// Sum, mean or maximum of `length` vectors, STEP apart. Joined to reduce-threads.wgsl or reduce-workgroup.wgsl.
+// Sum, mean or maximum of `length` vectors, STEP apart. Joined to threads.wgsl or workgroup.wgsl.
 // The generated part defines `join` and `combine` (addition or maximum, of Vectors and of Partials) and `total`, which
 // makes a Partial of a Vector.
 

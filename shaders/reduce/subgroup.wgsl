@@ -2,7 +2,7 @@ enable subgroups;
 
 // One pass of a reduction, a subgroup for each slab of each output: lanes take every LANES-th vector and combine what
 // they found by shuffles, always in the same order. For processors, which pay dearly for a barrier; else as
-// reduce-threads.wgsl.
+// threads.wgsl.
 
 alias Vector = vec4<f32>;
 alias Partial = f32;

@@ -1,5 +1,5 @@
 // One pass of a reduction, a workgroup for each slab of each output: its threads take every 256th vector and combine
-// what they found, 16 threads first, then one: always in the same order. For GPUs; else as reduce-threads.wgsl.
+// what they found, 16 threads first, then one: always in the same order. For GPUs; else as threads.wgsl.
 
 alias Vector = vec4<f32>;
 alias Partial = f32;

@@ -73,6 +73,7 @@ export type Resident =
   | { readonly variable: Variable }
   | { readonly executable: Executable; readonly output: string };
 
+/** Numbers of a program's inputs, by name. */
 export type Feeds = Readonly<Record<string, NumericArray>>;
 
 /** A compiled program. */
@@ -82,8 +83,11 @@ export interface Executable {
   run(feeds?: Feeds, resident?: Readonly<Record<string, Resident>>): void;
   /** Starts several runs, one after another, in one submit. */
   runMany(feeds: readonly Feeds[]): void;
-  /** One run with a pass for each dispatch: when each began and ended, in milliseconds. Absent where there is no clock. */
-  profile?(feeds?: Feeds): Promise<[begin: number, end: number][]>;
+  /**
+   * One run with a pass for each dispatch, which repeats it `times` times, 1 unless given: when each began and ended, in
+   * milliseconds. Absent where there is no clock.
+   */
+  profile?(feeds?: Feeds, times?: number): Promise<[begin: number, end: number][]>;
   /** An output of the last run. */
   fetch(name: string): Promise<NDArray>;
   dispose(): void;

@@ -28,6 +28,7 @@ export interface AdapterFacts {
   readonly timestamps: boolean;
 }
 
+/** A product of small matrices that a subgroup computes together. */
 export interface SubgroupMatrix {
   /** WebGPU's names of the operands' and the result's elements: "f32", "f16", "i32", … */
   readonly input: string;
@@ -37,6 +38,7 @@ export interface SubgroupMatrix {
   readonly k: number;
 }
 
+/** How a dispatch uses what is bound. */
 export type Access = "read" | "read_write";
 
 /**
@@ -109,6 +111,7 @@ export interface KernelVariant {
   readonly magnified?: Magnified;
 }
 
+/** Inputs whose reference is what the errors of an op's sums are measured by. */
 export type Magnified = (inputs: readonly NDArray[]) => readonly NDArray[];
 
 /** What a kernel is made for: types of inputs and results, attributes, and the adapter. */
@@ -179,9 +182,8 @@ export function wgslStruct(name: string, fields: readonly string[], element = "f
   return [`struct ${name} {`, ...fields.map((field) => `  ${field}: ${element},`), "}", ""].join("\n");
 }
 
-type ConstantValue = number | string | boolean;
 /** Values for the top-level consts and aliases of a shader. */
-export type Constants = Readonly<Record<string, ConstantValue>>;
+export type Constants = Readonly<Record<string, number | string | boolean>>;
 
 /**
  * Specialises a shader: rewrites the initialisers of top-level `const NAME = …;` and `alias NAME = …;` lines, then
@@ -203,7 +205,7 @@ export function specialize(source: string, constants: Constants = {}): string {
 }
 
 /** A WGSL literal of the same type as `like`. */
-function literal(value: ConstantValue, like: string): string {
+function literal(value: Constants[string], like: string): string {
   if (typeof value !== "number") return String(value);
   if (like.endsWith("u")) return `${value >>> 0}u`;
   if (like.includes(".") || like.endsWith("f")) {

@@ -12,6 +12,9 @@ export interface NDArray {
   readonly data: NumericArray;
 }
 
+/** Numbers of the host: one, nested arrays of them, or a flat array. */
+export type HostNumbers = number | boolean | readonly HostNumbers[] | NumericArray;
+
 /** Makes a tensor of `dtype` from numbers, rounded to that dtype. */
 export function ndarray(shape: Shape, values: ArrayLike<number>, dtype: DType = "f32"): NDArray {
   if (values.length !== sizeOf(shape))

@@ -24,6 +24,8 @@ export class Tensor implements TensorType {
 }
 export interface Tensor {}
 
+export const isTensor = (x: unknown): x is Tensor => x instanceof Tensor;
+
 /** A tensor, or a number that takes the dtype of the tensors beside it. */
 export type Operand = Tensor | number;
 
@@ -35,7 +37,10 @@ export interface GraphNode {
   readonly inputs: readonly Tensor[];
   readonly attrs: any;
   readonly outputs: readonly TensorType[];
-  /** The part of a network it was traced in, if that part's results are to be computed again for the backward pass. */
+  /**
+   * The part of a network it was traced in, if that part's results are to be computed again for the backward pass.
+   * @internal
+   */
   readonly recomputed?: Recomputed;
 }
 
@@ -68,6 +73,7 @@ export interface Variable extends TensorType {
 /** The everyday ops by name, as gradients and compositions see them; ops/methods.ts declares them. */
 export interface OpTable {}
 
+/** What a gradient's rule receives, of an op of any signature. */
 export interface GradientContext<A> {
   readonly inputs: readonly Tensor[];
   /** The inputs as they were traced, where `inputs` may be computed again; see recomputed. For looking at, not to use. */
@@ -186,6 +192,7 @@ export interface OpRecord<A = any> {
 }
 
 export { optional, required };
+/** An op's attributes by name: how each is checked, or its default. */
 export type Attributes = Readonly<Record<string, unknown>>;
 
 /** How an op is called: operands first, then an object of attributes. */
@@ -198,18 +205,18 @@ export type Unary = (x: Operand) => Tensor;
 /** How an op of two operands is called; their shapes broadcast. */
 export type Binary = (a: Operand, b: Operand) => Tensor;
 
-/** One T for each operand of a signature; a list of operands is any number of them, and attributes do not count. */
-type OperandsOf<F extends Signature, T> = Listed<Required<Parameters<F>>, T>;
-type Listed<P extends readonly unknown[], T> = P extends readonly [infer First, ...infer Rest]
+/** One T for each operand among the parameters P; a list of operands is any number of them, and attributes do not count. */
+export type OperandsOf<P extends readonly unknown[], T> = P extends readonly [infer First, ...infer Rest]
   ? First extends Operand
-    ? [T, ...Listed<Rest, T>]
+    ? [T, ...OperandsOf<Rest, T>]
     : First extends readonly Operand[]
       ? T[]
       : []
   : P extends readonly []
     ? []
     : T[];
-type Inputs<F extends Signature, T> = Readonly<OperandsOf<F, T>>;
+/** One T for each operand of a signature. */
+export type OpInputs<F extends Signature, T> = Readonly<OperandsOf<Required<Parameters<F>>, T>>;
 
 /** A record as it is written: the inputs are counted, and what can be left out is filled in. */
 export interface OpDefinition<F extends Signature, A>
@@ -219,8 +226,8 @@ export interface OpDefinition<F extends Signature, A>
   > {
   readonly operands?: OpRecord["operands"];
   readonly attributes?: Attributes;
-  readonly infer: (inputs: Inputs<F, TensorType>, attrs: A) => TensorType[];
-  readonly reference: (inputs: Inputs<F, NDArray>, attrs: A) => NDArray[];
+  readonly infer: (inputs: OpInputs<F, TensorType>, attrs: A) => TensorType[];
+  readonly reference: (inputs: OpInputs<F, NDArray>, attrs: A) => NDArray[];
   readonly grad?: (context: Gradient<F, A>, f: OpTable) => (Tensor | null)[];
   readonly samples?: (s: Sampler) => Sample<Partial<A>>[];
   readonly errors?: readonly ErrorCase<Partial<A>>[];
@@ -228,13 +235,13 @@ export interface OpDefinition<F extends Signature, A>
     | Exclude<Implementation<A>, { kind: "composition" }>
     | {
         readonly kind: "composition";
-        readonly compose: (inputs: Inputs<F, Tensor>, attrs: A, f: OpTable) => Tensor[];
+        readonly compose: (inputs: OpInputs<F, Tensor>, attrs: A, f: OpTable) => Tensor[];
       };
 }
 
 /** What a gradient's rule receives. */
 export type Gradient<F extends Signature, A> = Omit<GradientContext<A>, "inputs" | "outputs"> & {
-  readonly inputs: Inputs<F, Tensor>;
+  readonly inputs: OpInputs<F, Tensor>;
   readonly outputs: ReturnType<F> extends Tensor ? readonly [Tensor, Tensor, ...Tensor[]] : ReturnType<F>;
 };
 

@@ -4,7 +4,7 @@ import type { Tensor, Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import { read, standalone } from "../graph/node.ts";
 import type { Normalization } from "../model/model.ts";
-import { gatherImages } from "../ops/data/batch.ts";
+import { gatherImages } from "../ops/data/gather-images.ts";
 import { gather } from "../ops/layout/gather.ts";
 import { checkDataset, type ImageDataset } from "./dataset.ts";
 

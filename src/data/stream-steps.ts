@@ -4,7 +4,7 @@ import { DataError, type DescentError, OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import { mapTree } from "../core/tree.ts";
 import { dataTensor, hostArray, isTensor, type Types } from "../model/program.ts";
-import { gatherImages } from "../ops/data/batch.ts";
+import { gatherImages } from "../ops/data/gather-images.ts";
 import { type BatchSource, batchTypes, exampleCount, StreamReader } from "./stream-reader.ts";
 
 /** The batches of one step, of which an update takes the mean. */

@@ -3,16 +3,21 @@ import type { Types } from "../model/program.ts";
 import type { Batch, BatchSource } from "./stream-reader.ts";
 import { type StreamTraining, streamTraining } from "./stream-steps.ts";
 
-export type { Batch };
+export type { Batch, BatchSource };
 
 /** Batches one after another, for data that does not fit on the device or comes into being as it is read. */
 export interface Stream extends BatchSource {
-  /** How a trainer goes through it. */
+  /**
+   * How a trainer goes through it.
+   * @internal
+   */
   readonly training: StreamTraining;
 }
 
-type Fits<B, Wanted> = [B] extends [Wanted] ? unknown : Batches<Wanted> | (() => Batches<Wanted>);
-type Batches<B> = Iterable<B> | AsyncIterable<B>;
+/** Nothing more is asked where B is the batch that is wanted, else the batches that were. */
+export type Fits<B, Wanted> = [B] extends [Wanted] ? unknown : Batches<Wanted> | (() => Batches<Wanted>);
+/** What is read batch by batch. */
+export type Batches<B> = Iterable<B> | AsyncIterable<B>;
 
 /**
  * Batches of fixed shapes from any iterable, async iterable or generator function, the last of them perhaps with fewer

@@ -1,7 +1,8 @@
 import { byteLength, isFloat } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
-import { applyOp, everydayOps, type GraphNode, Tensor } from "../core/op.ts";
+import { applyOp, everydayOps, type GraphNode, isTensor, Tensor } from "../core/op.ts";
 import { type Shape, sameShape, showShape, sizeOf } from "../core/shape.ts";
+import { leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.ts";
 import * as f from "../ops/everyday.ts";
 import "../ops/methods.ts";
 import { stopGradient } from "../ops/elementwise/special.ts";
@@ -61,30 +62,35 @@ export function sumTo(gradient: Tensor, shape: Shape): Tensor {
 }
 
 /**
- * Reverse-mode differentiation: gradients of a scalar `loss` in `targets`, as new nodes of the same graph.
+ * Reverse-mode differentiation: gradients of a scalar `loss` in `targets`, a tensor or a tree of them, as new nodes of the
+ * same graph. Each stands where its target does.
  *
  * Walks the graph from the loss backwards and sums the contributions of all users of a tensor in the order in which
  * the users were traced. A target that the loss does not depend on gets zeros, and so does one that it reaches through
  * whole numbers only, which carry no gradient. Within a recomputed part inner
  * results are computed again.
  * @throws ShapeError when the loss is not a scalar, or depends on a target through an op without a gradient.
+ *
+ * @example const [dw, db] = gradients(loss, [w, b])
  */
-export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
+export function gradients<const T extends Tree<Tensor>>(loss: Tensor, targets: T): Mapped<T, Tensor, Tensor> {
   if (loss.shape.length !== 0)
     throw new ShapeError(
       `gradients: the loss has shape ${showShape(loss.shape)}; reduce it to a scalar, e.g. by its mean.`,
     );
-  return pullback([[loss, f.constant({ value: 1 })]], targets);
+  const leaves = leavesOf(targets, isTensor).map(({ leaf }) => leaf);
+  const found = pullback([[loss, f.constant({ value: 1 })]], leaves)[Symbol.iterator]();
+  return mapTree(targets, isTensor, () => found.next().value) as Mapped<T, Tensor, Tensor>;
 }
 
 /**
  * Σ vᵢᵀ·∂yᵢ/∂x for each target x: reverse-mode differentiation from results yᵢ with weights vᵢ of their shapes.
  * @throws ShapeError when a weight has not the shape of its result, or an op on the way has no gradient.
  */
-export function pullback(
+export function pullback<const T extends readonly Tensor[]>(
   seeds: readonly (readonly [result: Tensor, weight: Tensor])[],
-  targets: readonly Tensor[],
-): Tensor[] {
+  targets: T,
+): Mapped<T, Tensor, Tensor> {
   for (const [{ shape }, weight] of seeds)
     if (!sameShape(shape, weight.shape))
       throw new ShapeError(
@@ -154,5 +160,5 @@ export function pullback(
     (target) =>
       received.get(target.node)?.[target.index] ??
       f.constant({ value: 0, shape: target.shape, dtype: target.dtype }),
-  );
+  ) as readonly Tensor[] as Mapped<T, Tensor, Tensor>;
 }

@@ -4,8 +4,6 @@ import { sameShape, showShape, showType } from "../core/shape.ts";
 import { kindOf } from "../core/tree.ts";
 import { gradients, pullback } from "./autodiff.ts";
 
-type Scalar = (...inputs: Tensor[]) => Tensor;
-
 /** What can be differentiated by, and what derivatives are of: real tensors. */
 function checkReal(who: string, what: string, x: unknown): asserts x is Tensor {
   if (!(x instanceof Tensor)) throw new ShapeError(`${who}: ${what} is ${kindOf(x)}; use a tensor.`);
@@ -22,7 +20,7 @@ function checkReal(who: string, what: string, x: unknown): asserts x is Tensor {
  * @example grad((x: Tensor) => x.square().sum())(x) // 2x
  */
 export const grad =
-  <F extends Scalar>(f: F) =>
+  <F extends (...inputs: Tensor[]) => Tensor>(f: F) =>
   (...inputs: Parameters<F>): Tensor =>
     valueAndGrad(f)(...inputs).gradient;
 
@@ -33,13 +31,13 @@ export const grad =
  * @example const { value, gradient } = valueAndGrad((x: Tensor) => x.square().sum())(x) // Σx², 2x
  */
 export const valueAndGrad =
-  <F extends Scalar>(f: F) =>
+  <F extends (...inputs: Tensor[]) => Tensor>(f: F) =>
   (...inputs: Parameters<F>): { value: Tensor; gradient: Tensor } => {
     const x: unknown = inputs[0];
     checkReal("grad", "the first argument", x);
     const value = f(...inputs);
     checkReal("grad", "the function's result", value);
-    return { value, gradient: gradients(value, [x])[0]! };
+    return { value, gradient: gradients(value, x) };
   };
 
 /**
@@ -59,7 +57,7 @@ export const vjp =
       pullback: (v) => {
         checkReal("vjp", "the vector", v);
         checkShape("vjp", v, "f(x)", value);
-        return pullback([[value, v]], [x])[0]!;
+        return pullback([[value, v]], [x])[0];
       },
     };
   };
@@ -83,7 +81,7 @@ export const jvp =
     // Nothing reads it: what is linear in it has a derivative without it.
     const u = leaf(value, { kind: "feed", name: "jvp: any vector" });
     const [product] = pullback([[value, u]], [x]);
-    return { value, tangent: pullback([[product!, v]], [u])[0]! };
+    return { value, tangent: pullback([[product, v]], [u])[0] };
   };
 
 function checkShape(who: string, v: Tensor, of: string, wanted: Tensor): void {

@@ -11,6 +11,7 @@ export interface TensorFile {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** A tensor as a file holds it. */
 export type StoredTensor =
   | { readonly dtype: "F32"; readonly shape: Shape; readonly data: Float32Array<ArrayBuffer> }
   | { readonly dtype: "I64"; readonly shape: Shape; readonly data: BigInt64Array<ArrayBuffer> };

@@ -1,5 +1,5 @@
 import { OptionError } from "../core/errors.ts";
-import type { NDArray } from "../core/ndarray.ts";
+import type { HostNumbers, NDArray } from "../core/ndarray.ts";
 import { showShape } from "../core/shape.ts";
 import { mapTree } from "../core/tree.ts";
 import { isNDArray } from "./inputs.ts";
@@ -12,9 +12,7 @@ export interface Normalization {
 }
 
 /** Numbers for one input of a model: nested arrays, or a flat array with its shape; bytes are images to be normalised. */
-export type ModelInput = readonly Numbers[] | NDArray;
-type Numbers = number | readonly Numbers[];
-
+export type ModelInput = readonly HostNumbers[] | NDArray;
 /** An array of numbers, nested or not, is one input; an array of anything else is a list of inputs. */
 const isHostInput = (x: unknown): x is ModelInput =>
   isNDArray(x) || typeof x === "number" || ArrayBuffer.isView(x) || (Array.isArray(x) && isNumbers(x));

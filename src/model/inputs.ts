@@ -3,7 +3,7 @@ import type { DeviceTensor } from "../backend/variable.ts";
 import { checkElements } from "../core/check.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
-import type { NDArray } from "../core/ndarray.ts";
+import type { HostNumbers, NDArray } from "../core/ndarray.ts";
 import { sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { kindOf, leavesBeside, type Mapped } from "../core/tree.ts";
 import { hostArray, inputName, isFlat, isType, type Types } from "./program.ts";
@@ -13,12 +13,11 @@ import { Result } from "./result.ts";
 export type HostInput =
   | number
   | boolean
-  | readonly Numbers[]
+  | readonly HostNumbers[]
   | NumericArray
   | NDArray
   | Result
   | DeviceTensor;
-type Numbers = number | boolean | readonly Numbers[] | NumericArray;
 /** What the host gives, in the form of the declared inputs. */
 export type HostInputs<T> = Mapped<T, TensorType, HostInput>;
 

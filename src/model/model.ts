@@ -70,11 +70,15 @@ export type Substitutes = ReadonlyMap<Variable, Variable>;
  * const y = await model.predict([[0.5, -1]]);
  */
 export class Model<In = Tensor, Out = Tensor> implements Trainable {
+  /** @internal */
   readonly tensors: ModelTensors;
   readonly frozen = new Set<Variable>();
   labels: readonly string[] | undefined;
   normalization: Normalization | undefined;
-  /** Batches that the running statistics have seen: PyTorch's num_batches_tracked. */
+  /**
+   * Batches that the running statistics have seen: PyTorch's num_batches_tracked.
+   * @internal
+   */
   batchesTracked = 0;
   private readonly programs = new Programs();
   private disposed = false;
@@ -112,7 +116,10 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     return this.pass(x, t, substitutes).output;
   }
 
-  /** The network within a trace, with every layer's result. */
+  /**
+   * The network within a trace, with every layer's result.
+   * @internal
+   */
   pass(x: In, t: TraceContext, substitutes?: Substitutes): { output: Out; layers: readonly TracedLayer[] } {
     this.checkAlive();
     if (!(t instanceof TraceContext))
@@ -231,7 +238,10 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     return this.restore(tensors, { strict, name });
   }
 
-  /** `load` of a file that is decoded already. */
+  /**
+   * `load` of a file that is decoded already.
+   * @internal
+   */
   restore(file: TensorFile, { strict = true, name = "The file" } = {}): LoadReport {
     this.checkAlive();
     const report = compareFile(this.tensors, file);

@@ -1,8 +1,8 @@
 import { checkElements } from "../core/check.ts";
 import type { DType, NumericArray } from "../core/dtype.ts";
 import { OptionError, ShapeError } from "../core/errors.ts";
-import { type NDArray, ndarray } from "../core/ndarray.ts";
-import { type Arena, type GraphNode, leaf, Tensor, type Variable } from "../core/op.ts";
+import { type HostNumbers, type NDArray, ndarray } from "../core/ndarray.ts";
+import { type Arena, type GraphNode, isTensor, leaf, type Tensor, type Variable } from "../core/op.ts";
 import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { kindOf, leavesOf, type Mapped, mapTree, type Tree, under } from "../core/tree.ts";
 import { feed, reachable, read, wholeArena } from "../graph/node.ts";
@@ -44,7 +44,7 @@ export type Types = Tree<TensorType>;
 /** Tensors in the form of the declared inputs. */
 export type InputsOf<T> = Mapped<T, TensorType, Tensor>;
 
-export const isTensor = (x: unknown): x is Tensor => x instanceof Tensor;
+export { isTensor };
 export const isType = (x: unknown): x is TensorType =>
   typeof x === "object" &&
   x !== null &&
@@ -72,7 +72,7 @@ const isMinimization = (x: object): x is Minimization => "gradients" in x && "st
 function flatten(name: string, updates: unknown): (Update | Minimization)[] {
   if (updates === undefined) return [];
   if (Array.isArray(updates)) return updates.flatMap((one) => flatten(name, one));
-  const isUpdate = (x: object): x is Update => "variable" in x && "value" in x && x.value instanceof Tensor;
+  const isUpdate = (x: object): x is Update => "variable" in x && "value" in x && isTensor(x.value);
   if (typeof updates !== "object" || updates === null || !(isMinimization(updates) || isUpdate(updates)))
     throw new OptionError(
       `${name}: an update is ${kindOf(updates)}; give what optimizer.minimize gives, or its backward or step, or { variable, value }.`,
@@ -141,7 +141,7 @@ function asTraced(name: string, result: Traced | Tree<Tensor>): Traced {
     throw new ShapeError(
       `${name}: the traced function gives ${kindOf(result)}; return tensors, or { outputs, updates }, without async.`,
     );
-  const plain = !(result instanceof Tensor) && !Array.isArray(result) && typeof result === "object";
+  const plain = !isTensor(result) && !Array.isArray(result) && typeof result === "object";
   return plain && ("outputs" in result || "updates" in result)
     ? (result as Traced)
     : { outputs: result as Tree<Tensor> };
@@ -253,8 +253,6 @@ export function statisticUpdates(
 /** A tensor of numbers that the host has. */
 export const dataTensor = (data: NDArray): Tensor => leaf(data, { kind: "data", data });
 
-type Numbers = number | boolean | readonly Numbers[] | NumericArray;
-
 /**
  * A tensor of given numbers: nested arrays, or a flat array with its shape. f32 unless a dtype is given.
  * @throws ShapeError when rows have different lengths, there are not as many numbers as the shape asks for, or the dtype
@@ -263,7 +261,7 @@ type Numbers = number | boolean | readonly Numbers[] | NumericArray;
  * @example tensor([[1, 2], [3, 4]])
  */
 export function tensor(
-  values: Numbers | ArrayLike<number>,
+  values: HostNumbers | ArrayLike<number>,
   options: { readonly shape?: Shape; readonly dtype?: DType } = {},
 ): Tensor {
   return dataTensor(hostArray(values, options));
@@ -271,7 +269,7 @@ export function tensor(
 
 /** Numbers of the host as an array of a dtype; `name` is what messages call it. */
 export function hostArray(
-  values: Numbers | ArrayLike<number>,
+  values: HostNumbers | ArrayLike<number>,
   options: { readonly shape?: Shape; readonly dtype?: DType; readonly name?: string } = {},
 ): NDArray {
   const { dtype = "f32", name = "tensor" } = options;

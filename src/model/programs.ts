@@ -19,7 +19,8 @@ export class Programs {
     this.kept.delete(key);
     this.kept.set(key, entry);
     const outputs = entry.runner.read(inputs);
-    entry.users = Promise.allSettled([entry.users, outputs]);
+    // Not what they gave: each would hold the one before it, and the last all results that ever were.
+    entry.users = Promise.allSettled([entry.users, outputs]).then(() => {});
     if (this.kept.size > MOST_PROGRAMS) {
       const [[oldest, { runner, users }]] = this.kept as unknown as [[string, Kept]];
       this.kept.delete(oldest);

@@ -17,6 +17,7 @@ export class Result implements TensorType {
   readonly shape: Shape;
   readonly dtype: TensorType["dtype"];
 
+  /** @internal */
   constructor(
     private readonly source: RunSource,
     private readonly run: number,
@@ -28,7 +29,10 @@ export class Result implements TensorType {
     this.dtype = type.dtype;
   }
 
-  /** Where it lies, for another run to take as an input. */
+  /**
+   * Where it lies, for another run to take as an input.
+   * @internal
+   */
   get resident(): Resident {
     return { executable: this.current(), output: this.name };
   }

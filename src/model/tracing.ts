@@ -1,11 +1,11 @@
 import type { DType } from "../core/dtype.ts";
 import { OptionError, ShapeError } from "../core/errors.ts";
-import { ndarray } from "../core/ndarray.ts";
-import { leaf, type Tensor } from "../core/op.ts";
+import type { Tensor } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
 import { feed } from "../graph/node.ts";
 import type { TrackedStatistic } from "../nn/module.ts";
 import { randomUniform } from "../ops/random/random.ts";
+import { sort } from "../ops/reduce/sort.ts";
 import type { ModelTensors } from "./tensors.ts";
 
 /** One pass of a model's network within a trace. */
@@ -19,6 +19,7 @@ export interface Pass {
 export class TraceContext {
   /** u32[4]: step, seed, position in the epoch, row of the metrics ring. */
   readonly counters = feed("counters", [4], "u32");
+  /** @internal */
   readonly passes: Pass[] = [];
   private layers = 0;
 
@@ -67,38 +68,20 @@ export class Tracing extends TraceContext {
   }
 
   /**
-   * The numbers 0…n − 1 as i32[n] in a random order, another one in each run: each number's rank among n random ones.
-   * Ranks come from comparing all pairs, which is quick enough for the batches that orders are made for.
-   * @throws ShapeError for more than 4096 numbers.
+   * The numbers 0…n − 1 as i32[n] in a random order, another one in each run: the order in which n random numbers of 24
+   * bits are sorted, of equal ones the first first.
+   * @throws ShapeError when n is no whole number from 0.
    *
    * @example const mixed = x.gather(t.permutation(64))
    */
   permutation(n: number): Tensor {
-    if (!Number.isInteger(n) || n < 0 || n > LONGEST)
-      throw new ShapeError(`permutation: of ${n} numbers; use a whole number from 0 to ${LONGEST}.`);
+    if (!Number.isInteger(n) || n < 0)
+      throw new ShapeError(`permutation: of ${n} numbers; use a whole number from 0.`);
     const keys = randomUniform(this.counters, { shape: [n], layer: this.nextLayer() });
-    const places = leaf(
-      { shape: [n], dtype: "i32" },
-      {
-        kind: "data",
-        data: ndarray(
-          [n],
-          Int32Array.from({ length: n }, (_, i) => i),
-          "i32",
-        ),
-      },
-    );
-    const [row, column] = [{ shape: [1, n] }, { shape: [n, 1] }];
-    const smaller = keys.reshape(row).less(keys.reshape(column)).cast({ dtype: "i32" });
-    // Of equal ones the first comes first.
-    const equal = keys.reshape(row).equal(keys.reshape(column)).cast({ dtype: "i32" });
-    const before = places.reshape(row).less(places.reshape(column)).cast({ dtype: "i32" });
-    return smaller.add(equal.mul(before)).sum({ axes: [1] });
+    const [, order] = sort(keys);
+    return order;
   }
 }
-
-/** The longest permutation: its n² comparisons are one dispatch up to here. */
-const LONGEST = 4096;
 
 const typeOf =
   <D extends DType>(dtype: D) =>

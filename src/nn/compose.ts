@@ -94,7 +94,7 @@ export function layer<
 }
 
 /** A part of a network as its forward function calls it. */
-type Part<M> = M extends Module<infer In, infer Out> ? (x: In) => Out : never;
+export type Part<M> = M extends Module<infer In, infer Out> ? (x: In) => Out : never;
 
 /**
  * A network over named parts, joined by a function: any graph, any number of inputs and results, parts used several

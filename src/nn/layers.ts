@@ -7,7 +7,8 @@ import * as f from "../ops/f.ts";
 import { type Initializer, normal, ones, torchDefault, zeros } from "./init.ts";
 import type { Module } from "./module.ts";
 
-type Pair = number | readonly [height: number, width: number];
+/** A number for both, or one for each. */
+export type Pair = number | readonly [height: number, width: number];
 
 const pair = (x: Pair): readonly [number, number] => (typeof x === "number" ? [x, x] : x);
 

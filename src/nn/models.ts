@@ -53,6 +53,7 @@ const models = {
   tiny: (classes: number) => [...[8, 16, 32].flatMap(strided), "flatten", `linear ${classes}`],
 } satisfies Record<string, (classes: number) => string[]>;
 
+/** Names of the networks that come with the library. */
 export type ModelName = keyof typeof models;
 /** The networks that there are by name: see `modelLayers`. */
 export const modelNames = Object.keys(models) as ModelName[];

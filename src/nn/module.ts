@@ -1,5 +1,5 @@
 import { ShapeError } from "../core/errors.ts";
-import { Tensor } from "../core/op.ts";
+import { isTensor, type Tensor } from "../core/op.ts";
 import { type Shape, showShape } from "../core/shape.ts";
 import { leavesOf } from "../core/tree.ts";
 import type { Initializer } from "./init.ts";
@@ -125,8 +125,7 @@ export interface TrackedStatistic {
   readonly scale: number;
 }
 
-const isTensor = (x: unknown): x is Tensor => x instanceof Tensor;
-const showTree = (x: unknown) => (x instanceof Tensor ? showShape(x.shape) : "its inputs");
+const showTree = (x: unknown) => (isTensor(x) ? showShape(x.shape) : "its inputs");
 
 /** Traces a network once: every layer's input and output, and the statistics its batch norms ask to track. */
 export class Trace implements ForwardContext {

@@ -1,7 +1,8 @@
 import type { Op } from "../core/op.ts";
 import * as conv from "./conv/conv2d.ts";
 import * as augment from "./data/augment-images.ts";
-import * as batch from "./data/batch.ts";
+import * as batchIndices from "./data/batch-indices.ts";
+import * as gatherImages from "./data/gather-images.ts";
 import * as activations from "./elementwise/activations.ts";
 import * as arithmetic from "./elementwise/arithmetic.ts";
 import * as compare from "./elementwise/compare.ts";
@@ -41,7 +42,8 @@ const files = [
   reduce,
   cumsum,
   sort,
-  batch,
+  batchIndices,
+  gatherImages,
   augment,
   training,
   recordRow,

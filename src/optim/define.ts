@@ -29,7 +29,7 @@ export interface EmaOptions {
 }
 
 /** What every optimizer takes. */
-interface CommonOptions {
+export interface CommonOptions {
   /** Gradients are scaled down to this global L2 norm when theirs is larger; no clipping by default. */
   readonly clipNorm?: Rate;
   /** Keeps an exponential moving average of the parameters; none by default. */

@@ -1,5 +1,7 @@
-export type { EmaOptions, OptimizerFactory, OptionsOf } from "./define.ts";
+export type { CommonOptions, EmaOptions, OptimizerFactory, OptionsOf } from "./define.ts";
+export type { Minimizer } from "./minimize.ts";
 export * from "./optimizers.ts";
-export { type RuleDefinition, rule } from "./rule.ts";
+export { type RuleDefinition, type RuleHyper, type RuleInputs, rule } from "./rule.ts";
 export * from "./schedules.ts";
-export type { BackwardOptions, MinimizeOptions } from "./steps.ts";
+export type { Trainable } from "./state.ts";
+export type { BackwardOptions, Minimization, MinimizeOptions } from "./steps.ts";

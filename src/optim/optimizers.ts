@@ -7,7 +7,7 @@ import { eachElement } from "../ops/step/update-reference.ts";
 import { defineOptimizer, type OptimizerFactory, type OptimizerRecord, type OptionsOf } from "./define.ts";
 import type { Rate } from "./schedules.ts";
 
-export { AVERAGE, type Group, type Optimizer, partition } from "./optimizer.ts";
+export type { Group, Optimizer } from "./optimizer.ts";
 
 /** Hyperparameters of `sgd`: momentum and weightDecay are 0 unless given. */
 export interface SgdHyper {

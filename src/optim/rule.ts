@@ -25,8 +25,11 @@ export interface RuleDefinition<S extends string, H> {
 }
 
 /** What a rule receives: parameter, gradient, slots, hyperparameters, and the number of the step from 1. */
-type Received<S extends string, H> = Readonly<Record<"p" | "g" | "step" | S | (keyof H & string), Tensor>>;
-type RuleHyper<H> = { readonly [Name in keyof H]?: Rate } & { readonly weightDecay?: Rate };
+export type RuleInputs<S extends string, H> = Readonly<
+  Record<"p" | "g" | "step" | S | (keyof H & string), Tensor>
+>;
+/** A rule's hyperparameters as options: a number or a schedule for each. */
+export type RuleHyper<H> = { readonly [Name in keyof H]?: Rate } & { readonly weightDecay?: Rate };
 
 const TAKEN = ["p", "g", "step", AVERAGE, "weightDecay", "clipNorm", "ema", "groups", "match", "frozen"];
 
@@ -136,7 +139,7 @@ function trace(
  */
 export function rule<const S extends string, H extends { readonly lr: number }>(
   definition: RuleDefinition<S, H>,
-  update: (received: Received<S, H>) => Readonly<Record<"p" | S, Tensor>>,
+  update: (received: RuleInputs<S, H>) => Readonly<Record<"p" | S, Tensor>>,
 ): OptimizerFactory<OptionsOf<RuleHyper<H>>> {
   checkDefinition(definition);
   const { name = "rule", slots, decoupled, positive } = definition;

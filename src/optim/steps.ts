@@ -11,6 +11,7 @@ import type { OptimizerState } from "./state.ts";
 
 /** The gradients of a loss in a model's parameters, and the updates that follow from them. */
 export interface Minimization {
+  /** @internal */
   readonly state: OptimizerState;
   readonly loss: Tensor;
   /** Flat, one for each part of the state. */

@@ -23,9 +23,11 @@ import {
   unitExpression,
 } from "./units.ts";
 
+/** One dispatch of a plan. */
 export interface PlanStep {
   readonly kernel: string;
   readonly source: string;
+  /** @internal */
   readonly bindings: readonly (Range & { readonly access: Access })[];
   readonly workgroups: readonly [number, number, number];
   /** The graph node whose results the step stores (or part of them). */
@@ -38,21 +40,39 @@ export interface PlanStep {
 export interface Plan {
   readonly name: string;
   readonly steps: readonly PlanStep[];
-  /** Bytes of each shared and each own buffer. */
+  /**
+   * Bytes of each shared buffer.
+   * @internal
+   */
   readonly pool: readonly number[];
+  /**
+   * Bytes of each own buffer.
+   * @internal
+   */
   readonly own: readonly number[];
-  /** Own buffers that the host writes once: constants that kernels read, and the words of dispatches. */
+  /**
+   * Own buffers that the host writes once: constants that kernels read, and the words of dispatches.
+   * @internal
+   */
   readonly fills: readonly { readonly slot: number; readonly words: Uint32Array }[];
+  /** @internal */
   readonly feeds: ReadonlyMap<string, Range & { readonly type: TensorType }>;
+  /** @internal */
   readonly feedBytes: number;
-  /** Feeds that never change, by name. */
+  /**
+   * Feeds that never change, by name.
+   * @internal
+   */
   readonly data: ReadonlyMap<string, NumericArray>;
+  /** @internal */
   readonly outputs: ReadonlyMap<string, Range & { readonly type: TensorType }>;
+  /** @internal */
   readonly arenas: ReadonlySet<Arena>;
-  /** Where every stored value lives, for the plan's printed form. */
+  /** The kernel variant of each op that has several, by `kernelKey`. */
   readonly choices: ReadonlyMap<string, string>;
 }
 
+/** How a program is compiled. */
 export interface PlanOptions {
   /** Keep elementwise chains as one kernel; true by default. */
   readonly fuse?: boolean;

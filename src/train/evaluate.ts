@@ -10,6 +10,7 @@ import type { Sums } from "./sums.ts";
 
 const EVALUATION_BATCH = 250;
 
+/** How a trainer evaluates a data set. */
 export interface EvaluationOptions extends Pick<FitOptions, "onValidation"> {
   readonly batchSize?: number;
   readonly weights?: Weights;

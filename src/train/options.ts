@@ -15,6 +15,7 @@ export type { Precision };
 
 /** Metrics beside the loss, by name. */
 export type Metrics = Readonly<Record<string, Metric>>;
+/** No metrics beside the loss. */
 export type NoMetrics = Readonly<Record<never, never>>;
 
 /** What a trainer trains, and by what. */
@@ -110,6 +111,7 @@ export interface Progress {
   readonly total: number;
 }
 
+/** Which steps are timed dispatch by dispatch. */
 export interface ProfileOptions {
   /** How many steps to time. */
   readonly steps: number;
@@ -136,7 +138,8 @@ export type EpochMetrics<M extends Metrics = NoMetrics> = EpochNumbers<M> & Meas
 /** Means over a data set, own metrics included. */
 export type Evaluation<M extends Metrics = NoMetrics> = EvaluationNumbers & Measured<M>;
 
-interface StepNumbers {
+/** What every step measures. */
+export interface StepNumbers {
   /** Steps done, counted from 1 over all epochs. */
   readonly step: number;
   readonly epoch: number;
@@ -154,7 +157,8 @@ interface StepNumbers {
   readonly hostMilliseconds: number;
 }
 
-interface EpochNumbers<M extends Metrics> {
+/** What every epoch measures. */
+export interface EpochNumbers<M extends Metrics> {
   readonly step: number;
   readonly epoch: number;
   /** Means over the images of the epoch, each measured as it was trained on. */
@@ -167,7 +171,8 @@ interface EpochNumbers<M extends Metrics> {
   readonly validation?: Evaluation<M>;
 }
 
-interface EvaluationNumbers {
+/** What every evaluation measures: means over a data set. */
+export interface EvaluationNumbers {
   readonly loss: number;
   /** NaN where targets are not labels. */
   readonly accuracy: number;

@@ -12,6 +12,7 @@ import type { OptimizerState } from "../optim/state.ts";
 import { applyGradients, differentiate } from "../optim/steps.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import { type Distribution, distributionOf, silentShare } from "./distribution.ts";
+import type { LastBatch } from "./options.ts";
 import { forward, leafLayers, type StepParts } from "./step.ts";
 import type { Trainer } from "./trainer.ts";
 
@@ -53,7 +54,7 @@ export interface LayerPicture {
 export interface InspectOptions {
   readonly batchSize: number;
   readonly epochs: number;
-  readonly dropLast?: boolean;
+  readonly lastBatch?: LastBatch;
   readonly accumulate?: number;
   readonly images?: number;
 }
@@ -162,7 +163,7 @@ export class Probe {
   /**
    * The next training step seen from inside: what every layer gives, the gradients, and what the update would be. Of a
    * step of several batches it is the first one. The run that goes on says how its epochs are divided; before it begins,
-   * `dropLast` and `accumulate` do.
+   * `lastBatch` and `accumulate` do.
    * @param options.images of how many images of the batch the layers' numbers are read back
    */
   inspect(set: AnyDataset, options: InspectOptions): Promise<Look> {

@@ -22,7 +22,7 @@ import type { Loss } from "../nn/losses.ts";
 import { keeps } from "../nn/masks.ts";
 import type { Metric } from "../nn/metrics.ts";
 import type { TracedLayer } from "../nn/module.ts";
-import { batchIndices } from "../ops/data/batch.ts";
+import { batchIndices } from "../ops/data/batch-indices.ts";
 import { constant } from "../ops/elementwise/unary.ts";
 import { where } from "../ops/f.ts";
 import { MOST_VALUES, recordRow } from "../ops/step/record-row.ts";

@@ -28,7 +28,7 @@ import { batchSizes, DatasetSteps } from "./steps.ts";
 export type * from "./options.ts";
 
 /** The steps of a run, as `FitOptions` says. */
-type StepOptions = Pick<FitOptions, "epochs" | "dropLast" | "accumulate"> & { readonly batchSize: number };
+type StepOptions = Pick<FitOptions, "epochs" | "lastBatch" | "accumulate"> & { readonly batchSize: number };
 
 /** Trains a model: compiles its step once per batch size and replays it. */
 export class Trainer<M extends Metrics = NoMetrics> {
@@ -46,7 +46,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
     return this.session.model;
   }
 
-  /** The optimizer's slots and statistics on the device. */
+  /**
+   * The optimizer's slots and statistics on the device.
+   * @internal
+   */
   get state(): OptimizerState {
     return this.session.state;
   }
@@ -163,7 +166,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
     data: AnyDataset,
     batchSize: number,
     validation?: AnyDataset,
-    options: Pick<FitOptions, "dropLast" | "accumulate" | "onGradients" | "onProgress"> = {},
+    options: Pick<FitOptions, "lastBatch" | "accumulate" | "onGradients" | "onProgress"> = {},
   ): Promise<void> {
     this.session.checkAlive();
     const sets = validation ? [data, validation] : [data];
@@ -207,7 +210,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
     data: AnyDataset,
     batchSize: number,
     validation?: AnyDataset,
-    options: Pick<FitOptions, "dropLast" | "accumulate" | "onGradients"> = {},
+    options: Pick<FitOptions, "lastBatch" | "accumulate" | "onGradients"> = {},
   ): Program[] {
     const { session } = this;
     session.checkAlive();
@@ -235,24 +238,36 @@ export class Trainer<M extends Metrics = NoMetrics> {
     return (await session.ready(session.training(data, batchSize))).executable;
   }
 
-  /** Compiles a program over this network with the run's kernel choices. */
+  /**
+   * Compiles a program over this network with the run's kernel choices.
+   * @internal
+   */
   compile(program: Program): Promise<Executable> {
     this.session.checkAlive();
     return this.session.backend.compile(program, this.session.planOptions);
   }
 
-  /** What programs over this network are made of: see probe.ts for some that look at it. */
+  /**
+   * What programs over this network are made of: see probe.ts for some that look at it.
+   * @internal
+   */
   parts(set: AnyDataset, batchSize: number): StepParts {
     return this.session.parts(set, batchSize);
   }
 
-  /** Keeps a set on the device while some work with it goes on. */
+  /**
+   * Keeps a set on the device while some work with it goes on.
+   * @internal
+   */
   during<T>(set: AnyDataset, work: () => Promise<T>): Promise<T> {
     this.session.checkAlive();
     return this.session.sets.during([set], work);
   }
 
-  /** Where the next step of a run through a data set stands: its batch, the first if it has several, and its feeds. */
+  /**
+   * Where the next step of a run through a data set stands: its batch, the first if it has several, and its feeds.
+   * @internal
+   */
   next(data: AnyDataset, options: StepOptions) {
     const { session, step } = this;
     const { batchSize, epochs } = options;
@@ -273,7 +288,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
     };
   }
 
-  /** What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position` of the order. */
+  /**
+   * What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position` of the order.
+   * @internal
+   */
   feeds(step: number, position: number, total: number) {
     return this.session.feeds(step, position, total);
   }
@@ -332,7 +350,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
     await this.session.dispose();
   }
 
-  /** The ring of the last steps' numbers. */
+  /**
+   * The ring of the last steps' numbers.
+   * @internal
+   */
   get ring(): Variable {
     return this.session.rings.main;
   }

@@ -11,7 +11,9 @@ declare module "vitest" {
 }
 
 export default async function setUp(project: TestProject): Promise<(() => Promise<void>) | undefined> {
-  console.log(await ensureBrowser());
+  // Once for both projects, and not at all where the first stage of `npm test` has done it.
+  if (!process.env.DESCENT_BROWSER_CHECKED) console.log(await ensureBrowser());
+  process.env.DESCENT_BROWSER_CHECKED = "1";
   if (project.name !== "page") return undefined;
   const configFile = "demo/vite.config.ts";
   await build({ configFile, logLevel: "error" });

@@ -14,7 +14,7 @@ test.each(LANDSCAPE_KEYS)(
     const cost = COSTS[key](x, y);
     const [dx, dy] = gradients(cost, [x, y]);
     // An output must be computed: a gradient of a bowl is the point itself.
-    const outputs = { cost, dx: f.mul(dx!, 1), dy: f.mul(dy!, 1) };
+    const outputs = { cost, dx: f.mul(dx, 1), dy: f.mul(dy, 1) };
     const executable = await backend.compile({ name: key, outputs });
     const at = async (px: number, py: number) => {
       executable.run({ x: Float64Array.of(px), y: Float64Array.of(py) });

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { assembled, formatted, PAGES, reference, undocumented } from "../../scripts/api.mjs";
+import { assembled, formatted, PAGES, reference, undocumented, unnamed } from "../../scripts/api.mjs";
 
 const TYPES = "dist/types"; // the set-up of this project builds it
 const folder = mkdtempSync(join(tmpdir(), "descent-docs-"));
@@ -22,12 +22,14 @@ function declared(name: string, files: Readonly<Record<string, string>>): string
 describe("docs", () => {
   test("every exported name has a docstring", () => expect(undocumented(TYPES)).toEqual([]));
 
+  test("every type that a signature names can be imported", () => expect(unnamed(TYPES)).toEqual([]));
+
   test("docs/api.md is up to date (npm run docs)", () =>
     expect(readFileSync("docs/api.md", "utf8") === formatted("docs/api.md", reference(TYPES))).toBe(true));
 
   test("every op says how it is called", () => {
     const text = reference(TYPES);
-    const names = [...text.matchAll(/^### (f\.\w+)$/gm)].map(([, name]) => name!);
+    const names = [...text.matchAll(/^### (f\.[a-z]\w*)$/gm)].map(([, name]) => name!);
     expect(names.length).toBeGreaterThan(50);
     expect(names.filter((name) => !text.includes(`\n${name}(`))).toEqual([]);
   });
@@ -126,6 +128,41 @@ export declare class Model implements Loads {
     });
     expect(undocumented(types)).toEqual([]);
     expect(reference(types)).toContain("- `load(): void`: Loads a file.");
+  });
+
+  test("a type that only a signature names is found, once, wherever it stands", () => {
+    const types = declared("unnamed", {
+      "index.d.ts": `export { type Options, Model } from "./model/model.ts";
+export * as nn from "./nn/layers.ts";
+`,
+      "nn/layers.d.ts": `import type { Hidden as Shown } from "../model/model.ts";
+/** A layer, "Quoted". */
+export declare const layer: <T extends "Word">(x: T, options: Shown) => Promise<T>;
+`,
+      "model/model.d.ts": `export interface Hidden {
+    a: number;
+}
+type Secret = string;
+type Kept = number;
+/** Options. */
+export interface Options {
+    /** Not Kept. */
+    readonly hidden: Hidden; // nor Kept
+}
+/** A model. */
+export declare class Model {
+    private readonly kept: Kept;
+    constructor(options: Options);
+    private of(kept: Kept): void;
+    /** Says so. */
+    say(): Secret;
+}
+`,
+    });
+    expect(unnamed(types)).toEqual([
+      "Hidden of src/model/model.ts, which Options names",
+      "Secret of src/model/model.ts, which Model names",
+    ]);
   });
 
   test("a file without a topic is named", () => {

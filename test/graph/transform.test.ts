@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import type { Op, Tensor, Unary } from "../../src/core/op.ts";
+import { gradients } from "../../src/graph/autodiff.ts";
 import { grad, jvp, valueAndGrad, vjp } from "../../src/graph/transform.ts";
 import { evaluate } from "../../src/model/compile.ts";
 import { tensor } from "../../src/model/program.ts";
@@ -36,6 +37,22 @@ describe.each<[string, () => Promise<Backend>]>([
   ["adapter", gpu],
   ["CPU reference", async () => cpuBackend()],
 ])("on the %s", (_, open) => {
+  test("gradients stand where their targets do", async () => {
+    const device = await open();
+    const [x, w, b] = [tensor(X), tensor([2, 0, -1]), tensor(4)];
+    const loss = x.mul(w).sum().mul(b); // b·Σxᵢwᵢ
+    const [dw, db] = gradients(loss, [w, b]);
+    const tree = gradients(loss, { input: x, of: [w, { bias: b }] });
+    const alone: Tensor = gradients(loss, x);
+    const typed: readonly Tensor[] = [tree.input, tree.of[0], tree.of[1].bias, alone];
+    expect(Object.keys(tree)).toEqual(["input", "of"]);
+    for (const dx of [tree.input, typed[3]!]) expectClose(await numbers(device, dx), [8, 0, -4]);
+    for (const one of [dw, tree.of[0]]) expectClose(await numbers(device, one), [1.2, -4.8, 8]);
+    for (const one of [db, tree.of[1].bias]) expectClose(await numbers(device, one), [-1.4]);
+    expect(gradients(loss, [])).toEqual([]);
+    expect(() => gradients(loss, [w, 3 as unknown as Tensor])).toThrow("1 is a number; give a tensor");
+  });
+
   test("closed forms", async () => {
     const device = await open();
     const [x, v] = [tensor(X), tensor(V)];

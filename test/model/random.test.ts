@@ -89,14 +89,21 @@ test("a permutation has each number once, and all orders alike", async () => {
   // χ² with 5 degrees of freedom: 25.7 once in ten thousand.
   expect([...counts.values()].reduce((sum, n) => sum + (n - 100) ** 2 / 100, 0)).toBeLessThan(25.7);
 
-  for (const n of [0, 1, 1000, 4096]) {
-    const sorted = compile(device, {}, (_, t) => t.permutation(n));
-    const result = await (await sorted({})).read();
-    expect(result.dtype).toBe("i32");
-    expect([...result.data].sort((a, b) => a - b)).toEqual(Array.from({ length: n }, (_, i) => i));
-    await sorted.dispose();
+  // 5,000 is where some of the 24-bit keys are equal, and 70,000 where many are.
+  for (const n of [0, 1, 2, 1000, 5000, 70_000]) {
+    const mixed = compile(device, {}, (_, t) => t.permutation(n));
+    const results = [await (await mixed({})).read(), await (await mixed({})).read()];
+    for (const { dtype, data } of results) {
+      expect(dtype).toBe("i32");
+      expect(Int32Array.from(data).sort()).toEqual(Int32Array.from({ length: n }, (_, i) => i));
+    }
+    const [first, second] = results.map(({ data }) => data);
+    const same = Array.from(first!).filter((x, i) => x === second![i]).length;
+    if (n >= 1000) expect(same).toBeLessThan(20); // one is expected to be, as in any two orders
+    await mixed.dispose();
   }
-  expect(() => compile(device, {}, (_, t) => t.permutation(4097))).toThrow("permutation: of 4097 numbers");
+  for (const n of [-1, 2.5])
+    expect(() => compile(device, {}, (_, t) => t.permutation(n))).toThrow(`permutation: of ${n} numbers`);
   expect(() => compile(device, {}, (_, t) => t.uniform([2], { low: 1, high: 1 }))).toThrow(
     "uniform: from 1 to 1",
   );

@@ -30,7 +30,7 @@ interface Given {
 async function lossOf(loss: Loss, shape: readonly number[], x: NumericArray, { target, mask, feeds }: Given) {
   const input = feed("x", shape);
   const value = loss(input, target, mask);
-  const [dx] = gradients(value, [input]) as [Tensor];
+  const [dx] = gradients(value, [input]);
   const results: { value: number; dx: number[] }[] = [];
   for (const backend of [await gpu(), cpuBackend()]) {
     const executable = await backend.compile({ name: "loss", outputs: { value, dx } });

@@ -12,7 +12,8 @@ import { pack } from "../../src/ops/layout/layout.ts";
 import { BLOCK, COMMON } from "../../src/ops/step/rule.ts";
 import { STATS_SIZE } from "../../src/ops/step/stats.ts";
 import { gradientStats } from "../../src/ops/step/step.ts";
-import { adam, adamW, type Group, type Optimizer, partition, sgd } from "../../src/optim/index.ts";
+import { adam, adamW, type Group, type Optimizer, sgd } from "../../src/optim/index.ts";
+import { partition } from "../../src/optim/optimizer.ts";
 import { gpu } from "../support/gpu.ts";
 import { minimise } from "../support/minimise.ts";
 

@@ -3,7 +3,8 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import type { Tensor } from "../../src/core/op.ts";
 import * as f from "../../src/ops/f.ts";
-import { AVERAGE, adam, adamW, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
+import { AVERAGE } from "../../src/optim/optimizer.ts";
+import { adam, adamW, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
 import { gpu } from "../support/gpu.ts";
 import { minimise } from "../support/minimise.ts";
 

@@ -30,7 +30,7 @@ function recurrence(length: number): Program {
     losses.push(f.mse(h, at(y, t)));
   }
   const loss = losses.reduce((a, b) => a.add(b));
-  const [dw, du, dx, dh] = gradients(loss, [w, u, x, first]) as [Tensor, Tensor, Tensor, Tensor];
+  const [dw, du, dx, dh] = gradients(loss, [w, u, x, first]);
   return { name: "recurrence", outputs: { loss, dw, du, dx, dh } };
 }
 
@@ -101,7 +101,7 @@ test("a recurrence of elementwise ops is cut into kernels that are alike", async
   expect(plans[1]!.steps.length).toBeGreaterThan(3 * plans[0]!.steps.length);
 });
 
-test("a graph of thousands of nodes is planned in about linear time", async () => {
+test("a graph of thousands of nodes is planned within two seconds", async () => {
   const { facts } = await gpu();
   const layers = (count: number): Program => {
     const params = Array.from({ length: count }, (_, i) => feed(`w${i}`, [16, 16]));
@@ -111,11 +111,15 @@ test("a graph of thousands of nodes is planned in about linear time", async () =
   };
   const program = layers(700);
   expect(reachable(programRoots(program)).length).toBeGreaterThan(5000);
-  const begin = performance.now();
-  const plan = compilePlan(program, facts);
-  // Generous: bench/growth.mjs prints what it takes.
-  expect(performance.now() - begin).toBeLessThan(20_000);
-  expect(plan.steps.length).toBeGreaterThan(2000);
+  const seconds: number[] = [];
+  for (let run = 0; run < 3; run++) {
+    const begin = performance.now();
+    const plan = compilePlan(program, facts);
+    seconds.push((performance.now() - begin) / 1000);
+    expect(plan.steps.length).toBeGreaterThan(2000);
+  }
+  // What is asked of 5,000 nodes; a tenth of it is what it takes, see bench/growth.mjs.
+  expect(Math.min(...seconds)).toBeLessThan(2);
 });
 
 /** The gradient in x of what `cut` makes of it, the reference's beside it. */
@@ -125,7 +129,7 @@ async function gradientOf(
   const x = feed("x", [3, 8, 4]);
   const pieces = cut(x);
   const loss = pieces.map((piece) => piece.square().sum()).reduce((a, b) => a.add(b));
-  const [dx] = gradients(loss, [x]) as [Tensor];
+  const [dx] = gradients(loss, [x]);
   const data = { x: Float32Array.from({ length: 96 }, (_, i) => (i % 13) - 6) };
   const results: NumericArray[] = [];
   const backend = await gpu();

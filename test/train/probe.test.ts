@@ -108,10 +108,14 @@ describe.each<[string, () => Promise<Backend>]>([
   test.each([
     // The first example and the last of the batch that follows each step; 17 in all.
     ["whole epochs", {}, ["9 16", "17 17", "1 8", "9 16", "17 17", "1 8"]],
-    ["dropLast", { dropLast: true }, ["9 16", "1 8", "9 16", "1 8"]],
+    ["lastBatch", { lastBatch: "drop" as const }, ["9 16", "1 8", "9 16", "1 8"]],
     ["accumulate", { batchSize: 3, accumulate: 2 }, ["7 9", "13 15", "1 3", "7 9", "13 15", "1 3"]],
-    ["both", { batchSize: 3, accumulate: 2, dropLast: true }, ["7 9", "13 15", "1 3", "7 9", "13 15", "1 3"]],
-    ["both, fewer", { batchSize: 4, accumulate: 4, dropLast: true }, ["1 4", "1 4"]],
+    [
+      "both",
+      { batchSize: 3, accumulate: 2, lastBatch: "drop" as const },
+      ["7 9", "13 15", "1 3", "7 9", "13 15", "1 3"],
+    ],
+    ["both, fewer", { batchSize: 4, accumulate: 4, lastBatch: "drop" as const }, ["1 4", "1 4"]],
   ])("shows the batch and the rate of the next step: %s", async (_, division, batches) => {
     const backend = await open();
     const trainer = new Trainer({

@@ -51,8 +51,8 @@ const gradientsOf = async (gradients: Gradients) => {
 
 describe.each(backends)("a step of several batches on %s", (where, open) => {
   test.each([
-    [{ dropLast: true }, ["training step, batch 8"]],
-    [{ dropLast: true, accumulate: 2 }, ["gradients, batch 8", "gradients, batch 8", "update"]],
+    [{ lastBatch: "drop" as const }, ["training step, batch 8"]],
+    [{ lastBatch: "drop" as const, accumulate: 2 }, ["gradients, batch 8", "gradients, batch 8", "update"]],
   ])("is what was compiled ahead: %o", async (options, names) => {
     const device = await open();
     // A last batch of one example has no variance.

@@ -13,7 +13,14 @@ import { sizeOf } from "../../core/shape.ts";
 import type { Program } from "../../graph/program.ts";
 import type { Range } from "../../plan/placement.ts";
 import { compilePlan, type Plan, type PlanOptions, type PlanStep } from "../../plan/plan.ts";
-import { type Backend, type CompileProgress, checkLength, claim, disown } from "../backend.ts";
+import {
+  type Backend,
+  type CompileProgress,
+  checkLength,
+  claim,
+  disown,
+  type Executable,
+} from "../backend.ts";
 import { type DeviceRequest, type OpenDevice, openDevice, settle } from "./device.ts";
 import { WebGPUExecutable } from "./executable.ts";
 import { PipelineCache } from "./pipelines.ts";
@@ -67,10 +74,14 @@ export class WebGPUBackend implements Backend {
   private readonly pool = new Map<GPUBuffer, number>();
   private allocated = 0;
   private disposed = false;
-  /** How often memory was released: what was compiled before looks whether it was its own. */
+  /**
+   * How often memory was released: what was compiled before looks whether it was its own.
+   * @internal
+   */
   releases = 0;
   private failure: Error | undefined;
 
+  /** @internal */
   constructor(opened: OpenDevice) {
     this.device = opened.device;
     this.facts = opened.facts;
@@ -93,11 +104,7 @@ export class WebGPUBackend implements Backend {
     });
   }
 
-  async compile(
-    program: Program,
-    options?: PlanOptions,
-    onProgress?: CompileProgress,
-  ): Promise<WebGPUExecutable> {
+  async compile(program: Program, options?: PlanOptions, onProgress?: CompileProgress): Promise<Executable> {
     this.check();
     await turn();
     return this.load(compilePlan(program, this.facts, { excluded: this.excluded, ...options }), onProgress);
@@ -119,7 +126,10 @@ export class WebGPUBackend implements Backend {
     return (outcome as { value: T }).value;
   }
 
-  /** Makes a plan ready to run: pipelines, buffers and bind groups. */
+  /**
+   * Makes a plan ready to run: pipelines, buffers and bind groups.
+   * @internal
+   */
   async load(plan: Plan, onProgress?: CompileProgress): Promise<WebGPUExecutable> {
     const leases = plan.steps.map((step) =>
       this.pipelines.lease(
@@ -160,6 +170,7 @@ export class WebGPUBackend implements Backend {
   /**
    * A buffer of at least 4 bytes, counted in `bytes`.
    * @throws DeviceError when it is larger than the adapter's maxBufferSize.
+   * @internal
    */
   createBuffer(bytes: number, label: string, usage = STORAGE | COPY_SRC | COPY_DST): GPUBuffer {
     this.check();
@@ -172,13 +183,19 @@ export class WebGPUBackend implements Backend {
     return buffer;
   }
 
-  /** Frees a buffer that `createBuffer` made. */
+  /**
+   * Frees a buffer that `createBuffer` made.
+   * @internal
+   */
   destroyBuffer(buffer: GPUBuffer): void {
     this.allocated -= buffer.size;
     buffer.destroy();
   }
 
-  /** Buffers for a plan's temporaries: the shared ones where they are large enough, new ones elsewhere. */
+  /**
+   * Buffers for a plan's temporaries: the shared ones where they are large enough, new ones elsewhere.
+   * @internal
+   */
   poolBuffers(sizes: readonly number[]): GPUBuffer[] {
     const free = [...this.pool.keys()].sort((a, b) => a.size - b.size);
     const order = sizes.map((_, i) => i).sort((a, b) => sizes[b]! - sizes[a]!);
@@ -192,7 +209,10 @@ export class WebGPUBackend implements Backend {
     return result;
   }
 
-  /** Ends a plan's use of its temporaries; those that no other plan uses are freed. */
+  /**
+   * Ends a plan's use of its temporaries; those that no other plan uses are freed.
+   * @internal
+   */
   leavePool(buffers: readonly GPUBuffer[]): void {
     for (const buffer of buffers) {
       const users = this.pool.get(buffer);
@@ -208,6 +228,7 @@ export class WebGPUBackend implements Backend {
   /**
    * The buffer of an arena, made at the first touch.
    * @throws DeviceError when the arena was released or lives on another device.
+   * @internal
    */
   arenaBuffer(arena: Arena): GPUBuffer {
     this.check();
@@ -220,7 +241,10 @@ export class WebGPUBackend implements Backend {
     return buffer;
   }
 
-  /** The bind group of one dispatch of a plan. */
+  /**
+   * The bind group of one dispatch of a plan.
+   * @internal
+   */
   bindGroup(step: PlanStep, bufferOf: (range: Range) => GPUBuffer): GPUBindGroup {
     return this.device.createBindGroup({
       layout: this.pipelines.layout(step.bindings.map((b) => b.access)),
@@ -231,7 +255,10 @@ export class WebGPUBackend implements Backend {
     });
   }
 
-  /** Throws what went wrong on the device since the last look. */
+  /**
+   * Throws what went wrong on the device since the last look.
+   * @internal
+   */
   check(): void {
     if (this.disposed) throw new DeviceError("The device was disposed of; open it again with gpu().");
     if (this.failure) throw this.failure;
@@ -244,7 +271,10 @@ export class WebGPUBackend implements Backend {
     this.writeBuffer(this.arenaBuffer(variable.arena), offset, toStorage(variable.dtype, data));
   }
 
-  /** Writes numbers into a buffer, from a byte offset on. */
+  /**
+   * Writes numbers into a buffer, from a byte offset on.
+   * @internal
+   */
   writeBuffer(buffer: GPUBuffer, offset: number, data: NumericArray): void {
     if (data.byteLength % 4 === 0) {
       this.device.queue.writeBuffer(
@@ -287,7 +317,10 @@ export class WebGPUBackend implements Backend {
     this.device.queue.submit([encoder.finish()]);
   }
 
-  /** Copies a range to the host, after everything submitted so far. */
+  /**
+   * Copies a range to the host, after everything submitted so far.
+   * @internal
+   */
   async readBuffer(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     if (bytes === 0) return new ArrayBuffer(0);
     this.check();

@@ -10,6 +10,7 @@ import { halfInputs, read, standalone } from "../../graph/node.ts";
 import { elementBounds, type Magnitudes } from "../../ops/bounds.ts";
 import { cast } from "../../ops/elementwise/unary.ts";
 import { compilePlan } from "../../plan/plan.ts";
+import type { Executable } from "../backend.ts";
 import type { WebGPUBackend } from "./backend.ts";
 import type { WebGPUExecutable } from "./executable.ts";
 
@@ -225,10 +226,10 @@ async function time(backend: WebGPUBackend, tried: ReadonlyMap<Candidate, WebGPU
 /** Milliseconds of one run, from `repeats` in a row. */
 export async function timed(
   backend: WebGPUBackend,
-  executable: WebGPUExecutable,
+  executable: Executable,
   repeats: number,
 ): Promise<number> {
-  if (backend.facts.timestamps) {
+  if (executable.profile && backend.facts.timestamps) {
     const passes = await executable.profile({}, repeats);
     return sum(passes.map(([begin, end]) => end - begin)) / repeats;
   }

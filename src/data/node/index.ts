@@ -1,2 +1,3 @@
 export * from "../index.ts";
-export { loadCifar10 as cifar10 } from "./cifar10-files.ts";
+export { type Cifar10Options, loadCifar10 as cifar10 } from "./cifar10-files.ts";
+export type { DownloadOptions, DownloadProgress } from "./download.ts";

@@ -30,7 +30,7 @@ const lanesWanted = (facts: AdapterFacts) => (facts.software ? 2 ** 10 : 2 ** 17
 export const isDepthwise = (g: Geometry) =>
   g.groups > 1 && g.inChannels === g.groups && g.outChannels <= MOST_TARGETS * g.groups;
 
-/** How a result's rows (or columns) meet the rows that are read: see shaders/conv-depthwise.wgsl. */
+/** How a result's rows (or columns) meet the rows that are read: see shaders/conv/depthwise.wgsl. */
 function axisOf(g: Geometry, axis: 0 | 1, gradient: boolean) {
   const reach = (g.kernel[axis] - 1) * g.dilation[axis];
   const [before] = g.padding[axis];

@@ -216,7 +216,7 @@ function directSubgroup(sum: ConvSum, facts: AdapterFacts, wantMoments: boolean)
   };
 }
 
-/** Whether conv-stretch-vector.wgsl can read the rows of a sum, or of a weight gradient. */
+/** Whether shaders/conv/stretch-vector.part.wgsl can read the rows of a sum, or of a weight gradient. */
 export function vectorStretches(
   sum: Pick<ConvSum, "input" | "output" | "kernel" | "stride" | "pad" | "dilation">,
   lanes: number,

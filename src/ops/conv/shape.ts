@@ -8,6 +8,7 @@ export type Pads = readonly [Pair, Pair];
 /** Padding as a user writes it. */
 export type Padding = "same" | "valid" | number | Pair | Pads;
 
+/** A convolution's attributes, filled in. */
 export interface Conv2dAttrs {
   readonly stride?: Pair;
   /** Zeros around the input, already resolved: see `resolvePadding`. */

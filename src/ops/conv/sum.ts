@@ -4,7 +4,7 @@ import type { Geometry, Pair } from "./shape.ts";
 
 /**
  * The sum that the forward pass and the gradient in the input share: for every target channel and pixel, over source
- * channels and taps. shaders/conv-sum.wgsl spells it out.
+ * channels and taps. shaders/conv/sum.part.wgsl spells it out.
  */
 export interface ConvSum {
   readonly batch: number;
@@ -124,7 +124,7 @@ export function inputGradSums(g: Geometry): ConvSum[] {
   );
 }
 
-/** A shader over the sum: conv-sum.wgsl and the parts that complete it, specialised. */
+/** A shader over the sum: sum.part.wgsl and the parts that complete it, specialised. */
 export const specializeSum = (sum: ConvSum, parts: readonly string[], constants: Constants = {}): string =>
   specialize(sumText(...parts), { ...sumConstants(sum), ...constants });
 

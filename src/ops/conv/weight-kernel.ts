@@ -56,7 +56,7 @@ const GATHERED = 64;
 /** Workgroups that keep an adapter busy: few for a processor's cores, where another slab would cost a second pass. */
 const workgroupsWanted = (facts: AdapterFacts) => (facts.software ? 8 : 264);
 
-/** A shader over the sum that the weight gradient is: conv-weight-sum.wgsl and the parts that complete it, specialised. */
+/** A shader over the sum that the weight gradient is: weight-sum.part.wgsl and the parts that complete it, specialised. */
 const specializeSum = (g: Geometry, parts: readonly string[], constants: Constants = {}): string =>
   specialize([...parts, sumSource].join("\n"), { ...constantsOf(g), ...constants });
 
@@ -118,7 +118,7 @@ function workgroupVariants(g: Geometry, facts: AdapterFacts): KernelVariant[] {
   return workgroupVariantsOf(product, "conv2dWeightGrad", g.outChannels * n, work, facts);
 }
 
-/** How the lanes of conv-weight-direct share its work. */
+/** How the lanes of weight-direct.part.wgsl share its work. */
 interface Form {
   readonly entry: string;
   readonly stretch: string;

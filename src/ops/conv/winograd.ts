@@ -6,7 +6,7 @@ import type { NDArray } from "../../core/ndarray.ts";
 import { compilesSlowly } from "../product/tiles.ts";
 import { type ConvSum, specializeSum } from "./sum.ts";
 
-/** Tiles and channels of a workgroup, and its threads: shaders/conv-winograd.wgsl is written for these. */
+/** Tiles and channels of a workgroup, and its threads: shaders/conv/winograd.wgsl is written for these. */
 const SIDE = 32;
 const THREADS = 256;
 

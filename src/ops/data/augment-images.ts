@@ -9,6 +9,7 @@ import { type Sampler, type } from "../../core/samples.ts";
 import { sameShape, showType, sizeOf } from "../../core/shape.ts";
 import { exact } from "../../core/tolerance.ts";
 
+/** How images are changed at random. */
 export interface AugmentAttrs {
   /** Mirrors every other image, left to right. */
   readonly flip: boolean;

@@ -49,6 +49,7 @@ function placedAxes(x: Shape, shape: Shape, sliced: readonly number[], starts?: 
   });
 }
 
+/** Of `dynamicSlice`. */
 export interface DynamicSliceAttrs {
   /** Lengths of the slice along `axes`. */
   readonly sizes: readonly number[];
@@ -140,6 +141,7 @@ export const dynamicSlice: Op<
   ],
 });
 
+/** Of `updateSlice`. */
 export interface UpdateSliceAttrs {
   /** The axes along which the update starts elsewhere than at 0, in the order of the starts; all unless given. */
   readonly axes?: readonly number[];

@@ -98,6 +98,7 @@ export const gather: Op<(table: Operand, indices: Operand) => Tensor> = defineOp
   ],
 });
 
+/** Of `scatterAdd`. */
 export interface ScatterAddAttrs {
   /** Rows of the result. */
   readonly rows: number;

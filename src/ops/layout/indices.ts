@@ -13,6 +13,7 @@ import { sameShape, showShape, showType, sizeOf, type TensorType } from "../../c
 import { accumulated, exact } from "../../core/tolerance.ts";
 import { copyDispatch, fillDispatch } from "./copy-kernel.ts";
 
+/** Of `iota`. */
 export interface IotaAttrs {
   /** How many numbers. */
   readonly size: number;
@@ -83,6 +84,7 @@ export const iota: Op<(attrs: IotaAttrs) => Tensor, Required<IotaAttrs>> = defin
   ],
 });
 
+/** Of `oneHot`. */
 export interface OneHotAttrs {
   readonly classes: number;
   /** f32 unless given. */

@@ -188,6 +188,7 @@ export const slice: Op<(x: Operand, attrs: SliceAttrs) => Tensor, SliceAttrs> = 
   ],
 });
 
+/** Of `pad`: how many elements are put before, behind and between those of each axis. */
 export interface PadAttrs {
   readonly low: readonly number[];
   readonly high: readonly number[];

@@ -7,6 +7,7 @@ import { normalizeAxis, sameShape, showType, sizeOf, type TensorType } from "../
 import { exact } from "../../core/tolerance.ts";
 import { movable, type SliceAttrs, sliceAxes, stridedReference } from "./strided.ts";
 
+/** Of `split`. */
 export interface SplitAttrs {
   /** The length of every part, of which the last may be shorter; or the length of each. */
   readonly sizes: number | readonly number[];

@@ -28,6 +28,7 @@ export function movable(op: string, x: TensorType): void {
     throw new ShapeError(`${op}: input is u8, packed four to a word; gather it to f32 first.`);
 }
 
+/** Of `slice`, for each axis. */
 export interface SliceAttrs {
   /** First element of each axis, from the front. */
   readonly starts: readonly number[];

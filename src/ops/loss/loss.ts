@@ -10,6 +10,7 @@ import { sameShape, showShape, showType, sizeOf, type TensorType } from "../../c
 import { accumulated } from "../../core/tolerance.ts";
 import { walkVariants } from "./softmax-kernel.ts";
 
+/** Of `softmaxCrossEntropy`. */
 export interface CrossEntropyAttrs {
   /** How much of each target is spread evenly over all classes; 0 by default. */
   readonly labelSmoothing?: number;
@@ -345,6 +346,7 @@ export const softCrossEntropy: Op<(logits: Operand, targets: Operand) => Tensor>
   ],
 });
 
+/** Of `mse`. */
 export interface MeanSquaredErrorAttrs {
   /** "mean" over all elements (the default) or "none": one number for each. */
   readonly reduction?: "mean" | "none";

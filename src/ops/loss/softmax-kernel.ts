@@ -39,7 +39,7 @@ function formOf(length: number, inner: number) {
   return { vector, state, along, across, code };
 }
 
-/** The kernels that walk rows of x (outer, length, inner) as softmax-walk.wgsl does, completed by one that stores. */
+/** The kernels that walk rows of x (outer, length, inner) as softmax-walk.part.wgsl does, completed by one that stores. */
 export function walkVariants(
   op: string,
   { outer, length, inner }: { readonly outer: number; readonly length: number; readonly inner: number },

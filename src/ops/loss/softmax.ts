@@ -10,6 +10,7 @@ import { normalizeAxis, showShape, showType, sizeOf, type TensorType } from "../
 import { accumulated } from "../../core/tolerance.ts";
 import { walkVariants } from "./softmax-kernel.ts";
 
+/** Of `softmax` and `logSoftmax`. */
 export interface SoftmaxAttrs {
   readonly axis: number;
 }

@@ -5,6 +5,7 @@ import { type } from "../../core/samples.ts";
 import { showShape, showType, sizeOf, stridesOf, type TensorType } from "../../core/shape.ts";
 import { accumulated } from "../../core/tolerance.ts";
 
+/** Of `einsum`. */
 export interface EinsumAttrs {
   /** As "bij,bjk->bik": a letter for each axis of each operand, and those of the result. */
   readonly equation: string;

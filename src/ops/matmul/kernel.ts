@@ -228,7 +228,7 @@ function rowWidth({ sizes: { M }, steps: { A_M } }: Layout, rows: number, lanes:
   return fits(4) ? 4 : fits(2) ? 2 : 1;
 }
 
-/** How lanes of a register tile work: see shaders/matmul-tile.wgsl. */
+/** How lanes of a register tile work: see shaders/matmul/tile.part.wgsl. */
 interface Tile {
   readonly source: string;
   /** Lanes that share a tile, and tiles of a workgroup. */

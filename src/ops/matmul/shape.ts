@@ -9,6 +9,7 @@ import {
   type TensorType,
 } from "../../core/shape.ts";
 
+/** Of `matmul`. */
 export interface MatmulAttrs {
   /** a is stored as [..., K, M]. */
   readonly transposeA?: boolean;

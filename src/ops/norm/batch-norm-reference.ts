@@ -2,6 +2,7 @@ import { ShapeError } from "../../core/errors.ts";
 import { broadcastData, type NDArray } from "../../core/ndarray.ts";
 import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../../core/shape.ts";
 
+/** Of `batchNorm` and its inference. */
 export interface BatchNormAttrs {
   /** Added to the variance. */
   readonly eps: number;

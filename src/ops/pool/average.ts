@@ -10,6 +10,7 @@ import { defineOp, type Op, type Operand, required, type Tensor, type Unary } fr
 import { type } from "../../core/samples.ts";
 import { showType, sizeOf } from "../../core/shape.ts";
 import { accumulated } from "../../core/tolerance.ts";
+import type { Pair } from "../conv/shape.ts";
 import { GEOMETRIES, gradErrors, POOL, poolErrors } from "./cases.ts";
 import { columnsUnder, pairsVariant, poolDispatch, windowsOver } from "./kernel.ts";
 import {
@@ -19,7 +20,6 @@ import {
   forEachWindow,
   inferPool,
   inferPoolGrad,
-  type Pair,
   planeOf,
   resolvePool,
 } from "./shape.ts";

@@ -2,7 +2,8 @@ import { pair } from "../../core/attributes.ts";
 import { optional, required } from "../../core/op.ts";
 import { type } from "../../core/samples.ts";
 import type { TensorType } from "../../core/shape.ts";
-import type { Pair, PoolAttrs } from "./shape.ts";
+import type { Pair } from "../conv/shape.ts";
+import type { PoolAttrs } from "./shape.ts";
 
 /** Geometries on which the pools are tried: the usual ones, vectors of several channels, overlap, padding, strides past the kernel, one element. */
 export const GEOMETRIES: readonly { shape: readonly number[]; attrs: PoolAttrs }[] = [

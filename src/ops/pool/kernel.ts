@@ -8,7 +8,8 @@ import {
   specialize,
 } from "../../core/kernel.ts";
 import { type Shape, sizeOf } from "../../core/shape.ts";
-import { type Pair, type PoolAttrs, pooledSize } from "./shape.ts";
+import type { Pair } from "../conv/shape.ts";
+import { type PoolAttrs, pooledSize } from "./shape.ts";
 
 const PER = 4;
 
@@ -90,7 +91,7 @@ export const windowsOver =
   (run: number): number =>
     Math.ceil((run - 1 + kernel[1]) / stride[1]);
 
-/** Variants for windows two columns wide that tile the image: see pool-max-pairs.wgsl. `each` is results per item. */
+/** Variants for windows two columns wide that tile the image: see shaders/pool/max-pairs.wgsl. `each` is results per item. */
 export function pairsVariant(
   kernel: string,
   source: string,

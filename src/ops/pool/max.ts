@@ -12,13 +12,13 @@ import { defineOp, type Op, type Operand, required, type Tensor } from "../../co
 import { type Sampler, type } from "../../core/samples.ts";
 import { sameShape, showShape, showType, sizeOf } from "../../core/shape.ts";
 import { accumulated, exact } from "../../core/tolerance.ts";
+import type { Pair } from "../conv/shape.ts";
 import { GEOMETRIES, gradErrors, POOL, poolErrors } from "./cases.ts";
 import { columnsUnder, pairsVariant, poolDispatch, windowsOver } from "./kernel.ts";
 import {
   forEachWindow,
   inferPool,
   inferPoolGrad,
-  type Pair,
   type PoolAttrs,
   type PoolGradAttrs,
   type PoolOptions,

@@ -1,9 +1,8 @@
 import { ShapeError } from "../../core/errors.ts";
 import { showType, type TensorType } from "../../core/shape.ts";
+import type { Pair } from "../conv/shape.ts";
 
-export type Pair = readonly [number, number];
-
-/** Height first, then width, as everywhere. */
+/** Windows, filled in: height first, then width, as everywhere. */
 export interface PoolAttrs {
   readonly kernel: Pair;
   readonly stride: Pair;
@@ -11,6 +10,7 @@ export interface PoolAttrs {
   readonly padding: Pair;
 }
 
+/** Windows of an average, filled in. */
 export interface AveragePoolAttrs extends PoolAttrs {
   /** Count padding as zeros (the default, as in PyTorch) or average over the part of a window within the image. */
   readonly countIncludePad?: boolean;
@@ -23,6 +23,7 @@ export interface PoolOptions {
   readonly padding?: number | Pair;
 }
 
+/** Windows of an average as a user writes them. */
 export interface AveragePoolOptions extends PoolOptions {
   readonly countIncludePad?: boolean;
 }

@@ -10,7 +10,7 @@ import {
 } from "../../core/kernel.ts";
 import { slabbed, slabsFor, workgroupsWanted } from "./slabs.ts";
 
-/** A product for workgroup memory, whose operands are WGSL functions: see shaders/matmul-workgroup.wgsl. */
+/** A product for workgroup memory, whose operands are WGSL functions: see shaders/product/workgroup.wgsl. */
 export interface WorkgroupProduct {
   readonly products: number;
   readonly m: number;

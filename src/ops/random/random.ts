@@ -19,6 +19,7 @@ import { type Sampler, type } from "../../core/samples.ts";
 import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../../core/shape.ts";
 import { exact, ulps } from "../../core/tolerance.ts";
 
+/** Of `dropout`. */
 export interface DropoutAttrs {
   /** The share of elements that are dropped, from 0 to less than 1. */
   readonly p: number;
@@ -158,6 +159,7 @@ export const dropout: Op<(x: Operand, counters: Tensor, attrs: DropoutAttrs) => 
     ],
   });
 
+/** Of `randomUniform`. */
 export interface RandomAttrs {
   readonly shape: Shape;
   /** Distinguishes uses, so that each has numbers of its own. */

@@ -11,6 +11,7 @@ import { normalizeAxis, showType, sizeOf } from "../../core/shape.ts";
 import { accumulated } from "../../core/tolerance.ts";
 import { rowsAlong } from "./rows.ts";
 
+/** Of `cumsum`. */
 export interface CumsumAttrs {
   /** The last unless given. */
   readonly axis?: number;

@@ -18,7 +18,7 @@ import { sizeOf, stridesOf, type TensorType } from "../../core/shape.ts";
 import { offsetCode } from "../elementwise/kernel.ts";
 import { knownSubgroups } from "../product/tiles.ts";
 
-/** A reduction as reduce-threads.wgsl sees it: each output reduces `count` vectors. */
+/** A reduction as shaders/reduce/threads.wgsl sees it: each output reduces `count` vectors. */
 export interface Reduction {
   readonly outputs: number;
   readonly count: number;

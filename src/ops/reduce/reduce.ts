@@ -19,6 +19,7 @@ import { accumulated, exact } from "../../core/tolerance.ts";
 import { argmaxVariants } from "./argmax-kernel.ts";
 import { reduceVariants, splitAxes } from "./kernel.ts";
 
+/** Of `sum`, `mean`, `max` and `argmax`. */
 export interface ReduceAttrs {
   /** Axes to reduce; all of them when left out. */
   readonly axes?: readonly number[];
@@ -27,7 +28,8 @@ export interface ReduceAttrs {
 }
 
 type Kind = "sum" | "mean" | "max";
-type Reduction = (x: Operand, attrs?: ReduceAttrs) => Tensor;
+/** How a reduction is called. */
+export type Reduction = (x: Operand, attrs?: ReduceAttrs) => Tensor;
 
 function reducedType(name: string, x: TensorType, { axes, keepdims }: ReduceAttrs): TensorType {
   const list = normalizeAxes(name, axes, x.shape.length);

@@ -11,6 +11,7 @@ import { exact } from "../../core/tolerance.ts";
 import { rowsAlong } from "./rows.ts";
 import { sortVariants } from "./sort-kernel.ts";
 
+/** Of `sort`. */
 export interface SortAttrs {
   /** The last unless given. */
   readonly axis?: number;
@@ -197,6 +198,7 @@ export const permuteAlong: Op<
   ],
 });
 
+/** Of `topK`. */
 export interface TopKAttrs {
   /** How many. */
   readonly k: number;

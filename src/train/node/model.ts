@@ -10,7 +10,8 @@ import { Model } from "../../model/model.ts";
 import { newestPath, readTensors } from "./checkpoint-files.ts";
 import { fileReason, replaceFile } from "./files.ts";
 
-type ModelFile = string | TensorFile | Uint8Array<ArrayBuffer>;
+/** A model file: its path, what was read of it, or its bytes. */
+export type ModelFile = string | TensorFile | Uint8Array<ArrayBuffer>;
 
 /** A model that is loaded from files and saved to them. */
 export class NodeModel<In = Tensor, Out = Tensor> extends Model<In, Out> {
