@@ -58,5 +58,11 @@ async function* iterate<T>(source: Batches<T>): AsyncGenerator<T> {
   yield* source;
 }
 
-export const isStream = (data: unknown): data is Stream =>
-  typeof data === "object" && data !== null && "open" in data;
+/** @throws DataError for batches that do not come from `stream`. */
+export function isStream(data: unknown): data is Stream {
+  if (typeof data !== "object" || data === null || !("open" in data)) return false;
+  if ("training" in data) return true;
+  throw new DataError(
+    "The data can be opened, but is no stream; make it one with data.stream(source, { input, target }).",
+  );
+}

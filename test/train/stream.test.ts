@@ -148,6 +148,15 @@ describe.each(backends)("a stream on %s", (_, open) => {
 describe("a stream", () => {
   const device = cpuBackend();
 
+  test("is made by data.stream, not by hand", async () => {
+    const { training, ...byHand } = stream(batches(), types);
+    const trainer = makeTrainer(device);
+    await expect(trainer.fit(byHand as never, { epochs: 1 }).next()).rejects.toThrow(
+      /^The data can be opened, but is no stream; make it one with data\.stream/,
+    );
+    await trainer.dispose();
+  });
+
   test("of records whose names hold dots", async () => {
     const model = nn.module(
       { out: nn.linear({ in: 2, out: 1 }) },
