@@ -3,21 +3,10 @@ import { build, type Rollup } from "vite";
 import { describe, expect, test } from "vitest";
 import { leanShaders, pureConstants } from "../scripts/lean.ts";
 import { leanShader } from "../scripts/lean-shaders.ts";
-import { cpuBackend } from "../src/backend/cpu.ts";
-import type { AdapterFacts } from "../src/core/kernel.ts";
+import { GPU_FACTS } from "./support/facts.ts";
 import { shaders } from "./support/shaders.ts";
 
-const FACTS: AdapterFacts = {
-  ...cpuBackend().facts,
-  software: false,
-  subgroups: true,
-  subgroupMinSize: 32,
-  subgroupMaxSize: 32,
-  maxWorkgroupBytes: 32768,
-  maxBindings: 12,
-  subgroupMatrices: [{ input: "f32", result: "f32", m: 8, n: 8, k: 8 }],
-  f16: true,
-};
+const FACTS = { ...GPU_FACTS, maxBindings: 12, f16: true };
 
 async function leanEngine(): Promise<typeof import("./support/shaders.ts")> {
   const { output } = (await build({

@@ -76,6 +76,10 @@ export type Resident =
 /** Numbers of a program's inputs, by name. */
 export type Feeds = Readonly<Record<string, NumericArray>>;
 
+/** Feeds in arrays of their own: those that were given may be used again for others. */
+export const copied = (feeds: Feeds): Feeds =>
+  Object.fromEntries(Object.entries(feeds).map(([name, data]) => [name, data.slice()]));
+
 /** A compiled program. */
 export interface Executable {
   readonly plan: Plan;

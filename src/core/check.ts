@@ -13,6 +13,15 @@ export function checkWhole(
   throw new OptionError(`${what} is ${String(value)}; use a whole number ${range}.`);
 }
 
+/** @throws OptionError for an option that is none of those allowed; `who` is what the message begins with. */
+export function checkNames(who: string, given: object, allowed: readonly string[]): void {
+  const unknown = Object.keys(given).find((key) => !allowed.includes(key));
+  if (unknown === undefined) return;
+  const isRate = allowed.includes("lr") && /^(learning_?rate|alpha|eta|rate)$/i.test(unknown);
+  const use = isRate ? "the learning rate is lr" : `use ${allowed.join(", ")}`;
+  throw new OptionError(`${who}: there is no option "${unknown}"; ${use}.`);
+}
+
 /** What each integer dtype holds, and the arrays that cannot hold anything else. */
 const WHOLE: Partial<Record<DType, { least: number; most: number; arrays: readonly string[] }>> = {
   i32: {

@@ -1,4 +1,4 @@
-import type { Feeds } from "../backend/backend.ts";
+import { copied, type Feeds } from "../backend/backend.ts";
 import { DataError, ShapeError } from "../core/errors.ts";
 import type { TensorType } from "../core/shape.ts";
 import { leavesBeside, leavesOf, mapTree } from "../core/tree.ts";
@@ -60,10 +60,6 @@ function countOf(value: unknown, type: TensorType): number {
   if (ArrayBuffer.isView(value)) return (value as unknown as { length: number }).length / Math.max(1, per);
   return Array.isArray(value) ? value.length : 0;
 }
-
-/** A batch with arrays of its own: those given may be the source's, which may use them again for the next one. */
-const copied = (feeds: Feeds): Feeds =>
-  Object.fromEntries(Object.entries(feeds).map(([key, data]) => [key, data.slice()]));
 
 /** A batch with its last row again and again up to `most` rows. */
 const filled = ({ count, feeds }: StreamBatch, most: number): Feeds =>

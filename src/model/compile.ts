@@ -2,7 +2,7 @@ import { type Backend, claim } from "../backend/backend.ts";
 import { checkWhole } from "../core/check.ts";
 import { DeviceError, OptionError, ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
-import type { Tensor } from "../core/op.ts";
+import { isTensor, type Tensor } from "../core/op.ts";
 import { leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.ts";
 import { reachable } from "../graph/node.ts";
 import { type Program, programRoots } from "../graph/program.ts";
@@ -11,7 +11,6 @@ import type { Plan, PlanOptions } from "../plan/plan.ts";
 import type { HostInputs } from "./inputs.ts";
 import {
   type InputsOf,
-  isTensor,
   type OutputsOf,
   type Precision,
   type Traced,

@@ -3,6 +3,7 @@ import { checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import type { Tensor } from "../core/op.ts";
+import { isTensor } from "../core/op.ts";
 import { sameShape, sizeOf, type TensorType } from "../core/shape.ts";
 import { kindOf, leavesOf, mapTree, type Tree } from "../core/tree.ts";
 import type { Loss } from "../nn/losses.ts";
@@ -10,7 +11,6 @@ import type { Metric } from "../nn/metrics.ts";
 import * as f from "../ops/everyday.ts";
 import { runnerOf } from "./compile.ts";
 import { isNDArray } from "./inputs.ts";
-import { isTensor } from "./program.ts";
 import type { Runner } from "./runner.ts";
 import type { TraceContext } from "./tracing.ts";
 

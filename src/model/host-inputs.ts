@@ -13,6 +13,7 @@ export interface Normalization {
 
 /** Numbers for one input of a model: nested arrays, or a flat array with its shape; bytes are images to be normalised. */
 export type ModelInput = readonly HostNumbers[] | NDArray;
+
 /** An array of numbers, nested or not, is one input; an array of anything else is a list of inputs. */
 const isHostInput = (x: unknown): x is ModelInput =>
   isNDArray(x) || typeof x === "number" || ArrayBuffer.isView(x) || (Array.isArray(x) && isNumbers(x));

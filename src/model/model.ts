@@ -3,7 +3,7 @@ import { type DeviceTensor, deviceTensor } from "../backend/variable.ts";
 import { checkWhole } from "../core/check.ts";
 import { CheckpointError, DescentError, OptionError, ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
-import type { Tensor, Variable } from "../core/op.ts";
+import { isTensor, type Tensor, type Variable } from "../core/op.ts";
 import type { Shape, TensorType } from "../core/shape.ts";
 import { kindOf, leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.ts";
 import { read } from "../graph/node.ts";
@@ -34,7 +34,7 @@ import {
 } from "./files.ts";
 import { checkNormalization, hostInputs, type ModelInput, type Normalization } from "./host-inputs.ts";
 import { isNDArray } from "./inputs.ts";
-import { feedsOf, isTensor, type Types } from "./program.ts";
+import { feedsOf, type Types } from "./program.ts";
 import { Programs } from "./programs.ts";
 import { type Summary, summaryOf } from "./summary.ts";
 import { ModelTensors } from "./tensors.ts";

@@ -44,7 +44,6 @@ export type Types = Tree<TensorType>;
 /** Tensors in the form of the declared inputs. */
 export type InputsOf<T> = Mapped<T, TensorType, Tensor>;
 
-export { isTensor };
 export const isType = (x: unknown): x is TensorType =>
   typeof x === "object" &&
   x !== null &&

@@ -2,12 +2,12 @@ import type { Backend, Executable } from "../backend/backend.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { DescentError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
-import type { Tensor } from "../core/op.ts";
+import { isTensor, type Tensor } from "../core/op.ts";
 import { leavesOf, mapTree } from "../core/tree.ts";
 import { checkGradients, noteUpdates } from "../optim/minimize.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import { inputsOf } from "./inputs.ts";
-import { isTensor, type TracedProgram, type Types } from "./program.ts";
+import type { TracedProgram, Types } from "./program.ts";
 import { Result, type RunSource } from "./result.ts";
 
 export interface RunOptions {

@@ -1,4 +1,5 @@
 import type { DeviceTensor } from "../backend/variable.ts";
+import { checkNames } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import { type Op, type OpRecord, required, type Tensor } from "../core/op.ts";
 import type { Update } from "../graph/program.ts";
@@ -111,14 +112,6 @@ function checkValues(record: OptimizerRecord, given: object, who: string): void 
       if (fault) throw new OptionError(`${who}: ${at} is ${x}; use ${fault}.`);
     }
   }
-}
-
-function checkNames(who: string, given: object, allowed: readonly string[]): void {
-  for (const key of Object.keys(given))
-    if (!allowed.includes(key))
-      throw new OptionError(
-        `${who}: there is no option "${key}"; ${/^(learning_?rate|alpha|eta|rate)$/i.test(key) ? "the learning rate is lr" : `use ${allowed.join(", ")}`}.`,
-      );
 }
 
 function checkGroups(record: OptimizerRecord, groups: unknown): void {

@@ -84,12 +84,8 @@ export class Fitting {
           this.labels = ready.traced.labels;
           // Whole batches only, and not the first steps, which compile: their times belong together.
           const profiling = images === this.batchSize && step - start >= 2 ? this.profiling : undefined;
-          const feeds = {
-            ...this.feeds(step, batches.position),
-            ...this.mask(images),
-            ...batches.given?.[0],
-          };
-          const pushed = queue.push({ step, images }, ready.executable, feeds, profiling);
+          const own = { ...this.feeds(step, batches.position), ...this.mask(images) };
+          const pushed = queue.push({ step, images }, ready.executable, own, batches.given?.[0], profiling);
           this.steps.ahead();
           await pushed;
         }

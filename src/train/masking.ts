@@ -1,7 +1,6 @@
 import { OptionError } from "../core/errors.ts";
-import type { Tensor } from "../core/op.ts";
+import { isTensor, type Tensor } from "../core/op.ts";
 import { reachable } from "../graph/node.ts";
-import { isTensor } from "../model/program.ts";
 import type { TraceContext } from "../model/tracing.ts";
 
 /** The input that says which rows of a batch are examples, in programs for batches that were filled up. */

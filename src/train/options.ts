@@ -85,6 +85,24 @@ export interface FitOptions<M extends Metrics = NoMetrics> {
   readonly signal?: StopSignal;
 }
 
+/** What `fit` may be told, by name. */
+export const FIT_OPTIONS: readonly (keyof FitOptions)[] = [
+  "epochs",
+  "batchSize",
+  "stepsPerEpoch",
+  "validation",
+  "lastBatch",
+  "accumulate",
+  "shuffle",
+  "onGradients",
+  "onStep",
+  "onValidation",
+  "onProgress",
+  "between",
+  "profile",
+  "signal",
+];
+
 /**
  * A last batch with fewer examples than the others is trained on as it is, by a program of its own ("smaller"), is left out
  * ("drop", PyTorch's drop_last), or is filled up with rows that count for nothing, so that one program serves all batches

@@ -1,5 +1,4 @@
-import type { Backend, Executable } from "../backend/backend.ts";
-import type { NumericArray } from "../core/dtype.ts";
+import { type Backend, copied, type Executable, type Feeds } from "../backend/backend.ts";
 import type { StepMetrics } from "./options.ts";
 import type { Profiling } from "./profile.ts";
 import { RING_ROWS, type Rings } from "./step.ts";
@@ -66,8 +65,6 @@ const together = (a: Reading, b: Reading): Reading => ({
   host: a.host + b.host,
 });
 
-type Feeds = Readonly<Record<string, NumericArray>>;
-
 const bytesOf = (feeds: Feeds) => Object.values(feeds).reduce((sum, { byteLength }) => sum + byteLength, 0);
 
 /** Steps on their way through the device: small ones share a submit, and their metrics are read in groups. */
@@ -92,19 +89,24 @@ export class StepQueue {
   ) {}
 
   /**
-   * Starts a step, perhaps together with the next ones; `profiling` runs it alone and times it. The feeds are used, or
+   * Starts a step, perhaps together with the next ones; `profiling` runs it alone and times it. What is `lent` is used, or
    * copied, before this returns its promise.
    */
-  async push(step: Step, executable: Executable, feeds: Feeds, profiling?: Profiling): Promise<void> {
-    const alone = profiling !== undefined || bytesOf(feeds) > MOST_SHARED;
+  async push(
+    step: Step,
+    executable: Executable,
+    own: Feeds,
+    lent: Feeds = {},
+    profiling?: Profiling,
+  ): Promise<void> {
+    const alone = profiling !== undefined || bytesOf(lent) > MOST_SHARED;
+    const feeds = { ...own, ...(alone ? lent : copied(lent)) };
     if (alone || this.waiting?.executable !== executable) this.submit();
     if (profiling) await profiling.run(executable, feeds);
     else if (alone) this.start(() => executable.run(feeds));
     else {
       this.waiting ??= { executable, feeds: [] };
-      this.waiting.feeds.push(
-        Object.fromEntries(Object.entries(feeds).map(([name, data]) => [name, data.slice()])),
-      );
+      this.waiting.feeds.push(feeds);
     }
     this.started.push(step);
     if (this.started.length >= this.group) await this.finish();

@@ -1,5 +1,5 @@
 import { ShapeError } from "../core/errors.ts";
-import type { Arena, Tensor, Variable } from "../core/op.ts";
+import { type Arena, isTensor, type Tensor, type Variable } from "../core/op.ts";
 import { showType, sizeOf } from "../core/shape.ts";
 import type { Tree } from "../core/tree.ts";
 import type { ResidentData } from "../data/resident.ts";
@@ -8,7 +8,6 @@ import { read, standalone, wholeArena } from "../graph/node.ts";
 import { labelsOf, rightOf } from "../model/evaluate.ts";
 import type { Model } from "../model/model.ts";
 import {
-  isTensor,
   type Precision,
   statisticUpdates,
   type Traced,
@@ -30,7 +29,6 @@ import { STATS_SIZE } from "../ops/step/stats.ts";
 import { recordMetrics, updateStatistics } from "../ops/step/step.ts";
 import type { OptimizerState } from "../optim/state.ts";
 import { backward, minimize, step } from "../optim/steps.ts";
-
 import { checkStatistics, checkUses, MASK, maskBeside } from "./masking.ts";
 
 export type { Precision };

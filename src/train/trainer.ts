@@ -1,5 +1,5 @@
 import type { Executable } from "../backend/backend.ts";
-import { checkWhole } from "../core/check.ts";
+import { checkNames, checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Variable } from "../core/op.ts";
 import { isStream } from "../data/stream.ts";
@@ -12,14 +12,15 @@ import { type Checkpoint, restoreCheckpoint, takeCheckpoint } from "./checkpoint
 import type { AnyDataset } from "./data-sets.ts";
 import { type EvaluationOptions, evaluateSet } from "./evaluate.ts";
 import { Fitting } from "./fitting.ts";
-import type {
-  EpochMetrics,
-  Evaluation,
-  FitOptions,
-  Metrics,
-  NoMetrics,
-  TrainerOptions,
-  TrainingData,
+import {
+  type EpochMetrics,
+  type Evaluation,
+  FIT_OPTIONS,
+  type FitOptions,
+  type Metrics,
+  type NoMetrics,
+  type TrainerOptions,
+  type TrainingData,
 } from "./options.ts";
 import { isSplit, Session } from "./session.ts";
 import { RING_ROWS, type StepParts } from "./step.ts";
@@ -129,6 +130,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
   }
 
   private checkFit(data: TrainingData, options: FitOptions<M>): number {
+    checkNames("fit", options, FIT_OPTIONS);
     const { epochs, batchSize, accumulate = 1, lastBatch = "smaller" } = options;
     checkWhole("The number of epochs", epochs, 0);
     // Each batch of a step has a row of the ring, and so has the step.

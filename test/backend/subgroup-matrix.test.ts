@@ -2,21 +2,16 @@
 
 import { describe, expect, test } from "vitest";
 import { create, globals } from "webgpu";
-import { cpuBackend } from "../../src/backend/cpu.ts";
 import type { AdapterFacts } from "../../src/core/kernel.ts";
 import { reachable, read, standalone } from "../../src/graph/node.ts";
 import { mixedPrecision } from "../../src/graph/precision.ts";
 import { type Program, programRoots } from "../../src/graph/program.ts";
 import * as f from "../../src/ops/f.ts";
 import { compilePlan, kernelKey } from "../../src/plan/plan.ts";
+import { GPU_FACTS } from "../support/facts.ts";
 
 const FACTS: AdapterFacts = {
-  ...cpuBackend().facts,
-  software: false,
-  subgroups: true,
-  subgroupMinSize: 32,
-  subgroupMaxSize: 32,
-  maxWorkgroupBytes: 32768,
+  ...GPU_FACTS,
   subgroupMatrices: [
     { input: "f16", result: "f32", m: 16, n: 16, k: 16 },
     { input: "f32", result: "f32", m: 8, n: 8, k: 8 },

@@ -4,10 +4,13 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import promises from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -25,17 +28,6 @@ import {
   savedSteps,
 } from "../../src/train/node/checkpoint-files.ts";
 import { NodeTrainer } from "../../src/train/node/trainer.ts";
-
-/** Whether a new checkpoint can get its name. */
-const disk = vi.hoisted(() => ({ full: false }));
-vi.mock("node:fs/promises", async (original) => {
-  const files = await original<typeof import("node:fs/promises")>();
-  const rename = async (from: string, to: string) => {
-    if (disk.full && from.endsWith(".partial")) throw new Error("ENOSPC: no space left on device, rename");
-    return files.rename(from, to);
-  };
-  return { ...files, rename };
-});
 
 const DATA = shapes({ train: 24, test: 10 }).train;
 
@@ -186,9 +178,18 @@ describe("on disk", () => {
 
   test("the same step that cannot be saved again stays", async () => {
     await saveCheckpoint(directory, 7, checkpoint);
-    disk.full = true;
-    await expect(saveCheckpoint(directory, 7, checkpoint)).rejects.toThrow(FileError);
-    disk.full = false;
+    // Node's own function, because another test file of this process may have loaded its callers before.
+    const rename = vi.spyOn(promises, "rename").mockImplementation(async (from, to) => {
+      if (String(from).endsWith(".partial")) throw new Error("ENOSPC: no space left on device, rename");
+      renameSync(from, to);
+    });
+    syncBuiltinESMExports();
+    try {
+      await expect(saveCheckpoint(directory, 7, checkpoint)).rejects.toThrow(FileError);
+    } finally {
+      rename.mockRestore();
+      syncBuiltinESMExports();
+    }
     expect(readdirSync(directory)).toEqual(["step-000007"]);
     expect((await newestCheckpoint(directory)).checkpoint).toEqual(checkpoint);
   });

@@ -263,6 +263,21 @@ describe("on the CPU", () => {
     expect(trainer.step).toBe(8);
   });
 
+  test("options that fit does not know are named", async () => {
+    const trainer = new Trainer({
+      device: cpuBackend(),
+      model: nn.linear({ in: 3, out: 2 }),
+      loss: crossEntropy(),
+      optimizer: sgd({ lr: 0.1 }),
+    });
+    const data = arrays({ x: noise([8, 3]), y: labels(8, 2) });
+    for (const [wrong, value] of Object.entries({ dropLast: true, epoch: 3, batchsize: 4 }))
+      await expect(trainer.fit(data, { epochs: 1, [wrong]: value }).next()).rejects.toThrow(
+        new RegExp(`^fit: there is no option "${wrong}"; use epochs, batchSize, .*, signal\\.$`),
+      );
+    await trainer.dispose();
+  });
+
   test('a last batch of one, which batch norm cannot take, is left out with lastBatch "drop"', async () => {
     const trainer = trainerOn(device);
     expect(await told(() => trainer.fit(set, { epochs: 1, batchSize: 8 }).next())).toMatch(

@@ -28,7 +28,7 @@ function queue() {
     }) as unknown as Executable;
   const [whole, last] = [executable("whole"), executable("last")];
   const push = (step: number, which = whole, profiling?: Profiling) =>
-    steps.push({ step, images: 8 }, which, {}, profiling);
+    steps.push({ step, images: 8 }, which, {}, {}, profiling);
   return { log, steps, push, whole, last };
 }
 
@@ -68,9 +68,9 @@ test("steps with large feeds go alone at once; the feeds of those that wait are 
   const small = new Float32Array(2);
   for (let step = 1; step < 3; step++) {
     small.fill(step);
-    void steps.push({ step, images: 8 }, executable, { x: small });
+    void steps.push({ step, images: 8 }, executable, {}, { x: small });
   }
-  void steps.push({ step: 3, images: 8 }, executable, { x: new Float32Array(40_000) });
+  void steps.push({ step: 3, images: 8 }, executable, {}, { x: new Float32Array(40_000) });
   expect(given.map((x) => [...x])).toEqual([
     [1, 1],
     [2, 2],
