@@ -64,6 +64,7 @@ describe("info", () => {
       expect(stdout).toMatch(new RegExp(`^${row}\\b`, "m"));
   });
 
+  // Elsewhere no variable hides the system's own driver.
   test.runIf(process.platform === "linux")("without an adapter says what to do", async () => {
     for (const command of ["info", "verify", "train"]) {
       const { code, stdout, stderr } = await descent.run([command], { env: NO_DRIVER });

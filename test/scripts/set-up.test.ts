@@ -37,6 +37,7 @@ const unpack = (finish: string) => [
      announcement: "Unpacking a.", complete: () => false, finish: ${finish} }).catch((error) => console.error(error.message));`,
 ];
 
+// Only Linux gets packages unpacked: they are Debian's.
 test.runIf(process.platform === "linux")(
   "packages are unpacked under a temporary name, what was interrupted goes",
   () => {
@@ -49,6 +50,7 @@ test.runIf(process.platform === "linux")(
   },
 );
 
+// Only Linux gets packages unpacked: they are Debian's.
 test.runIf(process.platform === "linux")(
   "what cannot be used, or cannot be fetched, leaves nothing and is told",
   () => {

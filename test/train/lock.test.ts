@@ -77,6 +77,7 @@ test("one process may lock a folder several times, at once too", async () => {
   expect(readdirSync(root)).toEqual([]);
 });
 
+// When a process started is known on Linux alone, from /proc; elsewhere its number has to do.
 test.runIf(process.platform === "linux")(
   "another process is named while it runs, and no longer",
   async () => {
@@ -97,6 +98,7 @@ test.runIf(process.platform === "linux")(
   },
 );
 
+// When a process started is known on Linux alone, from /proc; elsewhere its number has to do.
 test.runIf(process.platform === "linux")(
   "a process that got the number of one that is gone locks nobody out",
   async () => {
