@@ -84,7 +84,7 @@ export class Declarations {
     this.folder = folder;
   }
 
-  /** What a file, `nn/layers.ts`, declares, imports and exports. */
+  /** What a file, `nn/module.ts`, declares, imports and exports. */
   file(path) {
     let file = this.#files.get(path);
     if (!file) this.#files.set(path, (file = this.#read(path)));

@@ -76,6 +76,8 @@ export {
   type StoredTensor,
   type TensorFile,
 } from "./interchange/safetensors.ts";
+export * as losses from "./losses/index.ts";
+export * as metrics from "./metrics/index.ts";
 export {
   type Compiled,
   type CompileOptions,
@@ -117,8 +119,6 @@ export type { Summary, SummaryRow } from "./model/summary.ts";
 export { bool, f32, i32, type TraceContext, type Tracing, u8, u32 } from "./model/tracing.ts";
 export { type DeviceVariable, variable } from "./model/variable.ts";
 export * as nn from "./nn/index.ts";
-export * as losses from "./nn/losses.ts";
-export * as metrics from "./nn/metrics.ts";
 export { type ElementwiseDefinition, elementwiseOp } from "./ops/elementwise/define.ts";
 export { stopGradient } from "./ops/elementwise/special.ts";
 export * as f from "./ops/f.ts";

@@ -12,6 +12,8 @@ const ROOMS = [
   "graph",
   "plan",
   "backend",
+  "losses",
+  "metrics",
   "nn",
   "interchange",
   "optim",

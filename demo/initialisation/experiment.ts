@@ -2,7 +2,7 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { ndarray } from "../../src/core/ndarray.ts";
 import { residentArrays } from "../../src/data/arrays.ts";
 import type { ResidentData } from "../../src/data/resident.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import { crossEntropy } from "../../src/losses/index.ts";
 import { adam, type Optimizer, sgd } from "../../src/optim/index.ts";
 import type { Distribution } from "../../src/train/distribution.ts";
 import { Probe } from "../../src/train/probe.ts";

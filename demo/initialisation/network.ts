@@ -1,5 +1,5 @@
 import { heNormal, type Initializer, normal, xavierNormal, zeros } from "../../src/nn/init.ts";
-import * as nn from "../../src/nn/layers.ts";
+import * as nn from "../../src/nn/layers/index.ts";
 import type { Module } from "../../src/nn/module.ts";
 import type { Architecture, NonlinearityKey, SchemeKey } from "./schemes.ts";
 

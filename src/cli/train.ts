@@ -5,7 +5,7 @@ import { WebGPUBackend } from "../backend/webgpu/backend.ts";
 import { tuningFile } from "../backend/webgpu/node/tuning-file.ts";
 import { adapterPeaks, type Peaks } from "../backend/webgpu/peaks.ts";
 import { DescentError, OptionError } from "../core/errors.ts";
-import { crossEntropy } from "../nn/losses.ts";
+import { crossEntropy } from "../losses/index.ts";
 import { imageModel, modelNames } from "../nn/models.ts";
 import { planBytes, printPlan } from "../plan/print.ts";
 import { newestCheckpoint, newestPath, readTensors } from "../train/node/checkpoint-files.ts";

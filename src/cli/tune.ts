@@ -5,7 +5,7 @@ import { storedChoices, tune } from "../backend/webgpu/tuner.ts";
 import type { Candidate, TunedKernel } from "../backend/webgpu/tuner-trial.ts";
 import { adapterKey } from "../backend/webgpu/tuning-store.ts";
 import type { Program } from "../graph/program.ts";
-import { crossEntropy } from "../nn/losses.ts";
+import { crossEntropy } from "../losses/index.ts";
 import { imageModel, modelNames } from "../nn/models.ts";
 import { adamW } from "../optim/optimizers.ts";
 import { Trainer } from "../train/trainer.ts";

@@ -4,7 +4,7 @@ import { type Shape, showShape, sizeOf } from "../core/shape.ts";
 import { feed, reachable } from "../graph/node.ts";
 import { flopsOf } from "./cost.ts";
 import { heNormal, type Initializer, xavierNormal, zeros } from "./init.ts";
-import * as nn from "./layers.ts";
+import * as nn from "./layers/index.ts";
 import { type Module, parametersOf, Trace } from "./module.ts";
 
 /** The shape of one image, [channels, height, width], and the number of classes. */

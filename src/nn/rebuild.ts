@@ -1,6 +1,6 @@
 import { CheckpointError, DescentError } from "../core/errors.ts";
 import type { NetworkDescription } from "./describe.ts";
-import * as layers from "./layers.ts";
+import * as layers from "./layers/index.ts";
 import type { Module } from "./module.ts";
 
 const isDescription = (x: unknown): x is NetworkDescription =>

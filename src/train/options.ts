@@ -1,9 +1,9 @@
 import type { Backend } from "../backend/backend.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import type { Stream } from "../data/stream.ts";
+import type { Loss } from "../losses/index.ts";
+import type { Metric } from "../metrics/index.ts";
 import type { Model, Normalization } from "../model/model.ts";
-import type { Loss } from "../nn/losses.ts";
-import type { Metric } from "../nn/metrics.ts";
 import type { AnyModule } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";

@@ -5,6 +5,9 @@ import type { Tree } from "../core/tree.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { gradients } from "../graph/autodiff.ts";
 import { read, standalone, wholeArena } from "../graph/node.ts";
+import type { Loss } from "../losses/index.ts";
+import { keeps } from "../losses/masks.ts";
+import type { Metric } from "../metrics/index.ts";
 import { labelsOf, rightOf } from "../model/evaluate.ts";
 import type { Model } from "../model/model.ts";
 import {
@@ -17,9 +20,6 @@ import {
   type Updates,
 } from "../model/program.ts";
 import type { TraceContext } from "../model/tracing.ts";
-import type { Loss } from "../nn/losses.ts";
-import { keeps } from "../nn/masks.ts";
-import type { Metric } from "../nn/metrics.ts";
 import type { TracedLayer } from "../nn/module.ts";
 import { batchIndices } from "../ops/data/batch-indices.ts";
 import { constant } from "../ops/elementwise/unary.ts";

@@ -11,7 +11,7 @@ import { compile, evaluate } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
 import { tensor } from "../../src/model/program.ts";
 import { bool, f32, i32, u8, u32 } from "../../src/model/tracing.ts";
-import { linear } from "../../src/nn/layers.ts";
+import { linear } from "../../src/nn/layers/index.ts";
 import { sgd } from "../../src/optim/optimizers.ts";
 import { cosine } from "../../src/optim/schedules.ts";
 import { gpu } from "../support/gpu.ts";

@@ -8,7 +8,7 @@ import { compile } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
 import { f32, i32, type Tracing } from "../../src/model/tracing.ts";
 import { variable } from "../../src/model/variable.ts";
-import * as nn from "../../src/nn/layers.ts";
+import * as nn from "../../src/nn/layers/index.ts";
 import type { Minimizer } from "../../src/optim/minimize.ts";
 import { adam, adamW, sgd } from "../../src/optim/optimizers.ts";
 import { gpu } from "../support/gpu.ts";

@@ -9,7 +9,7 @@ import { tensor } from "../../src/model/program.ts";
 import { f32 } from "../../src/model/tracing.ts";
 import { buffer, layer, module, parameter } from "../../src/nn/compose.ts";
 import { constant } from "../../src/nn/init.ts";
-import { batchNorm, linear, relu, sequential } from "../../src/nn/layers.ts";
+import { batchNorm, linear, relu, sequential } from "../../src/nn/layers/index.ts";
 import * as f from "../../src/ops/f.ts";
 import { sgd } from "../../src/optim/optimizers.ts";
 import { gpu } from "../support/gpu.ts";

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { feed, reachable } from "../../src/graph/node.ts";
 import { readLayers } from "../../src/nn/layer-list.ts";
-import { augmented } from "../../src/nn/layers.ts";
+import { augmented } from "../../src/nn/layers/index.ts";
 import { imageModel, modelLayers, modelNames } from "../../src/nn/models.ts";
 import { parametersOf, Trace } from "../../src/nn/module.ts";
 

@@ -6,8 +6,8 @@ import type { Tensor } from "../../src/core/op.ts";
 import { Random } from "../../src/core/rng.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { feed } from "../../src/graph/node.ts";
-import { linear } from "../../src/nn/layers.ts";
-import { crossEntropy, type Loss, mse } from "../../src/nn/losses.ts";
+import { crossEntropy, type Loss, mse } from "../../src/losses/index.ts";
+import { linear } from "../../src/nn/layers/index.ts";
 import { Trace } from "../../src/nn/module.ts";
 import { gpu } from "../support/gpu.ts";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { cpuBackend } from "../../src/backend/cpu.ts";
+import { accuracy, meanAbsoluteError, meanSquaredError } from "../../src/metrics/index.ts";
 import { evaluate } from "../../src/model/compile.ts";
 import { tensor } from "../../src/model/program.ts";
-import { accuracy, meanAbsoluteError, meanSquaredError } from "../../src/nn/metrics.ts";
 import { gpu } from "../support/gpu.ts";
 
 /** Two sequences of three steps, with logits of two classes each: right, wrong, right and wrong, right, right. */

@@ -6,8 +6,8 @@ import { CheckpointError, NonFiniteError, OptionError } from "../../src/core/err
 import { ndarray } from "../../src/core/ndarray.ts";
 import { residentArrays } from "../../src/data/arrays.ts";
 import { shapes } from "../../src/data/shapes.ts";
-import * as nn from "../../src/nn/layers.ts";
-import { crossEntropy, mse } from "../../src/nn/losses.ts";
+import { crossEntropy, mse } from "../../src/losses/index.ts";
+import * as nn from "../../src/nn/layers/index.ts";
 import { adamW, sgd } from "../../src/optim/optimizers.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { gpu } from "../support/gpu.ts";

@@ -17,8 +17,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { CheckpointError, FileError, NonFiniteError } from "../../src/core/errors.ts";
 import { shapes } from "../../src/data/shapes.ts";
-import * as nn from "../../src/nn/layers.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import { crossEntropy } from "../../src/losses/index.ts";
+import * as nn from "../../src/nn/layers/index.ts";
 import { adam, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
 import type { Checkpoint } from "../../src/train/checkpoint.ts";
 import {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { loadCifar10 } from "../../src/data/node/cifar10-files.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import { crossEntropy } from "../../src/losses/index.ts";
 import { imageModel } from "../../src/nn/models.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
 import { oneCycle } from "../../src/optim/schedules.ts";

@@ -5,8 +5,8 @@ import { WebGPUBackend } from "../../src/backend/webgpu/backend.ts";
 import { openDevice } from "../../src/backend/webgpu/device.ts";
 import type { AdapterFacts } from "../../src/core/kernel.ts";
 import { shapes } from "../../src/data/shapes.ts";
-import * as nn from "../../src/nn/layers.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import { crossEntropy } from "../../src/losses/index.ts";
+import * as nn from "../../src/nn/layers/index.ts";
 import { sgd } from "../../src/optim/optimizers.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 

@@ -7,7 +7,7 @@ import { shapes } from "../../src/data/shapes.ts";
 import { feed, reachable, read, standalone } from "../../src/graph/node.ts";
 import { mixedPrecision } from "../../src/graph/precision.ts";
 import { type Program, programRoots } from "../../src/graph/program.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import { crossEntropy } from "../../src/losses/index.ts";
 import { imageModel } from "../../src/nn/models.ts";
 import * as f from "../../src/ops/f.ts";
 import { LOSS_SCALE } from "../../src/ops/step/stats.ts";

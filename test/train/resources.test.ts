@@ -3,7 +3,7 @@ import { WebGPUBackend } from "../../src/backend/webgpu/backend.ts";
 import { openDevice } from "../../src/backend/webgpu/device.ts";
 import "../../src/backend/webgpu/dawn.ts";
 import { shapes } from "../../src/data/shapes.ts";
-import { crossEntropy } from "../../src/nn/losses.ts";
+import { crossEntropy } from "../../src/losses/index.ts";
 import { imageModel } from "../../src/nn/models.ts";
 import { adamW } from "../../src/optim/optimizers.ts";
 import { Trainer } from "../../src/train/trainer.ts";

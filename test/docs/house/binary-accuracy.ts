@@ -1,4 +1,4 @@
-import type { Metric } from "../../../src/nn/metrics.ts";
+import type { Metric } from "../../../src/metrics/index.ts";
 
 // #region
 /** The share of logits whose sign is right, for targets 0 and 1 of the same shape. */

@@ -1,5 +1,5 @@
 import { OptionError } from "../../../src/core/errors.ts";
-import type { Loss } from "../../../src/nn/losses.ts";
+import type { Loss } from "../../../src/losses/index.ts";
 
 // #region
 /** The mean of d²/2 where |d| ≤ δ, else of δ·(|d| − δ/2), d = output − target; as torch.nn.HuberLoss. Huber, 1964, eq. 1.2. */

@@ -2,20 +2,8 @@ import { OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import * as f from "../ops/f.ts";
-import { keeps, weightedMean, weightsOf } from "./masks.ts";
-
-/**
- * What training minimises: a scalar from the network's output and the targets. With a mask (bool, or f32 weights) it is a
- * mean over what the mask keeps, whatever stands in the targets elsewhere; NaN where it keeps nothing.
- */
-export interface Loss {
-  readonly name: string;
-  (output: Tensor, target: Tensor, mask?: Tensor): Tensor;
-}
-
-function loss(name: string, compute: (output: Tensor, target: Tensor, mask?: Tensor) => Tensor): Loss {
-  return Object.defineProperty(compute, "name", { value: name }) as Loss;
-}
+import { type Loss, loss } from "./loss.ts";
+import { keeps, weightsOf } from "./masks.ts";
 
 /** Stands for labels that a mask leaves out where no other number does. */
 const MASKED = -(2 ** 31);
@@ -74,15 +62,5 @@ export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
     const counted = f.cast(f.notEqual(labels, ignored), { dtype: "f32" });
     const weights = mask ? f.mul(counted, weightsOf(mask)) : counted;
     return reduced(f.softmaxCrossEntropy(logits, labels, { labelSmoothing, ignoreIndex: ignored }), weights);
-  });
-}
-
-/** Mean squared error over all elements; a mask broadcasts to their shape. */
-export function mse(): Loss {
-  return loss("mse", (output, target, mask) => {
-    if (!mask) return f.mse(output, target);
-    // Before the square: 0 times the slope of what is no number would be none either.
-    const kept = (x: Tensor) => f.where(keeps(mask), x, 0);
-    return weightedMean(f.mse(kept(output), kept(target), { reduction: "none" }), mask);
   });
 }

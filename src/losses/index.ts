@@ -1,0 +1,3 @@
+export * from "./cross-entropy.ts";
+export type { Loss } from "./loss.ts";
+export * from "./regression.ts";

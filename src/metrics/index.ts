@@ -1,0 +1,3 @@
+export * from "./classification.ts";
+export type { Metric } from "./metric.ts";
+export * from "./regression.ts";

@@ -1,0 +1,56 @@
+import { recomputed } from "../../core/op.ts";
+import * as f from "../../ops/f.ts";
+import type { Module } from "../module.ts";
+
+/** Runs modules one after another; their names in checkpoints are 0, 1, 2, … */
+export function sequential(...modules: readonly Module[]): Module {
+  return {
+    label: `sequential(${modules.length})`,
+    description: { layer: "sequential" },
+    children: Object.fromEntries(modules.map((module, i) => [String(i), module])),
+    forward: (x, context) => modules.reduce((value, module) => context.run(module, value), x),
+  };
+}
+
+/**
+ * The same network keeping only its input and its result for the backward pass, which computes what lies between again:
+ * less memory for about one more forward pass of it. As torch.utils.checkpoint. Source: Chen et al., 2016, §3.
+ */
+export function checkpoint(network: Module): Module {
+  if (!network.children) return checkpoint(sequential(network));
+  return {
+    ...network,
+    description: { layer: "checkpoint", wraps: network },
+    forward: (x, context) => recomputed(() => network.forward(x, context)),
+  };
+}
+
+/** x + body(x), or shortcut(x) + body(x) where shapes change. He et al., 2016, eq. 1 and 2. */
+export function residual(body: Module, shortcut?: Module): Module {
+  return {
+    label: "residual()",
+    description: { layer: "residual" },
+    children: shortcut ? { body, shortcut } : { body },
+    forward: (x, context) => f.add(shortcut ? context.run(shortcut, x) : x, context.run(body, x)),
+  };
+}
+
+/**
+ * A network that sees its images [N, C, H, W] mirrored and shifted at random in training, as they are otherwise. Its
+ * parts keep their names in checkpoints, so that a network can be trained with and evaluated without.
+ */
+export function augmented(network: Module, options: { flip?: boolean; shift?: number }): Module {
+  const { flip = false, shift = 0 } = options;
+  if (!network.children) return augmented(sequential(network), options);
+  return {
+    ...network,
+    description: { layer: "augmented", args: [options], wraps: network },
+    forward: (x, context) =>
+      network.forward(
+        context.training
+          ? f.augmentImages(x, context.counters, { flip, shift, layer: context.nextLayer() })
+          : x,
+        context,
+      ),
+  };
+}
