@@ -133,6 +133,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     };
     const source = {
       counters: t.counters,
+      examples: t.examples,
       parameter: current,
       buffer: current,
       nextLayer: () => t.nextLayer(),

@@ -3,7 +3,7 @@ import { OptionError, ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
 import { feed } from "../graph/node.ts";
-import type { TrackedStatistic } from "../nn/module.ts";
+import type { BatchExamples, TrackedStatistic } from "../nn/module.ts";
 import { randomUniform } from "../ops/random/random.ts";
 import { sort } from "../ops/reduce/sort.ts";
 import type { ModelTensors } from "./tensors.ts";
@@ -17,8 +17,10 @@ export interface Pass {
 
 /** What a trace is made with, and what it gathers. */
 export class TraceContext {
-  /** u32[4]: step, seed, position in the epoch, row of the metrics ring. */
+  /** u32[4]: step, seed, position over all epochs, row of the metrics ring. */
   readonly counters = feed("counters", [4], "u32");
+  /** What the batch is made of, where it comes from a data set on the device. */
+  examples: BatchExamples | undefined;
   /** @internal */
   readonly passes: Pass[] = [];
   private layers = 0;

@@ -42,11 +42,21 @@ export interface Module<In = Tensor, Out = Tensor> {
 /** A module of any inputs and results. */
 export type AnyModule = Module<any, any>;
 
+/** The examples of a batch, which counters[2] / count (rounded down) epochs have seen before. */
+export interface BatchExamples {
+  /** Their indices in the data set, u32[N]. */
+  readonly indices: Tensor;
+  /** How many the data set has. */
+  readonly count: number;
+}
+
 /** What a module may ask for while it is traced. */
 export interface ForwardContext {
   readonly training: boolean;
-  /** u32[4]: step, seed, position in the epoch, row of the metrics ring. */
+  /** u32[4]: step, seed, position over all epochs, row of the metrics ring. */
   readonly counters: Tensor;
+  /** Absent for a stream, and outside of a trainer. */
+  readonly examples?: BatchExamples | undefined;
   parameter(module: AnyModule, name: string): Tensor;
   buffer(module: AnyModule, name: string): Tensor;
   /** Notes a batch statistic for a running one: running ← (1 − momentum)·running + momentum·scale·batch. */
@@ -111,6 +121,7 @@ export interface TracedLayer {
 /** Where a trace finds the current values of the network's tensors. */
 export interface TensorSource {
   readonly counters: Tensor;
+  readonly examples?: BatchExamples | undefined;
   parameter(module: AnyModule, name: string): Tensor;
   buffer(module: AnyModule, name: string): Tensor;
   /** By default counted from 0 within one trace. */
@@ -144,6 +155,10 @@ export class Trace implements ForwardContext {
 
   get counters(): Tensor {
     return this.source.counters;
+  }
+
+  get examples(): BatchExamples | undefined {
+    return this.source.examples;
   }
 
   parameter(module: AnyModule, name: string): Tensor {

@@ -10,7 +10,7 @@ import type { EpochMetrics, FitOptions, StepMetrics, TrainingData } from "./opti
 import { Profiling } from "./profile.ts";
 import { isSplit, type Session } from "./session.ts";
 import { type Numbers, readRings, StepQueue } from "./step-queue.ts";
-import { DatasetSteps } from "./steps.ts";
+import { DatasetSteps, positionIn } from "./steps.ts";
 import { addTo, noSums } from "./sums.ts";
 
 /** A run through data: its steps, in epochs. */
@@ -217,8 +217,10 @@ export class Fitting {
     const { session, batchSize, data } = this;
     if (isStream(data)) return this.halt(step, [], "");
     const { count } = session.sets.use(data, true).data;
-    const position = ((step - session.course.base) % this.steps.perEpoch!) * batchSize;
-    const { counters } = session.counters(step, position);
+    const done = step - session.course.base;
+    const perEpoch = this.steps.perEpoch!;
+    const position = (done % perEpoch) * batchSize;
+    const { counters } = session.counters(step, positionIn(Math.floor(done / perEpoch), position, count));
     return this.halt(
       step,
       [{ images: Math.min(batchSize, count - position), counters }],

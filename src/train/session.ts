@@ -213,7 +213,7 @@ export class Session {
     return this.programs.get(recipe, onProgress);
   }
 
-  /** What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position` of the order. */
+  /** What the step numbered `step` (from 0) of `total` is fed; its batch begins at `position`, see positionIn. */
   feeds(step: number, position: number, total: number, row = step) {
     return { ...this.counters(step, position, row), ...this.state.hyper(step, total) };
   }

@@ -100,16 +100,20 @@ function oneNumber(what: string, value: unknown): Tensor {
   );
 }
 
+/** A batch of a data set on the device. */
+function gathered({ data, order, batchSize }: Extract<Source, { data: ResidentData }>, t: TraceContext) {
+  const indices = batchIndices(read(order), t.counters, { count: batchSize });
+  t.examples = { indices, count: data.count };
+  return data.batch(indices);
+}
+
 /** Batch, network and loss. */
 export function forward(
   { model, state, source, lossOf, averaged, masked }: StepParts,
   inputs: any,
   t: TraceContext,
 ): Forward {
-  const { x, y } =
-    "data" in source
-      ? source.data.batch(batchIndices(read(source.order), t.counters, { count: source.batchSize }))
-      : source.batch(inputs);
+  const { x, y } = "data" in source ? gathered(source, t) : source.batch(inputs);
   const { output, layers } = model.pass(x, t, averaged ? state.averages : undefined);
   const mask = masked ? maskBeside(inputs[MASK], y) : undefined;
   const loss = oneNumber("loss", lossOf(output, y as Tensor, mask));

@@ -13,6 +13,13 @@ export function batchSizes(count: number, batchSize: number, lastBatch: LastBatc
   return count % size > 0 && lastBatch === "smaller" ? [size, count % size] : [size];
 }
 
+/**
+ * How many examples of a data set of `count` were seen when `epoch` (from 0) is at `within`. Whole epochs are counted
+ * modulo an even number, so that it stays below 2³².
+ */
+export const positionIn = (epoch: number, within: number, count: number): number =>
+  (epoch % (2 * Math.floor(2 ** 31 / count))) * count + within;
+
 /** Steps through a data set on the device, in a new order each epoch. */
 export class DatasetSteps implements Steps {
   readonly perEpoch: number;
@@ -41,11 +48,11 @@ export class DatasetSteps implements Steps {
     const random = new Random(session.seed, SHUFFLE_STREAM + session.course.base + epoch);
     session.backend.write(order, shuffle ? random.permutation(data.count) : naturalOrder(data.count));
     for (let i = first; i < this.perEpoch; i++) {
-      const position = i * batchSize * accumulate;
+      const within = i * batchSize * accumulate;
       const sizes: number[] = [];
-      for (let at = position; sizes.length < accumulate && at < usable; at += batchSize)
+      for (let at = within; sizes.length < accumulate && at < usable; at += batchSize)
         sizes.push(Math.min(batchSize, usable - at));
-      yield { sizes, position };
+      yield { sizes, position: positionIn(epoch, within, data.count) };
     }
   }
 

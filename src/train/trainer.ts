@@ -24,7 +24,7 @@ import {
 } from "./options.ts";
 import { isSplit, Session } from "./session.ts";
 import { RING_ROWS, type StepParts } from "./step.ts";
-import { batchSizes, DatasetSteps } from "./steps.ts";
+import { batchSizes, DatasetSteps, positionIn } from "./steps.ts";
 
 export type * from "./options.ts";
 
@@ -280,9 +280,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
     const first = known || !through ? base : step;
     const { accumulate = 1 } = known ? through : options;
     const perEpoch = known ? through.perEpoch! : new DatasetSteps(session, data, batchSize, options).perEpoch;
-    const position = ((step - first) % perEpoch) * batchSize * accumulate;
+    const within = ((step - first) % perEpoch) * batchSize * accumulate;
+    const position = positionIn(Math.floor((step - first) / perEpoch), within, count);
     return {
-      images: Math.min(batchSize, count - position),
+      images: Math.min(batchSize, count - within),
       feeds: {
         ...session.feeds(step, position, Math.max(step + 1, first + perEpoch * epochs)),
         ...session.counters(step * accumulate, position),

@@ -1,3 +1,4 @@
+import { OptionError } from "../../core/errors.ts";
 import { recomputed } from "../../core/op.ts";
 import * as f from "../../ops/f.ts";
 import type { Module } from "../module.ts";
@@ -35,22 +36,46 @@ export function residual(body: Module, shortcut?: Module): Module {
   };
 }
 
+/** How `augmented` changes images; nothing unless given. */
+export interface AugmentOptions {
+  /**
+   * Mirrors left to right: each time with probability ½ (true), or every other time that the image is seen
+   * ("alternating"), which needs a trainer and a data set. Jordan, 2024, arXiv 2404.00498, §3.6.
+   */
+  readonly flip?: boolean | "alternating";
+  /** Moves by −shift … shift pixels, each as likely, down and across. */
+  readonly shift?: number;
+  /** What moves in: zeros, or the image mirrored at its edge. */
+  readonly padding?: "zeros" | "reflect";
+}
+
 /**
  * A network that sees its images [N, C, H, W] mirrored and shifted at random in training, as they are otherwise. Its
  * parts keep their names in checkpoints, so that a network can be trained with and evaluated without.
+ * @throws OptionError for alternating mirrors of images that are no data set's.
  */
-export function augmented(network: Module, options: { flip?: boolean; shift?: number }): Module {
-  const { flip = false, shift = 0 } = options;
+export function augmented(network: Module, options: AugmentOptions): Module {
+  const { flip = false, shift = 0, padding = "zeros" } = options;
   if (!network.children) return augmented(sequential(network), options);
   return {
     ...network,
     description: { layer: "augmented", args: [options], wraps: network },
-    forward: (x, context) =>
-      network.forward(
-        context.training
-          ? f.augmentImages(x, context.counters, { flip, shift, layer: context.nextLayer() })
-          : x,
-        context,
-      ),
+    forward(x, context) {
+      if (!context.training) return network.forward(x, context);
+      const { counters, examples } = context;
+      const alternating = flip === "alternating";
+      if (alternating && !examples)
+        throw new OptionError(
+          'augmented: flip is "alternating", but these images do not come from a data set; use flip: true.',
+        );
+      const images = f.augmentImages(x, counters, alternating ? [examples!.indices] : [], {
+        flip,
+        shift,
+        padding,
+        layer: context.nextLayer(),
+        ...(alternating && { examples: examples!.count }),
+      });
+      return network.forward(images, context);
+    },
   };
 }
