@@ -54,7 +54,7 @@ function outputOf(x: TensorType, weight: TensorType, attrs: ConvTranspose2dAttrs
   const [from, share, ...kernel] = weight.shape as [number, number, number, number];
   if (x.shape[1] !== from || from % groups !== 0)
     throw new ShapeError(
-      `${op}: weight ${showShape(weight.shape)} takes ${from} input channels in ${groups} groups, but the input ${showShape(x.shape)} has ${x.shape[1]}; use equal numbers that ${groups} divides.`,
+      `${op}: weight ${showShape(weight.shape)} takes ${from} input channels in ${groups} group${groups > 1 ? "s" : ""}, but the input ${showShape(x.shape)} has ${x.shape[1]}; use equal numbers that ${groups} divides.`,
     );
   const sides = kernel.map(
     (taps, axis) =>
@@ -169,7 +169,7 @@ export const convTranspose2d: Op<
     },
     {
       inputs: [type([2, 3, 4, 4]), type([2, 3, 3, 3])],
-      message: /convTranspose2d: weight \[2, 3, 3, 3\] takes 2 input channels in 1 groups, but .* has 3/,
+      message: /convTranspose2d: weight \[2, 3, 3, 3\] takes 2 input channels in 1 group, but .* has 3/,
     },
     {
       inputs: [type([2, 3, 4, 4]), type([3, 2, 3, 3])],
