@@ -15,17 +15,19 @@ const STRIDE_H = 1u;
 const STRIDE_W = 1u;
 const PAD_H = 0u;
 const PAD_W = 0u;
-const COUNT_PADDING = true; // divide by the whole window, not by its part within the image
+const WHOLE = true; // divide by the whole window, not by the part of it that counts
+const COUNTED_H = 0u; // padding that counts
+const COUNTED_W = 0u;
 
 // The first window that reaches `position`, a coordinate within the padded image.
 fn first_window(position: u32, kernel: u32, stride: u32) -> u32 {
   return (max(position + 1u, kernel) - kernel + stride - 1u) / stride;
 }
 
-// How much of a window lies within the image, along one axis.
-fn inside(window: u32, kernel: u32, stride: u32, pad: u32, length: u32) -> u32 {
+// How much of a window counts, along one axis.
+fn inside(window: u32, kernel: u32, stride: u32, pad: u32, length: u32, counted: u32) -> u32 {
   let start = window * stride;
-  return min(start + kernel, length + pad) - max(start, pad);
+  return min(start + kernel, length + pad + counted) - max(start, pad - counted);
 }
 
 @compute @workgroup_size(64)
@@ -46,8 +48,9 @@ fn main(
   for (var r = first_window(row, KERNEL_H, STRIDE_H); r < row_end; r++) {
     for (var j = 0u; j < SPAN; j++) { // unroll
       let c = min(window + j, OW - 1u);
-      let size = inside(r, KERNEL_H, STRIDE_H, PAD_H, H) * inside(c, KERNEL_W, STRIDE_W, PAD_W, W);
-      let share = load_dy(base + r * OW + c) / f32(select(size, KERNEL_H * KERNEL_W, COUNT_PADDING));
+      let rows = inside(r, KERNEL_H, STRIDE_H, PAD_H, H, COUNTED_H);
+      let size = rows * inside(c, KERNEL_W, STRIDE_W, PAD_W, W, COUNTED_W);
+      let share = load_dy(base + r * OW + c) / f32(select(size, KERNEL_H * KERNEL_W, WHOLE));
       let start = select(c * STRIDE_W, W + 2u * PAD_W, window + j >= OW);
       for (var o = 0u; o < RUN; o++) { // unroll
         // Unsigned: a pixel before the window is far behind it.

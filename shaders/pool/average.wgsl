@@ -14,11 +14,13 @@ const STRIDE_H = 1;
 const STRIDE_W = 1u;
 const PAD_H = 0;
 const PAD_W = 0;
-const COUNT_PADDING = true; // divide by the whole window, not by its part within the image
+const WHOLE = true; // divide by the whole window, not by the part of it that counts
+const COUNTED_H = 0; // padding that counts
+const COUNTED_W = 0;
 
-// How much of a window that begins at `start` lies within the image, along one axis.
-fn inside(start: i32, kernel: i32, length: i32) -> i32 {
-  return min(start + kernel, length) - max(start, 0);
+// How much of a window that begins at `start` counts, along one axis.
+fn inside(start: i32, kernel: i32, length: i32, counted: i32) -> i32 {
+  return min(start + kernel, length + counted) - max(start, -counted);
 }
 
 @compute @workgroup_size(64)
@@ -49,8 +51,9 @@ fn main(
     }
   }
   for (var o = 0u; o < RUN; o++) { // unroll
-    let size = inside(top, KERNEL_H, H) * inside(left + i32(o * STRIDE_W), i32(KERNEL_W), W);
-    sum[o] /= f32(select(size, KERNEL_H * i32(KERNEL_W), COUNT_PADDING));
+    let columns = inside(left + i32(o * STRIDE_W), i32(KERNEL_W), W, COUNTED_W);
+    let size = inside(top, KERNEL_H, H, COUNTED_H) * columns;
+    sum[o] /= f32(select(size, KERNEL_H * i32(KERNEL_W), WHOLE));
   }
   store_out(id, vector(sum));
 }

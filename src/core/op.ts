@@ -393,6 +393,9 @@ export function applyOp(op: OpRecord, inputs: readonly Tensor[], attrs: unknown)
   return outputs.map((_, index) => new Tensor(node, index));
 }
 
+/** A tensor of numbers that the host has. */
+export const dataTensor = (data: NDArray): Tensor => leaf(data, { kind: "data", data });
+
 /** A tensor that nothing in the graph computes. */
 export function leaf({ shape, dtype }: TensorType, source: Leaf): Tensor {
   return new Tensor({

@@ -1,9 +1,9 @@
 import type { Feeds } from "../backend/backend.ts";
 import { checkWhole } from "../core/check.ts";
 import { DataError, type DescentError, OptionError } from "../core/errors.ts";
-import { isTensor, type Tensor } from "../core/op.ts";
+import { dataTensor, isTensor, type Tensor } from "../core/op.ts";
 import { mapTree } from "../core/tree.ts";
-import { dataTensor, hostArray, type Types } from "../model/program.ts";
+import { hostArray, type Types } from "../model/program.ts";
 import { gatherImages } from "../ops/data/gather-images.ts";
 import { type BatchSource, batchTypes, exampleCount, StreamReader } from "./stream-reader.ts";
 

@@ -2,7 +2,7 @@ import { checkElements } from "../core/check.ts";
 import type { DType, NumericArray } from "../core/dtype.ts";
 import { OptionError, ShapeError } from "../core/errors.ts";
 import { type HostNumbers, type NDArray, ndarray } from "../core/ndarray.ts";
-import { type Arena, type GraphNode, isTensor, leaf, type Tensor, type Variable } from "../core/op.ts";
+import { type Arena, dataTensor, type GraphNode, isTensor, type Tensor, type Variable } from "../core/op.ts";
 import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { kindOf, leavesOf, type Mapped, mapTree, type Tree, under } from "../core/tree.ts";
 import { feed, reachable, read, wholeArena } from "../graph/node.ts";
@@ -248,9 +248,6 @@ export function statisticUpdates(
   }
   return [...latest].map(([arena, value]) => ({ variable: variables.get(arena)!, value }));
 }
-
-/** A tensor of numbers that the host has. */
-export const dataTensor = (data: NDArray): Tensor => leaf(data, { kind: "data", data });
 
 /**
  * A tensor of given numbers: nested arrays, or a flat array with its shape. f32 unless a dtype is given.

@@ -12,7 +12,9 @@ export function describe(module: AnyModule, path = ""): NetworkDescription | { r
   const { description, children = {} } = module;
   if (!description) return { unknown: path === "" ? module.label : `${path}, ${module.label}` };
   const parts: NetworkDescription[] = [];
-  const own = description.wraps ? [["", description.wraps] as const] : Object.entries(children);
+  const own = description.wraps
+    ? [["", description.wraps] as const]
+    : Object.entries(description.whole ? {} : children);
   for (const [name, child] of own) {
     const part = describe(child, [path, name].filter(Boolean).join("."));
     if ("unknown" in part) return part;

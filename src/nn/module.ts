@@ -22,6 +22,8 @@ export interface Description {
   readonly args?: readonly unknown[];
   /** The network that it is a form of, whose parts it has. */
   readonly wraps?: AnyModule;
+  /** Its parts follow from its arguments. */
+  readonly whole?: true;
 }
 
 /** A layer or a network: its tensors, its parts, and what it computes from In, a tensor or a tree of them. */

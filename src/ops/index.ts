@@ -1,5 +1,6 @@
 import type { Op } from "../core/op.ts";
 import * as conv from "./conv/conv2d.ts";
+import * as convTranspose from "./conv/transpose.ts";
 import * as augment from "./data/augment-images.ts";
 import * as batchIndices from "./data/batch-indices.ts";
 import * as gatherImages from "./data/gather-images.ts";
@@ -50,6 +51,7 @@ const files = [
   matmul,
   einsum,
   conv,
+  convTranspose,
   maxPool,
   averagePool,
   batchnorm,

@@ -1,11 +1,23 @@
 /** All layers, which `nn` exports whole. */
 export * from "./activations.ts";
+export * from "./adaptive-pool.ts";
 export * from "./combine.ts";
-export * from "./conv.ts";
+export {
+  type Conv1dOptions,
+  type Conv2dOptions,
+  conv1d,
+  conv2d,
+  type SeparableConv2dOptions,
+  separableConv2d,
+} from "./conv.ts";
+export * from "./conv-transpose.ts";
 export * from "./dropout.ts";
 export * from "./embedding.ts";
 export * from "./linear.ts";
 export * from "./norm.ts";
 export type { Pair } from "./options.ts";
+export * from "./padding.ts";
 export * from "./pool.ts";
 export * from "./shape.ts";
+export type { Sides1d, Sides2d } from "./space.ts";
+export * from "./upsample.ts";

@@ -27,7 +27,8 @@ export interface Conv2dOptions {
   readonly groups?: number;
 }
 
-const pairOf = (x: number | Pair): Pair => (typeof x === "number" ? [x, x] : x);
+/** One for each direction. */
+export const pairOf = (x: number | Pair): Pair => (typeof x === "number" ? [x, x] : x);
 
 /** Attributes with every shorthand written out, for a weight [O, C / groups, kh, kw]. */
 export function resolveConv(
@@ -70,6 +71,7 @@ export function resolvePadding(
   kernel: Pair,
   stride: Pair = [1, 1],
   dilation: Pair = [1, 1],
+  op = "conv2d",
 ): Pads {
   if (padding === "valid")
     return [
@@ -79,7 +81,7 @@ export function resolvePadding(
   if (padding === "same") {
     if (stride[0] !== 1 || stride[1] !== 1)
       throw new ShapeError(
-        `conv2d: padding "same" needs stride 1, not ${showShape(stride)}; give the padding in numbers.`,
+        `${op}: padding "same" needs stride 1, not ${showShape(stride)}; give the padding in numbers.`,
       );
     const side = (axis: 0 | 1): Pair => {
       const total = dilation[axis] * (kernel[axis] - 1);
@@ -91,7 +93,7 @@ export function resolvePadding(
   const [height, width] = typeof padding === "number" ? [padding, padding] : padding;
   const sides: Pads = [pair(height), pair(width)];
   if (sides.flat().some((amount) => !Number.isInteger(amount) || amount < 0))
-    throw new ShapeError(`conv2d: padding [${sides.flat()}] must be whole numbers of at least 0.`);
+    throw new ShapeError(`${op}: padding [${sides.flat()}] must be whole numbers of at least 0.`);
   return sides;
 }
 

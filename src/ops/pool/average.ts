@@ -26,11 +26,32 @@ import {
 
 export type { AveragePoolAttrs };
 
-/** How many elements a window's sum is divided by. */
-const windowSize = (attrs: AveragePoolAttrs, rows: number, columns: number) =>
-  (attrs.countIncludePad ?? true) ? attrs.kernel[0] * attrs.kernel[1] : rows * columns;
+/** How much of the padding counts. */
+const counted = ({ countIncludePad = true, padding }: AveragePoolAttrs): Pair =>
+  countIncludePad ? padding : [0, 0];
 
-/** The mean of each window; padding counts as zeros unless countIncludePad is false. */
+/** How many elements a window's sum is divided by: those within the image, or within its padding too. */
+function windowSize(attrs: AveragePoolAttrs, size: Pair, row: number, column: number): number {
+  const { kernel, stride, padding } = attrs;
+  const edge = counted(attrs);
+  const [rows, columns] = [row, column].map((window, axis) => {
+    const start = window * stride[axis]! - padding[axis]!;
+    return Math.min(start + kernel[axis]!, size[axis]! + edge[axis]!) - Math.max(start, -edge[axis]!);
+  });
+  return rows! * columns!;
+}
+
+/** What the shaders divide by: a window's whole size, or what windowSize gives. */
+const divisors = (attrs: AveragePoolAttrs) => ({
+  WHOLE: (attrs.countIncludePad ?? true) && !attrs.ceilMode,
+  COUNTED_H: counted(attrs)[0],
+  COUNTED_W: counted(attrs)[1],
+});
+
+/**
+ * The mean of each window of [N, C, H, W]; padding counts as zeros unless countIncludePad is false, and what a window of
+ * ceilMode has beyond it never does. As torch.nn.functional.avg_pool2d.
+ */
 export const avgPool2d: Op<(x: Operand, attrs: AveragePoolOptions) => Tensor, AveragePoolAttrs> = defineOp({
   name: "avgPool2d",
   operands: ["x"],
@@ -41,11 +62,13 @@ export const avgPool2d: Op<(x: Operand, attrs: AveragePoolOptions) => Tensor, Av
     const type = inferPool("avgPool2d", x, attrs);
     const w = x.shape[3]!;
     const data = new Float64Array(sizeOf(type.shape));
+    const size = planeOf(x);
+    const [oh, ow] = planeOf(type);
     forEachWindow(x.shape, attrs, (o, base, top, bottom, left, right) => {
       let sum = 0;
       for (let row = top; row < bottom; row++)
         for (let i = base + row * w + left; i < base + row * w + right; i++) sum += x.data[i]!;
-      data[o] = sum / windowSize(attrs, bottom - top, right - left);
+      data[o] = sum / windowSize(attrs, size, Math.floor(o / ow) % oh, o % ow);
     });
     return [{ ...type, data }];
   },
@@ -73,7 +96,7 @@ export const avgPool2d: Op<(x: Operand, attrs: AveragePoolOptions) => Tensor, Av
         facts,
         {
           ...rest,
-          constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
+          constants: divisors(attrs),
         },
       );
       return [
@@ -118,9 +141,10 @@ export const avgPool2dGrad: Op<(dy: Operand, attrs: AveragePoolGradAttrs) => Ten
     reference: ([dy], attrs) => {
       const type = inferPoolGrad("avgPool2dGrad", dy, attrs);
       const w = attrs.size[1];
+      const [oh, ow] = planeOf(dy);
       const data = new Float64Array(sizeOf(type.shape));
       forEachWindow(type.shape, attrs, (o, base, top, bottom, left, right) => {
-        const share = dy.data[o]! / windowSize(attrs, bottom - top, right - left);
+        const share = dy.data[o]! / windowSize(attrs, attrs.size, Math.floor(o / ow) % oh, o % ow);
         for (let row = top; row < bottom; row++)
           for (let i = base + row * w + left; i < base + row * w + right; i++) data[i]! += share;
       });
@@ -150,7 +174,7 @@ export const avgPool2dGrad: Op<(dy: Operand, attrs: AveragePoolGradAttrs) => Ten
           facts,
           {
             ...rest,
-            constants: { COUNT_PADDING: attrs.countIncludePad ?? true },
+            constants: divisors(attrs),
           },
         );
         return [

@@ -16,6 +16,9 @@ export const GEOMETRIES: readonly { shape: readonly number[]; attrs: PoolAttrs }
   { shape: [1, 1, 1, 1], attrs: { kernel: [1, 1], stride: [1, 1], padding: [0, 0] } },
   { shape: [5, 4, 7, 7], attrs: { kernel: [7, 7], stride: [7, 7], padding: [3, 3] } },
   { shape: [0, 3, 4, 4], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
+  { shape: [2, 3, 8, 9], attrs: { kernel: [3, 2], stride: [2, 2], padding: [1, 0], ceilMode: true } },
+  { shape: [1, 2, 7, 8], attrs: { kernel: [2, 5], stride: [3, 4], padding: [1, 2], ceilMode: true } },
+  { shape: [2, 1, 3, 4], attrs: { kernel: [4, 3], stride: [2, 3], padding: [0, 1], ceilMode: true } },
   { shape: [16, 16, 32, 32], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0] } },
 ];
 
@@ -48,7 +51,7 @@ export const poolErrors = (name: string) => [
 ];
 
 /** The attributes of every pool. */
-export const POOL = { kernel: pair(required), stride: pair(optional), padding: pair(0) };
+export const POOL = { kernel: pair(required), stride: pair(optional), padding: pair(0), ceilMode: false };
 
 export const gradErrors = (name: string, before: readonly TensorType[]) => [
   {

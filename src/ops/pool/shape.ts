@@ -1,6 +1,6 @@
 import { ShapeError } from "../../core/errors.ts";
 import { showType, type TensorType } from "../../core/shape.ts";
-import type { Pair } from "../conv/shape.ts";
+import { type Pair, pairOf } from "../conv/shape.ts";
 
 /** Windows, filled in: height first, then width, as everywhere. */
 export interface PoolAttrs {
@@ -8,6 +8,8 @@ export interface PoolAttrs {
   readonly stride: Pair;
   /** Rows and columns added on both sides; at most half the kernel. */
   readonly padding: Pair;
+  /** Keep a last window that reaches over the end, unless it starts in the padding there. */
+  readonly ceilMode?: boolean;
 }
 
 /** Windows of an average, filled in. */
@@ -21,14 +23,14 @@ export interface PoolOptions {
   readonly kernel: number | Pair;
   readonly stride?: number | Pair;
   readonly padding?: number | Pair;
+  /** Keep a last window that reaches over the end, unless it starts in the padding there; false unless given. */
+  readonly ceilMode?: boolean;
 }
 
 /** Windows of an average as a user writes them. */
 export interface AveragePoolOptions extends PoolOptions {
   readonly countIncludePad?: boolean;
 }
-
-const pairOf = (x: number | Pair): Pair => (typeof x === "number" ? [x, x] : x);
 
 /** Attributes with every shorthand written out. */
 export function resolvePool<Options extends PoolOptions>({
@@ -65,10 +67,12 @@ function checkAttrs(op: string, { kernel, stride, padding }: PoolAttrs): void {
 /** Height and width of the result. */
 export function pooledSize(op: string, size: Pair, attrs: PoolAttrs): [number, number] {
   checkAttrs(op, attrs);
-  const { kernel, stride, padding } = attrs;
+  const { kernel, stride, padding, ceilMode } = attrs;
   const [h, w] = size.map((dim, axis) => {
-    const room = dim + 2 * padding[axis]! - kernel[axis]!;
-    return dim > 0 && room >= 0 ? Math.floor(room / stride[axis]!) + 1 : 0;
+    const steps = (dim + 2 * padding[axis]! - kernel[axis]!) / stride[axis]!;
+    const last = ceilMode ? Math.ceil(steps) : Math.floor(steps);
+    if (dim === 0 || last < 0) return 0;
+    return last * stride[axis]! < dim + padding[axis]! ? last + 1 : last;
   });
   if (h === 0 || w === 0)
     throw new ShapeError(
