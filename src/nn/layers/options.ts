@@ -1,4 +1,5 @@
 import { checkWhole } from "../../core/check.ts";
+import { OptionError } from "../../core/errors.ts";
 
 /** A number for both, or one for each. */
 export type Pair = number | readonly [height: number, width: number];
@@ -9,4 +10,18 @@ export const pair = (x: Pair): readonly [number, number] => (typeof x === "numbe
 /** @throws OptionError for a number that is no whole one above 0. */
 export function positive(layer: string, values: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(values)) checkWhole(`${layer}: ${name}`, value, 1);
+}
+
+/** @throws OptionError for a number that is not finite, or lies outside [low, high]. */
+export function between(
+  layer: string,
+  values: Readonly<Record<string, number>>,
+  low: number,
+  high = Number.POSITIVE_INFINITY,
+): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (Number.isFinite(value) && value >= low && value <= high) continue;
+    const range = Number.isFinite(high) ? `from ${low} to ${high}` : `of at least ${low}`;
+    throw new OptionError(`${layer}: ${name} is ${String(value)}; use a finite number ${range}.`);
+  }
 }
