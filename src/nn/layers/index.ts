@@ -7,6 +7,7 @@ export * from "./dropout.ts";
 export * from "./embedding.ts";
 export * from "./linear.ts";
 export * from "./merge.ts";
+export * from "./noise.ts";
 export * from "./norm.ts";
 export type { Pair } from "./options.ts";
 export * from "./pool.ts";
