@@ -4,6 +4,7 @@ import type { Tensor } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
 import { feed } from "../graph/node.ts";
 import type { BatchExamples, TrackedStatistic } from "../nn/module.ts";
+import { normalOf } from "../ops/random/normal.ts";
 import { randomUniform } from "../ops/random/random.ts";
 import { sort } from "../ops/reduce/sort.ts";
 import type { ModelTensors } from "./tensors.ts";
@@ -59,13 +60,7 @@ export class Tracing extends TraceContext {
   normal(shape: Shape, { mean = 0, std = 1 }: { mean?: number; std?: number } = {}): Tensor {
     if (!Number.isFinite(mean) || !(std >= 0 && Number.isFinite(std)))
       throw new OptionError(`normal: mean ${mean} and std ${std}; use finite numbers, std at least 0.`);
-    // From the middle of each of the 2²⁴ steps: 0 would become −∞.
-    const unit = randomUniform(this.counters, { shape, layer: this.nextLayer() });
-    const normal = unit
-      .mul(2)
-      .add(2 ** -24 - 1)
-      .erfinv()
-      .mul(Math.SQRT2);
+    const normal = normalOf(randomUniform(this.counters, { shape, layer: this.nextLayer() }));
     return mean === 0 && std === 1 ? normal : normal.mul(std).add(mean);
   }
 

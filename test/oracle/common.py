@@ -47,11 +47,17 @@ def stored(x):
     return {"shape": list(x.shape), "dtype": DTYPES[x.dtype], "data": [number(v) for v in x.reshape(-1).tolist()]}
 
 
+def part(layer, *args, parts=()):
+    """A layer among the args of another."""
+    return {"layer": layer, "args": list(args), "parts": list(parts)}
+
+
 def layer_case(layer, args, module, *inputs, training=True, note=None, random=True):
     """A module's result, the gradients of sum(result * upstream) and its buffers afterwards.
 
     `module` is a torch.nn.Module (its state_dict's names are the layer's) or a function of the inputs; `layer` and `args`
-    are what makes ours. With `random` the module's parameters are filled anew with multiples of 1/16."""
+    are what makes ours, a part among the args written as `part` does. Several results are compared as one row, each flat
+    behind the other. With `random` the module's parameters are filled anew with multiples of 1/16."""
     is_module = isinstance(module, torch.nn.Module)
     if is_module:
         module.train(training)
@@ -63,6 +69,8 @@ def layer_case(layer, args, module, *inputs, training=True, note=None, random=Tr
     kept = {k: stored(v) for k, v in module.state_dict().items() if k.split(".")[-1] != "num_batches_tracked"} if is_module else {}
     leaves = [x.clone().requires_grad_(x.dtype.is_floating_point) for x in inputs]
     y = module(*leaves)
+    if isinstance(y, (list, tuple)):
+        y = torch.cat([one.reshape(-1) for one in y])
     upstream = values(*y.shape)
     (y * upstream).sum().backward()
     case = {"layer": layer, "args": args, "training": training, "inputs": [stored(x) for x in inputs], "tensors": kept,

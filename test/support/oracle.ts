@@ -4,13 +4,14 @@ import { expect } from "vitest";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { type DType, storageArray } from "../../src/core/dtype.ts";
 import type { NDArray } from "../../src/core/ndarray.ts";
-import type { Tensor } from "../../src/core/op.ts";
+import { isTensor, type Tensor } from "../../src/core/op.ts";
 import { sizeOf } from "../../src/core/shape.ts";
 import type { Mapped } from "../../src/core/tree.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { compile, type Result } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
 import type { AnyModule } from "../../src/nn/module.ts";
+import { concat } from "../../src/ops/f.ts";
 
 /** As test/oracle/common.py stores a tensor. */
 export interface Stored {
@@ -100,7 +101,7 @@ const hostInputs = (list: readonly Stored[]) =>
 
 /**
  * Runs a layer on a case: its result, the gradients of Σ result·upstream in inputs and parameters, and its buffers after a
- * training step. A layer of several inputs takes a list.
+ * training step. A layer of several inputs takes a list; several results are compared as one row.
  */
 export async function checkLayer(network: AnyModule, given: LayerCase): Promise<void> {
   const device = cpuBackend({ precision: "f64" });
@@ -114,7 +115,15 @@ export async function checkLayer(network: AnyModule, given: LayerCase): Promise<
     types,
     (all: Readonly<Record<string, Tensor>>, t) => {
       const inputs = given.inputs.map((_, i) => all[`x${i}`]!);
-      const output = model.forward(inputs.length === 1 ? inputs[0] : inputs, t) as Tensor;
+      const results = model.forward(inputs.length === 1 ? inputs[0] : inputs, t) as
+        | Tensor
+        | readonly Tensor[];
+      const output = isTensor(results)
+        ? results
+        : concat(
+            results.map((one) => one.reshape({ shape: [-1] })),
+            { axis: 0 },
+          );
       const loss = output.mul(all[`x${given.inputs.length}`]!).sum();
       const wanted = [
         ...inputs.filter((_, i) => given.gradients.inputs[i]),

@@ -1,9 +1,35 @@
 import { OptionError } from "../../core/errors.ts";
 import { recomputed } from "../../core/op.ts";
 import * as f from "../../ops/f.ts";
-import type { Module } from "../module.ts";
+import type { AnyModule, Module } from "../module.ts";
 
-/** Runs modules one after another; their names in checkpoints are 0, 1, 2, … */
+/** Modules of which each takes what the one before it gives. */
+export type Chain<M extends readonly AnyModule[]> = {
+  readonly [Place in keyof M]: Place extends keyof Before<M>
+    ? Module<Before<M>[Place] extends Module<any, infer Given> ? Given : any, any>
+    : AnyModule;
+};
+/** A tuple whose places hold what stands one place before. */
+type Before<M extends readonly AnyModule[]> = M extends readonly [...infer Rest, AnyModule]
+  ? [any, ...Rest]
+  : any[];
+/** What the first takes, and what the last gives. */
+export type Chained<M extends readonly AnyModule[]> = M extends readonly [
+  Module<infer In, any>,
+  ...AnyModule[],
+  Module<any, infer Out>,
+]
+  ? Module<In, Out>
+  : never;
+
+/**
+ * Runs modules one after another; their names in checkpoints are 0, 1, 2, … The first may take, and each may give, several
+ * tensors, where the next one takes them.
+ */
+export function sequential(...modules: readonly Module[]): Module;
+export function sequential<const M extends readonly [AnyModule, AnyModule, ...AnyModule[]]>(
+  ...modules: M & Chain<M>
+): Chained<M>;
 export function sequential(...modules: readonly Module[]): Module {
   return {
     label: `sequential(${modules.length})`,

@@ -1,6 +1,7 @@
 /** All layers, which `nn` exports whole. */
 export * from "./activations.ts";
 export * from "./adaptive-pool.ts";
+export * from "./branches.ts";
 export * from "./combine.ts";
 export {
   type Conv1dOptions,
@@ -14,6 +15,8 @@ export * from "./conv-transpose.ts";
 export * from "./dropout.ts";
 export * from "./embedding.ts";
 export * from "./linear.ts";
+export * from "./merge.ts";
+export * from "./noise.ts";
 export * from "./norm.ts";
 export type { Pair } from "./options.ts";
 export * from "./padding.ts";

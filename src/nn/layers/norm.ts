@@ -1,14 +1,25 @@
-import { ShapeError } from "../../core/errors.ts";
-import { showShape } from "../../core/shape.ts";
+import { checkNames } from "../../core/check.ts";
+import { OptionError, ShapeError } from "../../core/errors.ts";
+import type { Tensor } from "../../core/op.ts";
+import { type Shape, sameShape, showShape, sizeOf } from "../../core/shape.ts";
 import * as f from "../../ops/f.ts";
+import { parameter } from "../compose.ts";
 import { ones, zeros } from "../init.ts";
 import type { Module } from "../module.ts";
-import { positive } from "./options.ts";
+import { defineLayer } from "./define.ts";
+import { between, positive } from "./options.ts";
 
-/** Options of `batchNorm`: eps 1e-5 and momentum 0.1 unless given. */
+/** Options of `batchNorm`: eps 1e-5 and momentum 0.1 unless given, the rest true. */
 export interface BatchNormOptions {
   readonly eps?: number;
+  /** The share of a running statistic that each batch replaces, from 0 to 1. */
   readonly momentum?: number;
+  /** Whether it has a weight and a bias. */
+  readonly affine?: boolean;
+  /** Whether it has a weight; without, a bias alone. */
+  readonly scale?: boolean;
+  /** Whether it keeps running statistics; without, it goes by the batch's outside training too. */
+  readonly trackRunningStats?: boolean;
 }
 
 /**
@@ -18,21 +29,30 @@ export interface BatchNormOptions {
  */
 export function batchNorm(features: number, options: BatchNormOptions = {}): Module {
   positive("batchNorm", { features });
-  const { eps = 1e-5, momentum = 0.1 } = options;
+  checkNames("batchNorm", options, ["eps", "momentum", "affine", "scale", "trackRunningStats"]);
+  const { eps = 1e-5, momentum = 0.1, affine = true, scale = true, trackRunningStats = true } = options;
+  between("batchNorm", { eps }, 0);
+  between("batchNorm", { momentum }, 0, 1);
+  const shape = [features];
   const module: Module = {
     label: `batchNorm(${features})`,
     description: { layer: "batchNorm", args: [features, options] },
-    parameters: { weight: { shape: [features], init: ones }, bias: { shape: [features], init: zeros } },
-    buffers: { running_mean: { shape: [features], value: 0 }, running_var: { shape: [features], value: 1 } },
-    countsBatches: true,
+    parameters: {
+      ...(affine && scale && { weight: { shape, init: ones } }),
+      ...(affine && { bias: { shape, init: zeros } }),
+    },
+    ...(trackRunningStats && {
+      buffers: { running_mean: { shape, value: 0 }, running_var: { shape, value: 1 } },
+      countsBatches: true,
+    }),
     forward(x, context) {
       if (x.shape.length < 2 || x.shape[1] !== features)
         throw new ShapeError(
           `batchNorm: takes [batch, ${features}, …], got ${showShape(x.shape)}; its number must be the channels of the layer before.`,
         );
-      const gamma = context.parameter(module, "weight");
-      const beta = context.parameter(module, "bias");
-      if (!context.training)
+      const gamma = affine && scale ? context.parameter(module, "weight") : f.constant({ value: 1, shape });
+      const beta = affine ? context.parameter(module, "bias") : f.constant({ value: 0, shape });
+      if (!context.training && trackRunningStats)
         return f.batchNormInference(
           x,
           gamma,
@@ -47,10 +67,180 @@ export function batchNorm(features: number, options: BatchNormOptions = {}): Mod
           `batchNorm: one value per channel has no variance in ${showShape(x.shape)}; use a batch of at least 2.`,
         );
       const [y, mean, variance] = f.batchNorm(x, gamma, beta, { eps });
-      context.track(module, "running_mean", mean, momentum, 1);
-      context.track(module, "running_var", variance, momentum, count / (count - 1));
+      if (trackRunningStats) {
+        context.track(module, "running_mean", mean, momentum, 1);
+        context.track(module, "running_var", variance, momentum, count / (count - 1));
+      }
       return y;
     },
   };
   return module;
+}
+
+/**
+ * (x − mean)/√(variance + eps) over the last axes of the given size: batch norm of one example whose channels are the rows,
+ * since its statistics and its gradient are kernels that read a row once each.
+ */
+function standardized(x: Tensor, size: number, eps: number): Tensor {
+  if (size === 1) return x.mul(0);
+  const rows = sizeOf(x.shape) / size;
+  const all = (value: number) => f.constant({ value, shape: [rows] });
+  const [y] = f.batchNorm(x.reshape({ shape: [1, rows, size] }), all(1), all(0), { eps });
+  return y.reshape({ shape: x.shape });
+}
+
+/** Options of `layerNorm`: eps 1e-5 unless given, the rest true. */
+export interface LayerNormOptions {
+  readonly eps?: number;
+  /** Whether it has a weight and a bias: PyTorch's elementwise_affine. */
+  readonly affine?: boolean;
+  /** Whether it has a bias, where it has a weight. */
+  readonly bias?: boolean;
+}
+
+/** The shape of the last axes, given as a list or as the length of the last one alone. */
+function lastAxes(layer: string, normalizedShape: number | Shape): Shape {
+  const shape = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
+  if (!Array.isArray(shape) || shape.length === 0)
+    throw new OptionError(
+      `${layer}: normalizedShape is ${JSON.stringify(normalizedShape)}; use the length of the last axis, or a list of the last axes' lengths.`,
+    );
+  for (const dim of shape) positive(layer, { normalizedShape: dim });
+  return shape;
+}
+
+function checkLast(layer: string, x: Tensor, shape: Shape): void {
+  if (x.shape.length < shape.length || !sameShape(x.shape.slice(-shape.length), shape))
+    throw new ShapeError(
+      `${layer}: takes [..., ${shape.join(", ")}], got ${showShape(x.shape)}; its shape must be that of the last axes.`,
+    );
+}
+
+/**
+ * Layer normalisation over the last axes, of which normalizedShape says the lengths: [..., normalizedShape] → the same;
+ * (x − mean)/√(variance + eps)·weight + bias, weight and bias of normalizedShape, as torch.nn.LayerNorm.
+ * Source: Ba, Kiros, Hinton, 2016, eq. 4.
+ *
+ * @example nn.layerNorm(64)
+ */
+export function layerNorm(normalizedShape: number | Shape, options: LayerNormOptions = {}): Module {
+  const shape = lastAxes("layerNorm", normalizedShape);
+  checkNames("layerNorm", options, ["eps", "affine", "bias"]);
+  const { eps = 1e-5, affine = true, bias = true } = options;
+  between("layerNorm", { eps }, 0);
+  return defineLayer(
+    "layerNorm",
+    [normalizedShape, options],
+    {
+      ...(affine && { weight: parameter(shape, ones) }),
+      ...(affine && bias && { bias: parameter(shape, zeros) }),
+    },
+    ({ weight, bias }, x) => {
+      checkLast("layerNorm", x, shape);
+      const y = standardized(x, sizeOf(shape), eps);
+      const scaled = weight ? y.mul(weight) : y;
+      return bias ? scaled.add(bias) : scaled;
+    },
+    `layerNorm(${shape.join("×")})`,
+  );
+}
+
+/** Options of `rmsNorm`: eps 2⁻²³ and a weight unless given. */
+export interface RmsNormOptions {
+  readonly eps?: number;
+  /** Whether it has a weight: PyTorch's elementwise_affine. */
+  readonly affine?: boolean;
+}
+
+/**
+ * x/√(mean(x²) + eps)·weight over the last axes: [..., normalizedShape] → the same; layer norm without its centring, as
+ * torch.nn.RMSNorm. Source: Zhang, Sennrich, 2019, eq. 4.
+ */
+export function rmsNorm(normalizedShape: number | Shape, options: RmsNormOptions = {}): Module {
+  const shape = lastAxes("rmsNorm", normalizedShape);
+  checkNames("rmsNorm", options, ["eps", "affine"]);
+  const { eps = 2 ** -23, affine = true } = options;
+  between("rmsNorm", { eps }, 0);
+  return defineLayer(
+    "rmsNorm",
+    [normalizedShape, options],
+    { ...(affine && { weight: parameter(shape, ones) }) },
+    ({ weight }, x) => {
+      checkLast("rmsNorm", x, shape);
+      const axes = shape.map((_, i) => i - shape.length);
+      const inverse = f.div(1, x.square().mean({ axes, keepdims: true }).add(eps).sqrt());
+      const y = x.mul(inverse);
+      return weight ? y.mul(weight) : y;
+    },
+    `rmsNorm(${shape.join("×")})`,
+  );
+}
+
+/** Options of `groupNorm` and `instanceNorm`: eps 1e-5; affine true for the first and false for the second unless given. */
+export interface GroupNormOptions {
+  readonly eps?: number;
+  /** Whether it has a weight and a bias for each channel. */
+  readonly affine?: boolean;
+}
+
+/** Each example's channels normalised in equal groups, then scaled and shifted by channel. */
+function normalizedGroups(
+  { weight, bias }: { readonly weight?: Tensor; readonly bias?: Tensor },
+  x: Tensor,
+  groups: number,
+  eps: number,
+): Tensor {
+  const [, channels = 0, ...positions] = x.shape;
+  const y = standardized(x, sizeOf([channels / groups, ...positions]), eps);
+  if (!weight || !bias) return y;
+  const shape = [channels, ...positions.map(() => 1)];
+  return y.mul(weight.reshape({ shape })).add(bias.reshape({ shape }));
+}
+
+const perChannel = (affine: boolean, channels: number) => ({
+  ...(affine && { weight: parameter([channels], ones), bias: parameter([channels], zeros) }),
+});
+
+/**
+ * Group normalisation: [N, C, …] → the same; (x − mean)/√(variance + eps)·weight + bias, with the statistics of each
+ * example's `groups` equal parts of the channels, weight and bias [C], as torch.nn.GroupNorm. Source: Wu, He, 2018, eq. 7.
+ *
+ * @example nn.groupNorm(8, 64)
+ */
+export function groupNorm(groups: number, channels: number, options: GroupNormOptions = {}): Module {
+  positive("groupNorm", { groups, channels });
+  checkNames("groupNorm", options, ["eps", "affine"]);
+  if (channels % groups !== 0)
+    throw new OptionError(
+      `groupNorm: ${groups} groups do not divide ${channels} channels evenly; choose a divisor.`,
+    );
+  const { eps = 1e-5, affine = true } = options;
+  between("groupNorm", { eps }, 0);
+  return defineLayer("groupNorm", [groups, channels, options], perChannel(affine, channels), (tensors, x) => {
+    if (x.shape.length < 2 || x.shape[1] !== channels)
+      throw new ShapeError(`groupNorm: takes [batch, ${channels}, …], got ${showShape(x.shape)}.`);
+    return normalizedGroups(tensors, x, groups, eps);
+  });
+}
+
+/**
+ * Instance normalisation: [N, C, L] or [N, C, H, W] → the same; (x − mean)/√(variance + eps)·weight + bias, with the
+ * statistics of each channel of each example, as torch.nn.InstanceNorm1d and 2d. Source: Ulyanov, Vedaldi, Lempitsky, 2016, §2.
+ */
+export function instanceNorm(channels: number, options: GroupNormOptions = {}): Module {
+  positive("instanceNorm", { channels });
+  checkNames("instanceNorm", options, ["eps", "affine"]);
+  const { eps = 1e-5, affine = false } = options;
+  between("instanceNorm", { eps }, 0);
+  return defineLayer("instanceNorm", [channels, options], perChannel(affine, channels), (tensors, x) => {
+    if (x.shape.length < 3 || x.shape[1] !== channels)
+      throw new ShapeError(
+        `instanceNorm: takes [batch, ${channels}, positions, …], got ${showShape(x.shape)}.`,
+      );
+    if (sizeOf(x.shape.slice(2)) < 2)
+      throw new ShapeError(
+        `instanceNorm: one value per channel has no variance in ${showShape(x.shape)}; use at least 2 positions.`,
+      );
+    return normalizedGroups(tensors, x, channels, eps);
+  });
 }

@@ -1,4 +1,7 @@
 import { checkWhole } from "../../core/check.ts";
+import { OptionError } from "../../core/errors.ts";
+import { kindOf } from "../../core/tree.ts";
+import type { AnyModule } from "../module.ts";
 
 /** A number for both, or one for each. */
 export type Pair = number | readonly [height: number, width: number];
@@ -9,4 +12,37 @@ export const pair = (x: Pair): readonly [number, number] => (typeof x === "numbe
 /** @throws OptionError for a number that is no whole one above 0. */
 export function positive(layer: string, values: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(values)) checkWhole(`${layer}: ${name}`, value, 1);
+}
+
+/** @throws OptionError for a number that is not finite, or lies outside [low, high]. */
+export function between(
+  layer: string,
+  values: Readonly<Record<string, number>>,
+  low: number,
+  high = Number.POSITIVE_INFINITY,
+): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (Number.isFinite(value) && value >= low && value <= high) continue;
+    const range = Number.isFinite(high) ? `from ${low} to ${high}` : `of at least ${low}`;
+    throw new OptionError(`${layer}: ${name} is ${String(value)}; use a finite number ${range}.`);
+  }
+}
+
+/** @throws OptionError for a number that is not whole. */
+export function whole(layer: string, values: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(values))
+    if (!Number.isInteger(value))
+      throw new OptionError(`${layer}: ${name} is ${String(value)}; use a whole number.`);
+}
+
+/** @throws OptionError for what is no probability below 1. */
+export function probability(layer: string, p: number): void {
+  if (!(p >= 0 && p < 1))
+    throw new OptionError(`${layer}: p is ${String(p)}; use a probability of at least 0 and below 1.`);
+}
+
+/** @throws OptionError for what is no layer or network. */
+export function checkModule(layer: string, what: string, module: unknown): asserts module is AnyModule {
+  if (typeof module !== "object" || module === null || !("forward" in module))
+    throw new OptionError(`${layer}: ${what} is ${kindOf(module)}; give a layer or a network.`);
 }

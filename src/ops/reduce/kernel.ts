@@ -199,8 +199,7 @@ export function reduceVariants(
   const partialBytes = wide === "kept" ? 16 : 4;
   const size = sizeOf(x.shape);
   const constants = { Element: element, MAXIMUM: kind === "max" };
-  const outputs = reduction.outputs * (wide === "kept" ? 4 : 1);
-  const divisor = kind === "mean" ? size / outputs : 1;
+  const divisor = kind === "mean" ? axes.reduce((n, axis) => n * x.shape[axis]!, 1) : 1;
   const last = { ...constants, DIVISOR: divisor };
   const from = input(0, "x", { dtype: x.dtype, width: wide ? 4 : 1 });
 
