@@ -1,3 +1,4 @@
+import { checkNumber } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import type { Random } from "../../core/rng.ts";
 import { type Shape, sizeOf } from "../../core/shape.ts";
@@ -12,24 +13,10 @@ function fill(shape: Shape, next: () => number): Float32Array<ArrayBuffer> {
   return data;
 }
 
-/** @throws OptionError for a number that is not finite. */
-export function finite(initializer: string, values: Readonly<Record<string, number>>): void {
-  for (const [name, value] of Object.entries(values))
-    if (!Number.isFinite(value))
-      throw new OptionError(`${initializer}: ${name} is ${value}; use a finite number.`);
-}
-
-/** @throws OptionError for a standard deviation or gain below 0. */
-export function notNegative(initializer: string, values: Readonly<Record<string, number>>): void {
-  for (const [name, value] of Object.entries(values))
-    if (!(value >= 0 && value < Number.POSITIVE_INFINITY))
-      throw new OptionError(`${initializer}: ${name} is ${value}; use a finite number of at least 0.`);
-}
-
 /** The same number everywhere, in any shape; as torch.nn.init.constant_. */
 /*#__NO_SIDE_EFFECTS__*/
 export function constant(value: number): Initializer {
-  finite("constant", { value });
+  checkNumber("constant: value", value);
   return (shape) => fill(shape, () => value);
 }
 
@@ -44,7 +31,8 @@ export const ones: Initializer = /*#__PURE__*/ constant(1);
  */
 /*#__NO_SIDE_EFFECTS__*/
 export function uniform(low: number, high: number): Initializer {
-  finite("uniform", { low, high });
+  checkNumber("uniform: low", low);
+  checkNumber("uniform: high", high);
   if (low > high)
     throw new OptionError(`uniform: low is ${low} and high ${high}; give the smaller number first.`);
   return (shape, random) => fill(shape, () => random.uniform(low, high));
@@ -56,8 +44,8 @@ export function uniform(low: number, high: number): Initializer {
  */
 /*#__NO_SIDE_EFFECTS__*/
 export function normal(std: number, mean = 0): Initializer {
-  notNegative("normal", { std });
-  finite("normal", { mean });
+  checkNumber("normal: std", std, "of at least 0");
+  checkNumber("normal: mean", mean);
   return (shape, random) => fill(shape, () => mean + std * random.normal());
 }
 
@@ -77,9 +65,8 @@ export interface TruncatedNormalOptions {
 /*#__NO_SIDE_EFFECTS__*/
 export function truncatedNormal(std = 1, options: TruncatedNormalOptions = {}): Initializer {
   const { mean = 0, low = mean - 2 * std, high = mean + 2 * std } = options;
-  finite("truncatedNormal", { mean });
-  if (!(std > 0 && Number.isFinite(std)))
-    throw new OptionError(`truncatedNormal: std is ${std}; use a finite number above 0.`);
+  checkNumber("truncatedNormal: mean", mean);
+  checkNumber("truncatedNormal: std", std, "above 0");
   const place = (x: number) => erf((x - mean) / (std * Math.SQRT2));
   const [from, to] = [place(low), place(high)];
   if (!(to - from > 1e-6))

@@ -1,7 +1,7 @@
-import { checkNames, checkWhole } from "../../core/check.ts";
+import { checkNames, checkNumber, checkWhole } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import { type Shape, sizeOf } from "../../core/shape.ts";
-import { type Initializer, normal, notNegative, uniform } from "./fill.ts";
+import { type Initializer, normal, uniform } from "./fill.ts";
 
 /** Inputs and outputs of one unit of a weight [out, in, ...kernel]. */
 export function fans(shape: Shape): { fanIn: number; fanOut: number } {
@@ -38,7 +38,7 @@ function he(name: string, form: "normal" | "uniform", given: number | HeOptions)
   const options = typeof given === "number" ? { gain: given } : given;
   checkNames(name, options, ["gain", "mode"]);
   const { gain = Math.SQRT2, mode = "fanIn" } = options as HeOptions;
-  notNegative(name, { gain });
+  checkNumber(`${name}: gain`, gain, "of at least 0");
   if (mode !== "fanIn" && mode !== "fanOut" && mode !== "fanAverage")
     throw new OptionError(`${name}: mode is ${mode}; use "fanIn", "fanOut" or "fanAverage".`);
   return scaled(form, gain, mode);
@@ -51,7 +51,7 @@ function he(name: string, form: "normal" | "uniform", given: number | HeOptions)
  */
 /*#__NO_SIDE_EFFECTS__*/
 export function xavierUniform(gain = 1): Initializer {
-  notNegative("xavierUniform", { gain });
+  checkNumber("xavierUniform: gain", gain, "of at least 0");
   return scaled("uniform", gain, "fanAverage");
 }
 
@@ -62,7 +62,7 @@ export function xavierUniform(gain = 1): Initializer {
  */
 /*#__NO_SIDE_EFFECTS__*/
 export function xavierNormal(gain = 1): Initializer {
-  notNegative("xavierNormal", { gain });
+  checkNumber("xavierNormal: gain", gain, "of at least 0");
   return scaled("normal", gain, "fanAverage");
 }
 

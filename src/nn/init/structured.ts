@@ -1,8 +1,8 @@
-import { checkNames, checkWhole } from "../../core/check.ts";
+import { checkNames, checkNumber, checkWhole } from "../../core/check.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { orthonormalRows } from "../../core/linalg.ts";
 import { showShape, sizeOf } from "../../core/shape.ts";
-import { type Initializer, notNegative, zeros } from "./fill.ts";
+import { type Initializer, zeros } from "./fill.ts";
 
 /** 1 on the diagonal, else 0: a linear layer that gives its input; weight [out, in]; as torch.nn.init.eye_. */
 export const identity: Initializer = (shape) => {
@@ -63,7 +63,7 @@ export function dirac(options: DiracOptions = {}): Initializer {
  */
 /*#__NO_SIDE_EFFECTS__*/
 export function orthogonal(gain = 1): Initializer {
-  notNegative("orthogonal", { gain });
+  checkNumber("orthogonal: gain", gain, "of at least 0");
   return (shape, random) => {
     if (shape.length < 2)
       throw new ShapeError(

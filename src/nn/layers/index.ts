@@ -4,6 +4,7 @@ export * from "./combine.ts";
 export * from "./conv.ts";
 export * from "./dropout.ts";
 export * from "./embedding.ts";
+export * from "./learned-activations.ts";
 export * from "./linear.ts";
 export * from "./norm.ts";
 export type { Pair } from "./options.ts";

@@ -34,7 +34,9 @@ export const leakyRelu: Op<(x: Operand, attrs?: { slope?: number }) => Tensor, {
     attrs: [{ slope: 0.01 }, { slope: 0.2 }],
     reference: (x, { slope }) => (x > 0 ? x : Math.fround(slope) * x),
     expression: ([x], { slope }) => `select(${floatLiteral(slope)} * ${x}, ${x}, ${x} > 0.0)`,
-    grad: ({ dy, inputs: [x], attrs }, f) => [f.where(f.greater(x, 0), dy, f.mul(dy, attrs.slope))],
+    grad: ({ dy, inputs: [x], attrs }, f) => [
+      f.where(f.greater(x, 0), dy, f.mul(dy, Math.fround(attrs.slope))),
+    ],
     tolerance: ulps(1),
     points: KINK,
   });
@@ -49,7 +51,7 @@ export const elu: Op<(x: Operand, attrs?: { alpha?: number }) => Tensor, { alpha
   functions: [activations, math],
   expression: ([x], { alpha }) => `select(${floatLiteral(alpha)} * expm1_negative(${x}), ${x}, ${x} > 0.0)`,
   grad: ({ dy, inputs: [x], attrs: { alpha } }, f) => [
-    f.where(f.greater(x, 0), dy, f.mul(dy, f.mul(alpha, f.exp(f.minimum(x, 0))))),
+    f.where(f.greater(x, 0), dy, f.mul(dy, f.mul(Math.fround(alpha), f.exp(f.minimum(x, 0))))),
   ],
   // exp below 1 errs by at most (3 + 2|x|)·eˣ·u ≤ 4u absolute, then one subtraction and one product.
   tolerance: within((y, x) => (x > 0 ? 0 : 5 * UNIT_ROUNDOFF + 2 * ulp(y))),
