@@ -44,3 +44,8 @@ fn mish(x: f32) -> f32 {
   let n = w * (w + 2.0);
   return keep_nan(x, x * (n / (n + 2.0)));
 }
+
+// x/6 + 1/2 between -3 and 3, 0 below and 1 above; NaN fails both comparisons.
+fn hard_sigmoid(x: f32) -> f32 {
+  return select(select((x + 3.0) / 6.0, 1.0, x > 3.0), 0.0, x < -3.0);
+}

@@ -54,3 +54,16 @@ export function checkElements(what: string, data: NumericArray | readonly number
     );
   }
 }
+
+/** @throws OptionError that begins with `what`, as "celu: alpha", unless `value` is a finite number within the range. */
+export function checkNumber(
+  what: string,
+  value: unknown,
+  range: "any" | "above 0" | "of at least 0" = "any",
+): asserts value is number {
+  const fits = range === "any" || (range === "above 0" ? (value as number) > 0 : (value as number) >= 0);
+  if (Number.isFinite(value) && fits) return;
+  throw new OptionError(
+    `${what} is ${String(value)}; use a finite number${range === "any" ? "" : ` ${range}`}.`,
+  );
+}

@@ -7,6 +7,7 @@ import * as gatherImages from "./data/gather-images.ts";
 import * as activations from "./elementwise/activations.ts";
 import * as arithmetic from "./elementwise/arithmetic.ts";
 import * as compare from "./elementwise/compare.ts";
+import * as piecewise from "./elementwise/piecewise.ts";
 import * as special from "./elementwise/special.ts";
 import * as unary from "./elementwise/unary.ts";
 import * as dynamicSlice from "./layout/dynamic-slice.ts";
@@ -35,6 +36,7 @@ const files = [
   unary,
   special,
   activations,
+  piecewise,
   layout,
   slices,
   parts,

@@ -14,6 +14,7 @@ export {
 export * from "./conv-transpose.ts";
 export * from "./dropout.ts";
 export * from "./embedding.ts";
+export * from "./learned-activations.ts";
 export * from "./linear.ts";
 export * from "./merge.ts";
 export * from "./noise.ts";

@@ -1,9 +1,11 @@
 import activations from "../../../shaders/functions/activations.part.wgsl?raw";
 import erfSource from "../../../shaders/functions/erf.part.wgsl?raw";
 import math from "../../../shaders/functions/math.part.wgsl?raw";
-import { choice, number } from "../../core/attributes.ts";
+import { choice, number, optional } from "../../core/attributes.ts";
+import { ShapeError } from "../../core/errors.ts";
 import { floatLiteral } from "../../core/kernel.ts";
 import type { Op, Operand, Tensor, Unary } from "../../core/op.ts";
+import { type } from "../../core/samples.ts";
 import * as special from "../../core/special.ts";
 import { exact, SMALLEST_NORMAL, UNIT_ROUNDOFF, ulp, ulps, within } from "../../core/tolerance.ts";
 import { elementwiseOp } from "./define.ts";
@@ -32,7 +34,9 @@ export const leakyRelu: Op<(x: Operand, attrs?: { slope?: number }) => Tensor, {
     attrs: [{ slope: 0.01 }, { slope: 0.2 }],
     reference: (x, { slope }) => (x > 0 ? x : Math.fround(slope) * x),
     expression: ([x], { slope }) => `select(${floatLiteral(slope)} * ${x}, ${x}, ${x} > 0.0)`,
-    grad: ({ dy, inputs: [x], attrs }, f) => [f.where(f.greater(x, 0), dy, f.mul(dy, attrs.slope))],
+    grad: ({ dy, inputs: [x], attrs }, f) => [
+      f.where(f.greater(x, 0), dy, f.mul(dy, Math.fround(attrs.slope))),
+    ],
     tolerance: ulps(1),
     points: KINK,
   });
@@ -47,7 +51,7 @@ export const elu: Op<(x: Operand, attrs?: { alpha?: number }) => Tensor, { alpha
   functions: [activations, math],
   expression: ([x], { alpha }) => `select(${floatLiteral(alpha)} * expm1_negative(${x}), ${x}, ${x} > 0.0)`,
   grad: ({ dy, inputs: [x], attrs: { alpha } }, f) => [
-    f.where(f.greater(x, 0), dy, f.mul(dy, f.mul(alpha, f.exp(f.minimum(x, 0))))),
+    f.where(f.greater(x, 0), dy, f.mul(dy, f.mul(Math.fround(alpha), f.exp(f.minimum(x, 0))))),
   ],
   // exp below 1 errs by at most (3 + 2|x|)·eˣ·u ≤ 4u absolute, then one subtraction and one product.
   tolerance: within((y, x) => (x > 0 ? 0 : 5 * UNIT_ROUNDOFF + 2 * ulp(y))),
@@ -116,17 +120,51 @@ export const silu: Op<Unary> = elementwiseOp({
   points: KINK,
 });
 
-/** log(1 + eˣ), relative to the result: exp's error for x < 0, a division and the series' roundings. */
-export const softplus: Op<Unary> = elementwiseOp({
-  name: "softplus",
-  arity: 1,
-  reference: special.softplus,
-  functions: [activations, math],
-  expression: ([x]) => `softplus(${x})`,
-  grad: ({ dy, inputs: [x] }, f) => [f.mul(dy, f.sigmoid(x))],
-  tolerance: ulps((x) => 20 + 4 * Math.max(-x, 0)),
-  points: KINK,
-});
+/** Of `softplus`. */
+export interface SoftplusAttrs {
+  readonly beta: number;
+  /** The result is x itself where β·x is above it. */
+  readonly threshold?: number;
+}
+
+/**
+ * log(1 + e^(β·x))/β, β 1 unless given. Without threshold it is so everywhere; PyTorch's 20 is where float32 sees no
+ * difference. Relative to the result: exp's error for x < 0, a division and the series' roundings. Dugas et al., 2001.
+ */
+export const softplus: Op<(x: Operand, attrs?: Partial<SoftplusAttrs>) => Tensor, SoftplusAttrs> =
+  elementwiseOp({
+    name: "softplus",
+    attributes: { beta: number(1), threshold: number(optional) },
+    arity: 1,
+    attrs: [{ beta: 1 }, { beta: 0.5, threshold: 1 }],
+    checkAttrs: ({ beta }) => {
+      if (beta <= 0) throw new ShapeError(`softplus: beta is ${beta}; use a number above 0.`);
+    },
+    reference: (x, { beta, threshold }) =>
+      threshold !== undefined && beta * x > threshold ? x : special.softplus(beta * x) / beta,
+    functions: [activations, math],
+    expression: ([x], { beta, threshold }) => {
+      const scaled = beta === 1 ? x! : `(${floatLiteral(beta)} * ${x})`;
+      const result = beta === 1 ? `softplus(${x})` : `softplus(${scaled}) / ${floatLiteral(beta)}`;
+      return threshold === undefined
+        ? result
+        : `select(${result}, ${x}, ${scaled} > ${floatLiteral(threshold)})`;
+    },
+    grad: ({ dy, inputs: [x], attrs: { beta, threshold } }, f) => {
+      const scaled = beta === 1 ? x : f.mul(x, beta);
+      const slope = f.mul(dy, f.sigmoid(scaled));
+      return [threshold === undefined ? slope : f.where(f.greater(scaled, threshold), dy, slope)];
+    },
+    tolerance: ulps((x) => 20 + 4 * Math.max(-x, 0)),
+    points: KINK,
+    errors: [
+      {
+        inputs: [type([2])],
+        attrs: { beta: 0 },
+        message: /softplus: beta is 0; use a number above 0/,
+      },
+    ],
+  });
 
 /** x · tanh(softplus(x)). Misra, 2019. Relative error: twice exp's plus five roundings; eˣ may be flushed to zero. */
 export const mish: Op<Unary> = elementwiseOp({

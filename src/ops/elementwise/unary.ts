@@ -211,8 +211,7 @@ export const constant: Op<
   },
   reference: (_, { value, shape, dtype }) => {
     const data = dtype === "f32" ? new Float64Array(sizeOf(shape)) : new Int32Array(sizeOf(shape));
-    // A constant is written into the shader as a float32 literal.
-    data.fill(dtype === "f32" ? Math.fround(value) : value);
+    data.fill(value);
     return [{ shape, dtype, data: dtype === "f32" || dtype === "i32" ? data : Uint32Array.from(data) }];
   },
   grad: () => [],
