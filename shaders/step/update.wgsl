@@ -1,8 +1,8 @@
 // One step of an optimizer for all parameters of flat arenas: the gradient without its loss scale, clipped by the global
-// norm; weight decay; the optimizer's rule; the new parameters stored. A step that is halted or skipped changes nothing.
+// norm and element by element; weight decay; the optimizer's rule; the new parameters stored. A step that is halted or skipped changes nothing.
 //
 // Joined with the rule, `fn update(p, g, slots…) -> Next`, and with what src/ops/step/update.ts generates: the structs of
-// `hyper`, `stats` and Next, the bindings, `step_of` (the rule on the slots in memory), `place` and `store_parameters`.
+// `hyper`, `stats` and Next, the bindings, `step_of` (the rule on the slots in memory), `place`, `settle` and `store_parameters`.
 // A rule that works something out for all elements alike does so in `prepare`, into private variables.
 
 const COUNT = 1u; // groups of four
@@ -29,6 +29,7 @@ fn main(
     let at = place(i);
     var p = params[at];
     var g = grads[i] * factor;
+    if (hyper.maxValue > 0.0) { g = clamp(g, vec4f(-hyper.maxValue), vec4f(hyper.maxValue)); }
     if (DECOUPLED) {
       p -= hyper.lr * hyper.weightDecay * p;
     } else {

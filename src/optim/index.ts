@@ -1,4 +1,11 @@
-export type { CommonOptions, EmaOptions, OptimizerFactory, OptionsOf } from "./define.ts";
+export type {
+  CommonOptions,
+  EmaOptions,
+  LookaheadOptions,
+  OptimizerFactory,
+  OptionsOf,
+  SwaOptions,
+} from "./define.ts";
 export type { Minimizer } from "./minimize.ts";
 export * from "./optimizers.ts";
 export { type RuleDefinition, type RuleHyper, type RuleInputs, rule } from "./rule.ts";

@@ -3,6 +3,8 @@ import type { OpRecord } from "../core/op.ts";
 
 /** The slot that holds the exponential moving average of the parameters. */
 export const AVERAGE = "average";
+/** The slot that holds the slow weights of lookahead. */
+export const SLOW = "slow";
 
 /** How parameters follow their gradients: which update kernel, with which slots, and the numbers of each step. */
 export interface Optimizer {
@@ -12,8 +14,10 @@ export interface Optimizer {
    * parameters and slots in place.
    */
   readonly op: OpRecord;
-  /** Tensors kept for each parameter, by PyTorch's names, and last AVERAGE where one is kept. */
+  /** Tensors kept for each parameter, by PyTorch's names, and last SLOW and AVERAGE where they are kept. */
   readonly slots: readonly string[];
+  /** What slots begin with, where that is neither 0 nor a copy of the parameters. */
+  readonly initial: Readonly<Record<string, number>>;
   /** The length of its row of numbers. */
   readonly hyperSize: number;
   /** The options it was made with, for the run's record; "schedule" stands for a schedule. */
@@ -23,6 +27,11 @@ export interface Optimizer {
    * @throws OptionError when a schedule gives a number that is not finite or out of range.
    */
   hyper(step: number, total: number, group?: Group): Float32Array<ArrayBuffer>;
+  /**
+   * The same row before it is rounded to float32.
+   * @internal
+   */
+  row(step: number, total: number, group?: Group): number[];
   /** The learning rate at a step. */
   rate(step: number, total: number, group?: Group): number;
   /** As given, in order. */

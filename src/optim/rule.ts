@@ -6,7 +6,7 @@ import { feed, reachable } from "../graph/node.ts";
 import type { Elements, Numbers } from "../ops/step/rule.ts";
 import "../ops/methods.ts";
 import { defineOptimizer, type OptimizerFactory, type OptionsOf } from "./define.ts";
-import { AVERAGE } from "./optimizer.ts";
+import { AVERAGE, SLOW } from "./optimizer.ts";
 import type { Rate } from "./schedules.ts";
 import { boundTraced, type Given, runTraced, type Traced, updateCode } from "./traced.ts";
 
@@ -31,7 +31,22 @@ export type RuleInputs<S extends string, H> = Readonly<
 /** A rule's hyperparameters as options: a number or a schedule for each. */
 export type RuleHyper<H> = { readonly [Name in keyof H]?: Rate } & { readonly weightDecay?: Rate };
 
-const TAKEN = ["p", "g", "step", AVERAGE, "weightDecay", "clipNorm", "ema", "groups", "match", "frozen"];
+const TAKEN = [
+  "p",
+  "g",
+  "step",
+  AVERAGE,
+  SLOW,
+  "weightDecay",
+  "clipNorm",
+  "clipValue",
+  "ema",
+  "swa",
+  "lookahead",
+  "groups",
+  "match",
+  "frozen",
+];
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -5,7 +5,7 @@ import type { Arena, Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import { layOut, standalone, wholeArena } from "../graph/node.ts";
 import { LOSS_SCALE, STATS, STATS_SIZE, STATUS } from "../ops/step/stats.ts";
-import { AVERAGE, type Group, type Optimizer, partition } from "./optimizer.ts";
+import { AVERAGE, type Group, type Optimizer, partition, SLOW } from "./optimizer.ts";
 
 /** What an optimizer needs of a model. */
 export interface Trainable {
@@ -82,12 +82,7 @@ export class OptimizerState {
       }
     }
     this.parts = parts;
-    const at = optimizer.slots.indexOf(AVERAGE);
-    this.averages = new Map(
-      at < 0
-        ? []
-        : parts.flatMap((part) => part.members.map((variable) => [variable, slotOf(part, at, variable)])),
-    );
+    this.averages = this.copies(AVERAGE);
     this.initialize();
     if (before) this.takeOver(before);
   }
@@ -108,11 +103,23 @@ export class OptimizerState {
     this.steps = before.steps;
   }
 
-  /** Slots of zeros, averages as copies of their parameters, and statistics of no step. */
+  /** The place of each parameter in a slot, where the optimizer keeps it. */
+  private copies(slot: string): Map<Variable, Variable> {
+    const at = this.optimizer.slots.indexOf(slot);
+    const places = at < 0 ? [] : this.parts;
+    return new Map(
+      places.flatMap((part) => part.members.map((variable) => [variable, slotOf(part, at, variable)])),
+    );
+  }
+
+  /** Slots as they begin, averages and slow weights as copies of their parameters, and statistics of no step. */
   initialize(): void {
+    const { slots: names, initial } = this.optimizer;
     for (const { slots } of this.parts)
-      for (const slot of slots) this.device.write(slot, new Float32Array(slot.arena.size));
-    for (const [variable, average] of this.averages) this.device.copy(variable, average);
+      for (const [k, slot] of slots.entries())
+        this.device.write(slot, new Float32Array(slot.arena.size).fill(initial[names[k]!] ?? 0));
+    for (const copies of [this.averages, this.copies(SLOW)])
+      for (const [variable, copy] of copies) this.device.copy(variable, copy);
     this.resetStats();
     this.steps = 0;
   }

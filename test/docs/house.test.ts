@@ -11,7 +11,7 @@ import { minimise } from "../support/minimise.ts";
 import { binaryAccuracy } from "./house/binary-accuracy.ts";
 import { huber } from "./house/huber.ts";
 import { layerScale } from "./house/layer-scale.ts";
-import { rmsProp } from "./house/rmsprop.ts";
+import { qhm } from "./house/qhm.ts";
 import { softshrink } from "./house/softshrink.ts";
 
 describe("softshrink", () => {
@@ -32,9 +32,9 @@ describe("softshrink", () => {
   });
 });
 
-describe("rmsProp", () => {
+describe("qhm", () => {
   test("agrees with its reference on the adapter, case by case", async () => {
-    const rows = await verify(await gpu(), rmsProp.ops);
+    const rows = await verify(await gpu(), qhm.ops);
     expect(rows.length).toBeGreaterThan(3);
     expect(rows.filter(({ pass }) => !pass)).toEqual([]);
   });
@@ -42,9 +42,9 @@ describe("rmsProp", () => {
   test.each([
     ["webgpu", gpu],
     ["cpu", async () => cpuBackend()],
-  ])("goes by the root of the mean square on %s", async (_, open) => {
-    // g = w = 1, α = 0.75: v = 0.25, w = 1 − 0.5·1/0.5 = 0.
-    const optimizer = rmsProp({ lr: 0.5, alpha: 0.75, eps: 0 });
+  ])("mixes gradient and momentum on %s", async (_, open) => {
+    // g = w = 1, β = 0.75, ν = 0.5: v = 0.25, w = 1 − 1.6·(0.5 + 0.125) = 0.
+    const optimizer = qhm({ lr: 1.6, beta: 0.75, nu: 0.5 });
     const [, [w] = []] = await minimise(await open(), optimizer, [1], (w) => w.square().sum().mul(0.5), 1);
     expect(w).toBeCloseTo(0, 6);
   });

@@ -15,7 +15,8 @@ import {
 
 const any = (factory: OptimizerFactory<AdamOptions> | OptimizerFactory<SgdOptions>) =>
   factory as OptimizerFactory<any>;
-const ALL = "lr, betas, eps, weightDecay, clipNorm, ema, groups";
+const ALL =
+  "lr, betas, eps, weightDecay, amsgrad, biasCorrection, clipNorm, clipValue, ema, swa, lookahead, groups";
 
 const cases: [string, () => unknown, string][] = [
   [
@@ -81,7 +82,7 @@ const cases: [string, () => unknown, string][] = [
   [
     "clipping in a group",
     () => any(sgd)({ lr: 1, groups: [{ match: "0.**", clipNorm: 1 }] }),
-    'sgd, group "0.**": there is no option "clipNorm"; use match, frozen, weightDecay, lr, momentum.',
+    'sgd, group "0.**": there is no option "clipNorm"; use match, frozen, weightDecay, lr, momentum, dampening.',
   ],
   [
     "a wrong number in a group",

@@ -2,10 +2,13 @@ import type { TensorType } from "../../core/shape.ts";
 
 /**
  * What the row of every update begins with, as `hyper` in its shader: the learning rate, the weight decay, the largest
- * gradient norm (0: no clipping), and the weight of the new parameters in their average, 1 − its decay. The rule's own
- * numbers come after them.
+ * gradient norm and the largest element of a gradient (0: no clipping), and the weight of the new parameters in their
+ * average, 1 − its decay. The rule's own numbers come after them.
  */
-export const COMMON: readonly string[] = ["lr", "weightDecay", "maxNorm", "averageWeight"];
+export const COMMON: readonly string[] = ["lr", "weightDecay", "maxNorm", "maxValue", "averageWeight"];
+
+/** The number that a rule with lookahead has beside its own: the slow weights' share of the new parameters, 0 between. */
+export const SLOW_SHARE = "slowShare";
 
 /** Elements by name: p, g and each slot. */
 export type Elements = Readonly<Record<string, Float64Array>>;
@@ -25,6 +28,8 @@ export interface UpdateRule {
    */
   readonly source: string;
   readonly constants?: Readonly<Record<string, boolean>>;
+  /** Keeps slow weights beside the slots, which the parameters go back to at the steps with a slow share. */
+  readonly lookahead?: boolean;
   /** Weight decay shrinks the parameter by lr·decay instead of adding to the gradient. */
   readonly decoupled?: boolean;
   /** The specification over whole arenas, in float64: p, g and the slots to the next p and slots. */
@@ -41,13 +46,21 @@ export interface UpdateRule {
 }
 
 /** The length of a rule's row of numbers. */
-export const hyperSizeOf = (rule: Pick<UpdateRule, "numbers">): number => COMMON.length + rule.numbers.length;
+export const hyperSizeOf = (rule: Pick<UpdateRule, "numbers" | "lookahead">): number => namesOf(rule).length;
+
+/** The names of a rule's row of numbers. */
+export const namesOf = ({ numbers, lookahead }: Pick<UpdateRule, "numbers" | "lookahead">): string[] => [
+  ...COMMON,
+  ...numbers,
+  ...(lookahead ? [SLOW_SHARE] : []),
+];
 
 /** An update's inputs by what they are. */
 export interface UpdateParts<T> {
   readonly params: T;
   readonly grads: T;
   readonly slots: readonly T[];
+  readonly slow?: T;
   readonly average?: T;
   readonly hyper: T;
   readonly stats: T;
@@ -61,12 +74,23 @@ export function partsOf<T extends TensorType>(
 ): UpdateParts<T> | undefined {
   const blocks = inputs.at(-1)?.dtype === "u32" ? inputs.at(-1) : undefined;
   const rest = blocks ? inputs.slice(0, -1) : inputs;
-  const count = 2 + rule.slots.length;
+  const own = 2 + rule.slots.length;
+  const count = own + (rule.lookahead ? 1 : 0);
   if (rest.length !== count + 2 && rest.length !== count + 3) return undefined;
-  const [params, grads, ...slots] = rest.slice(0, count) as [T, T, ...T[]];
+  const [params, grads, ...slots] = rest.slice(0, own) as [T, T, ...T[]];
+  const slow = rule.lookahead ? rest[own] : undefined;
   const [hyper, stats] = rest.slice(-2) as [T, T];
   const average = rest.length > count + 2 ? rest[count] : undefined;
-  return { params, grads, slots, hyper, stats, ...(average && { average }), ...(blocks && { blocks }) };
+  return {
+    params,
+    grads,
+    slots,
+    hyper,
+    stats,
+    ...(slow && { slow }),
+    ...(average && { average }),
+    ...(blocks && { blocks }),
+  };
 }
 
 /** Elements of a block: 256 bytes, to which arenas align their tensors. */

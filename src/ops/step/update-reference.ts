@@ -1,6 +1,6 @@
 import type { NDArray } from "../../core/ndarray.ts";
 import { UNIT_ROUNDOFF } from "../../core/tolerance.ts";
-import { BLOCK, COMMON, type Elements, type Numbers, partsOf, type UpdateRule } from "./rule.ts";
+import { BLOCK, type Elements, type Numbers, namesOf, partsOf, SLOW_SHARE, type UpdateRule } from "./rule.ts";
 import { STATS, STATUS } from "./stats.ts";
 
 /** A rule for one element, as a reference over whole arenas. */
@@ -29,6 +29,7 @@ interface Step {
   readonly params: Float64Array;
   /** Where the parameters of the gradients lie. */
   readonly place: (i: number) => number;
+  readonly slow?: Float64Array;
   readonly average?: Float64Array;
   readonly hyper: Numbers;
   readonly applied: boolean;
@@ -37,9 +38,8 @@ interface Step {
 }
 
 function stepOf(rule: UpdateRule, inputs: readonly NDArray[]): Step {
-  const { params, grads, slots, average, hyper: row, stats, blocks } = partsOf(rule, inputs)!;
-  const names = [...COMMON, ...rule.numbers];
-  const hyper = Object.fromEntries(names.map((name, i) => [name, row.data[i]!]));
+  const { params, grads, slots, slow, average, hyper: row, stats, blocks } = partsOf(rule, inputs)!;
+  const hyper = Object.fromEntries(namesOf(rule).map((name, i) => [name, row.data[i]!]));
   const place = blocks
     ? (i: number) => blocks.data[Math.floor(i / BLOCK)]! * BLOCK + (i % BLOCK)
     : (i: number) => i;
@@ -47,10 +47,12 @@ function stepOf(rule: UpdateRule, inputs: readonly NDArray[]): Step {
   const clip = largest > 0 ? Math.min(1, largest / (stats.data[STATS.norm]! + 1e-6)) : 1;
   const factor = stats.data[STATS.unscale]! * clip;
   const decay = hyper.weightDecay!;
+  const most = hyper.maxValue! > 0 ? hyper.maxValue! : Number.POSITIVE_INFINITY;
+  const clamp = (x: number) => Math.min(Math.max(x, -most), most);
   const p = Float64Array.from(grads.data, (_, i) => params.data[place(i)]!);
   const g = Float64Array.from(
     grads.data,
-    (value, i) => value * factor + (rule.decoupled ? 0 : decay * p[i]!),
+    (value, i) => clamp(value * factor) + (rule.decoupled ? 0 : decay * p[i]!),
   );
   if (rule.decoupled) for (let i = 0; i < p.length; i++) p[i]! -= hyper.lr! * decay * p[i]!;
   const elements: Record<string, Float64Array> = { p, g };
@@ -61,6 +63,7 @@ function stepOf(rule: UpdateRule, inputs: readonly NDArray[]): Step {
     elements,
     params: Float64Array.from(params.data),
     place,
+    ...(slow && { slow: Float64Array.from(slow.data) }),
     ...(average && { average: Float64Array.from(average.data) }),
     hyper,
     applied: stats.data[STATS.status] === STATUS.applied,
@@ -68,18 +71,33 @@ function stepOf(rule: UpdateRule, inputs: readonly NDArray[]): Step {
   };
 }
 
-/** The next parameters, slots and average in float64. */
+/** The next parameters, slots, slow weights and average in float64. */
 export function runUpdate(rule: UpdateRule, inputs: readonly NDArray[]): NDArray[] {
-  const { elements, params, place, average, hyper, applied } = stepOf(rule, inputs);
-  const before = rule.slots.map((slot) => elements[slot]!);
-  let results = average ? [params, ...before, average] : [params, ...before];
+  const { elements, params, place, slow, average, hyper, applied } = stepOf(rule, inputs);
+  const all = (slots: readonly Float64Array[], ...rest: (Float64Array | undefined)[]) => [
+    params,
+    ...slots,
+    ...rest.filter((x) => x !== undefined),
+  ];
+  let results = all(
+    rule.slots.map((slot) => elements[slot]!),
+    slow,
+    average,
+  );
   if (applied) {
     const next = rule.reference(elements, hyper);
-    next.p!.forEach((value, i) => {
+    const share = hyper[SLOW_SHARE] ?? 0;
+    const settled = slow?.map((s, i) => (share === 0 ? s : s + share * (next.p![i]! - s)));
+    const p = settled && share !== 0 ? settled : next.p!;
+    p.forEach((value, i) => {
       params[place(i)] = value;
     });
-    const followed = average?.map((a, i) => a + hyper.averageWeight! * (next.p![i]! - a));
-    results = [params, ...rule.slots.map((slot) => next[slot]!), ...(followed ? [followed] : [])];
+    const followed = average?.map((a, i) => a + hyper.averageWeight! * (p[i]! - a));
+    results = all(
+      rule.slots.map((slot) => next[slot]!),
+      settled,
+      followed,
+    );
   }
   return results.map((data) => ({ shape: [data.length], dtype: "f32", data }));
 }
@@ -87,7 +105,8 @@ export function runUpdate(rule: UpdateRule, inputs: readonly NDArray[]): NDArray
 /**
  * S of the tolerance 16·u·S. Parameters: |p|/8 (2u·|p| for the last subtraction) plus the size of the move with nothing
  * cancelling. Average a, with w = 1 − decay: |a| + w·(|p| + 2·S of p), which covers the parameter's own error times w
- * and, in both of torch.lerp's forms, the roundings of p − a, of its product and of the sum.
+ * and, in both of torch.lerp's forms, the roundings of p − a, of its product and of the sum. Slow weights s with their
+ * share w: likewise |s| + w·(|p| + 2·S of p), which the parameters then are.
  */
 export function moveMagnitudes(rule: UpdateRule, inputs: readonly NDArray[]): Float64Array[] {
   const { hyper: row, stats, blocks } = partsOf(rule, inputs)!;
@@ -97,16 +116,38 @@ export function moveMagnitudes(rule: UpdateRule, inputs: readonly NDArray[]): Fl
   const still = absolute.map((x, i) => (i === 0 ? { ...x, data: new Float64Array(x.data.length) } : x));
   const [moves] = runUpdate(rule, still);
   const slots = runUpdate(rule, absolute).slice(1, 1 + rule.slots.length);
-  const { params, place, average, hyper, applied } = stepOf(rule, absolute);
+  const { params, place, slow, average, hyper, applied } = stepOf(rule, absolute);
   const decay = hyper.lr! * hyper.weightDecay!;
   const moved = Float64Array.from(
     moves!.data,
     (move: number, i: number) => Math.abs(move) + params[i]! * (1 / 8 + decay),
   );
-  const results = [moved, ...slots.map((x) => x.data as Float64Array)];
-  if (!average) return results;
+  const own = slots.map((x) => x.data as Float64Array);
+  return [moved, ...own, ...followers({ params, place, slow, average, hyper, applied }, moved)];
+}
+
+/** S of slow weights and average, where there are any; parameters that went back to slow weights get theirs. */
+function followers(
+  {
+    params,
+    place,
+    slow,
+    average,
+    hyper,
+    applied,
+  }: Pick<Step, "params" | "place" | "slow" | "average" | "hyper" | "applied">,
+  moved: Float64Array,
+): Float64Array[] {
+  const share = applied ? (hyper[SLOW_SHARE] ?? 0) : 0;
+  const at = (i: number) => Math.abs(params[place(i)]!) + 2 * moved[place(i)]!;
+  const settled = slow?.map((s, i) => Math.abs(s) + share * at(i));
+  if (settled && share !== 0)
+    settled.forEach((s, i) => {
+      moved[place(i)] = s;
+    });
   const weight = applied ? hyper.averageWeight! : 0;
-  return [...results, average.map((a, i) => a + weight * (params[place(i)]! + 2 * moved[place(i)]!))];
+  const followed = average?.map((a, i) => Math.abs(a) + weight * at(i));
+  return [settled, followed].filter((x) => x !== undefined);
 }
 
 /**
@@ -114,7 +155,8 @@ export function moveMagnitudes(rule: UpdateRule, inputs: readonly NDArray[]): Fl
  * terms (the factor has 4), the parameter with 4 where decay is decoupled; the average adds 4 of its own.
  */
 export function boundedBy(rule: UpdateRule, inputs: readonly NDArray[]): Float64Array[] {
-  const { elements, params, place, average, hyper, applied, factor } = stepOf(rule, inputs);
+  const step = stepOf(rule, inputs);
+  const { elements, params, place, hyper, applied, factor } = step;
   const unit = UNIT_ROUNDOFF;
   const grads = partsOf(rule, inputs)!.grads.data;
   const p = elements.p!.map((value) => (rule.decoupled ? 4 * unit * Math.abs(value) : 0));
@@ -129,10 +171,14 @@ export function boundedBy(rule: UpdateRule, inputs: readonly NDArray[]): Float64
   scaled(bounds.p!).forEach((bound, i) => {
     moved[place(i)] = bound;
   });
-  const weight = hyper.averageWeight!;
-  const next = rule.reference(elements, hyper).p!;
-  const followed = average?.map((a, i) =>
-    applied ? weight * moved[place(i)]! + Math.abs(a) + weight * Math.abs(next[i]!) : 0,
-  );
-  return [moved, ...rule.slots.map((slot) => scaled(bounds[slot]!)), ...(followed ? [followed] : [])];
+  const after = Float64Array.from(params);
+  if (applied)
+    rule.reference(elements, hyper).p!.forEach((value, i) => {
+      after[place(i)] = value;
+    });
+  return [
+    moved,
+    ...rule.slots.map((slot) => scaled(bounds[slot]!)),
+    ...followers({ ...step, params: after }, moved),
+  ];
 }

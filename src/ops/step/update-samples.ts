@@ -1,6 +1,6 @@
 import type { ErrorCase, Sample } from "../../core/op.ts";
 import { type Sampler, type } from "../../core/samples.ts";
-import { BLOCK, COMMON, hyperSizeOf, type Numbers, type UpdateRule } from "./rule.ts";
+import { BLOCK, hyperSizeOf, type Numbers, namesOf, SLOW_SHARE, type UpdateRule } from "./rule.ts";
 import { STATS_SIZE, STATUS } from "./stats.ts";
 
 interface Given {
@@ -19,7 +19,7 @@ interface Given {
 function sample(rule: UpdateRule, s: Sampler, given: Given): Sample<undefined> {
   const { name, size, norm = 3, status = STATUS.applied, scale = 1, averaged, blocks, all } = given;
   const numbers: Numbers = { ...rule.typical, lr: 0.05, weightDecay: 0.01, ...given.hyper };
-  const row = [...COMMON, ...rule.numbers].map((number) => numbers[number] ?? 0);
+  const row = namesOf(rule).map((number) => numbers[number] ?? 0);
   const slots = rule.slots.map((slot) =>
     rule.positive?.includes(slot) ? s.uniform(0, 2, [size]) : s.randn(size),
   );
@@ -29,6 +29,7 @@ function sample(rule: UpdateRule, s: Sampler, given: Given): Sample<undefined> {
       s.randn(all === undefined ? size : all * BLOCK),
       s.randn(size),
       ...slots,
+      ...(rule.lookahead ? [s.randn(size)] : []),
       ...(averaged ? [s.randn(size)] : []),
       s.values(row),
       s.values([norm, status, 1 / scale, scale, 0, 0]),
@@ -44,6 +45,10 @@ export function updateSamples(rule: UpdateRule, s: Sampler): Sample<undefined>[]
   const samples: Given[] = [
     { size: 64 },
     { size: 1028, hyper: { maxNorm: 0.5 }, norm: 7.25 },
+    { name: "values clipped", size: 64, hyper: { maxValue: 0.25 } },
+    ...(rule.lookahead
+      ? [{ name: "back to the slow weights", size: 1028, hyper: { [SLOW_SHARE]: 0.25 } }]
+      : []),
     { name: "halted", size: 192, norm: 0, status: STATUS.halted },
     { name: "skipped", size: 192, norm: 0, status: STATUS.skipped },
     { name: "norm below the limit", size: 64, hyper: { weightDecay: 0, maxNorm: 100 }, norm: 7.25 },
@@ -60,7 +65,8 @@ export function updateSamples(rule: UpdateRule, s: Sampler): Sample<undefined>[]
 
 /** What wrong inputs are told. */
 export function updateMistakes(rule: UpdateRule): ErrorCase<undefined>[] {
-  const { name, slots } = rule;
+  const { name } = rule;
+  const slots = rule.lookahead ? [...rule.slots, "slow"] : rule.slots;
   const flat = (size: number) => slots.map(() => type([size]));
   const last = [type([hyperSizeOf(rule)]), type([STATS_SIZE])];
   return [

@@ -1,3 +1,4 @@
+import lookAhead from "../../../shaders/step/look-ahead.part.wgsl?raw";
 import placeBlocks from "../../../shaders/step/place-blocks.part.wgsl?raw";
 import store from "../../../shaders/step/store.part.wgsl?raw";
 import storeAverage from "../../../shaders/step/store-average.part.wgsl?raw";
@@ -16,27 +17,27 @@ import {
 import { defineOp, type Op, type Tensor } from "../../core/op.ts";
 import { sameShape, showType, type TensorType } from "../../core/shape.ts";
 import { accumulated } from "../../core/tolerance.ts";
-import { BLOCK, COMMON, hyperSizeOf, partsOf, type UpdateRule } from "./rule.ts";
+import { BLOCK, hyperSizeOf, namesOf, partsOf, type UpdateRule } from "./rule.ts";
 import { STATS_SIZE, STATS_STRUCT } from "./stats.ts";
 import { boundedBy, moveMagnitudes, runUpdate } from "./update-reference.ts";
 import { updateMistakes, updateSamples } from "./update-samples.ts";
 
 /**
- * An update: parameters, gradients, slots, perhaps the average, the row of numbers, statistics and perhaps blocks; the
- * next parameters, slots and average in place.
+ * An update: parameters, gradients, slots, perhaps slow weights and the average, the row of numbers, statistics and perhaps
+ * blocks; the next parameters, slots, slow weights and average in place.
  */
 export type Update = Op<(tensors: readonly Tensor[]) => Tensor | readonly Tensor[], undefined>;
 
 function inferUpdate(rule: UpdateRule, inputs: readonly TensorType[]): TensorType[] {
   const { name } = rule;
   const parts = partsOf(rule, inputs);
-  const fewest = 4 + rule.slots.length;
+  const fewest = 4 + rule.slots.length + (rule.lookahead ? 1 : 0);
   if (!parts)
     throw new ShapeError(
       `${name}: takes ${fewest} tensors, or ${fewest + 1} with an average, and perhaps blocks in u32, got ${inputs.length}.`,
     );
-  const { params, grads, slots, average, hyper, stats, blocks } = parts;
-  const moved = average ? [...slots, average] : slots;
+  const { params, grads, slots, slow, average, hyper, stats, blocks } = parts;
+  const moved = [...slots, ...(slow ? [slow] : []), ...(average ? [average] : [])];
   const flat = [...(blocks ? [] : [params]), grads, ...moved];
   const first = flat[0]!;
   if (params.dtype !== "f32" || flat.some((x) => x.dtype !== "f32" || !sameShape(x.shape, first.shape)))
@@ -61,7 +62,7 @@ function inferUpdate(rule: UpdateRule, inputs: readonly TensorType[]): TensorTyp
 
 /** The bindings of an update, and their declarations. */
 function bind(rule: UpdateRule, inputs: readonly TensorType[]): { bindings: Binding[]; declared: string[] } {
-  const { average, blocks } = partsOf(rule, inputs)!;
+  const { slow, average, blocks } = partsOf(rule, inputs)!;
   const bindings: Binding[] = [];
   const declared: string[] = [];
   const declare = (binding: Binding, name: string, type: string) => {
@@ -74,7 +75,9 @@ function bind(rule: UpdateRule, inputs: readonly TensorType[]): { bindings: Bind
   const last = inputs.length - (blocks ? 2 : 1);
   declare(input(last - 1), "hyper", "Hyper");
   declare(input(last), "stats", "Stats");
-  if (average) declare(output(1 + rule.slots.length), "average", "array<vec4f>");
+  let next = 1 + rule.slots.length;
+  if (slow) declare(output(next++), "slow", "array<vec4f>");
+  if (average) declare(output(next), "average", "array<vec4f>");
   if (blocks) declare(input(last + 1), "blocks", "array<u32>");
   return { bindings, declared };
 }
@@ -85,12 +88,12 @@ const stepCode = (slots: readonly string[]) =>
     "fn step_of(i: u32, p: vec4f, g: vec4f) -> vec4f {",
     `  let next = update(${["p", "g", ...slots.map((slot) => `slot_${slot}[i]`)].join(", ")});`,
     ...slots.map((slot) => `  slot_${slot}[i] = next.slot_${slot};`),
-    "  return next.p;",
+    "  return settle(i, next.p);",
     "}",
   ].join("\n");
 
 function updateDispatch(rule: UpdateRule, inputs: readonly TensorType[], facts: AdapterFacts): Dispatch {
-  const { grads, slots, average, blocks } = partsOf(rule, inputs)!;
+  const { grads, slots, slow, average, blocks } = partsOf(rule, inputs)!;
   const groups = grads.shape[0]! / 4;
   const { bindings, declared } = bind(rule, inputs);
   const source = [
@@ -98,12 +101,13 @@ function updateDispatch(rule: UpdateRule, inputs: readonly TensorType[], facts: 
       COUNT: groups,
       DECOUPLED: rule.decoupled ?? false,
     }),
-    wgslStruct("Hyper", [...COMMON, ...rule.numbers]),
+    wgslStruct("Hyper", namesOf(rule)),
     STATS_STRUCT,
     wgslStruct("Next", ["p", ...rule.slots.map((slot) => `slot_${slot}`)], "vec4f"),
     ...declared,
     specialize(rule.source, rule.constants),
     ...(rule.source.includes("fn prepare(") ? [] : ["fn prepare() {}"]),
+    slow ? lookAhead : "fn settle(i: u32, p: vec4f) -> vec4f { return p; }",
     stepCode(rule.slots),
     blocks ? placeBlocks : "fn place(i: u32) -> u32 { return i; }",
     average ? storeAverage : store,
@@ -113,6 +117,7 @@ function updateDispatch(rule: UpdateRule, inputs: readonly TensorType[], facts: 
     source,
     bindings,
     workgroups: gridOf(Math.ceil(groups / 256), facts),
+    // Slow weights are read and written at few steps.
     bytes: 16 * groups * (3 + 2 * (slots.length + (average ? 1 : 0))),
   };
 }
@@ -120,7 +125,7 @@ function updateDispatch(rule: UpdateRule, inputs: readonly TensorType[], facts: 
 /** The op that applies a rule to whole arenas, with everything that parity needs: one dispatch. */
 /*#__NO_SIDE_EFFECTS__*/
 export function updateOp(rule: UpdateRule): Update {
-  const slots = rule.slots.length;
+  const moved = rule.slots.length + (rule.lookahead ? 1 : 0) + 1;
   return defineOp({
     name: rule.name,
     operands: ["parameters", "gradients", "...rest"],
@@ -131,7 +136,7 @@ export function updateOp(rule: UpdateRule): Update {
       kernel: ({ inputs, facts }) => [{ name: "flat", dispatches: [updateDispatch(rule, inputs, facts)] }],
     },
     // Outputs overwrite the parameters, the slots and the average they come from.
-    inPlace: [0, ...Array.from({ length: slots + 1 }, (_, k) => 2 + k)],
+    inPlace: [0, ...Array.from({ length: moved }, (_, k) => 2 + k)],
     tolerance: rule.bounds
       ? accumulated(() => 1, { scale: (inputs) => boundedBy(rule, inputs) })
       : accumulated(() => 1, { factor: 4, scale: (inputs) => moveMagnitudes(rule, inputs) }),
