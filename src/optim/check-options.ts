@@ -137,8 +137,15 @@ function checkLookahead(name: string, lookahead: LookaheadOptions): void {
   checkNames(`${name}, lookahead`, lookahead, ["k", "alpha"]);
   const { k = 5, alpha = 0.5 } = lookahead;
   checkWhole(`${name}: k of lookahead`, k, 1);
+  if (typeof alpha !== "function") checkAlpha(name, alpha, "");
+}
+
+/** @throws OptionError for a share outside of its range. */
+export function checkAlpha(name: string, alpha: number, at: string): void {
   if (!(typeof alpha === "number" && alpha > 0 && alpha <= 1))
-    throw new OptionError(`${name}: alpha of lookahead is ${show(alpha)}; use a number above 0, at most 1.`);
+    throw new OptionError(
+      `${name}: alpha of lookahead${at} is ${show(alpha)}; use a number above 0, at most 1.`,
+    );
 }
 
 /** @throws OptionError for a decay outside of its range. */

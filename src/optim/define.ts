@@ -4,7 +4,7 @@ import type { Op, OpRecord, Tensor } from "../core/op.ts";
 import type { Update } from "../graph/program.ts";
 import { COMMON, hyperSizeOf, type Numbers, type UpdateRule } from "../ops/step/rule.ts";
 import { updateOp } from "../ops/step/update.ts";
-import { checkDecay, checkOptions, faultOf, show } from "./check-options.ts";
+import { checkAlpha, checkDecay, checkOptions, faultOf, show } from "./check-options.ts";
 import { grad, type Minimizer, stateOf } from "./minimize.ts";
 import { AVERAGE, type Group, SLOW } from "./optimizer.ts";
 import { type CommonOptions, type LookaheadOptions, type OptimizerRecord, typicalOf } from "./record.ts";
@@ -120,7 +120,7 @@ class RuleOptimizer implements Minimizer {
     return [
       ...COMMON.map((name) => common[name]!),
       ...rule.numbers.map((name) => own[name]!),
-      ...(this.lookahead ? [this.slowShare(step)] : []),
+      ...(this.lookahead ? [this.slowShare(step, total)] : []),
     ];
   }
 
@@ -156,9 +156,12 @@ class RuleOptimizer implements Minimizer {
     return 1 - (ema.warmUp ? Math.min(value, (1 + step) / (10 + step)) : value);
   }
 
-  private slowShare(step: number): number {
+  private slowShare(step: number, total: number): number {
     const { k = 5, alpha = 0.5 } = this.lookahead!;
-    return (step + 1) % k === 0 ? alpha : 0;
+    if ((step + 1) % k !== 0) return 0;
+    const share = rateAt(alpha, step, total);
+    checkAlpha(this.name, share, ` at step ${step + 1} of ${total}`);
+    return share;
   }
 
   /** A hyperparameter at a step, schedules followed. */

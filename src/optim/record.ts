@@ -35,7 +35,7 @@ export interface LookaheadOptions {
   /** Steps of the fast weights for one of the slow: 5 by default. */
   readonly k?: number;
   /** How far the slow weights follow, above 0 to 1: 0.5 by default. */
-  readonly alpha?: number;
+  readonly alpha?: Rate;
 }
 
 /** What every optimizer takes. */
