@@ -34,8 +34,15 @@ export function sequential(...modules: readonly Module[]): Module {
     label: `sequential(${modules.length})`,
     description: { layer: "sequential" },
     children: Object.fromEntries(modules.map((module, i) => [String(i), module])),
+    remake: (parts) => sequential(...Object.values(parts)),
     forward: (x, context) => modules.reduce((value, module) => context.run(module, value), x),
   };
+}
+
+/** How a form of a network, which has its parts, is made again with other ones. */
+export function remakeWithin(network: Module, form: (network: Module) => Module): Module["remake"] {
+  const { remake } = network;
+  return remake && ((parts) => form(remake(parts)));
 }
 
 /**
@@ -47,6 +54,7 @@ export function checkpoint(network: Module): Module {
   return {
     ...network,
     description: { layer: "checkpoint", wraps: network },
+    remake: remakeWithin(network, checkpoint),
     forward: (x, context) => recomputed(() => network.forward(x, context)),
   };
 }
@@ -57,6 +65,7 @@ export function residual(body: Module, shortcut?: Module): Module {
     label: "residual()",
     description: { layer: "residual" },
     children: shortcut ? { body, shortcut } : { body },
+    remake: ({ body, shortcut }) => residual(body!, shortcut),
     forward: (x, context) => f.add(shortcut ? context.run(shortcut, x) : x, context.run(body, x)),
   };
 }
@@ -71,6 +80,7 @@ export function augmented(network: Module, options: { flip?: boolean; shift?: nu
   return {
     ...network,
     description: { layer: "augmented", args: [options], wraps: network },
+    remake: remakeWithin(network, (inner) => augmented(inner, options)),
     forward: (x, context) =>
       network.forward(
         context.training

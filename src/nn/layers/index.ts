@@ -2,6 +2,7 @@
 export * from "./activations.ts";
 export * from "./branches.ts";
 export * from "./combine.ts";
+export * from "./composite.ts";
 export * from "./conv.ts";
 export * from "./dropout.ts";
 export * from "./embedding.ts";
