@@ -4,6 +4,7 @@ import { checkWhole } from "../core/check.ts";
 import { CheckpointError, DescentError, OptionError, ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { isTensor, type Tensor, type Variable } from "../core/op.ts";
+import { matches } from "../core/pattern.ts";
 import type { Shape, TensorType } from "../core/shape.ts";
 import { kindOf, leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.ts";
 import { read } from "../graph/node.ts";
@@ -11,7 +12,6 @@ import { decodeTensors, encodeTensors, type TensorFile } from "../interchange/sa
 import { describe } from "../nn/describe.ts";
 import { type AnyModule, type Module, Trace, type TracedLayer } from "../nn/module.ts";
 import { releaseStates } from "../optim/minimize.ts";
-import { matches } from "../optim/optimizer.ts";
 import type { Trainable } from "../optim/state.ts";
 import { checkDevice, checkSeed, runnerOf } from "./compile.ts";
 import {

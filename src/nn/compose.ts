@@ -122,6 +122,7 @@ export function module<Parts extends Readonly<Record<string, AnyModule>>, In = T
   return {
     label,
     children: parts,
+    remake: (others) => module(others as Parts, forward, label),
     forward(x, context) {
       const calls = Object.fromEntries(
         Object.entries(parts).map(([name, part]) => [name, (input: unknown) => context.run(part, input)]),

@@ -22,8 +22,8 @@ export interface Description {
   readonly args?: readonly unknown[];
   /** The network that it is a form of, whose parts it has. */
   readonly wraps?: AnyModule;
-  /** Its parts follow from its arguments. */
-  readonly whole?: true;
+  /** Whether it makes its parts itself; they are its function's first arguments otherwise. */
+  readonly makesParts?: boolean;
 }
 
 /** A layer or a network: its tensors, its parts, and what it computes from In, a tensor or a tree of them. */
@@ -36,6 +36,8 @@ export interface Module<In = Tensor, Out = Tensor> {
   readonly children?: Readonly<Record<string, AnyModule>>;
   /** How a file says what it is; absent for layers that only code can make. */
   readonly description?: Description;
+  /** The same with other parts under the same names; absent where only code can make it again. */
+  remake?(parts: Readonly<Record<string, AnyModule>>): AnyModule;
   /** Batch norm counts its batches; PyTorch keeps the count beside the running statistics. */
   readonly countsBatches?: boolean;
   forward(x: In, context: ForwardContext): Out;

@@ -1,5 +1,6 @@
 import { OptionError } from "../core/errors.ts";
 import type { OpRecord } from "../core/op.ts";
+import { expressionOf } from "../core/pattern.ts";
 
 /** The slot that holds the exponential moving average of the parameters. */
 export const AVERAGE = "average";
@@ -45,24 +46,6 @@ export interface Group {
   /** Frozen parameters have no gradient, no slots and no update. */
   readonly frozen?: boolean;
 }
-
-/** A pattern of parameter names as a regular expression. */
-function expressionOf(pattern: string): RegExp {
-  const parts: Record<string, string> = {
-    "**.": "(?:.+\\.)?",
-    ".**": "(?:\\..+)?",
-    "**": ".*",
-    "*": "[^.]*",
-  };
-  const source = pattern.replace(
-    /\*\*\.|\.\*\*|\*\*|\*|[.+?^${}()|[\]\\]/g,
-    (found) => parts[found] ?? `\\${found}`,
-  );
-  return new RegExp(`^${source}$`);
-}
-
-/** Whether a tensor's name fits a pattern of names, see Group. */
-export const matches = (pattern: string, name: string): boolean => expressionOf(pattern).test(name);
 
 const some = (names: readonly string[]) =>
   `${names.slice(0, 6).join(", ")}${names.length > 6 ? `, … (${names.length})` : ""}`;

@@ -21,6 +21,7 @@ export function parallel<In = Tensor>(
     label: `parallel(${branches.length})`,
     description: { layer: "parallel" },
     children: Object.fromEntries(branches.map((branch, i) => [String(i), branch])),
+    remake: (parts) => parallel(...Object.values(parts)),
     forward: (x, context) => branches.map((branch) => context.run(branch, x)),
   };
 }
@@ -39,6 +40,7 @@ export function siamese<
     label: "siamese()",
     description: { layer: "siamese" },
     children: { network },
+    remake: (parts) => siamese(parts.network!),
     forward(x, context) {
       if (typeof x !== "object" || x === null || isTensor(x))
         throw new ShapeError(
@@ -60,6 +62,7 @@ export function timeDistributed(network: Module): Module {
     label: "timeDistributed()",
     description: { layer: "timeDistributed" },
     children: { network },
+    remake: (parts) => timeDistributed(parts.network!),
     forward(x, context) {
       const [batch, time, ...rest] = x.shape;
       if (batch === undefined || time === undefined)

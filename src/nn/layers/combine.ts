@@ -35,8 +35,15 @@ export function sequential(...modules: readonly Module[]): Module {
     label: `sequential(${modules.length})`,
     description: { layer: "sequential" },
     children: Object.fromEntries(modules.map((module, i) => [String(i), module])),
+    remake: (parts) => sequential(...Object.values(parts)),
     forward: (x, context) => modules.reduce((value, module) => context.run(module, value), x),
   };
+}
+
+/** How a form of a network, which has its parts, is made again with other ones. */
+export function remakeWithin(network: Module, form: (network: Module) => Module): Module["remake"] {
+  const { remake } = network;
+  return remake && ((parts) => form(remake(parts)));
 }
 
 /**
@@ -48,6 +55,7 @@ export function checkpoint(network: Module): Module {
   return {
     ...network,
     description: { layer: "checkpoint", wraps: network },
+    remake: remakeWithin(network, checkpoint),
     forward: (x, context) => recomputed(() => network.forward(x, context)),
   };
 }
@@ -58,6 +66,7 @@ export function residual(body: Module, shortcut?: Module): Module {
     label: "residual()",
     description: { layer: "residual" },
     children: shortcut ? { body, shortcut } : { body },
+    remake: ({ body, shortcut }) => residual(body!, shortcut),
     forward: (x, context) => f.add(shortcut ? context.run(shortcut, x) : x, context.run(body, x)),
   };
 }
@@ -86,6 +95,7 @@ export function augmented(network: Module, options: AugmentOptions): Module {
   return {
     ...network,
     description: { layer: "augmented", args: [options], wraps: network },
+    remake: remakeWithin(network, (inner) => augmented(inner, options)),
     forward(x, context) {
       if (!context.training) return network.forward(x, context);
       const { counters, examples } = context;

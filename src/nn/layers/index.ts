@@ -3,6 +3,7 @@ export * from "./activations.ts";
 export * from "./adaptive-pool.ts";
 export * from "./branches.ts";
 export * from "./combine.ts";
+export * from "./composite.ts";
 export {
   type Conv1dOptions,
   type Conv2dOptions,

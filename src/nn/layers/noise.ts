@@ -5,7 +5,7 @@ import * as f from "../../ops/f.ts";
 import { normalOf } from "../../ops/random/normal.ts";
 import type { ForwardContext, Module } from "../module.ts";
 import { affine } from "./affine.ts";
-import { sequential } from "./combine.ts";
+import { remakeWithin, sequential } from "./combine.ts";
 import { type LinearOptions, linear } from "./linear.ts";
 import { between, checkModule, positive, probability } from "./options.ts";
 
@@ -101,6 +101,7 @@ export function stochasticDepth(body: Module, p: number): Module {
     ...body,
     label: `stochasticDepth(${p})`,
     description: { layer: "stochasticDepth", args: [p], wraps: body },
+    remake: remakeWithin(body, (inner) => stochasticDepth(inner, p)),
     forward(x, context) {
       const y = body.forward(x, context);
       if (!context.training || p === 0) return y;

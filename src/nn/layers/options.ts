@@ -23,8 +23,12 @@ export function between(
 ): void {
   for (const [name, value] of Object.entries(values)) {
     if (Number.isFinite(value) && value >= low && value <= high) continue;
-    const range = Number.isFinite(high) ? `from ${low} to ${high}` : `of at least ${low}`;
-    throw new OptionError(`${layer}: ${name} is ${String(value)}; use a finite number ${range}.`);
+    const range = Number.isFinite(high)
+      ? ` from ${low} to ${high}`
+      : low > -Infinity
+        ? ` of at least ${low}`
+        : "";
+    throw new OptionError(`${layer}: ${name} is ${String(value)}; use a finite number${range}.`);
   }
 }
 
