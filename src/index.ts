@@ -129,6 +129,7 @@ export type { Checkpoint } from "./train/checkpoint.ts";
 export type { AnyDataset } from "./train/data-sets.ts";
 export type { Distribution } from "./train/distribution.ts";
 export type { EvaluationOptions } from "./train/evaluate.ts";
+export { type LrFinderOptions, type LrPoint, type LrRange, lrFinder } from "./train/lr-finder.ts";
 export {
   type InspectOptions,
   type LayerLook,

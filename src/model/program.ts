@@ -209,12 +209,13 @@ function checkFeeds(
 
 /**
  * Running statistics after all passes of the trace, one after another, unless the step's update was not applied; they go
- * on from what `first` gives for an arena.
+ * on from what `first` gives for an arena. A `momentum` stands for that of each layer.
  */
 export function statisticUpdates(
   passes: readonly Pass[],
   statsOf: ReadonlyMap<unknown, Tensor>,
   first: (running: Variable) => Tensor = read,
+  momentum?: Tensor,
 ): Update[] {
   const latest = new Map<Arena, Tensor>();
   const variables = new Map<Arena, Variable>();
@@ -243,7 +244,8 @@ export function statisticUpdates(
       const running = variables.get(arena) ?? wholeArena(arena);
       variables.set(arena, running);
       const before = latest.get(arena) ?? first(running);
-      latest.set(arena, updateStatistics(before, batch, table("momentum"), table("scale"), stats));
+      const share = momentum ? constant({ value: 1, shape: [arena.size] }).mul(momentum) : table("momentum");
+      latest.set(arena, updateStatistics(before, batch, share, table("scale"), stats));
     }
   }
   return [...latest].map(([arena, value]) => ({ variable: variables.get(arena)!, value }));

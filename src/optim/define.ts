@@ -8,7 +8,7 @@ import { checkAlpha, checkDecay, checkOptions, faultOf, show } from "./check-opt
 import { grad, type Minimizer, stateOf } from "./minimize.ts";
 import { AVERAGE, type Group, SLOW } from "./optimizer.ts";
 import { type CommonOptions, type LookaheadOptions, type OptimizerRecord, typicalOf } from "./record.ts";
-import { type Rate, rateAt } from "./schedules.ts";
+import { type Feedback, type Rate, rateAt, type Schedule } from "./schedules.ts";
 import type { Trainable } from "./state.ts";
 import {
   type BackwardOptions,
@@ -43,6 +43,12 @@ const recorded = (value: unknown): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, x]) => [key, recorded(x)]));
 };
 
+/** What the schedules among options are told. */
+const feedbackOf = (options: object): Feedback[] =>
+  Object.values(options)
+    .flat()
+    .flatMap((value) => (typeof value === "function" ? ((value as Schedule).feedback ?? []) : []));
+
 /** One optimizer, one record: gives the function that makes it, typed by its options. */
 /*#__NO_SIDE_EFFECTS__*/
 export function defineOptimizer<O extends object>(record: OptimizerRecord): OptimizerFactory<O> {
@@ -76,6 +82,7 @@ class RuleOptimizer implements Minimizer {
   readonly hyperSize: number;
   readonly options: Readonly<Record<string, unknown>>;
   readonly groups: readonly Group[];
+  readonly feedback: readonly Feedback[];
   private readonly lookahead: LookaheadOptions | undefined;
 
   constructor(
@@ -94,6 +101,7 @@ class RuleOptimizer implements Minimizer {
     this.initial = record.initial?.(given) ?? {};
     this.hyperSize = hyperSizeOf({ ...rule, lookahead: this.lookahead !== undefined });
     this.groups = (given.groups as readonly Group[] | undefined) ?? [];
+    this.feedback = [...new Set([given, ...this.groups].flatMap(feedbackOf))];
     this.options = recorded(given) as Readonly<Record<string, unknown>>;
   }
 

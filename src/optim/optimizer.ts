@@ -1,6 +1,7 @@
 import { OptionError } from "../core/errors.ts";
 import type { OpRecord } from "../core/op.ts";
 import { expressionOf } from "../core/pattern.ts";
+import type { Feedback } from "./schedules.ts";
 
 /** The slot that holds the exponential moving average of the parameters. */
 export const AVERAGE = "average";
@@ -19,6 +20,8 @@ export interface Optimizer {
   readonly slots: readonly string[];
   /** What slots begin with, where that is neither 0 nor a copy of the parameters. */
   readonly initial: Readonly<Record<string, number>>;
+  /** What its schedules are told after each epoch. */
+  readonly feedback: readonly Feedback[];
   /** The length of its row of numbers. */
   readonly hyperSize: number;
   /** The options it was made with, for the run's record; "schedule" stands for a schedule. */

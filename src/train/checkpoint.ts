@@ -50,6 +50,9 @@ export async function takeCheckpoint(
     precision,
     ...(precision === "mixed" && { scaler: JSON.stringify(await state.lossScaler()) }),
     choices: JSON.stringify(choices),
+    ...(state.optimizer.feedback.length > 0 && {
+      schedules: JSON.stringify(state.optimizer.feedback.map((one) => one.save())),
+    }),
   };
   const file = await model.file({ ...extra, step });
   for (const [name, { data }] of file.tensors) {
@@ -115,6 +118,11 @@ export function restoreCheckpoint(
     throw new CheckpointError(
       `${name} was trained in ${progress.precision} precision, this run is in ${precision}; use the same precision.`,
     );
+  const { feedback } = state.optimizer;
+  if (progress.schedules.length !== feedback.length)
+    throw new CheckpointError(
+      `${where} holds the state of ${progress.schedules.length} schedules that go by measurements, the run has ${feedback.length}; use the same schedules.`,
+    );
   const { step = String(progress.step) } = checkpoint.model.metadata;
   if (step !== String(progress.step))
     throw new CheckpointError(
@@ -126,6 +134,9 @@ export function restoreCheckpoint(
     if (sizeOf(slot.shape) > 0) backend.write(slot, data as Float32Array<ArrayBuffer>);
   }
   state.resetStats(progress.scaler);
+  feedback.forEach((one, i) => {
+    one.restore(progress.schedules[i]!);
+  });
   session.step = progress.step;
   session.course = { base: progress.base };
   session.sums = progress.sums;
@@ -145,6 +156,7 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     precision = "f32",
     scaler = JSON.stringify(FRESH_SCALER),
     choices,
+    schedules = "[]",
     optimizer: _,
     descent: __,
     format: ___,
@@ -165,7 +177,10 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     const { skipped = 0, own = [], ...sums } = JSON.parse(epoch!);
     const kernels: Readonly<Record<string, string>> = JSON.parse(choices!);
     if (Object.values(kernels).some((choice) => typeof choice !== "string")) throw new Error();
+    const saved: readonly string[] = JSON.parse(schedules);
+    if (!Array.isArray(saved) || saved.some((one) => typeof one !== "string")) throw new Error();
     return {
+      schedules: saved,
       step: whole(step),
       base: whole(base),
       seed: whole(seed),

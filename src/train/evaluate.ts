@@ -2,13 +2,15 @@ import { checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import { isStream } from "../data/stream.ts";
 import { meansOf } from "../model/evaluate.ts";
-import type { AnyDataset } from "./data-sets.ts";
+import { type AnyDataset, naturalOrder } from "./data-sets.ts";
 import type { Evaluation, FitOptions, Weights } from "./options.ts";
 import type { Session } from "./session.ts";
 import { readRings } from "./step-queue.ts";
 import type { Sums } from "./sums.ts";
 
 const EVALUATION_BATCH = 250;
+const NO_AVERAGE =
+  'There is no average to evaluate; give the optimizer one, for example adamW({ lr: 0.001, ema: { decay: 0.999 } }), or use weights "current".';
 
 /** How a trainer evaluates a data set. */
 export interface EvaluationOptions extends Pick<FitOptions, "onValidation"> {
@@ -43,10 +45,7 @@ export async function evaluateSet(
       `${set.name} is a stream, which is trained on only; evaluate a data set, data.arrays({ x, y }) for instance.`,
     );
   if (batchSize !== undefined) checkWhole("The batch size", batchSize, 1);
-  if (weights === "average" && !session.averaged)
-    throw new OptionError(
-      'There is no average to evaluate; give the optimizer one, for example adamW({ lr: 0.001, ema: { decay: 0.999 } }), or use weights "current".',
-    );
+  if (weights === "average" && !session.averaged) throw new OptionError(NO_AVERAGE);
   const averaged = session.averaged && weights !== "current";
   return sets.during([set], async () => {
     const { count } = sets.use(set).data;
@@ -73,5 +72,31 @@ export async function evaluateSet(
         }));
       },
     })) as Evaluation;
+  });
+}
+
+/** Makes running statistics anew, each the mean over the batches of a data set. */
+export async function renewStatistics(
+  session: Session,
+  set: AnyDataset,
+  {
+    batchSize,
+    weights = session.averaged ? "average" : "current",
+  }: Pick<EvaluationOptions, "batchSize" | "weights">,
+): Promise<void> {
+  const { backend, sets, model } = session;
+  session.checkAlive();
+  if (batchSize !== undefined) checkWhole("The batch size", batchSize, 1);
+  if (weights === "average" && !session.averaged) throw new OptionError(NO_AVERAGE);
+  if (model.tensors.buffers.length === 0) return;
+  await sets.during([set], async () => {
+    const { data, order } = sets.use(set, true);
+    const size = evaluationBatch(data.count, batchSize);
+    backend.write(order, naturalOrder(data.count));
+    for (let [at, k] = [0, 0]; at < data.count; at += size, k++) {
+      const recipe = session.statistics(set, Math.min(size, data.count - at), weights === "average");
+      const { executable } = await session.ready(recipe);
+      executable.run({ ...session.counters(0, at), momentum: Float32Array.of(1 / (k + 1)) });
+    }
   });
 }

@@ -19,6 +19,7 @@ import {
   type Rings,
   type StepParts,
   type StepProgram,
+  statisticsProgram,
   trainingProgram,
   updateProgram,
 } from "./step.ts";
@@ -208,6 +209,11 @@ export class Session {
     return this.recipe(data, `evaluate ${size} ${averaged}`, trace, false);
   }
 
+  statistics(data: AnyDataset, size: number, averaged: boolean): Recipe {
+    const trace = () => statisticsProgram({ ...this.parts(data, size, true), averaged });
+    return this.recipe(data, `statistics ${size} ${averaged}`, trace);
+  }
+
   /** A program as it runs, compiled at its first use. */
   ready(recipe: Recipe, onProgress?: CompileProgress): Promise<Ready> {
     return this.programs.get(recipe, onProgress);
@@ -220,6 +226,18 @@ export class Session {
 
   counters(step: number, position: number, row = step) {
     return { counters: Uint32Array.of(step, this.seed, position, row % RING_ROWS) };
+  }
+
+  /** Tells schedules that go by measurements what an epoch, or its validation, measured. */
+  tell(measured: object): void {
+    for (const one of this.state.optimizer.feedback) {
+      const value = (measured as Readonly<Record<string, unknown>>)[one.watch];
+      if (typeof value !== "number")
+        throw new OptionError(
+          `A schedule of the optimizer watches "${one.watch}", which the run does not measure; watch "loss", or give the trainer a metric of that name.`,
+        );
+      one.observe(value);
+    }
   }
 
   /** Drops what was compiled with other kernel choices and uploaded with another normalisation. */

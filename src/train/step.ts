@@ -265,6 +265,25 @@ export function updateProgram({ state, precision }: StepParts, rings: Rings, bet
   return { ...traced, labels: 0 };
 }
 
+/** The momentum of a batch in statistics that are made anew: fed by the host. */
+const MOMENTUM = "momentum";
+
+/** A batch's statistics in training form, with the momentum that is fed; nothing is trained. */
+export function statisticsProgram(parts: StepParts): StepProgram {
+  const { source, precision } = parts;
+  return traceStep(
+    `statistics, batch ${source.batchSize}`,
+    { [MOMENTUM]: { shape: [], dtype: "f32" } },
+    parts,
+    (_pass, t, inputs) => {
+      const updates = statisticUpdates(t.passes, new Map(), read, inputs[MOMENTUM]);
+      t.passes.length = 0; // these are all
+      return { updates };
+    },
+    { precision },
+  );
+}
+
 /** One evaluation batch: inference form, one row of metrics. */
 export function evaluationProgram(parts: StepParts, rings: Rings): StepProgram {
   const { source, precision } = parts;

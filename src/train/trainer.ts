@@ -10,7 +10,7 @@ import type { OptimizerState } from "../optim/state.ts";
 import type { Recipe } from "./cache.ts";
 import { type Checkpoint, restoreCheckpoint, takeCheckpoint } from "./checkpoint.ts";
 import type { AnyDataset } from "./data-sets.ts";
-import { type EvaluationOptions, evaluateSet } from "./evaluate.ts";
+import { type EvaluationOptions, evaluateSet, renewStatistics } from "./evaluate.ts";
 import { Fitting } from "./fitting.ts";
 import {
   type EpochMetrics,
@@ -81,6 +81,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
     session.model.tensors.initialize();
     session.state.initialize();
     session.model.batchesTracked = 0;
+    for (const one of session.state.optimizer.feedback) one.reset();
     this.step = 0;
   }
 
@@ -119,6 +120,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
         first = 0;
         if (!metrics) return;
         const validation = options.validation ? await this.evaluate(options.validation, options) : undefined;
+        session.tell(validation ?? metrics);
         yield validation ? { ...metrics, validation } : metrics;
         if (options.signal?.aborted) return;
       }
@@ -305,6 +307,19 @@ export class Trainer<M extends Metrics = NoMetrics> {
    */
   async evaluate(set: AnyDataset, options: EvaluationOptions = {}): Promise<Evaluation<M>> {
     return (await evaluateSet(this.session, set, options)) as Evaluation<M>;
+  }
+
+  /**
+   * Makes the running statistics of batch norms anew, each the mean over the batches of a data set in training form; of the
+   * average of the weights where one is kept, whose activations they then are those of: after `swa`. As
+   * torch.optim.swa_utils.update_bn. Izmailov et al., 2018, §3.2.
+   * @throws OptionError when the average is asked for and the optimizer keeps none.
+   */
+  renewStatistics(
+    set: AnyDataset,
+    options: Pick<EvaluationOptions, "batchSize" | "weights"> = {},
+  ): Promise<void> {
+    return renewStatistics(this.session, set, options);
   }
 
   /** The network, the optimizer's state and where the run stands. `extra` strings go into the metadata. */
