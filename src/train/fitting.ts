@@ -3,6 +3,7 @@ import { NonFiniteError, OptionError } from "../core/errors.ts";
 import { isStream } from "../data/stream.ts";
 import type { StepBatches, Steps } from "../data/stream-steps.ts";
 import { STATUS } from "../ops/step/stats.ts";
+import type { Ready } from "./cache.ts";
 import { findNonFinite } from "./diagnose.ts";
 import { means } from "./evaluate.ts";
 import { MASK, maskOf } from "./masking.ts";
@@ -12,6 +13,7 @@ import { isSplit, type Session } from "./session.ts";
 import { type Numbers, readRings, StepQueue } from "./step-queue.ts";
 import { DatasetSteps } from "./steps.ts";
 import { addTo, noSums } from "./sums.ts";
+import { checkBatch } from "./targets.ts";
 
 /** A run through data: its steps, in epochs. */
 export class Fitting {
@@ -84,6 +86,7 @@ export class Fitting {
           this.labels = ready.traced.labels;
           // Whole batches only, and not the first steps, which compile: their times belong together.
           const profiling = images === this.batchSize && step - start >= 2 ? this.profiling : undefined;
+          this.checkGiven(batches.given?.[0], ready);
           const own = { ...this.feeds(step, batches.position), ...this.mask(images) };
           const pushed = queue.push({ step, images }, ready.executable, own, batches.given?.[0], profiling);
           this.steps.ahead();
@@ -109,6 +112,11 @@ export class Fitting {
       imagesPerSecond: (seen / (performance.now() - began)) * 1000,
       ...means(session, sums, this.labels),
     } as EpochMetrics;
+  }
+
+  /** @throws DataError for targets of a stream that the loss does not take. */
+  private checkGiven(given: Feeds | undefined, { traced }: Ready): void {
+    if (given) checkBatch(this.data.name, given, traced.targets);
   }
 
   private get masked(): boolean {
@@ -149,6 +157,7 @@ export class Fitting {
       const ready = await session.ready(recipe);
       this.labels = ready.traced.labels;
       // Each batch draws its own random numbers, and leaves a row of its own.
+      this.checkGiven(batches.given?.[k], ready);
       const { counters } = session.counters(step * accumulate + k, position, k);
       session.split.add(ready, { counters, ...this.mask(size), ...batches.given?.[k] }, size / images);
       at.push(counters);

@@ -23,7 +23,7 @@ export interface TrainerOptions<M extends Metrics = NoMetrics> {
   /** What is trained; a network alone is made into a model on `device`, with `seed` and `normalization`. */
   readonly model: Model<any, any> | AnyModule;
   readonly device?: Backend;
-  readonly loss: Loss;
+  readonly loss: Loss<any, any>;
   readonly optimizer: Optimizer;
   /**
    * Numbers to measure on the device beside the loss, each step and each validation: means over the batch, under names

@@ -23,6 +23,7 @@ import {
   updateProgram,
 } from "./step.ts";
 import { noSums, type Sums } from "./sums.ts";
+import { checkTargets } from "./targets.ts";
 
 /** The data that a run goes through, and in which steps: what they and its epochs are counted over. */
 interface Through {
@@ -182,7 +183,16 @@ export class Session {
   /** Programs are kept by the data that they are for; `training` says whether it is what the network is trained on. */
   private recipe(data: TrainingData, name: string, make: () => StepProgram, training = true): Recipe {
     this.checkAlive();
-    return { owner: isStream(data) ? data : this.sets.use(data, training).data, name, make };
+    const checked = () => {
+      const program = make();
+      checkTargets(data, program.targets);
+      return program;
+    };
+    return {
+      owner: isStream(data) ? data : this.sets.use(data, training).data,
+      name,
+      make: checked,
+    };
   }
 
   /** A step on `size` examples, or on as many rows of which a mask says whether they are examples. */

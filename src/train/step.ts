@@ -4,6 +4,7 @@ import { showType, sizeOf } from "../core/shape.ts";
 import type { Tree } from "../core/tree.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { gradients } from "../graph/autodiff.ts";
+import type { Demand } from "../graph/demands.ts";
 import { read, standalone, wholeArena } from "../graph/node.ts";
 import type { Loss } from "../losses/index.ts";
 import { keeps } from "../losses/masks.ts";
@@ -30,6 +31,7 @@ import { recordMetrics, updateStatistics } from "../ops/step/step.ts";
 import type { OptimizerState } from "../optim/state.ts";
 import { backward, minimize, step } from "../optim/steps.ts";
 import { checkStatistics, checkUses, MASK, maskBeside } from "./masking.ts";
+import { demandsOn } from "./targets.ts";
 
 export type { Precision };
 
@@ -50,7 +52,7 @@ export interface StepParts {
   readonly model: Model<any, any>;
   readonly state: OptimizerState;
   readonly source: Source;
-  readonly lossOf: Loss;
+  readonly lossOf: Loss<any, any>;
   /** By their names, beside the loss. */
   readonly metrics: Readonly<Record<string, Metric>>;
   readonly precision: Precision;
@@ -77,6 +79,8 @@ export function makeRings(metrics: Readonly<Record<string, Metric>>): Rings {
 /** A traced step, and how many labels an example has, of which a share is predicted right: 0 where targets are no labels. */
 export interface StepProgram extends TracedProgram {
   readonly labels: number;
+  /** What is asked of the numbers of its targets, by their paths. */
+  readonly targets: ReadonlyMap<string, readonly Demand[]>;
 }
 
 export interface Forward {
@@ -88,6 +92,7 @@ export interface Forward {
   readonly loss: Tensor;
   /** How many labels an example has. */
   readonly labels: number;
+  readonly targets: ReadonlyMap<string, readonly Demand[]>;
   /** Logits and labels, of which the metrics count the right ones, or how many are right; nothing where targets are not labels. */
   readonly predictions: readonly Tensor[];
 }
@@ -127,6 +132,7 @@ export function forward(
     mask,
     loss,
     labels,
+    targets: demandsOn(y, mask),
     predictions:
       labels === 1 ? ([output, targets] as Tensor[]) : labels > 1 ? [rightOf(output, targets)] : [],
   };
@@ -167,18 +173,18 @@ function traceStep(
   trace: (pass: Forward, t: TraceContext, inputs: any) => Traced,
   options: { readonly training?: boolean; readonly precision: Precision },
 ): StepProgram {
-  let labels = 0;
+  let given: Pick<StepProgram, "labels" | "targets"> = { labels: 0, targets: new Map() };
   const traced = traceProgram(
     name,
     { ...typesOf(parts), ...inputs } as Types,
     (tensors, t) => {
       const pass = forward(parts, tensors, t);
-      labels = pass.labels;
+      given = pass;
       return trace(pass, t, tensors);
     },
     options,
   );
-  return { ...traced, labels };
+  return { ...traced, labels: given.labels, targets: given.targets };
 }
 
 /** One training step: forward, backward, clip, update, running statistics, one row of metrics. */
@@ -258,7 +264,7 @@ export function updateProgram({ state, precision }: StepParts, rings: Rings, bet
     });
     return { updates: [minimization, { variable: rings.main, value: row }, ...statistics] };
   });
-  return { ...traced, labels: 0 };
+  return { ...traced, labels: 0, targets: new Map() };
 }
 
 /** One evaluation batch: inference form, one row of metrics. */
