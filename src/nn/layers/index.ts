@@ -7,5 +7,6 @@ export * from "./embedding.ts";
 export * from "./linear.ts";
 export * from "./norm.ts";
 export type { Pair } from "./options.ts";
+export * from "./penalties.ts";
 export * from "./pool.ts";
 export * from "./shape.ts";
