@@ -123,6 +123,7 @@ export { type ElementwiseDefinition, elementwiseOp } from "./ops/elementwise/def
 export { stopGradient } from "./ops/elementwise/special.ts";
 export * as f from "./ops/f.ts";
 export * as optim from "./optim/index.ts";
+export * as penalties from "./optim/penalties.ts";
 export type { Plan, PlanOptions, PlanStep } from "./plan/plan.ts";
 export { printPlan } from "./plan/print.ts";
 export type { Checkpoint } from "./train/checkpoint.ts";
@@ -152,6 +153,7 @@ export {
   type NoMetrics,
   type ProfileOptions,
   type Progress,
+  type ReportedLoss,
   type StepMetrics,
   type StepNumbers,
   type StopSignal,

@@ -1,5 +1,5 @@
 import cliProgress from "cli-progress";
-import type { EpochMetrics, StepMetrics } from "../train/trainer.ts";
+import type { EpochMetrics, Evaluation, StepMetrics } from "../train/trainer.ts";
 import { print } from "./output.ts";
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
@@ -75,7 +75,14 @@ export class Screen {
   }
 
   epoch(
-    { epoch, loss, accuracy, skipped, validation, imagesPerSecond }: Required<EpochMetrics>,
+    {
+      epoch,
+      loss,
+      accuracy,
+      skipped,
+      validation,
+      imagesPerSecond,
+    }: EpochMetrics & { readonly validation: Evaluation },
     epochs: number,
   ): void {
     this.say(

@@ -1,14 +1,110 @@
+import { OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import * as f from "../ops/f.ts";
-import { type Loss, loss } from "./loss.ts";
-import { keeps, weightedMean } from "./masks.ts";
+import { checkAlike, checkNumber, checkOptions, type Loss, loss } from "./loss.ts";
+import { checkReduction, kept, type Reduction, reduced } from "./masks.ts";
 
-/** Mean squared error over all elements; a mask broadcasts to their shape. */
-export function mse(): Loss {
-  return loss("mse", (output, target, mask) => {
-    if (!mask) return f.mse(output, target);
-    // Before the square: 0 times the slope of what is no number would be none either.
-    const kept = (x: Tensor) => f.where(keeps(mask), x, 0);
-    return weightedMean(f.mse(kept(output), kept(target), { reduction: "none" }), mask);
+/** Options of losses that are a number for each element; the mean unless given. */
+export interface ReductionOptions {
+  readonly reduction?: Reduction;
+}
+
+/** A loss of each element, from f32 outputs and targets of one shape; a mask broadcasts to that. */
+/*#__NO_SIDE_EFFECTS__*/
+export function elementLoss(
+  name: string,
+  reduction: Reduction,
+  each: (output: Tensor, target: Tensor) => Tensor,
+): Loss {
+  checkReduction(name, reduction);
+  return loss(name, (output, target, mask) => {
+    checkAlike(name, output, target);
+    // Before the formula: 0 times the slope of what is no number would be none either.
+    return reduced(each(kept(output, mask), kept(target, mask)), reduction, mask);
   });
+}
+
+/** Options of `mse`. */
+export interface MseOptions extends ReductionOptions {
+  /** Half of it, so that its gradient has no factor 2; false unless given. */
+  readonly half?: boolean;
+}
+
+/**
+ * Squared error d², d = output − target: its mean, its sum Σd², with `half` ½Σd², or that of each element.
+ *
+ * Any shape, both alike; a mask broadcasts to it. As torch.nn.MSELoss, which has no half. Legendre, 1805.
+ * @throws OptionError for another reduction.
+ */
+export function mse({ reduction = "mean", half = false, ...rest }: MseOptions = {}): Loss {
+  checkOptions("mse", { reduction, half, ...rest }, ["reduction", "half"]);
+  if (typeof half !== "boolean") throw new OptionError(`mse: half is ${String(half)}; use true or false.`);
+  const halved = (value: Tensor) => (half ? f.mul(value, 0.5) : value);
+  if (reduction !== "mean")
+    return elementLoss("mse", reduction, (output, target) =>
+      halved(f.mse(output, target, { reduction: "none" })),
+    );
+  return loss("mse", (output, target, mask) => {
+    checkAlike("mse", output, target);
+    if (!mask) return halved(f.mse(output, target));
+    return halved(
+      reduced(f.mse(kept(output, mask), kept(target, mask), { reduction: "none" }), "mean", mask),
+    );
+  });
+}
+
+/**
+ * Absolute error |output − target|; the slope is 0 where they are equal.
+ *
+ * Any shape, both alike; a mask broadcasts to it. As torch.nn.L1Loss.
+ */
+export function l1({ reduction = "mean", ...rest }: ReductionOptions = {}): Loss {
+  checkOptions("l1", { reduction, ...rest }, ["reduction"]);
+  return elementLoss("l1", reduction, (output, target) => f.abs(f.sub(output, target)));
+}
+
+/** d²/2 where |d| ≤ δ, else δ·(|d| − δ/2): by its parts, so that its second derivative is 1 at 0, too. */
+function rounded(output: Tensor, target: Tensor, delta: number): Tensor {
+  const d = f.sub(output, target);
+  const distance = f.abs(d);
+  const far = f.mul(f.sub(distance, delta / 2), delta);
+  return f.where(f.lessEqual(distance, delta), f.mul(f.square(d), 0.5), far);
+}
+
+/** Options of `huber`. */
+export interface HuberOptions extends ReductionOptions {
+  /** Up to which distance it is quadratic: above 0; 1 unless given. */
+  readonly delta?: number;
+}
+
+/**
+ * d²/2 where |d| ≤ δ, else δ·(|d| − δ/2), d = output − target.
+ *
+ * Any shape, both alike; a mask broadcasts to it. As torch.nn.HuberLoss. Huber, 1964, eq. 1.2.
+ * @throws OptionError for a delta that is not above 0.
+ */
+export function huber({ delta = 1, reduction = "mean", ...rest }: HuberOptions = {}): Loss {
+  checkOptions("huber", { delta, reduction, ...rest }, ["delta", "reduction"]);
+  checkNumber("huber", "delta", delta, (x) => x > 0, "a number above 0");
+  return elementLoss("huber", reduction, (output, target) => rounded(output, target, delta));
+}
+
+/** Options of `smoothL1`. */
+export interface SmoothL1Options extends ReductionOptions {
+  /** Up to which distance it is quadratic: at least 0; 1 unless given. With 0 it is `l1`. */
+  readonly beta?: number;
+}
+
+/**
+ * d²/2β where |d| < β, else |d| − β/2, d = output − target: `huber` divided by β.
+ *
+ * Any shape, both alike; a mask broadcasts to it. As torch.nn.SmoothL1Loss. Girshick, 2015, "Fast R-CNN", eq. 3.
+ * @throws OptionError for a beta below 0.
+ */
+export function smoothL1({ beta = 1, reduction = "mean", ...rest }: SmoothL1Options = {}): Loss {
+  checkOptions("smoothL1", { beta, reduction, ...rest }, ["beta", "reduction"]);
+  checkNumber("smoothL1", "beta", beta, (x) => x >= 0, "a number of at least 0");
+  return elementLoss("smoothL1", reduction, (output, target) =>
+    beta === 0 ? f.abs(f.sub(output, target)) : f.div(rounded(output, target, beta), beta),
+  );
 }

@@ -53,7 +53,7 @@ export type Means<M extends MetricRecord = MetricRecord> = {
 
 /** What to measure of a data set, and in which batches. */
 export interface EvaluateOptions<M extends MetricRecord = Readonly<Record<never, never>>> {
-  readonly loss: Loss;
+  readonly loss: Loss<any, any>;
   /** Numbers to measure on the device beside the loss: means over the batch. */
   readonly metrics?: M;
   /** 250 unless given. */
@@ -89,7 +89,7 @@ export interface BatchNumbers {
 }
 
 /** The numbers of a batch in a row of tensors: the loss, the metrics, and how many labels were predicted right. */
-function measured(output: unknown, target: unknown, loss: Loss, metrics: MetricRecord): Tensor {
+function measured(output: unknown, target: unknown, loss: Loss<any, any>, metrics: MetricRecord): Tensor {
   const [y, wanted] = [output, target] as [Tensor, Tensor];
   const all: (readonly [name: string, value: Tensor])[] = [
     ["loss", loss(y, wanted)],

@@ -140,6 +140,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     };
     const trace = new Trace(this.network, source, t.training);
     const output = trace.run(this.network, x);
+    t.penalties.push(...trace.penalties);
     if (t.training) t.passes.push({ model: this, tracked: trace.tracked });
     return { output, layers: trace.layers };
   }

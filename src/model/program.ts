@@ -5,6 +5,7 @@ import { type HostNumbers, type NDArray, ndarray } from "../core/ndarray.ts";
 import { type Arena, dataTensor, type GraphNode, isTensor, type Tensor, type Variable } from "../core/op.ts";
 import { type Shape, sameShape, showShape, showType, sizeOf, type TensorType } from "../core/shape.ts";
 import { kindOf, leavesOf, type Mapped, mapTree, type Tree, under } from "../core/tree.ts";
+import { type Demand, demandsOf } from "../graph/demands.ts";
 import { feed, reachable, read, wholeArena } from "../graph/node.ts";
 import { mixedPrecision } from "../graph/precision.ts";
 import { checkProgram, type Program, programRoots, type Update } from "../graph/program.ts";
@@ -64,6 +65,8 @@ export interface TracedProgram {
   readonly tracking: readonly Pass[];
   /** The names of all that the host feeds and the program reads. */
   readonly feeds: ReadonlySet<string>;
+  /** What is asked of the numbers of inputs, by their names. */
+  readonly demands: ReadonlyMap<string, readonly Demand[]>;
 }
 
 const isMinimization = (x: object): x is Minimization => "gradients" in x && "state" in x;
@@ -132,7 +135,16 @@ export function traceProgram(
     later: moved.later,
     tracking: tracing.passes,
     feeds: used,
+    demands: demandsIn(feeds),
   };
+}
+
+/** What is asked of inputs whatever a mask beside them says. */
+function demandsIn(feeds: unknown): Map<string, readonly Demand[]> {
+  const all = leavesOf(feeds, isTensor).map(
+    ({ path, leaf }) => [inputName(path), demandsOf(leaf).filter(({ mask }) => !mask)] as const,
+  );
+  return new Map(all.filter(([, asked]) => asked.length > 0));
 }
 
 function asTraced(name: string, result: Traced | Tree<Tensor>): Traced {

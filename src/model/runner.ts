@@ -4,6 +4,7 @@ import { DescentError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { isTensor, type Tensor } from "../core/op.ts";
 import { leavesOf, mapTree } from "../core/tree.ts";
+import { checkNumbers } from "../graph/demands.ts";
 import { checkGradients, noteUpdates } from "../optim/minimize.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import { inputsOf } from "./inputs.ts";
@@ -85,6 +86,8 @@ export class Runner implements RunSource {
     this.checkAlive();
     const { traced, options } = this;
     const { feeds, resident } = inputsOf(this.name, this.inputs, given);
+    for (const [name, asked] of traced.demands)
+      if (feeds[name]) checkNumbers(`the input "${name}"`, feeds[name], asked);
     if (this.runs === 0) for (const state of traced.later) checkGradients(this.name, state);
     const own: Record<string, NumericArray> = only(feeds, traced.feeds);
     if (traced.feeds.has("counters")) own.counters = Uint32Array.of(this.runs, options.seed ?? 0, 0, 0);

@@ -3,7 +3,8 @@ import { OptionError, ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
 import { feed } from "../graph/node.ts";
-import type { BatchExamples, TrackedStatistic } from "../nn/module.ts";
+import type { BatchExamples, PenaltyTerm, TrackedStatistic } from "../nn/module.ts";
+import { constant } from "../ops/elementwise/unary.ts";
 import { normalOf } from "../ops/random/normal.ts";
 import { randomUniform } from "../ops/random/random.ts";
 import { sort } from "../ops/reduce/sort.ts";
@@ -24,12 +25,24 @@ export class TraceContext {
   examples: BatchExamples | undefined;
   /** @internal */
   readonly passes: Pass[] = [];
+  /** What layers of the models' passes so far have added to what is minimised, see `penalty`. */
+  readonly penalties: PenaltyTerm[] = [];
   private layers = 0;
 
   constructor(
     /** Whether models are traced as they train: with dropout, and batch norm by the batch. */
     readonly training: boolean,
   ) {}
+
+  /**
+   * The sum of what layers of the models' passes so far have added to what is minimised; 0 where none has.
+   *
+   * @example const loss = model.forward(x, t).sub(y).square().mean().add(t.penalty());
+   */
+  penalty(): Tensor {
+    const [first, ...rest] = this.penalties.map(({ value }) => value);
+    return first ? rest.reduce((sum, value) => sum.add(value), first) : constant({ value: 0 });
+  }
 
   /** A number for each use of random numbers, so that each draws its own. */
   nextLayer(): number {

@@ -3,5 +3,13 @@ export * as init from "./init.ts";
 export { type LayerList, type LayerRow, layerUsages, readLayers } from "./layer-list.ts";
 export * from "./layers/index.ts";
 export { type ImageTask, imageModel, type ModelName, modelLayers, modelNames } from "./models.ts";
-export type { AnyModule, BufferSpec, Description, ForwardContext, Module, ParameterSpec } from "./module.ts";
+export type {
+  AnyModule,
+  BufferSpec,
+  Description,
+  ForwardContext,
+  Module,
+  ParameterSpec,
+  PenaltyTerm,
+} from "./module.ts";
 export { replace } from "./replace.ts";

@@ -1,7 +1,7 @@
 import { ShapeError } from "../core/errors.ts";
 import { isTensor, type Tensor } from "../core/op.ts";
-import { type Shape, showShape } from "../core/shape.ts";
-import { leavesOf } from "../core/tree.ts";
+import { type Shape, showShape, showType, sizeOf } from "../core/shape.ts";
+import { kindOf, leavesOf } from "../core/tree.ts";
 import type { Initializer } from "./init.ts";
 
 /** A tensor that is trained. */
@@ -65,6 +65,11 @@ export interface ForwardContext {
   buffer(module: AnyModule, name: string): Tensor;
   /** Notes a batch statistic for a running one: running ← (1 − momentum)·running + momentum·scale·batch. */
   track(module: AnyModule, name: string, batch: Tensor, momentum: number, scale: number): void;
+  /**
+   * Adds a term to what training minimises, beside the loss: one f32 number. `name` is what messages and `t.penalties` call
+   * it, after the path of the module that is run.
+   */
+  penalize(value: Tensor, name: string): void;
   /** A number that differs between calls, for random keys: a module used twice draws twice. */
   nextLayer(): number;
   /** Runs a part, so that its result can be looked at by name. */
@@ -140,14 +145,24 @@ export interface TrackedStatistic {
   readonly scale: number;
 }
 
+/** A term of what training minimises that a layer has added. */
+export interface PenaltyTerm {
+  /** The layer's path and what it calls the term: `0.activity`. */
+  readonly name: string;
+  readonly value: Tensor;
+}
+
 const showTree = (x: unknown) => (isTensor(x) ? showShape(x.shape) : "its inputs");
 
 /** Traces a network once: every layer's input and output, and the statistics its batch norms ask to track. */
 export class Trace implements ForwardContext {
   readonly layers: TracedLayer[] = [];
   readonly tracked: TrackedStatistic[] = [];
+  readonly penalties: PenaltyTerm[] = [];
   private readonly paths: Map<AnyModule, string>;
   private drawn = 0;
+  /** Of the module that is run. */
+  private path = "";
 
   constructor(
     root: AnyModule,
@@ -181,12 +196,23 @@ export class Trace implements ForwardContext {
     this.tracked.push({ module, name, batch, momentum, scale });
   }
 
+  penalize(value: Tensor, name: string): void {
+    const path = [this.path, name].filter(Boolean).join(".");
+    if (!isTensor(value) || value.dtype !== "f32" || sizeOf(value.shape) !== 1)
+      throw new ShapeError(
+        `penalize: the penalty ${path} is ${isTensor(value) ? showType(value) : kindOf(value)}; give one f32 number, a sum for instance.`,
+      );
+    this.penalties.push({ name: path, value: value.reshape({ shape: [] }) });
+  }
+
   nextLayer(): number {
     return this.source.nextLayer?.() ?? this.drawn++;
   }
 
   run<In, Out>(module: Module<In, Out>, x: In): Out {
     const path = this.paths.get(module) ?? "";
+    const outer = this.path;
+    this.path = path;
     try {
       const output = module.forward(x, this);
       for (const { path: part, leaf } of leavesOf(output, isTensor))
@@ -199,6 +225,8 @@ export class Trace implements ForwardContext {
           `Layer ${path}, ${module.label}, does not take ${showTree(x)}: ${error.message}`,
         );
       throw error;
+    } finally {
+      this.path = outer;
     }
   }
 }

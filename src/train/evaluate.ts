@@ -26,6 +26,7 @@ export function means({ metrics }: Session, sums: Sums, labels: number) {
   const own = Object.keys(metrics).map((name, i) => [name, (sums.own[i] ?? 0) / sums.images] as const);
   return {
     loss: sums.loss / sums.images,
+    ...(sums.penalty !== undefined && { penalty: sums.penalty / sums.images }),
     accuracy: sums.correct / (sums.images * labels),
     ...Object.fromEntries(own),
   };
@@ -49,26 +50,27 @@ export async function evaluateSet(
   const averaged = session.averaged && weights !== "current";
   return sets.during([set], async () => {
     const { count } = sets.use(set).data;
-    let labels = 0;
+    const size = evaluationBatch(count, batchSize);
+    const { traced } = await session.ready(session.evaluation(set, size, averaged));
+    const { labels, penalized } = traced;
     let [started, read] = [0, 0];
     return (await meansOf({
       count,
-      batchSize: evaluationBatch(count, batchSize),
-      metrics: Object.keys(session.metrics),
+      batchSize: size,
+      metrics: [...Object.keys(session.metrics), ...(penalized ? ["penalty"] : [])],
       onProgress: onValidation,
       start: async (from, images) => {
-        const { executable, traced } = await session.ready(session.evaluation(set, images, averaged));
-        labels = traced.labels;
+        const { executable } = await session.ready(session.evaluation(set, images, averaged));
         executable.run(session.counters(0, from, started++));
       },
       collect: async () => {
         const rows = await readRings(backend, session.rings);
         const numbers = Array.from({ length: started - read }, (_, i) => rows(read + i));
         read = started;
-        return numbers.map(({ metrics: [loss, right], own }) => ({
+        return numbers.map(({ metrics: [loss, right], own, penalty }) => ({
           loss,
           right: right / labels,
-          own,
+          own: penalized ? [...own, penalty!] : own,
         }));
       },
     })) as Evaluation;

@@ -3,6 +3,7 @@ import { NonFiniteError, OptionError } from "../core/errors.ts";
 import { isStream } from "../data/stream.ts";
 import type { StepBatches, Steps } from "../data/stream-steps.ts";
 import { STATUS } from "../ops/step/stats.ts";
+import type { Ready } from "./cache.ts";
 import { findNonFinite } from "./diagnose.ts";
 import { means } from "./evaluate.ts";
 import { MASK, maskOf } from "./masking.ts";
@@ -12,12 +13,15 @@ import { isSplit, type Session } from "./session.ts";
 import { type Numbers, readRings, StepQueue } from "./step-queue.ts";
 import { DatasetSteps, positionIn } from "./steps.ts";
 import { addTo, noSums } from "./sums.ts";
+import { checkBatch } from "./targets.ts";
 
 /** A run through data: its steps, in epochs. */
 export class Fitting {
   private readonly profiling: Profiling | undefined;
   private readonly steps: Steps;
   private labels = 0;
+  /** Whether the steps are penalised: what stands in the ring else is another program's. */
+  private penalized = false;
 
   constructor(
     private readonly session: Session,
@@ -81,9 +85,10 @@ export class Fitting {
         } else {
           const [images] = batches.sizes as [number];
           const ready = await session.ready(session.training(this.data, this.rows(images), this.masked));
-          this.labels = ready.traced.labels;
+          this.noted(ready);
           // Whole batches only, and not the first steps, which compile: their times belong together.
           const profiling = images === this.batchSize && step - start >= 2 ? this.profiling : undefined;
+          this.checkGiven(batches.given?.[0], ready);
           const own = { ...this.feeds(step, batches.position), ...this.mask(images) };
           const pushed = queue.push({ step, images }, ready.executable, own, batches.given?.[0], profiling);
           this.steps.ahead();
@@ -109,6 +114,16 @@ export class Fitting {
       imagesPerSecond: (seen / (performance.now() - began)) * 1000,
       ...means(session, sums, this.labels),
     } as EpochMetrics;
+  }
+
+  private noted({ traced }: Ready): void {
+    this.labels = traced.labels;
+    this.penalized = traced.penalized;
+  }
+
+  /** @throws DataError for targets of a stream that the loss does not take. */
+  private checkGiven(given: Feeds | undefined, { traced }: Ready): void {
+    if (given) checkBatch(this.data.name, given, traced.targets);
   }
 
   private get masked(): boolean {
@@ -147,8 +162,9 @@ export class Fitting {
     for (const [k, size] of batches.sizes.entries()) {
       const recipe = session.gradient(this.data, this.rows(size), k === 0, this.masked);
       const ready = await session.ready(recipe);
-      this.labels = ready.traced.labels;
+      this.noted(ready);
       // Each batch draws its own random numbers, and leaves a row of its own.
+      this.checkGiven(batches.given?.[k], ready);
       const { counters } = session.counters(step * accumulate + k, position, k);
       session.split.add(ready, { counters, ...this.mask(size), ...batches.given?.[k] }, size / images);
       at.push(counters);
@@ -162,7 +178,7 @@ export class Fitting {
     const milliseconds = performance.now() - began;
     const total = noSums();
     batches.sizes.forEach((size, k) => {
-      addTo(total, size, rows(k));
+      addTo(total, size, this.own(rows(k)));
     });
     const [, , norm, status] = rows(at.length).metrics;
     if (status === STATUS.halted) {
@@ -175,6 +191,7 @@ export class Fitting {
     const numbers: Numbers = {
       metrics: [total.loss / images, total.correct, norm, status],
       own: total.own.map((sum) => sum / images),
+      ...(total.penalty !== undefined && { penalty: total.penalty / images }),
     };
     const pace = {
       imagesPerSecond: (1000 * images) / milliseconds,
@@ -186,15 +203,21 @@ export class Fitting {
     return images;
   }
 
+  private own(numbers: Numbers): Numbers {
+    return this.penalized ? numbers : { ...numbers, penalty: undefined };
+  }
+
   private finished(
     step: number,
     epoch: number,
     images: number,
-    numbers: Numbers,
+    measured: Numbers,
     pace: Pick<StepMetrics, "imagesPerSecond" | "milliseconds" | "hostMilliseconds">,
   ): void {
     const { session, options } = this;
+    const numbers = this.own(measured);
     const [loss, correct, gradientNorm, status] = numbers.metrics;
+    const { penalty } = numbers;
     addTo(session.sums, images, numbers);
     session.checkAlone();
     session.step = step + 1;
@@ -203,6 +226,7 @@ export class Fitting {
       step: session.step,
       epoch: epoch + 1,
       loss,
+      ...(penalty !== undefined && { penalty }),
       accuracy: correct / (images * this.labels),
       gradientNorm,
       skipped: status === STATUS.skipped,

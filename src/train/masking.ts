@@ -25,6 +25,13 @@ export function checkUses(what: string, value: Tensor, mask: Tensor): void {
     );
 }
 
+/** @throws OptionError for a network whose layers penalise results of their batches, padding included. */
+export function checkPenalties({ penalties }: TraceContext): void {
+  const found = penalties.find(({ value }) => reachable([value]).some(({ leaf }) => leaf?.kind === "feed"));
+  if (found)
+    throw new OptionError(`Padding of the last batch would count in the penalty ${found.name}; ${REMEDY}.`);
+}
+
 /** @throws OptionError for a network whose layers keep statistics of their batches, padding included. */
 export function checkStatistics({ passes }: TraceContext): void {
   const [tracked] = passes.flatMap((pass) => pass.tracked);

@@ -6,6 +6,7 @@ import type { Metric } from "../metrics/index.ts";
 import type { Model, Normalization } from "../model/model.ts";
 import type { AnyModule } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
+import type { Penalty } from "../optim/penalties.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import type { Timeline } from "./profile.ts";
@@ -23,13 +24,17 @@ export interface TrainerOptions<M extends Metrics = NoMetrics> {
   /** What is trained; a network alone is made into a model on `device`, with `seed` and `normalization`. */
   readonly model: Model<any, any> | AnyModule;
   readonly device?: Backend;
-  readonly loss: Loss;
+  readonly loss: Loss<any, any>;
   readonly optimizer: Optimizer;
   /**
    * Numbers to measure on the device beside the loss, each step and each validation: means over the batch, under names
    * that the numbers of a step do not have already.
    */
   readonly metrics?: M;
+  /** Terms that are minimised beside the loss, `penalties.l2(5e-4)` for instance; layers may add others. */
+  readonly penalties?: readonly Penalty[];
+  /** Whether the `loss` of steps, epochs and evaluations includes the penalties; "data", without them, unless given. */
+  readonly reportedLoss?: ReportedLoss;
   /** Decides initial parameters, shuffles and dropout: the model's seed unless given. */
   readonly seed?: number;
   /**
@@ -42,6 +47,12 @@ export interface TrainerOptions<M extends Metrics = NoMetrics> {
   /** How images are normalised; by default with the mean and deviation of the training set's channels. */
   readonly normalization?: Normalization;
 }
+
+/**
+ * What is reported as `loss`: the loss function's value ("data"), or what is minimised, which is that and all `penalty` terms
+ * ("total").
+ */
+export type ReportedLoss = "data" | "total";
 
 /** Images or arrays of the host's, which the trainer uploads once, data that is on the device already, or a stream. */
 export type TrainingData = AnyDataset | Stream;
@@ -162,6 +173,8 @@ export interface StepNumbers {
   readonly step: number;
   readonly epoch: number;
   readonly loss: number;
+  /** What penalties add to what is minimised, where there are any; `reportedLoss` says whether `loss` includes it. */
+  readonly penalty?: number;
   /** Share of the labels of the batch that were predicted right; NaN where targets are not labels. */
   readonly accuracy: number;
   /** Not finite where the step was skipped. */
@@ -181,6 +194,7 @@ export interface EpochNumbers<M extends Metrics> {
   readonly epoch: number;
   /** Means over the images of the epoch, each measured as it was trained on. */
   readonly loss: number;
+  readonly penalty?: number;
   readonly accuracy: number;
   /** How many steps were skipped, see StepMetrics. */
   readonly skipped: number;
@@ -192,6 +206,8 @@ export interface EpochNumbers<M extends Metrics> {
 /** What every evaluation measures: means over a data set. */
 export interface EvaluationNumbers {
   readonly loss: number;
+  /** What penalties add, where there are any. */
+  readonly penalty?: number;
   /** NaN where targets are not labels. */
   readonly accuracy: number;
 }

@@ -82,7 +82,7 @@ function inspectionProgram(parts: StepParts, images: number): Looking {
   const hyper = Object.fromEntries(state.parts.map((part) => [part.hyper, row]));
   let own: readonly TracedLayer[] = [];
   const traced = traceProgram(`inspection, batch ${parts.source.batchSize}`, hyper, (_, t) => {
-    const { layers, loss } = forward(parts, {}, t);
+    const { layers, minimized: loss } = forward(parts, {}, t);
     own = shown(layers);
     const { gradients, others } = differentiate(
       state,

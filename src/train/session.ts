@@ -24,6 +24,7 @@ import {
   updateProgram,
 } from "./step.ts";
 import { noSums, type Sums } from "./sums.ts";
+import { checkTargets } from "./targets.ts";
 
 /** The data that a run goes through, and in which steps: what they and its epochs are counted over. */
 interface Through {
@@ -90,6 +91,7 @@ export class Session {
     this.precision = precision;
     this.metrics = metrics;
     checkMetrics(metrics);
+    checkPenalties(options);
     this.rings = makeRings(metrics);
     const { facts } = this.backend;
     if (precision === "mixed" && !facts.f16)
@@ -164,7 +166,9 @@ export class Session {
 
   private get common(): Omit<StepParts, "source"> {
     const { model, state, metrics, precision } = this;
-    return { model, state, lossOf: this.options.loss, metrics, precision };
+    const { loss, penalties, reportedLoss } = this.options;
+    const total = reportedLoss === "total";
+    return { model, state, lossOf: loss, metrics, precision, penalties, total };
   }
 
   /** What programs over a data set are made of. */
@@ -183,7 +187,16 @@ export class Session {
   /** Programs are kept by the data that they are for; `training` says whether it is what the network is trained on. */
   private recipe(data: TrainingData, name: string, make: () => StepProgram, training = true): Recipe {
     this.checkAlive();
-    return { owner: isStream(data) ? data : this.sets.use(data, training).data, name, make };
+    const checked = () => {
+      const program = make();
+      checkTargets(data, program.targets);
+      return program;
+    };
+    return {
+      owner: isStream(data) ? data : this.sets.use(data, training).data,
+      name,
+      make: checked,
+    };
   }
 
   /** A step on `size` examples, or on as many rows of which a mask says whether they are examples. */
@@ -252,7 +265,7 @@ export class Session {
     this.disposed = true;
     await this.reader?.reader.close();
     await this.forget();
-    for (const variable of [this.rings.main, this.rings.metrics])
+    for (const variable of [this.rings.main, this.rings.metrics, this.rings.penalty])
       if (variable) this.backend.release(variable.arena);
     this.split.release();
     leaveState(this.state);
@@ -262,7 +275,7 @@ export class Session {
 
 /** Names of the numbers that stand beside the metrics; accuracy may be measured in another way. */
 const TAKEN =
-  "loss step epoch gradientNorm skipped learningRate imagesPerSecond milliseconds hostMilliseconds validation".split(
+  "loss penalty step epoch gradientNorm skipped learningRate imagesPerSecond milliseconds hostMilliseconds validation".split(
     " ",
   );
 
@@ -277,6 +290,17 @@ function checkMetrics(metrics: Metrics): void {
         `new Trainer: the metric "${name}" is no function; give one of the output and the target, metrics.accuracy() for instance.`,
       );
   }
+}
+
+function checkPenalties({ penalties = [], reportedLoss = "data" }: TrainerOptions): void {
+  if (!Array.isArray(penalties) || penalties.some((one) => typeof one !== "function"))
+    throw new OptionError(
+      "new Trainer: the penalties are no list of them; give [penalties.l2(1e-4)] for instance.",
+    );
+  if (reportedLoss !== "data" && reportedLoss !== "total")
+    throw new OptionError(
+      `new Trainer: reportedLoss is ${JSON.stringify(reportedLoss)}; use "data" or "total".`,
+    );
 }
 
 function modelOf(

@@ -28,6 +28,8 @@ export interface Numbers {
   readonly metrics: readonly [loss: number, correct: number, gradientNorm: number, status: number];
   /** Of the metrics beside the loss, in their order. */
   readonly own: readonly number[];
+  /** Of the penalties, where there are any. */
+  readonly penalty?: number;
 }
 
 interface FinishedStep extends Step, Numbers {}
@@ -36,6 +38,7 @@ interface FinishedStep extends Step, Numbers {}
 export async function readRings(backend: Backend, rings: Rings): Promise<(step: number) => Numbers> {
   const main = await backend.read(rings.main);
   const own = rings.metrics && (await backend.read(rings.metrics));
+  const penalty = rings.penalized ? await backend.read(rings.penalty) : undefined;
   const width = rings.metrics?.shape[1] ?? 0;
   return (step) => {
     const row = step % RING_ROWS;
@@ -43,6 +46,7 @@ export async function readRings(backend: Backend, rings: Rings): Promise<(step: 
     return {
       metrics: [loss!, correct!, norm!, status!],
       own: Array.from(own?.subarray(row * width, (row + 1) * width) ?? []),
+      ...(penalty && { penalty: penalty[row]! }),
     };
   };
 }

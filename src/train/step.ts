@@ -4,6 +4,7 @@ import { showType, sizeOf } from "../core/shape.ts";
 import type { Tree } from "../core/tree.ts";
 import type { ResidentData } from "../data/resident.ts";
 import { gradients } from "../graph/autodiff.ts";
+import type { Demand } from "../graph/demands.ts";
 import { read, standalone, wholeArena } from "../graph/node.ts";
 import type { Loss } from "../losses/index.ts";
 import { keeps } from "../losses/masks.ts";
@@ -27,9 +28,11 @@ import { where } from "../ops/f.ts";
 import { MOST_VALUES, recordRow } from "../ops/step/record-row.ts";
 import { STATS_SIZE } from "../ops/step/stats.ts";
 import { recordMetrics, updateStatistics } from "../ops/step/step.ts";
+import type { Penalty } from "../optim/penalties.ts";
 import type { OptimizerState } from "../optim/state.ts";
 import { backward, minimize, step } from "../optim/steps.ts";
-import { checkStatistics, checkUses, MASK, maskBeside } from "./masking.ts";
+import { checkPenalties, checkStatistics, checkUses, MASK, maskBeside } from "./masking.ts";
+import { demandsOn } from "./targets.ts";
 
 export type { Precision };
 
@@ -50,10 +53,13 @@ export interface StepParts {
   readonly model: Model<any, any>;
   readonly state: OptimizerState;
   readonly source: Source;
-  readonly lossOf: Loss;
+  readonly lossOf: Loss<any, any>;
   /** By their names, beside the loss. */
   readonly metrics: Readonly<Record<string, Metric>>;
   readonly precision: Precision;
+  readonly penalties?: readonly Penalty[];
+  /** Whether what is recorded as the loss is what is minimised, penalties included. */
+  readonly total?: boolean;
   /** Whether the host says which rows of a batch are examples; the others count for nothing. */
   readonly masked?: boolean;
   /** Computes with the parameters' moving average, which the optimizer must keep. */
@@ -64,6 +70,10 @@ export interface StepParts {
 export interface Rings {
   readonly main: Variable;
   readonly metrics: Variable | undefined;
+  /** What penalties add, written by programs that have some. */
+  readonly penalty: Variable;
+  /** Whether there are such programs. */
+  penalized: boolean;
 }
 
 export function makeRings(metrics: Readonly<Record<string, Metric>>): Rings {
@@ -71,12 +81,18 @@ export function makeRings(metrics: Readonly<Record<string, Metric>>): Rings {
   return {
     main: standalone("metrics ring", [RING_ROWS, 4]),
     metrics: width > 0 ? standalone("metrics ring, own", [RING_ROWS, width]) : undefined,
+    penalty: standalone("metrics ring, penalty", [RING_ROWS, 1]),
+    penalized: false,
   };
 }
 
 /** A traced step, and how many labels an example has, of which a share is predicted right: 0 where targets are no labels. */
 export interface StepProgram extends TracedProgram {
   readonly labels: number;
+  /** Whether penalties are minimised beside its loss. */
+  readonly penalized: boolean;
+  /** What is asked of the numbers of its targets, by their paths. */
+  readonly targets: ReadonlyMap<string, readonly Demand[]>;
 }
 
 export interface Forward {
@@ -86,8 +102,12 @@ export interface Forward {
   /** Beside the target: 1 for examples, 0 for padding; nothing where all rows are examples. */
   readonly mask: Tensor | undefined;
   readonly loss: Tensor;
+  readonly penalty: Tensor | undefined;
+  /** What training minimises: the loss, and the penalty where there is one. */
+  readonly minimized: Tensor;
   /** How many labels an example has. */
   readonly labels: number;
+  readonly targets: ReadonlyMap<string, readonly Demand[]>;
   /** Logits and labels, of which the metrics count the right ones, or how many are right; nothing where targets are not labels. */
   readonly predictions: readonly Tensor[];
 }
@@ -109,17 +129,22 @@ function gathered({ data, order, batchSize }: Extract<Source, { data: ResidentDa
 
 /** Batch, network and loss. */
 export function forward(
-  { model, state, source, lossOf, averaged, masked }: StepParts,
+  { model, state, source, lossOf, averaged, masked, penalties = [] }: StepParts,
   inputs: any,
   t: TraceContext,
 ): Forward {
   const { x, y } = "data" in source ? gathered(source, t) : source.batch(inputs);
-  const { output, layers } = model.pass(x, t, averaged ? state.averages : undefined);
+  const averages = averaged ? state.averages : undefined;
+  const current = (variable: Variable) => read(averages?.get(variable) ?? variable);
+  const { output, layers } = model.pass(x, t, averages);
   const mask = masked ? maskBeside(inputs[MASK], y) : undefined;
   const loss = oneNumber("loss", lossOf(output, y as Tensor, mask));
+  const terms = [...t.penalties.map(({ value }) => value), ...penalties.map((one) => one(model, current))];
+  const penalty = terms.length > 0 ? terms.reduce((sum, value) => sum.add(value)) : undefined;
   if (mask) {
     checkUses("loss", loss, inputs[MASK]);
     checkStatistics(t);
+    checkPenalties(t);
   }
   const labels = labelsOf(output, y);
   // No class has the number −1.
@@ -130,7 +155,10 @@ export function forward(
     target: y as Tree<Tensor>,
     mask,
     loss,
+    penalty,
+    minimized: penalty ? loss.reshape({ shape: [] }).add(penalty) : loss,
     labels,
+    targets: demandsOn(y, mask),
     predictions:
       labels === 1 ? ([output, targets] as Tensor[]) : labels > 1 ? [rightOf(output, targets)] : [],
   };
@@ -143,14 +171,22 @@ const typesOf = ({ source, masked }: StepParts): object => ({
 
 /** The updates that put a run's numbers into its row. */
 function record(
-  { metrics }: StepParts,
+  { metrics, total }: StepParts,
   rings: Rings,
   t: TraceContext,
-  { loss, output, target, mask, predictions }: Forward,
+  { loss, penalty, minimized, output, target, mask, predictions }: Forward,
   stats: Tensor,
 ): Updates {
-  const row = recordMetrics(read(rings.main), t.counters, loss, stats, predictions);
+  const shown = total ? minimized : loss;
+  const row = recordMetrics(read(rings.main), t.counters, shown, stats, predictions);
   const updates = [{ variable: rings.main, value: row }];
+  if (penalty) {
+    rings.penalized = true;
+    updates.push({
+      variable: rings.penalty,
+      value: recordRow(read(rings.penalty), t.counters, [penalty]),
+    });
+  }
   if (!rings.metrics) return updates;
   const values = Object.entries(metrics).map(([name, metric]) => {
     const value = oneNumber(`metric "${name}"`, metric(output as Tensor, target as Tensor, mask));
@@ -171,18 +207,19 @@ function traceStep(
   trace: (pass: Forward, t: TraceContext, inputs: any) => Traced,
   options: { readonly training?: boolean; readonly precision: Precision },
 ): StepProgram {
-  let labels = 0;
+  let given: Pick<Forward, "labels" | "targets" | "penalty"> | undefined;
   const traced = traceProgram(
     name,
     { ...typesOf(parts), ...inputs } as Types,
     (tensors, t) => {
       const pass = forward(parts, tensors, t);
-      labels = pass.labels;
+      given = pass;
       return trace(pass, t, tensors);
     },
     options,
   );
-  return { ...traced, labels };
+  const { labels, targets, penalty } = given!;
+  return { ...traced, labels, targets, penalized: penalty !== undefined };
 }
 
 /** One training step: forward, backward, clip, update, running statistics, one row of metrics. */
@@ -194,7 +231,7 @@ export function trainingProgram(parts: StepParts, rings: Rings): StepProgram {
     {},
     parts,
     (pass, t) => {
-      const minimization = minimize(state, pass.loss, { scaling, lasting: true });
+      const minimization = minimize(state, pass.minimized, { scaling, lasting: true });
       return { updates: [minimization, record(parts, rings, t, pass, minimization.stats)] };
     },
     { precision },
@@ -229,7 +266,7 @@ export function gradientProgram(
     { [SHARE]: { shape: [], dtype: "f32" } },
     parts,
     (pass, t, inputs) => {
-      const share = pass.loss.mul(inputs[SHARE]);
+      const share = pass.minimized.mul(inputs[SHARE]);
       const none = constant({ value: 0, shape: [STATS_SIZE] });
       const statistics = statisticUpdates(t.passes, new Map(), (running) =>
         read(first ? running : between.statistics(running.arena)),
@@ -262,7 +299,7 @@ export function updateProgram({ state, precision }: StepParts, rings: Rings, bet
     });
     return { updates: [minimization, { variable: rings.main, value: row }, ...statistics] };
   });
-  return { ...traced, labels: 0 };
+  return { ...traced, labels: 0, penalized: false, targets: new Map() };
 }
 
 /** The momentum of a batch in statistics that are made anew: fed by the host. */
@@ -318,7 +355,7 @@ export function diagnosticProgram(parts: StepParts): {
     "diagnosis",
     typesOf(parts) as Types,
     (inputs, t) => {
-      const { layers, loss } = forward(parts, inputs, t);
+      const { layers, minimized: loss } = forward(parts, inputs, t);
       own = leafLayers(layers);
       const grads = gradients(loss, [...own.map((layer) => layer.output), ...parameters.map(read)]);
       const outputs: Record<string, Tensor> = { loss };

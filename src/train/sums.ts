@@ -7,6 +7,8 @@ export interface Sums {
   correct: number;
   images: number;
   skipped: number;
+  /** What penalties added; absent where there are none. */
+  penalty?: number;
   /** Of the metrics beside the loss. */
   own: number[];
 }
@@ -14,11 +16,12 @@ export interface Sums {
 export const noSums = (): Sums => ({ loss: 0, correct: 0, images: 0, skipped: 0, own: [] });
 
 /** Adds what a batch of so many images measured. */
-export function addTo(sums: Sums, images: number, { metrics, own }: Numbers): void {
+export function addTo(sums: Sums, images: number, { metrics, own, penalty }: Numbers): void {
   const [loss, correct, , status] = metrics;
   sums.loss += loss * images;
   sums.correct += correct;
   sums.images += images;
+  if (penalty !== undefined) sums.penalty = (sums.penalty ?? 0) + penalty * images;
   if (status === STATUS.skipped) sums.skipped++;
   own.forEach((value, i) => {
     sums.own[i] = (sums.own[i] ?? 0) + value * images;

@@ -9,8 +9,8 @@ import { verify } from "../../src/verify/parity.ts";
 import { gpu } from "../support/gpu.ts";
 import { minimise } from "../support/minimise.ts";
 import { binaryAccuracy } from "./house/binary-accuracy.ts";
-import { huber } from "./house/huber.ts";
 import { layerScale } from "./house/layer-scale.ts";
+import { logCosh } from "./house/log-cosh.ts";
 import { qhm } from "./house/qhm.ts";
 import { softshrink } from "./house/softshrink.ts";
 
@@ -61,15 +61,15 @@ test("layerScale scales each channel", async () => {
   expect([...data]).toEqual([2, 4, -3, -4]);
 });
 
-test("huber is quadratic near 0 and linear beyond", async () => {
-  const output = tensor([0, 0.5, 3]);
+test("logCosh is quadratic near 0, and linear far from it without overflow", async () => {
+  const output = tensor([0, 0.5, -300]);
   const { value, slope } = await evaluate(await gpu(), {
-    value: huber()(output, tensor([0, 0, 0])),
-    slope: grad((x) => huber()(x, tensor([0, 0, 0])))(output),
+    value: logCosh()(output, tensor([0, 0, 0])),
+    slope: grad((x) => logCosh()(x, tensor([0, 0, 0])))(output),
   });
-  expect(value.data[0]).toBeCloseTo((0.125 + 2.5) / 3, 6);
-  expect([...slope.data].map((x) => x * 3)).toEqual([0, 0.5, 1].map((x) => expect.closeTo(x, 5)));
-  expect(() => huber({ delta: 0 })).toThrow("huber: delta is 0; use a number above 0.");
+  expect(value.data[0]).toBeCloseTo((Math.log(Math.cosh(0.5)) + 300 - Math.LN2) / 3, 4);
+  expect([...slope.data].map((x) => x * 3)).toEqual([0, Math.tanh(0.5), -1].map((x) => expect.closeTo(x, 5)));
+  expect(() => logCosh({ scale: 0 })).toThrow("logCosh: scale is 0; use a number above 0.");
 });
 
 test("binaryAccuracy is the share of right signs", async () => {

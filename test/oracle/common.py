@@ -87,14 +87,29 @@ def layer_case(layer, args, module, *inputs, training=True, note=None, random=Tr
 
 
 def loss_case(loss, args, function, output, target, mask=None, note=None):
-    """A loss's value and its gradient in the output; function(output, target) in PyTorch's terms."""
-    leaf = output.clone().requires_grad_(True)
-    value = function(leaf, target)
+    """A loss's value and its gradient in the output; function(output, target) in PyTorch's terms.
+
+    The output of a loss of several tensors is a list of them. What a mask leaves out `function` leaves out by itself."""
+    several = isinstance(output, (list, tuple))
+    leaves = [x.clone().requires_grad_(True) for x in (output if several else [output])]
+    value = function(leaves if several else leaves[0], target)
     value.sum().backward()
-    case = {"loss": loss, "args": args, "output": stored(output), "target": stored(target), "value": stored(value),
-            "gradient": stored(leaf.grad)}
+    slopes = [stored(x.grad if x.grad is not None else torch.zeros_like(x)) for x in leaves]
+    case = {"loss": loss, "args": args, "output": [stored(x) for x in output] if several else stored(output),
+            "target": None if target is None else stored(target), "value": stored(value),
+            "gradient": slopes if several else slopes[0]}
     if mask is not None:
         case["mask"] = stored(mask)
+    if note:
+        case["note"] = note
+    return case
+
+
+def metric_case(metric, args, batches, value, note=None):
+    """A metric of batches of (output, target) or (output, target, mask): a number, or a list of rows of numbers."""
+    case = {"metric": metric, "args": args, "value": value,
+            "batches": [{"output": stored(b[0]), "target": stored(b[1]), **({"mask": stored(b[2])} if len(b) > 2 else {})}
+                        for b in batches]}
     if note:
         case["note"] = note
     return case

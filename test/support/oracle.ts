@@ -8,6 +8,7 @@ import { isTensor, type Tensor } from "../../src/core/op.ts";
 import { sizeOf } from "../../src/core/shape.ts";
 import type { Mapped } from "../../src/core/tree.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
+import type { Loss } from "../../src/losses/index.ts";
 import { compile, type Result } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
 import type { AnyModule } from "../../src/nn/module.ts";
@@ -45,11 +46,12 @@ export interface LayerCase extends OracleCase {
 
 export interface LossCase extends OracleCase {
   readonly loss: string;
-  readonly output: Stored;
-  readonly target: Stored;
+  /** A list for a loss of several outputs, and so are the gradients. */
+  readonly output: Stored | readonly Stored[];
+  readonly target: Stored | null;
   readonly mask?: Stored;
   readonly value: Stored;
-  readonly gradient: Stored;
+  readonly gradient: Stored | readonly Stored[];
 }
 
 const FOLDER = new URL("../oracle/", import.meta.url);
@@ -153,4 +155,30 @@ export async function checkLayer(network: AnyModule, given: LayerCase): Promise<
     expectSame(name, (await model.tensor(name).read()).data as ArrayLike<number>, stored);
   await run.dispose();
   await model.dispose();
+}
+
+const listOf = (stored: Stored | readonly Stored[]): readonly Stored[] =>
+  Array.isArray(stored) ? stored : [stored as Stored];
+
+/** Runs a loss on a case: its value, and its gradient in each output. */
+export async function checkLoss(loss: Loss<any, any>, given: LossCase): Promise<void> {
+  const device = cpuBackend({ precision: "f64" });
+  const outputs = listOf(given.output);
+  const types = (stored: readonly (Stored | null | undefined)[]) =>
+    inputsOf(stored.filter((one): one is Stored => Boolean(one)));
+  const all = [...outputs, ...[given.target, given.mask].filter((one): one is Stored => Boolean(one))];
+  const run = compile(device, types(all), (x: Readonly<Record<string, Tensor>>) => {
+    const leaves = outputs.map((_, i) => x[`x${i}`]!);
+    const target = given.target ? x[`x${outputs.length}`] : undefined;
+    const mask = given.mask && x[`x${all.length - 1}`];
+    const value = loss(Array.isArray(given.output) ? leaves : leaves[0], target, mask);
+    return { value, slopes: gradients(value.shape.length > 0 ? value.sum() : value, leaves) };
+  });
+  const { value, slopes } = await run(hostInputs(all));
+  const { shape, data } = await value.read();
+  expect(shape, "shape of the value").toEqual(given.value.shape);
+  expectSame("value", data as ArrayLike<number>, given.value);
+  for (const [i, stored] of listOf(given.gradient).entries())
+    expectSame(`gradient of output ${i}`, (await slopes[i]!.read()).data as ArrayLike<number>, stored);
+  await run.dispose();
 }

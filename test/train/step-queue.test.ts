@@ -1,9 +1,8 @@
 // Which steps share a submit, and when their metrics are read.
 import { afterEach, expect, test, vi } from "vitest";
 import type { Backend, Executable } from "../../src/backend/backend.ts";
-import { standalone } from "../../src/graph/node.ts";
 import type { Profiling } from "../../src/train/profile.ts";
-import { RING_ROWS } from "../../src/train/step.ts";
+import { makeRings, RING_ROWS } from "../../src/train/step.ts";
 import { StepQueue } from "../../src/train/step-queue.ts";
 
 afterEach(() => vi.restoreAllMocks());
@@ -13,14 +12,10 @@ function queue() {
   const log: string[] = [];
   const ring = new Float32Array(4 * RING_ROWS).map((_, i) => i);
   const backend = { read: async () => ring } as unknown as Backend;
-  const steps = new StepQueue(
-    backend,
-    { main: standalone("ring", [RING_ROWS, 4]), metrics: undefined },
-    async (finished, pace) => {
-      expect(pace.imagesPerSecond).toBeGreaterThan(0);
-      log.push(finished.map(({ step, metrics }) => `${step}: ${metrics[0]}`).join(", "));
-    },
-  );
+  const steps = new StepQueue(backend, makeRings({}), async (finished, pace) => {
+    expect(pace.imagesPerSecond).toBeGreaterThan(0);
+    log.push(finished.map(({ step, metrics }) => `${step}: ${metrics[0]}`).join(", "));
+  });
   const executable = (name: string) =>
     ({
       run: () => log.push(name),
@@ -91,14 +86,10 @@ test("a short last batch counts into the pace together with the steps before it"
   vi.spyOn(performance, "now").mockImplementation(() => now);
   const backend = { read: async () => new Float32Array(4 * RING_ROWS) } as unknown as Backend;
   const paces: { images: number; imagesPerSecond: number; milliseconds: number }[] = [];
-  const steps = new StepQueue(
-    backend,
-    { main: standalone("ring", [RING_ROWS, 4]), metrics: undefined },
-    async (finished, pace) => {
-      paces.push({ images: finished.reduce((n, { images }) => n + images, 0), ...pace });
-      now += 1000; // what is done with them is none of their time
-    },
-  );
+  const steps = new StepQueue(backend, makeRings({}), async (finished, pace) => {
+    paces.push({ images: finished.reduce((n, { images }) => n + images, 0), ...pace });
+    now += 1000; // what is done with them is none of their time
+  });
   const run = (feeds: readonly unknown[]) => {
     now += 10 * feeds.length;
   };

@@ -22,6 +22,7 @@ export * from "./noise.ts";
 export * from "./norm.ts";
 export type { Pair } from "./options.ts";
 export * from "./padding.ts";
+export * from "./penalties.ts";
 export * from "./pool.ts";
 export * from "./shape.ts";
 export type { Sides1d, Sides2d } from "./space.ts";
