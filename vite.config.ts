@@ -17,6 +17,7 @@ const NAMESPACES = Object.fromEntries(
     "metrics/index",
     "ops/f",
     "optim/index",
+    "optim/penalties",
   ].map((name) => [name, `src/${name}.ts`]),
 );
 const dependencies = Object.keys(manifest.dependencies);

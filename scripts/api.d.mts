@@ -12,3 +12,17 @@ export function assembled(page: string): string;
 export function formatted(page: string, text: string): string;
 /** The pages that show tested programs. */
 export const PAGES: readonly string[];
+/** Something exported, with its declarations. */
+export interface PublicName {
+  /** `nn.linear`. */
+  readonly path: string;
+  readonly file: string;
+  readonly doc: string;
+  /** Its declarations, one for each overload. */
+  readonly texts: readonly string[];
+}
+/** Everything public, in the order of the entries. */
+export function publicNames(folder: string): {
+  readonly browser: readonly PublicName[];
+  readonly node: readonly PublicName[];
+};
