@@ -120,9 +120,18 @@ async function takeTimes(work, running, { rounds }) {
       samples.push(sample.ms);
       js.push(sample.js);
     }
-  for (const { contender, figure, samples, agrees, js, repeat } of running) {
+  for (const { contender, child, figure, samples, agrees, js, repeat } of running) {
     const ms = median(samples);
     figure("time", ms, "ms", { agrees, samples, repeat });
+    if (work.bound && contender.name === "descent") {
+      // Peaks are those of the quickest of some runs, and so is this.
+      const { gflops, gigabytesPerSecond } = await child.ask("peaks");
+      const [products, bytes] = [work.bound.flops / gflops, work.bound.bytes / gigabytesPerSecond];
+      figure("share", Math.max(products, bytes) / Math.min(...samples) / 1e6, "", {
+        by: products > bytes ? "products" : "bandwidth",
+        peak: products > bytes ? gflops : gigabytesPerSecond,
+      });
+    }
     if (work.flops) figure("speed", work.flops / ms / 1e6, "GFLOP/s", { agrees });
     if (work.bytes) figure("bandwidth", work.bytes / ms / 1e6, "GB/s", { agrees });
     if (isTraining(work)) {

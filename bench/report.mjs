@@ -80,6 +80,23 @@ export function tables(figures, works, contenders) {
       ),
     );
 
+  const bounded = measured.flatMap((work) => {
+    const share = find(figures, work.name, "descent", "share");
+    return share ? [[work, share]] : [];
+  });
+  if (bounded.length > 0)
+    parts.push(
+      table(
+        ["what bounds it", "bound by", "the adapter's peak", "descent's share"],
+        bounded.map(([work, { by, peak, value }]) => [
+          work.title,
+          by,
+          `${peak.toFixed(1)} ${by === "products" ? "GFLOP/s" : "GB/s"}`,
+          `${Math.round(100 * value)} %`,
+        ]),
+      ),
+    );
+
   const count = ({ value }) => String(value);
   const ms = ({ value }) => milliseconds(value);
   const rows = [

@@ -45,6 +45,9 @@ export function answering(importPeer, { option, ...platform }) {
       return { ms: (performance.now() - began) / repeat, js };
     },
 
+    /** What the adapter can do, where the contender can tell. */
+    peaks: async () => (await contender.peaks?.()) ?? {},
+
     count: () => meters.count(runAndWait),
 
     memory: () => ({ peak: meters.memory.peak, dataset: job.datasetBytes ?? 0 }),

@@ -74,6 +74,36 @@ const memory = (name, title, count, streams) => ({
 const moving = (name, title, bytes, tensors) => ({ name, title, kind: name, bytes, tensors });
 const LOGITS = [4096, 1000];
 
+/**
+ * A convolution and both gradients by an op of Descent's (`transposed` or not), and what bounds it: three products, each of
+ * which reads two of x, weight and result and writes the third.
+ */
+const spatial = (name, title, { x, w, y, transposed = false, ...options }) => ({
+  name,
+  title: `${title} [${x}]→[${y}]`,
+  kind: "convolution",
+  transposed,
+  options,
+  bound: {
+    flops: 3 * 2 * size(transposed ? x : y) * size(w.slice(1)),
+    bytes: 3 * 4 * (size(x) + size(w) + size(y)),
+  },
+  tensors: { x, w, dy: y },
+  own: true,
+});
+
+/** A layer without tensors of its own and its gradient: each reads the smaller and writes the larger, or the reverse. */
+const resizing = (name, title, layer, options, x, y) => ({
+  name,
+  title: `${title} [${x}]→[${y}] and gradient`,
+  kind: "layer",
+  layer,
+  options,
+  bound: { flops: 0, bytes: 2 * 4 * (size(x) + size(y)) },
+  tensors: { x, dy: y },
+  own: true,
+});
+
 /** Forward, backward and Adam on a network given by its layers. */
 const training = (name, network, batch, more = {}) => ({
   name,
@@ -126,6 +156,44 @@ export const works = [
     gamma: image.slice(1, 2),
     beta: image.slice(1, 2),
   }),
+  spatial("depthwise", "depthwise conv 3×3", {
+    x: image,
+    w: [32, 1, 3, 3],
+    y: image,
+    padding: 1,
+    groups: 32,
+  }),
+  spatial("conv1d", "conv 1-d of 3", {
+    x: [64, 64, 1, 256],
+    w: [64, 64, 1, 3],
+    y: [64, 64, 1, 256],
+    padding: [0, 1],
+  }),
+  spatial("convTranspose", "transposed conv 4×4, stride 2", {
+    x: halved,
+    w: [32, 32, 4, 4],
+    y: image,
+    transposed: true,
+    stride: 2,
+    padding: 1,
+  }),
+  resizing("upsampleNearest", "upsampling, nearest", "upsample2d", { scale: 2 }, halved, image),
+  resizing(
+    "upsampleBilinear",
+    "upsampling, bilinear",
+    "upsample2d",
+    { scale: 2, mode: "bilinear" },
+    halved,
+    image,
+  ),
+  resizing(
+    "upsampleLinear",
+    "upsampling, linear",
+    "upsample1d",
+    { scale: 2, mode: "linear" },
+    [64, 64, 256],
+    [64, 64, 512],
+  ),
   training("mlpStep", "mlp", 128),
   training("cnnStep", "cnn", 64),
   ...[32, 128, 256, 512].map((batch) => training(`cnnStep${batch}`, "cnn", batch, { own: true })),

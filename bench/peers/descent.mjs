@@ -13,6 +13,8 @@ export async function open({ settle, load, option }) {
   const wait = () => settle(backend.device.queue.onSubmittedWorkDone()); // not a device that only helps to compile
   return {
     versions: { "descent-gpu": version },
+    /** The most that the adapter does: 10⁹ operations and bytes a second. */
+    peaks: () => engine.adapterPeaks(backend),
     async prepare(work, tensors) {
       if (work.subgroups === false) backend = await engine.gpu({ subgroups: false });
       const job =
@@ -20,7 +22,9 @@ export async function open({ settle, load, option }) {
           ? await network(engine, backend, work, tensors)
           : work.kind === "model"
             ? ownModel(engine, backend, work)
-            : operation(engine, backend, work, tensors);
+            : work.kind === "layer"
+              ? await layerOf(engine, backend, work, tensors)
+              : operation(engine, backend, work, tensors);
       await wait();
       return { ...job, wait };
     },
@@ -42,6 +46,12 @@ function operation({ f, gradients, tensor, vjp }, backend, work, tensors) {
   const weightGrad = () => vjp((weight) => convolve(x.x, weight))(x.w).pullback(x.dy);
   const operations = {
     matmul: () => [f.matmul(x.a, x.b)],
+    convolution: () => {
+      const op = work.transposed ? f.convTranspose2d : f.conv2d;
+      const inImage = vjp((image) => op(image, x.w, work.options))(x.x);
+      const inWeight = vjp((weight) => op(x.x, weight, work.options))(x.w);
+      return [inImage.value, inImage.pullback(x.dy), inWeight.pullback(x.dy)];
+    },
     convForward: () => [forward()],
     convInputGrad: () => [inputGrad()],
     convWeightGrad: () => [weightGrad()],
@@ -76,6 +86,30 @@ function operation({ f, gradients, tensor, vjp }, backend, work, tensors) {
       const results = [];
       for (const name of Object.keys(outputs)) results.push(...spread((await executable.fetch(name)).data));
       return results;
+    },
+  };
+}
+
+/** A layer's result and its gradient, on tensors that stay on the device. */
+async function layerOf({ compile, Model, nn, tensor, vjp }, backend, work, { x, dy }) {
+  const model = new Model(backend, nn[work.layer](work.options));
+  const both = (_, t) => {
+    const given = tensor(x.data, { shape: x.shape });
+    const { value, pullback } = vjp((image) => model.forward(image, t))(given);
+    return [value, pullback(tensor(dy.data, { shape: dy.shape }))];
+  };
+  let program;
+  let results;
+  return {
+    begin() {
+      program = compile(backend, {}, both, { name: work.name });
+    },
+    async run() {
+      results = await program({});
+    },
+    async result() {
+      const arrays = await Promise.all(results.map((result) => result.read()));
+      return arrays.flatMap(({ data }) => spread(data));
     },
   };
 }

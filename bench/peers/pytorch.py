@@ -50,6 +50,16 @@ def operation(work, t):
         y = f(at)
         return [y, torch.autograd.grad(y, at, dy)[0]]
 
+    def convolution():
+        op = F.conv_transpose2d if work["transposed"] else F.conv2d
+        at, weight = (t[name].detach().requires_grad_() for name in ("x", "w"))
+        y = op(at, weight, **work["options"])
+        return [y, *torch.autograd.grad(y, (at, weight), t["dy"])]
+
+    def layer():
+        options = work["options"]
+        return both(lambda x: F.interpolate(x, scale_factor=options["scale"], mode=options.get("mode", "nearest")), t["dy"])
+
     labels = t["labels"].long() if "labels" in t else None
 
     def cross_entropy(logits):
@@ -60,6 +70,8 @@ def operation(work, t):
 
     return {
         "matmul": lambda: [t["a"] @ t["b"]],
+        "convolution": convolution,
+        "layer": layer,
         "convForward": lambda: [forward()],
         "convInputGrad": lambda: [gradients(True, False)[0]],
         "convWeightGrad": lambda: [gradients(False, True)[1]],

@@ -1,10 +1,10 @@
 import { OptionError, ShapeError } from "../../core/errors.ts";
 import { dataTensor, type Tensor } from "../../core/op.ts";
-import { showShape } from "../../core/shape.ts";
+import { type Shape, sameShape, showShape } from "../../core/shape.ts";
 import * as f from "../../ops/f.ts";
 import type { Module } from "../module.ts";
 import { type Pair, pair, positive } from "./options.ts";
-import { asRow, checkAxes, fromRow, IMAGE, mix, part, SIGNAL, take } from "./space.ts";
+import { asRow, checkAxes, fromRow, IMAGE, mix, SIGNAL, take } from "./space.ts";
 
 /** Options of `upsample1d`: either scale or size; mode "nearest" and alignCorners false unless given. */
 export interface Upsample1dOptions {
@@ -26,14 +26,6 @@ export interface Upsample2dOptions {
   readonly mode?: "nearest" | "bilinear";
   /** Of "bilinear": whether the outermost rows and columns stay where they are. */
   readonly alignCorners?: boolean;
-}
-
-/** Every element so many times along height and width. */
-function repeated(x: Tensor, [down, along]: readonly [number, number]): Tensor {
-  const [n, c, h, w] = x.shape as [number, number, number, number];
-  const apart = f.reshape(x, { shape: [n * c, h, 1, w, 1] });
-  const all = f.broadcastTo(apart, { shape: [n * c, h, down, w, along] });
-  return f.reshape(all, { shape: [n, c, h * down, w * along] });
 }
 
 /** Element ⌊i·dim/size⌋ at place i. */
@@ -67,33 +59,76 @@ function linear(x: Tensor, axis: number, size: number, alignCorners: boolean): T
   return mix(x, axis, rows);
 }
 
-/** The weights with which one element spreads over the results around it: a tent 2·scale wide. */
-function tent(scale: number): number[] {
-  const length = 2 * scale - (scale % 2);
-  return Array.from({ length }, (_, k) => 1 - Math.abs(k - (length - 1) / 2) / scale);
+/** How one element spreads over the results around it: itself so many times, or a tent 2·scale wide. */
+const SPREADS = {
+  nearest: (scale: number) => ({ taps: new Array<number>(scale).fill(1), cut: 0 }),
+  linear: (scale: number) => {
+    const length = 2 * scale - (scale % 2);
+    const taps = Array.from({ length }, (_, k) => 1 - Math.abs(k - (length - 1) / 2) / scale);
+    return { taps, cut: Math.floor(scale / 2) };
+  },
+};
+
+/** Scales along both axes up to which one pass is less work than one for each axis. */
+const MOST_AT_ONCE = { nearest: 8, linear: 3 };
+
+/** What a single pass's taps give each place along an axis of ones: less than 1 where a tent reaches over the end. */
+function shares(
+  dim: number,
+  scale: number,
+  { taps, cut }: { taps: readonly number[]; cut: number },
+): number[] {
+  const sums = new Array<number>(dim * scale).fill(0);
+  for (let i = 0; i < dim; i++)
+    taps.forEach((tap, k) => {
+      const at = i * scale + k - cut;
+      if (at >= 0 && at < sums.length) sums[at]! += tap;
+    });
+  return sums;
 }
 
+const constants = (shape: Shape, data: readonly number[]) =>
+  dataTensor({ shape, dtype: "f32", data: Float64Array.from(data) });
+
+/** A view, or the tensor itself. */
+const shaped = (x: Tensor, shape: Shape) => (sameShape(x.shape, shape) ? x : f.reshape(x, { shape }));
+
 /**
- * Bilinear by whole numbers, corners not aligned: every element spreads a tent over the result, which is a transposed
- * convolution of each channel. Beyond the image its outermost elements go on.
+ * Larger by whole numbers, corners not aligned: a transposed convolution of each plane, which does as much as must be. Where
+ * a tent reaches over the end its outermost element has the whole share.
  */
-function spread(x: Tensor, scale: readonly [number, number]): Tensor {
-  const [, channels, ...plane] = x.shape as [number, number, number, number];
-  const [down, along] = scale.map(tent) as [number[], number[]];
-  const shape = [channels, 1, down.length, along.length];
-  const one = down.flatMap((a) => along.map((b) => a * b));
-  const data = Float64Array.from({ length: channels * one.length }, (_, i) => one[i % one.length]!);
-  const wide = scale.reduce((y, factor, i) => {
-    if (factor === 1) return y;
-    const axis = i + 2;
-    return f.concat([part(y, axis, 0, 1), y, part(y, axis, plane[i]! - 1, plane[i]!)], { axis });
-  }, x);
-  const cut = (n: number) => (n === 1 ? 0 : n + Math.floor(n / 2));
-  return f.convTranspose2d(wide, dataTensor({ shape, dtype: "f32", data }), {
+function spread(x: Tensor, scale: readonly [number, number], kind: keyof typeof SPREADS): Tensor {
+  const [down, along] = scale;
+  if (down * along === 1) return x;
+  if (down > 1 && along > 1 && Math.max(down, along) > MOST_AT_ONCE[kind])
+    return spread(spread(x, [down, 1], kind), [1, along], kind);
+  const [n, c, h, w] = x.shape as [number, number, number, number];
+  // Planes are groups, which there must be several of; a signal's channels are rows of one, so that a lane has more to do.
+  const planes = n > 1 && h === 1 && down === 1 ? [1, n, c, w] : n > 1 && c === 1 ? [1, n, h, w] : x.shape;
+  const groups = planes[1]!;
+  const [rows, columns] = [SPREADS[kind](down), SPREADS[kind](along)];
+  const tap = rows.taps.flatMap((a) => columns.taps.map((b) => a * b));
+  const weight = constants(
+    [groups, 1, rows.taps.length, columns.taps.length],
+    Array.from({ length: groups }, () => tap).flat(),
+  );
+  const y = f.convTranspose2d(shaped(x, planes), weight, {
     stride: scale,
-    padding: [cut(scale[0]), cut(scale[1])],
-    groups: channels,
+    padding: [rows.cut, columns.cut],
+    groups,
   });
+  const [high, wide] = [shares(h, down, rows), shares(w, along, columns)];
+  const even = [...high, ...wide].every((share) => share === 1);
+  // Before the shape changes, so that the kernel stores the product.
+  const whole = even
+    ? y
+    : y.mul(
+        constants(
+          [high.length, wide.length],
+          high.flatMap((a) => wide.map((b) => 1 / (a * b))),
+        ),
+      );
+  return shaped(whole, [n, c, h * down, w * along]);
 }
 
 function upsample(axes: 1 | 2, options: Upsample1dOptions | Upsample2dOptions): Module {
@@ -120,9 +155,8 @@ function upsample(axes: 1 | 2, options: Upsample1dOptions | Upsample2dOptions): 
     const [down, along] = scale === undefined ? [given[0] / height, given[1] / width] : given;
     const goal = [height * down, width * along] as const;
     const whole = Number.isInteger(down) && Number.isInteger(along);
-    if (mode === "nearest")
-      return whole ? repeated(x, [down, along]) : nearest(nearest(x, 3, goal[1]), 2, goal[0]);
-    if (!alignCorners && whole) return down * along === 1 ? x : spread(x, [down, along]);
+    if (whole && !alignCorners) return spread(x, [down, along], mode === "nearest" ? "nearest" : "linear");
+    if (mode === "nearest") return nearest(nearest(x, 3, goal[1]), 2, goal[0]);
     return linear(linear(x, 3, goal[1], alignCorners), 2, goal[0], alignCorners);
   };
   return {
