@@ -339,7 +339,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    * @throws OptionError when none fits.
    */
   freeze(pattern: string, { except }: Pick<Selection, "except"> = {}): void {
-    for (const variable of this.fitting("freeze", { match: pattern, except })) this.frozen.add(variable);
+    for (const variable of this.choose("freeze", { match: pattern, except })) this.frozen.add(variable);
   }
 
   /**
@@ -350,7 +350,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    * @example for await (const { epoch } of trainer.fit(set, { epochs: 9, batchSize: 64 })) if (epoch === 3) model.unfreeze("body.**");
    */
   unfreeze(pattern: string, { except }: Pick<Selection, "except"> = {}): void {
-    for (const variable of this.fitting("unfreeze", { match: pattern, except })) this.frozen.delete(variable);
+    for (const variable of this.choose("unfreeze", { match: pattern, except })) this.frozen.delete(variable);
   }
 
   /**
@@ -358,14 +358,14 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    * are initialised, all others are copies of this model's, and what is frozen stays so. This model stays as it is.
    * @throws OptionError for a path at which there is no part.
    *
-   * @example const model = first.replace("1", nn.linear({ in: 16, out: 3 }), { seed: 2 });
+   * @example const model = first.replacePart("1", nn.linear({ in: 16, out: 3 }), { seed: 2 });
    */
-  replace(path: string, part: AnyModule, options: ModelOptions = {}): this {
+  replacePart(path: string, part: AnyModule, options: ModelOptions = {}): this {
     this.checkAlive();
     return replaced(this, path, part, options);
   }
 
-  private fitting(who: string, selection: Selection): readonly Variable[] {
+  private choose(who: string, selection: Selection): readonly Variable[] {
     const names = select(
       who,
       this.parameters.map(({ name }) => name),

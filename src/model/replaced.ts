@@ -1,7 +1,7 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Variable } from "../core/op.ts";
 import { type AnyModule, modulesOf, type NamedTensor } from "../nn/module.ts";
-import { replace } from "../nn/replace.ts";
+import { replacePart } from "../nn/replace.ts";
 import type { ModelTensors } from "./tensors.ts";
 
 /** What a model is, here. */
@@ -14,10 +14,10 @@ interface Replaceable {
   batchesTracked: number;
 }
 
-/** A new model of the same kind with another part at a path, and all other tensors of this one; see Model.replace. */
+/** A new model of the same kind with another part at a path, and all other tensors of this one; see Model.replacePart. */
 export function replaced<M extends Replaceable>(model: M, path: string, part: AnyModule, options: object): M {
   const Kind = model.constructor as new (device: Backend, network: AnyModule, options: object) => M;
-  const network = replace(model.network, path, part);
+  const network = replacePart(model.network, path, part);
   const next = new Kind(model.device, network, { normalization: model.normalization, ...options });
   const fresh = new Set(modulesOf(part).map(({ module }) => module));
   const before = model.tensors;

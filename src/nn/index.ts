@@ -4,4 +4,4 @@ export { type LayerList, type LayerRow, layerUsages, readLayers } from "./layer-
 export * from "./layers/index.ts";
 export { type ImageTask, imageModel, type ModelName, modelLayers, modelNames } from "./models.ts";
 export type { AnyModule, BufferSpec, Description, ForwardContext, Module, ParameterSpec } from "./module.ts";
-export { replace } from "./replace.ts";
+export { replacePart } from "./replace.ts";

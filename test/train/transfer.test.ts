@@ -135,9 +135,9 @@ describe("a new head", () => {
     const first = await trained(await open());
     first.freeze("0.**");
     const head = nn.linear({ in: 8, out: 5 });
-    const model = first.replace("3", head, { seed: 8 });
+    const model = first.replacePart("3", head, { seed: 8 });
     expect(model).toBeInstanceOf(Model);
-    const fresh = new Model(first.device, first.replace("3", head).network, { seed: 8 });
+    const fresh = new Model(first.device, first.replacePart("3", head).network, { seed: 8 });
     for (const name of namesOf(first)) {
       const from = name.startsWith("3.") ? fresh : first;
       expect(await numbersOf(model, name), name).toEqual(await numbersOf(from, name));
@@ -151,13 +151,13 @@ describe("a new head", () => {
 
   test("of the same shape does not keep what the old one learned", async () => {
     const first = await trained(await open());
-    const model = first.replace("3", nn.linear({ in: 8, out: 3 }), { seed: 8 });
+    const model = first.replacePart("3", nn.linear({ in: 8, out: 3 }), { seed: 8 });
     expect(await numbersOf(model, "3.weight")).not.toEqual(await numbersOf(first, "3.weight"));
-    expect(() => first.replace("7", nn.relu())).toThrow('replace: there is no part "7"');
+    expect(() => first.replacePart("7", nn.relu())).toThrow('replacePart: there is no part "7"');
   });
 
   test("learns at its own rate", async () => {
-    const model = (await trained(await open())).replace("3", nn.linear({ in: 8, out: 3 }));
+    const model = (await trained(await open())).replacePart("3", nn.linear({ in: 8, out: 3 }));
     const before = await numbersOf(model, "2.2.weight");
     const optimizer = sgd({
       lr: 0.1,
