@@ -98,6 +98,7 @@ export type {
 } from "./model/evaluate.ts";
 export type { LoadReport } from "./model/files.ts";
 export { loadModel } from "./model/load.ts";
+export { mergeLora } from "./model/lora.ts";
 export {
   type Guess,
   Model,
@@ -115,6 +116,7 @@ export {
   tensor,
   type Updates,
 } from "./model/program.ts";
+export type { Selection } from "./model/select.ts";
 export type { Summary, SummaryRow } from "./model/summary.ts";
 export { bool, f32, i32, type TraceContext, type Tracing, u8, u32 } from "./model/tracing.ts";
 export { type DeviceVariable, variable } from "./model/variable.ts";

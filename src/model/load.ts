@@ -11,7 +11,11 @@ import { Model, type ModelOptions } from "./model.ts";
 function describedModel(file: TensorFile, name: string): [Module, ModelOptions] {
   const { network, labels, normalization } = descriptionIn(file, name);
   if (network === undefined) {
-    const { parts_made_in_code: part } = file.metadata;
+    const { parts_made_in_code: part, part_of_model: selection } = file.metadata;
+    if (selection !== undefined)
+      throw new CheckpointError(
+        `${name} holds only a part of a model's tensors, ${selection}; make the network and load the file into it with { strict: false }.`,
+      );
     throw new CheckpointError(
       `${name} does not say what its network is, because ${part === undefined ? "parts of it were made in code" : `only code can make ${part}`}; make the network and load the file into it.`,
     );

@@ -4,7 +4,6 @@ import { checkWhole } from "../core/check.ts";
 import { CheckpointError, DescentError, OptionError, ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { isTensor, type Tensor, type Variable } from "../core/op.ts";
-import { matches } from "../core/pattern.ts";
 import type { Shape, TensorType } from "../core/shape.ts";
 import { kindOf, leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.ts";
 import { read } from "../graph/node.ts";
@@ -36,6 +35,8 @@ import { checkNormalization, hostInputs, type ModelInput, type Normalization } f
 import { isNDArray } from "./inputs.ts";
 import { feedsOf, type Types } from "./program.ts";
 import { Programs } from "./programs.ts";
+import { replaced } from "./replaced.ts";
+import { type Selection, select } from "./select.ts";
 import { type Summary, summaryOf } from "./summary.ts";
 import { ModelTensors } from "./tensors.ts";
 import { TraceContext } from "./tracing.ts";
@@ -264,18 +265,35 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
 
   /**
    * The model as a file that PyTorch's load_state_dict(strict=True) takes. It describes itself, as far as it is made of
-   * this library's layers: `loadModel` makes the same model of it.
+   * this library's layers: `loadModel` makes the same model of it. With a selection it holds the tensors that are meant,
+   * and goes into a model by `load` with `strict: false`.
+   * @throws OptionError for a selection that no tensor fits.
    */
-  async file(metadata: Readonly<Record<string, string>> = {}): Promise<TensorFile> {
+  async file(
+    metadata: Readonly<Record<string, string>> = {},
+    selection: Selection = {},
+  ): Promise<TensorFile> {
+    const isPart = selection.match !== undefined || selection.except !== undefined;
+    const counters = countersOf(this.tensors);
+    const names = [...this.tensors.all.map(({ name }) => name), ...counters];
+    const wanted = new Set(isPart ? select("The file", names, selection) : names);
     const tensors = new Map<
       string,
       ReturnType<typeof stored> | { dtype: "I64"; shape: []; data: BigInt64Array<ArrayBuffer> }
     >();
     for (const variable of this.tensors.all)
-      tensors.set(variable.name, stored({ ...variable, data: await this.device.read(variable) }));
-    for (const name of countersOf(this.tensors))
-      tensors.set(name, { dtype: "I64", shape: [], data: BigInt64Array.of(BigInt(this.batchesTracked)) });
-    return { tensors, metadata: { format: "pt", ...this.description(), ...metadata } };
+      if (wanted.has(variable.name))
+        tensors.set(variable.name, stored({ ...variable, data: await this.device.read(variable) }));
+    for (const name of counters)
+      if (wanted.has(name))
+        tensors.set(name, { dtype: "I64", shape: [], data: BigInt64Array.of(BigInt(this.batchesTracked)) });
+    const { network, ...description } = this.description();
+    const whole: Record<string, string> = isPart
+      ? { part_of_model: JSON.stringify(selection) }
+      : network === undefined
+        ? {}
+        : { network };
+    return { tensors, metadata: { format: "pt", ...whole, ...description, ...metadata } };
   }
 
   /** Network, labels and preprocessing, as strings in a file's metadata. */
@@ -291,8 +309,11 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   }
 
   /** The model's file as bytes, for a download. */
-  async encode(metadata?: Readonly<Record<string, string>>): Promise<Uint8Array<ArrayBuffer>> {
-    return encodeTensors(await this.file(metadata));
+  async encode(
+    metadata?: Readonly<Record<string, string>>,
+    selection?: Selection,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    return encodeTensors(await this.file(metadata, selection));
   }
 
   /**
@@ -314,17 +335,45 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   }
 
   /**
-   * Keeps the parameters that fit a pattern (`0.**`, `*.bias`) as they are: no gradient, no update, no backward pass
-   * behind them. For steps that are compiled from now on; optimizers keep what they have of the others.
+   * Keeps the parameters that fit a pattern (`0.**`, `*.bias`), and not `except`, as they are: no gradient, no update, no
+   * backward pass behind them. For steps that are compiled, and epochs that begin, from now on; optimizers keep what they
+   * have of the others.
    * @throws OptionError when none fits.
    */
-  freeze(pattern: string): void {
-    const found = this.parameters.filter(({ name }) => matches(pattern, name));
-    if (found.length === 0)
-      throw new OptionError(
-        `freeze: no parameter fits "${pattern}"; there are ${this.parameters.map(({ name }) => name).join(", ")}.`,
-      );
-    for (const variable of found) this.frozen.add(variable);
+  freeze(pattern: string, { except }: Pick<Selection, "except"> = {}): void {
+    for (const variable of this.choose("freeze", { match: pattern, except })) this.frozen.add(variable);
+  }
+
+  /**
+   * Trains the parameters that fit a pattern, and not `except`, again, from the next compiled step or epoch on; optimizers
+   * begin with them anew.
+   * @throws OptionError when none fits.
+   *
+   * @example for await (const { epoch } of trainer.fit(set, { epochs: 9, batchSize: 64 })) if (epoch === 3) model.unfreeze("body.**");
+   */
+  unfreeze(pattern: string, { except }: Pick<Selection, "except"> = {}): void {
+    for (const variable of this.choose("unfreeze", { match: pattern, except })) this.frozen.delete(variable);
+  }
+
+  /**
+   * A new model with another part at a path of its network, a head for another task for instance: its tensors begin as they
+   * are initialised, all others are copies of this model's, and what is frozen stays so. This model stays as it is.
+   * @throws OptionError for a path at which there is no part.
+   *
+   * @example const model = first.replacePart("1", nn.linear({ in: 16, out: 3 }), { seed: 2 });
+   */
+  replacePart(path: string, part: AnyModule, options: ModelOptions = {}): this {
+    this.checkAlive();
+    return replaced(this, path, part, options);
+  }
+
+  private choose(who: string, selection: Selection): readonly Variable[] {
+    const names = select(
+      who,
+      this.parameters.map(({ name }) => name),
+      selection,
+    );
+    return this.parameters.filter(({ name }) => names.includes(name));
   }
 
   /** Frees the tensors, what optimizers keep of them for compiled steps, and what was compiled for predictions. */

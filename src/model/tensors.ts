@@ -73,6 +73,10 @@ export class ModelTensors {
     return [...this.parameterVariables, ...this.bufferVariables];
   }
 
+  has(module: AnyModule, key: string): boolean {
+    return this.variableOf.get(module)?.has(key) ?? false;
+  }
+
   variable(module: AnyModule, key: string): Variable {
     const variable = this.variableOf.get(module)?.get(key);
     if (!variable) throw new Error(`${module.label} has no tensor "${key}" in this network.`);

@@ -12,4 +12,4 @@ export type {
   ParameterSpec,
   PenaltyTerm,
 } from "./module.ts";
-export { replace } from "./replace.ts";
+export { replacePart } from "./replace.ts";

@@ -38,9 +38,9 @@ export function replaceParts(
  * is traced.
  * @throws OptionError for a path at which there is no part.
  *
- * @example nn.replace(network, "2", nn.linear({ in: 16, out: 3 }))
+ * @example nn.replacePart(network, "2", nn.linear({ in: 16, out: 3 }))
  */
-export function replace<In = Tensor, Out = Tensor>(
+export function replacePart<In = Tensor, Out = Tensor>(
   network: Module<In, Out>,
   path: string,
   part: AnyModule,
@@ -48,11 +48,11 @@ export function replace<In = Tensor, Out = Tensor>(
   const paths = modulesOf(network).map((named) => named.path);
   if (path === "" || !paths.includes(path))
     throw new OptionError(
-      `replace: there is no part "${path}"; there are ${paths.filter(Boolean).join(", ") || "none"}.`,
+      `replacePart: there is no part "${path}"; there are ${paths.filter(Boolean).join(", ") || "none"}.`,
     );
   if (typeof part !== "object" || part === null || typeof part.forward !== "function")
     throw new OptionError(
-      `replace: the part for ${path} is no layer or network; give one, nn.relu() for instance.`,
+      `replacePart: the part for ${path} is no layer or network; give one, nn.relu() for instance.`,
     );
-  return replaceParts(network, (_, at) => (at === path ? part : undefined), "replace") as Module<In, Out>;
+  return replaceParts(network, (_, at) => (at === path ? part : undefined), "replacePart") as Module<In, Out>;
 }

@@ -116,6 +116,8 @@ export class Trainer<M extends Metrics = NoMetrics> {
       let { epoch, first } = await fitting.seek();
       if (!isStream(data)) await this.compileAll(data, batchSize, options as FitOptions);
       for (; epoch < options.epochs; epoch++) {
+        // Between two epochs parameters may have been frozen, or unfrozen.
+        await session.followFrozen();
         const metrics = (await fitting.epoch(epoch, first)) as EpochMetrics<M> | undefined;
         first = 0;
         if (!metrics) return;

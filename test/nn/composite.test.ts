@@ -11,7 +11,7 @@ import { describe as describeNetwork } from "../../src/nn/describe.ts";
 import * as nn from "../../src/nn/layers/index.ts";
 import type { AnyModule } from "../../src/nn/module.ts";
 import { networkOf } from "../../src/nn/rebuild.ts";
-import { replace } from "../../src/nn/replace.ts";
+import { replacePart } from "../../src/nn/replace.ts";
 import { sgd } from "../../src/optim/optimizers.ts";
 
 const device = cpuBackend();
@@ -76,11 +76,11 @@ describe("a part is replaced", () => {
   test("within every kind of network, and the rest is what it was", () => {
     const body = linear();
     const network = nn.sequential(body, nn.residual(nn.sequential(nn.relu(), linear())), linear());
-    const changed = replace(network, "2", linear(7));
+    const changed = replacePart(network, "2", linear(7));
     expect(changed.children!["0"]).toBe(body);
     expect(new Model(device, changed).summary([1, 2]).rows.at(-1)!.output).toEqual([1, 7]);
     expect(new Model(device, network).summary([1, 2]).rows.at(-1)!.output).toEqual([1, 2]);
-    expect(names(replace(network, "1.body.1", nn.relu()))).toEqual(["0.weight", "2.weight"]);
+    expect(names(replacePart(network, "1.body.1", nn.relu()))).toEqual(["0.weight", "2.weight"]);
     for (const form of [
       nn.checkpoint(network),
       nn.augmented(network, {}),
@@ -94,7 +94,7 @@ describe("a part is replaced", () => {
       const path = ["2", "network.2", "1.2", "shortcut.2"].find((at) =>
         names(form).includes(`${at}.weight`),
       )!;
-      const other = replace(form, path, nn.relu());
+      const other = replacePart(form, path, nn.relu());
       expect(names(other)).toEqual(names(form).filter((name) => name !== `${path}.weight`));
       expect(other.label).toBe(form.label);
       if (form.description)
@@ -105,27 +105,29 @@ describe("a part is replaced", () => {
   test("in all its places", () => {
     const shared = linear();
     const network = nn.sequential(shared, nn.relu(), shared);
-    const changed = replace(network, "0", linear());
+    const changed = replacePart(network, "0", linear());
     expect(changed.children!["2"]).toBe(changed.children!["0"]);
   });
 
   test("not where there is none, or only code can", () => {
     const network = nn.sequential(linear(), nn.relu());
-    expect(() => replace(network, "3", nn.relu())).toThrow('replace: there is no part "3"; there are 0, 1.');
-    expect(() => replace(network, "", nn.relu())).toThrow('replace: there is no part ""');
-    expect(() => replace(network, "1", nn.relu as never)).toThrow(
-      "replace: the part for 1 is no layer or network; give one",
+    expect(() => replacePart(network, "3", nn.relu())).toThrow(
+      'replacePart: there is no part "3"; there are 0, 1.',
+    );
+    expect(() => replacePart(network, "", nn.relu())).toThrow('replacePart: there is no part ""');
+    expect(() => replacePart(network, "1", nn.relu as never)).toThrow(
+      "replacePart: the part for 1 is no layer or network; give one",
     );
     const own = { label: "own()", children: { inner: linear() }, forward: (x: Tensor) => x };
-    expect(() => replace(nn.sequential(own), "0.inner", nn.relu())).toThrow(
-      "replace: the parts of 0, own(), cannot be replaced, for it is not made of nn.module",
+    expect(() => replacePart(nn.sequential(own), "0.inner", nn.relu())).toThrow(
+      "replacePart: the parts of 0, own(), cannot be replaced, for it is not made of nn.module",
     );
   });
 
   test("a changed squeeze and excitation is made in code alone", () => {
     const network = nn.squeezeExcitation({ channels: 4 });
     expect(describeNetwork(network)).not.toHaveProperty("unknown");
-    const changed = replace(network, "fc1", nn.conv2d({ in: 4, out: 1, kernel: 1, bias: false }));
+    const changed = replacePart(network, "fc1", nn.conv2d({ in: 4, out: 1, kernel: 1, bias: false }));
     expect(names(changed)).toEqual(["fc1.weight", "fc2.weight", "fc2.bias"]);
     expect(describeNetwork(changed)).toHaveProperty("unknown");
   });

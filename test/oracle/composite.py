@@ -60,6 +60,26 @@ class Tied(nn.Module):
         return nn.functional.linear(x, weight, getattr(self, "bias", None))
 
 
+class Lora(nn.Module):
+    """Hu et al., 2021, section 4.1: the weight W + alpha/rank B A, under the names of the layer and lora_A, lora_B."""
+
+    def __init__(self, base, rank, alpha):
+        super().__init__()
+        self.weight, self.bias = base.weight, base.bias
+        self.base = [base]  # in a list, so that it is no part
+        self.lora_A = nn.Parameter(torch.empty(rank, *base.weight.shape[1:]))
+        self.lora_B = nn.Parameter(torch.empty(base.weight.shape[0], rank))
+        self.scale = alpha / rank
+
+    def forward(self, x):
+        change = (self.lora_B @ self.lora_A.flatten(1)).view(self.weight.shape)
+        weight = self.weight + self.scale * change
+        (base,) = self.base
+        if isinstance(base, nn.Linear):
+            return nn.functional.linear(x, weight, self.bias)
+        return base._conv_forward(x, weight, self.bias)
+
+
 x = values(3, 4)
 cases = [
     layer_case("maxout", [{"in": 4, "out": 3, "pieces": 2}], Maxout(4, 3, 2), x),
@@ -71,5 +91,9 @@ cases = [
     layer_case("tied", [part("embedding", {"count": 6, "features": 4})], Tied(nn.Embedding(6, 4), False), x),
     layer_case("tied", [part("linear", {"in": 3, "out": 4, "bias": False})], Tied(nn.Linear(3, 4, bias=False), True), x),
     layer_case("tied", [part("linear", {"in": 3, "out": 4, "bias": False}), {"bias": False}], Tied(nn.Linear(3, 4, bias=False), True, bias=False), values(2, 2, 4)),
+    layer_case("lora", [part("linear", {"in": 4, "out": 3}), {"rank": 2}], Lora(nn.Linear(4, 3), 2, 2), x),
+    layer_case("lora", [part("linear", {"in": 4, "out": 3, "bias": False}), {"rank": 1, "alpha": 4}], Lora(nn.Linear(4, 3, bias=False), 1, 4), values(2, 2, 4), training=False),
+    layer_case("lora", [part("conv2d", {"in": 4, "out": 2, "kernel": [2, 3], "stride": [1, 2], "padding": 1, "groups": 2}), {"rank": 2, "alpha": 1}], Lora(nn.Conv2d(4, 2, (2, 3), stride=(1, 2), padding=1, groups=2), 2, 1), values(2, 4, 3, 4)),
+    layer_case("lora", [part("sequential", parts=[part("linear", {"in": 4, "out": 3}), part("relu"), part("linear", {"in": 3, "out": 2})]), {"rank": 2, "alpha": 1, "match": "2"}], nn.Sequential(nn.Linear(4, 3), nn.ReLU(), Lora(nn.Linear(3, 2), 2, 1)), x),
 ]
 write("composite", cases, "after the papers that composite.py names, with torch.nn; by composite.py")

@@ -17,6 +17,7 @@ export * from "./dropout.ts";
 export * from "./embedding.ts";
 export * from "./learned-activations.ts";
 export * from "./linear.ts";
+export { type LoraOptions, lora } from "./lora.ts";
 export * from "./merge.ts";
 export * from "./noise.ts";
 export * from "./norm.ts";

@@ -7,6 +7,7 @@ import { decodeTensors, type TensorFile } from "../../interchange/safetensors.ts
 import type { LoadReport } from "../../model/files.ts";
 import { modelFrom } from "../../model/load.ts";
 import { Model } from "../../model/model.ts";
+import type { Selection } from "../../model/select.ts";
 import { newestPath, readTensors } from "./checkpoint-files.ts";
 import { fileReason, replaceFile } from "./files.ts";
 
@@ -35,11 +36,12 @@ export class NodeModel<In = Tensor, Out = Tensor> extends Model<In, Out> {
   }
 
   /**
-   * Writes the model as a safetensors file, which PyTorch's load_state_dict(strict=True) takes.
+   * Writes the model, or the tensors that are meant, as a safetensors file, which PyTorch's load_state_dict takes.
+   * @throws OptionError for a selection that no tensor fits.
    * @throws FileError when the disk does not take it; what was there stays.
    */
-  async save(path: string): Promise<void> {
-    const bytes = await this.encode();
+  async save(path: string, selection?: Selection): Promise<void> {
+    const bytes = await this.encode(undefined, selection);
     try {
       await mkdir(dirname(path), { recursive: true });
       await replaceFile(path, bytes);

@@ -1,0 +1,30 @@
+import { OptionError } from "../core/errors.ts";
+import { matches } from "../core/pattern.ts";
+
+/** Which tensors are meant, by patterns of their names: `*` is any part of a name between dots, `**` any parts. */
+export interface Selection {
+  /** Those that fit this; all unless given. */
+  readonly match?: string;
+  /** Without those that fit this. */
+  readonly except?: string;
+}
+
+/**
+ * The names that are meant.
+ * @throws OptionError when there are none; `who` is what the message begins with.
+ */
+export function select(who: string, names: readonly string[], { match = "**", except }: Selection): string[] {
+  for (const pattern of [match, except])
+    if (pattern !== undefined && typeof pattern !== "string")
+      throw new OptionError(
+        `${who}: the pattern is ${String(pattern)}; use a string as "0.**" or "**.bias".`,
+      );
+  const found = names.filter(
+    (name) => matches(match, name) && !(except !== undefined && matches(except, name)),
+  );
+  if (found.length === 0)
+    throw new OptionError(
+      `${who}: no parameter fits "${match}"${except === undefined ? "" : ` and not "${except}"`}; there are ${names.join(", ") || "none"}.`,
+    );
+  return found;
+}
