@@ -2,7 +2,9 @@ import { CheckpointError, OptionError } from "../core/errors.ts";
 import { holdOut, type ImageDataset, subset } from "../data/dataset.ts";
 import { loadCifar10 } from "../data/node/cifar10-files.ts";
 import { shapes } from "../data/shapes.ts";
-import { modelNames } from "../nn/models.ts";
+import { readLayers } from "../nn/layer-list.ts";
+import { type ImageTask, imageModel, modelNames } from "../nn/models.ts";
+import type { Module } from "../nn/module.ts";
 import { adam, adamW, type Optimizer, sgd } from "../optim/optimizers.ts";
 import { cosine, oneCycle, type Rate } from "../optim/schedules.ts";
 import { BACKENDS, type BackendName } from "./backend.ts";
@@ -11,6 +13,8 @@ import { COUNT, DECAY, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options
 export const DATASETS = ["cifar10", "shapes"] as const;
 export const OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw"] as const;
 export const SCHEDULES = ["constant", "cosine", "one-cycle"] as const;
+/** What the model is called where its layers are given. */
+export const OWN_MODEL = "own";
 export const PRECISIONS = ["f32", "mixed"] as const;
 
 /** What decides a run's numbers; `config.json` holds it, and `--resume` reads it back. */
@@ -18,6 +22,8 @@ export interface TrainConfig {
   readonly dataset: (typeof DATASETS)[number];
   readonly data: string;
   readonly model: string;
+  /** The network as a list of layers, in place of a model by name. */
+  readonly layers?: string;
   readonly epochs: number;
   readonly batchSize: number;
   readonly lr: number;
@@ -57,7 +63,8 @@ const ofKind =
 const FIELDS: Readonly<Record<keyof TrainConfig, Check>> = {
   dataset: oneOf(DATASETS),
   data: isText,
-  model: oneOf(modelNames),
+  model: oneOf([...modelNames, OWN_MODEL]),
+  layers: unless(isText),
   epochs: ofKind(COUNT),
   batchSize: ofKind(COUNT),
   lr: ofKind(POSITIVE),
@@ -95,6 +102,22 @@ export function parseConfig(text: string, path: string): TrainConfig {
         `${path} has ${name in config ? `"${name}": ${JSON.stringify(config[name])}` : `no "${name}"`}, which no run can have; restore it, or start a new run with --out.`,
       );
   return config as unknown as TrainConfig;
+}
+
+/**
+ * The network that a run trains: a model by name, or a list of layers.
+ * @throws OptionError that names the layer which does not fit.
+ */
+export function makeNetwork(
+  { model, layers }: Pick<TrainConfig, "model" | "layers">,
+  task: ImageTask,
+): Module {
+  if (layers === undefined) return imageModel(model, task);
+  const lines = layers.split(";").map((line) => line.trim());
+  const { model: network, error } = readLayers(lines, task);
+  if (network) return network;
+  const { index, message } = error!;
+  throw new OptionError(`--layers: layer ${index + 1}, "${lines[index]}", does not fit: ${message}`);
 }
 
 /** The learning rate that suits an optimizer when none is given. */

@@ -6,7 +6,8 @@ import { tuningFile } from "../backend/webgpu/node/tuning-file.ts";
 import { adapterPeaks, type Peaks } from "../backend/webgpu/peaks.ts";
 import { DescentError, OptionError } from "../core/errors.ts";
 import { crossEntropy } from "../losses/index.ts";
-import { imageModel, modelNames } from "../nn/models.ts";
+import { layerUsages } from "../nn/layer-list.ts";
+import { type ImageTask, modelNames } from "../nn/models.ts";
 import { planBytes, printPlan } from "../plan/print.ts";
 import { newestCheckpoint, newestPath, readTensors } from "../train/node/checkpoint-files.ts";
 import { NodeTrainer } from "../train/node/trainer.ts";
@@ -22,8 +23,10 @@ import {
   DATASETS,
   DEFAULT_RATES,
   loadData,
+  makeNetwork,
   makeOptimizer,
   OPTIMIZERS,
+  OWN_MODEL,
   PRECISIONS,
   type RunData,
   SCHEDULES,
@@ -49,6 +52,9 @@ type TrainOptions = Omit<Settings, "lr"> & { readonly lr?: number } & Actions;
 /** What a resumed run may change. */
 const CHANGEABLE = ["data", "epochs", "backend"] as const;
 
+/** The images of every data set that there is. */
+const IMAGES: ImageTask = { shape: [3, 32, 32], classes: 10 };
+
 const DEFAULT_OUT = "runs/train";
 
 export function trainCommand(program: Command): void {
@@ -58,6 +64,10 @@ export function trainCommand(program: Command): void {
     .addOption(choice("--dataset <name>", "the images; shapes are generated", DATASETS, "shapes"))
     .option("--data <dir>", "folder of CIFAR-10 in its binary layout; downloaded there if missing", "data")
     .addOption(choice("--model <name>", "the network", modelNames, "cnn"))
+    .option(
+      "--layers <list>",
+      'a network of your own instead: layers from first to last, as "conv2d 8; relu; flatten; linear 10"',
+    )
     .addOption(numeric("--epochs <n>", "passes over the training set", COUNT, 6))
     .addOption(numeric("--batch-size <n>", "images per step", COUNT, 64))
     .addOption(numeric("--lr <x>", "learning rate (default: one that suits the optimizer)", POSITIVE))
@@ -91,7 +101,11 @@ export function trainCommand(program: Command): void {
     )
     .option("--tune", "measure which kernels are fastest here before training; see descent tune")
     .option("--no-tune", "use the default kernels, not those that were measured here before")
-    .option("--json", "print the lines of metrics.jsonl", false);
+    .option("--json", "print the lines of metrics.jsonl", false)
+    .addHelpText(
+      "after",
+      () => `\nLayers for --layers, with their settings:\n  ${layerUsages.join("\n  ")}\n`,
+    );
   command.action(async (options: TrainOptions) => {
     const given = Object.keys(options).filter((key) => command.getOptionValueSource(key) === "cli");
     await train(options, given);
@@ -99,7 +113,9 @@ export function trainCommand(program: Command): void {
 }
 
 /** The settings that the command line gives to a new run. */
-function newSettings(options: TrainOptions): Settings {
+function newSettings(options: TrainOptions, given: readonly string[]): Settings {
+  if (options.layers !== undefined && given.includes("model"))
+    throw new OptionError("--model and --layers both say what the network is; give one of them.");
   const {
     out: _,
     overwrite: __,
@@ -112,7 +128,8 @@ function newSettings(options: TrainOptions): Settings {
   } = options;
   // A run may be resumed from another working directory.
   const data = options.dataset === "shapes" ? options.data : resolve(options.data);
-  return { ...rest, data, lr: options.lr ?? DEFAULT_RATES[options.optimizer] };
+  const model = options.layers === undefined ? options.model : OWN_MODEL;
+  return { ...rest, model, data, lr: options.lr ?? DEFAULT_RATES[options.optimizer] };
 }
 
 /** The settings of a resumed run, from its folder, with what the command line may change. */
@@ -151,9 +168,10 @@ function checkImages(config: Settings | TrainConfig, { train, validation }: RunD
 async function train(options: TrainOptions, given: readonly string[]): Promise<void> {
   const { resume, json } = options;
   const folder = new RunFolder(resume ?? options.out ?? (await freeFolder(DEFAULT_OUT)));
-  const settings = resume ? await oldSettings(options, given, folder) : newSettings(options);
+  const settings = resume ? await oldSettings(options, given, folder) : newSettings(options, given);
   // Everything that can be refused is refused before anything takes long or is written.
   const optimizer = makeOptimizer(settings);
+  const model = makeNetwork(settings, IMAGES);
   if (!options.plan) await (resume ? folder.lock() : folder.claim(options.overwrite));
   const resumed = resume ? await newestCheckpoint(folder.checkpoints) : undefined;
   const init = settings.init && !resumed ? await readTensors(settings.init) : undefined;
@@ -168,7 +186,7 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
   const backend = await openBackend(config.backend);
   const trainer = new NodeTrainer({
     device: backend,
-    model: imageModel(config.model, { shape: images.shape, classes: images.classes.length }),
+    model,
     loss: crossEntropy({ labelSmoothing: config.labelSmoothing }),
     optimizer,
     seed: config.seed,
@@ -241,7 +259,7 @@ async function run({ trainer, config, data, folder, screen, json, profile, peaks
   const stepsPerEpoch = Math.ceil(images.count / batchSize);
   const total = epochs * stepsPerEpoch;
   const precision = config.precision === "f32" ? "" : `, ${config.precision} precision`;
-  const title = `${model} on ${dataset}, ${config.optimizer}, batch ${batchSize}${precision}`;
+  const title = `${config.layers === undefined ? model : "your own layers"} on ${dataset}, ${config.optimizer}, batch ${batchSize}${precision}`;
   const start = trainer.step > 0 ? `, on from step ${trainer.step} of ${total}` : "";
   screen.say(
     `${title}: ${images.count} images and ${validation.count} held out, ${epochs} epochs${start} → ${folder.path}`,

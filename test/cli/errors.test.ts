@@ -32,6 +32,18 @@ describe("options", () => {
     ["train runs/a", "the command takes options only, each beginning with --; see descent train --help."],
     ["train --epochs", "--epochs <n> needs a value; see descent train --help."],
     ["train --model perceiver", '--model must be linear, mlp, lenet, cnn, resnet or tiny, not "perceiver".'],
+    [
+      "train --layers relu --model cnn",
+      "--model and --layers both say what the network is; give one of them.",
+    ],
+    [
+      "train --layers flatten;linear,12",
+      '--layers: layer 2, "linear,12", does not fit: The last layer gives [12] and must give one number for each of 10 classes; end with flatten and linear 10.',
+    ],
+    [
+      "train --layers leakyRelu,steep",
+      '--layers: layer 1, "leakyRelu,steep", does not fit: slope is steep; use a number.',
+    ],
     ["train --dataset mnist", '--dataset must be cifar10 or shapes, not "mnist".'],
     ["train --optimizer lion", '--optimizer must be sgd, momentum, nesterov, adam or adamw, not "lion".'],
     ["train --backend cuda", '--backend must be webgpu or cpu, not "cuda".'],

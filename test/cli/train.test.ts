@@ -94,6 +94,37 @@ describe.each(["webgpu", "cpu"])("train --backend %s", (backend) => {
   });
 });
 
+test("--layers trains a network of one's own, which a resumed run knows", async () => {
+  const layers = "conv2d 4 stride=4 init=orthogonal:0.5; prelu perChannel=yes; flatten; linear 10 init=zeros";
+  const args = [
+    "--layers",
+    layers,
+    "--limit",
+    "40",
+    "--batch-size",
+    "20",
+    "--epochs",
+    "1",
+    "--backend",
+    "cpu",
+  ];
+  const first = await descent.train("layers", args);
+  expect(first.stderr).toMatch(/your own layers on shapes/);
+  expect(first.code).toBe(0);
+  const config = JSON.parse(readFileSync(descent.path("layers", "config.json"), "utf8"));
+  expect(config).toMatchObject({ model: "own", layers });
+  const path = descent.path("layers", "checkpoints", "step-000002", "model.safetensors");
+  expect([...decodeTensors(readFileSync(path), path).tensors.keys()]).toEqual([
+    "0.weight",
+    "0.bias",
+    "1.weight",
+    "3.weight",
+    "3.bias",
+  ]);
+  const resume = ["train", "--json", "--resume", descent.path("layers"), "--epochs", "2"];
+  expect(parseLines((await descent.run(resume)).stdout).at(-1)).toMatchObject({ done: true, steps: 4 });
+});
+
 test("both backends train the same network", () => {
   const [gpu, cpu] = [descent.metrics("run-webgpu"), descent.metrics("run-cpu")];
   for (const [i, line] of gpu.entries())

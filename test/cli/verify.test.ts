@@ -86,7 +86,7 @@ describe("help", () => {
   test.each([
     [
       "train",
-      "--dataset --data --model --epochs --batch-size --lr --optimizer --seed --backend --out --resume --init --json",
+      "--dataset --data --model --layers --epochs --batch-size --lr --optimizer --seed --backend --out --resume --init --json",
     ],
     ["verify", "--op --json"],
     ["info", "--json"],
