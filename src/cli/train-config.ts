@@ -1,16 +1,15 @@
-import { CheckpointError, OptionError } from "../core/errors.ts";
+import { CheckpointError } from "../core/errors.ts";
 import { holdOut, type ImageDataset, subset } from "../data/dataset.ts";
 import { loadCifar10 } from "../data/node/cifar10-files.ts";
 import { shapes } from "../data/shapes.ts";
 import { modelNames } from "../nn/models.ts";
-import { adam, adamW, type Optimizer, sgd } from "../optim/optimizers.ts";
-import { cosine, oneCycle, type Rate } from "../optim/schedules.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import type { Rate } from "../optim/schedules.ts";
 import { BACKENDS, type BackendName } from "./backend.ts";
 import { COUNT, DECAY, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
+import { namedOptimizer, namedSchedule } from "./recipes.ts";
 
 export const DATASETS = ["cifar10", "shapes"] as const;
-export const OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw"] as const;
-export const SCHEDULES = ["constant", "cosine", "one-cycle"] as const;
 export const PRECISIONS = ["f32", "mixed"] as const;
 
 /** What decides a run's numbers; `config.json` holds it, and `--resume` reads it back. */
@@ -21,8 +20,9 @@ export interface TrainConfig {
   readonly epochs: number;
   readonly batchSize: number;
   readonly lr: number;
-  readonly optimizer: (typeof OPTIMIZERS)[number];
-  readonly schedule: (typeof SCHEDULES)[number];
+  /** A name with options, as recipes.ts reads them. */
+  readonly optimizer: string;
+  readonly schedule: string;
   readonly momentum: number;
   readonly weightDecay: number;
   readonly clipNorm: number;
@@ -45,6 +45,18 @@ const oneOf =
   (value) =>
     words.includes(value as string);
 const isText: Check = (value) => typeof value === "string";
+/** A text that something can be made of. */
+const isMade =
+  (make: (text: string) => unknown): Check =>
+  (value) => {
+    if (typeof value !== "string") return false;
+    try {
+      make(value);
+      return true;
+    } catch {
+      return false;
+    }
+  };
 const unless =
   (check: Check): Check =>
   (value) =>
@@ -61,8 +73,8 @@ const FIELDS: Readonly<Record<keyof TrainConfig, Check>> = {
   epochs: ofKind(COUNT),
   batchSize: ofKind(COUNT),
   lr: ofKind(POSITIVE),
-  optimizer: oneOf(OPTIMIZERS),
-  schedule: oneOf(SCHEDULES),
+  optimizer: isMade((text) => namedOptimizer(text, 0.9, { lr: 0.1, weightDecay: 0 })),
+  schedule: isMade((text) => namedSchedule(text, 0.1, 1)),
   momentum: ofKind(NUMBER),
   weightDecay: ofKind(NUMBER),
   clipNorm: ofKind(NUMBER),
@@ -97,43 +109,15 @@ export function parseConfig(text: string, path: string): TrainConfig {
   return config as unknown as TrainConfig;
 }
 
-/** The learning rate that suits an optimizer when none is given. */
-export const DEFAULT_RATES: Readonly<Record<TrainConfig["optimizer"], number>> = {
-  sgd: 0.1,
-  momentum: 0.05,
-  nesterov: 0.05,
-  adam: 0.003,
-  adamw: 0.003,
-};
-
-function schedule({ schedule: kind, lr }: Pick<TrainConfig, "schedule" | "lr">): Rate {
-  if (kind === "cosine") return cosine({ from: lr });
-  if (kind === "one-cycle") return oneCycle({ peak: lr });
-  return lr;
-}
-
-export function makeOptimizer(config: Omit<TrainConfig, "images">): Optimizer {
-  const { momentum, weightDecay, clipNorm, ema } = config;
-  const common = {
-    lr: schedule(config),
+/** The optimizer of a run; `rate` stands for its schedule where one is given. */
+export function makeOptimizer(config: Omit<TrainConfig, "images">, rate?: Rate): Optimizer {
+  const { optimizer, schedule, lr, epochs, momentum, weightDecay, clipNorm, ema } = config;
+  return namedOptimizer(optimizer, momentum, {
+    lr: rate ?? namedSchedule(schedule, lr, epochs),
     weightDecay,
     ...(clipNorm > 0 ? { clipNorm } : {}),
     ...(ema === undefined ? {} : { ema: { decay: ema } }),
-  };
-  switch (config.optimizer) {
-    case "sgd":
-      return sgd(common);
-    case "momentum":
-      return sgd({ ...common, momentum });
-    case "nesterov":
-      return sgd({ ...common, momentum, nesterov: true });
-    case "adam":
-      return adam(common);
-    case "adamw":
-      return adamW(common);
-    default:
-      throw new OptionError(`There is no optimizer "${config.optimizer}"; choose ${OPTIMIZERS.join(", ")}.`);
-  }
+  });
 }
 
 /** What a run learns from, what each epoch is validated on, and what the result is quoted for, once. */
