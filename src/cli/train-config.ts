@@ -5,14 +5,13 @@ import { shapes } from "../data/shapes.ts";
 import { readLayers } from "../nn/layer-list.ts";
 import { type ImageTask, imageModel, modelNames } from "../nn/models.ts";
 import type { Module } from "../nn/module.ts";
-import { adam, adamW, type Optimizer, sgd } from "../optim/optimizers.ts";
-import { cosine, oneCycle, type Rate } from "../optim/schedules.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import type { Rate } from "../optim/schedules.ts";
 import { BACKENDS, type BackendName } from "./backend.ts";
 import { COUNT, DECAY, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
+import { namedOptimizer, namedSchedule } from "./recipes.ts";
 
 export const DATASETS = ["cifar10", "shapes"] as const;
-export const OPTIMIZERS = ["sgd", "momentum", "nesterov", "adam", "adamw"] as const;
-export const SCHEDULES = ["constant", "cosine", "one-cycle"] as const;
 /** What the model is called where its layers are given. */
 export const OWN_MODEL = "own";
 export const PRECISIONS = ["f32", "mixed"] as const;
@@ -27,8 +26,9 @@ export interface TrainConfig {
   readonly epochs: number;
   readonly batchSize: number;
   readonly lr: number;
-  readonly optimizer: (typeof OPTIMIZERS)[number];
-  readonly schedule: (typeof SCHEDULES)[number];
+  /** A name with options, as recipes.ts reads them. */
+  readonly optimizer: string;
+  readonly schedule: string;
   readonly momentum: number;
   readonly weightDecay: number;
   readonly clipNorm: number;
@@ -51,6 +51,18 @@ const oneOf =
   (value) =>
     words.includes(value as string);
 const isText: Check = (value) => typeof value === "string";
+/** A text that something can be made of. */
+const isMade =
+  (make: (text: string) => unknown): Check =>
+  (value) => {
+    if (typeof value !== "string") return false;
+    try {
+      make(value);
+      return true;
+    } catch {
+      return false;
+    }
+  };
 const unless =
   (check: Check): Check =>
   (value) =>
@@ -68,8 +80,8 @@ const FIELDS: Readonly<Record<keyof TrainConfig, Check>> = {
   epochs: ofKind(COUNT),
   batchSize: ofKind(COUNT),
   lr: ofKind(POSITIVE),
-  optimizer: oneOf(OPTIMIZERS),
-  schedule: oneOf(SCHEDULES),
+  optimizer: isMade((text) => namedOptimizer(text, 0.9, { lr: 0.1, weightDecay: 0 })),
+  schedule: isMade((text) => namedSchedule(text, 0.1, 1)),
   momentum: ofKind(NUMBER),
   weightDecay: ofKind(NUMBER),
   clipNorm: ofKind(NUMBER),
@@ -120,43 +132,15 @@ export function makeNetwork(
   throw new OptionError(`--layers: layer ${index + 1}, "${lines[index]}", does not fit: ${message}`);
 }
 
-/** The learning rate that suits an optimizer when none is given. */
-export const DEFAULT_RATES: Readonly<Record<TrainConfig["optimizer"], number>> = {
-  sgd: 0.1,
-  momentum: 0.05,
-  nesterov: 0.05,
-  adam: 0.003,
-  adamw: 0.003,
-};
-
-function schedule({ schedule: kind, lr }: Pick<TrainConfig, "schedule" | "lr">): Rate {
-  if (kind === "cosine") return cosine({ from: lr });
-  if (kind === "one-cycle") return oneCycle({ peak: lr });
-  return lr;
-}
-
-export function makeOptimizer(config: Omit<TrainConfig, "images">): Optimizer {
-  const { momentum, weightDecay, clipNorm, ema } = config;
-  const common = {
-    lr: schedule(config),
+/** The optimizer of a run; `rate` stands for its schedule where one is given. */
+export function makeOptimizer(config: Omit<TrainConfig, "images">, rate?: Rate): Optimizer {
+  const { optimizer, schedule, lr, epochs, momentum, weightDecay, clipNorm, ema } = config;
+  return namedOptimizer(optimizer, momentum, {
+    lr: rate ?? namedSchedule(schedule, lr, epochs),
     weightDecay,
     ...(clipNorm > 0 ? { clipNorm } : {}),
     ...(ema === undefined ? {} : { ema: { decay: ema } }),
-  };
-  switch (config.optimizer) {
-    case "sgd":
-      return sgd(common);
-    case "momentum":
-      return sgd({ ...common, momentum });
-    case "nesterov":
-      return sgd({ ...common, momentum, nesterov: true });
-    case "adam":
-      return adam(common);
-    case "adamw":
-      return adamW(common);
-    default:
-      throw new OptionError(`There is no optimizer "${config.optimizer}"; choose ${OPTIMIZERS.join(", ")}.`);
-  }
+  });
 }
 
 /** What a run learns from, what each epoch is validated on, and what the result is quoted for, once. */

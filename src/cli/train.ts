@@ -14,22 +14,21 @@ import { NodeTrainer } from "../train/node/trainer.ts";
 import { chromeTrace, profileTable } from "../train/profile.ts";
 import type { ProfileOptions } from "../train/trainer.ts";
 import { BACKENDS, openBackend } from "./backend.ts";
+import { findRate } from "./find-rate.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { COUNT, choice, DECAY, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
+import { COUNT, choice, DECAY, listed, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
 import { print, printJson } from "./output.ts";
+import { defaultRate, OPTIMIZER_NAMES, recipesHelp, SCHEDULE_NAMES } from "./recipes.ts";
 import { freeFolder, type ResultLine, RunFolder } from "./run-folder.ts";
 import { Screen } from "./screen.ts";
 import {
   DATASETS,
-  DEFAULT_RATES,
   loadData,
   makeNetwork,
   makeOptimizer,
-  OPTIMIZERS,
   OWN_MODEL,
   PRECISIONS,
   type RunData,
-  SCHEDULES,
   type TrainConfig,
 } from "./train-config.ts";
 import { chooseKernels } from "./tune.ts";
@@ -39,6 +38,7 @@ interface Actions {
   readonly out?: string;
   readonly overwrite: boolean;
   readonly resume?: string;
+  readonly findLr?: string;
   readonly plan: boolean;
   readonly profile: boolean;
   /** Undefined: kernel choices that are stored are used, nothing is measured. */
@@ -71,8 +71,17 @@ export function trainCommand(program: Command): void {
     .addOption(numeric("--epochs <n>", "passes over the training set", COUNT, 6))
     .addOption(numeric("--batch-size <n>", "images per step", COUNT, 64))
     .addOption(numeric("--lr <x>", "learning rate (default: one that suits the optimizer)", POSITIVE))
-    .addOption(choice("--optimizer <name>", "the update rule", OPTIMIZERS, "adamw"))
-    .addOption(choice("--schedule <name>", "how the learning rate changes", SCHEDULES, "one-cycle"))
+    .option(
+      "--optimizer <name[:options]>",
+      `the update rule: ${listed(OPTIMIZER_NAMES)}; options below`,
+      "adamw",
+    )
+    .option(
+      "--schedule <name[:options]>",
+      `how the learning rate changes: ${listed(SCHEDULE_NAMES)}; options below`,
+      "one-cycle",
+    )
+    .addHelpText("after", recipesHelp)
     .addOption(numeric("--momentum <x>", "for momentum and nesterov", NUMBER, 0.9))
     .addOption(numeric("--weight-decay <x>", "weight decay", NUMBER, 0.0005))
     .addOption(numeric("--clip-norm <x>", "largest global gradient norm; 0 for no clipping", NUMBER, 0))
@@ -93,6 +102,10 @@ export function trainCommand(program: Command): void {
     )
     .option("--overwrite", "replace the run that the folder holds", false)
     .option("--resume <dir>", "go on with the run in this folder from its newest checkpoint")
+    .option(
+      "--find-lr <file.svg>",
+      "try learning rates that rise from step to step, draw the losses into this file, suggest one and stop",
+    )
     .option("--plan", "print the compiled training step and stop", false)
     .option(
       "--profile",
@@ -120,16 +133,17 @@ function newSettings(options: TrainOptions, given: readonly string[]): Settings 
     out: _,
     overwrite: __,
     resume: ___,
-    plan: ____,
-    profile: _____,
-    tune: ______,
-    json: _______,
+    findLr: ____,
+    plan: _____,
+    profile: ______,
+    tune: _______,
+    json: ________,
     ...rest
   } = options;
   // A run may be resumed from another working directory.
   const data = options.dataset === "shapes" ? options.data : resolve(options.data);
   const model = options.layers === undefined ? options.model : OWN_MODEL;
-  return { ...rest, model, data, lr: options.lr ?? DEFAULT_RATES[options.optimizer] };
+  return { ...rest, model, data, lr: options.lr ?? defaultRate(options.optimizer) };
 }
 
 /** The settings of a resumed run, from its folder, with what the command line may change. */
@@ -172,7 +186,9 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
   // Everything that can be refused is refused before anything takes long or is written.
   const optimizer = makeOptimizer(settings);
   const model = makeNetwork(settings, IMAGES);
-  if (!options.plan) await (resume ? folder.lock() : folder.claim(options.overwrite));
+  if (resume && options.findLr)
+    throw new OptionError("--find-lr begins with a new network; leave --resume out.");
+  if (!options.plan && !options.findLr) await (resume ? folder.lock() : folder.claim(options.overwrite));
   const resumed = resume ? await newestCheckpoint(folder.checkpoints) : undefined;
   const init = settings.init && !resumed ? await readTensors(settings.init) : undefined;
 
@@ -184,6 +200,11 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
   const config: TrainConfig = { ...settings, images: images.count };
 
   const backend = await openBackend(config.backend);
+  if (options.findLr) {
+    await findRate({ config, file: options.findLr, data, backend, init, screen, json });
+    backend.dispose();
+    return;
+  }
   const trainer = new NodeTrainer({
     device: backend,
     model,

@@ -24,16 +24,16 @@ interface Panel {
   readonly show: (value: number) => string;
 }
 
-const WIDTH = 720;
-const LEFT = 52;
-const RIGHT = 62; // room for the last value
+/** The width of a run's pictures, and their margins; on the right there is room for the last value. */
+export const PICTURE = { width: 720, left: 52, right: 62 } as const;
+const { width: WIDTH, left: LEFT, right: RIGHT } = PICTURE;
 const HEADER = 66;
 const PANEL = { height: 176, gap: 52 };
 const HEIGHT = HEADER + 2 * PANEL.height + 2 * PANEL.gap;
 const MAX_POINTS = 500;
 const MAX_DOTS = 60;
 
-const STYLE = `
+export const STYLE: string = `
 text{fill:#57606a}
 .title{font-size:15px}
 .title,.name,.value{font-weight:600}
@@ -55,12 +55,12 @@ text{fill:#9aa4ae}
 .dot,.value{fill:#ffa657}
 }`;
 
-const escapeXml = (text: string) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+export const escapeXml = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
-const round = (x: number) => Number(x.toFixed(1));
+export const round = (x: number): number => Number(x.toFixed(1));
 
 /** 1, 2 or 5 times a power of ten, so that about five of them make up `length`. */
-function tickStep(length: number): number {
+export function tickStep(length: number): number {
   const power = 10 ** Math.floor(Math.log10(length / 5));
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= length / 5)!;
 }

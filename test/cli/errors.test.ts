@@ -45,7 +45,25 @@ describe("options", () => {
       '--layers: layer 1, "leakyRelu,steep", does not fit: slope is steep; use a number.',
     ],
     ["train --dataset mnist", '--dataset must be cifar10 or shapes, not "mnist".'],
-    ["train --optimizer lion", '--optimizer must be sgd, momentum, nesterov, adam or adamw, not "lion".'],
+    [
+      "train --optimizer tiger",
+      '--optimizer must be adadelta, adagrad, adam, adamax, adamw, amsgrad, amsgradw, lion, momentum, nadam, nesterov, radam, rmsprop or sgd, not "tiger".',
+    ],
+    [
+      "train --optimizer rmsprop:beta=0.9",
+      'rmsProp: there is no option "beta"; use lr, alpha, eps, momentum, weightDecay, centered, epsInside, clipNorm, clipValue, ema, swa, lookahead, groups.',
+    ],
+    ["train --optimizer adam:betas=0.9", "adam: betas is 0.9; use 2 numbers, such as [0.9, 0.999]."],
+    [
+      "train --schedule steps",
+      '--schedule must be constant, cosine, cosine-restarts, exponential, inverse-square-root, inverse-time, linear-decay, multi-step, one-cycle, piecewise, polynomial, reduce-on-plateau, step-decay or triangular, not "steps".',
+    ],
+    [
+      "train --schedule multi-step:milestones=30/20",
+      "multiStep: milestones is [30, 20]; use a list of whole numbers that rise, such as [30, 60, 90].",
+    ],
+    ["train --schedule step-decay:factor=0.5", "stepDecay: needs every; use a whole number of at least 1."],
+    ["train --schedule cosine:by=week", "--schedule cosine:by=week: by is week; use epoch or step."],
     ["train --backend cuda", '--backend must be webgpu or cpu, not "cuda".'],
     ["train --lr fast", '--lr must be a number above 0, not "fast".'],
     ["train --lr -0.1", '--lr must be a number above 0, not "-0.1".'],

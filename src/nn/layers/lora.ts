@@ -52,6 +52,7 @@ function adapted(base: AnyModule, options: LoraOptions): Module {
       const within: ForwardContext = {
         training: context.training,
         counters: context.counters,
+        examples: context.examples,
         parameter: (of, name) => {
           if (of !== base) return context.parameter(of, name);
           const own = context.parameter(module, name);
@@ -62,6 +63,7 @@ function adapted(base: AnyModule, options: LoraOptions): Module {
         buffer: (of, name) => context.buffer(of, name),
         track: (...given) => context.track(...given),
         nextLayer: () => context.nextLayer(),
+        penalize: (...given) => context.penalize(...given),
         run: (part, input) => context.run(part, input),
       };
       const y = base.forward(x, within);
