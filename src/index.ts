@@ -151,6 +151,7 @@ export {
   type Gradients,
   type LastBatch,
   type Measured,
+  type MeasuredStep,
   type Metrics,
   type NoMetrics,
   type ProfileOptions,

@@ -1,7 +1,34 @@
-import type { Tensor } from "../core/op.ts";
+import { isTensor, type Tensor } from "../core/op.ts";
 
 /**
  * A number beside the loss: a mean over the batch, from the network's output and the targets. With a mask (bool, or f32
  * weights) it is the mean over what the mask keeps, as a loss is; NaN where it keeps nothing.
  */
-export type Metric = (output: Tensor, target: Tensor, mask?: Tensor) => Tensor;
+export type Metric<Output = Tensor, Target = Tensor> = (
+  output: Output,
+  target: Target,
+  mask?: Tensor,
+) => Tensor;
+
+/**
+ * A metric that is no mean of its batches: what it counts is added up on the device, over an epoch or an evaluation, and it
+ * is computed from that in the end. In float32, so counts are exact below 2²⁴.
+ */
+export interface Tally<Value = number> {
+  readonly name: string;
+  /** What is counted in a batch: f32 of one shape for all of them; nothing of what a mask leaves out. */
+  statistics(output: any, target: any, mask?: Tensor): Tensor;
+  /** Two counts as one, the first of which is 0 at first; their sum unless given. */
+  merge?(before: Tensor, batch: Tensor): Tensor;
+  /** The metric, from all that was counted, in the order of its elements. */
+  value(counted: readonly number[]): Value;
+}
+
+/** What is measured beside the loss. */
+export type Measure = Metric<any, any> | Tally<any>;
+
+/** What a metric gives in the end. */
+export type MeasureValue<M> = M extends Tally<infer Value> ? Value : number;
+
+export const isTally = (x: unknown): x is Tally<any> =>
+  typeof x === "object" && x !== null && "statistics" in x && "value" in x && !isTensor(x);

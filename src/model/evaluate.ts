@@ -7,11 +7,12 @@ import { isTensor } from "../core/op.ts";
 import { sameShape, sizeOf, type TensorType } from "../core/shape.ts";
 import { kindOf, leavesOf, mapTree, type Tree } from "../core/tree.ts";
 import type { Loss } from "../losses/index.ts";
-import type { Metric } from "../metrics/index.ts";
+import type { Measure, MeasureValue, Metric } from "../metrics/index.ts";
 import * as f from "../ops/everyday.ts";
 import { runnerOf } from "./compile.ts";
 import { isNDArray } from "./inputs.ts";
 import type { Runner } from "./runner.ts";
+import { sorted, Tallies } from "./tallies.ts";
 import type { TraceContext } from "./tracing.ts";
 
 /** Examples that a model is evaluated on: arrays of the host's, images of bytes, or what is on the device already. */
@@ -42,19 +43,19 @@ export interface DeviceExamples {
 }
 
 /** Metrics beside the loss, by name. */
-export type MetricRecord = Readonly<Record<string, Metric>>;
+export type MetricRecord = Readonly<Record<string, Measure>>;
 
 /** Means over all examples. */
 export type Means<M extends MetricRecord = MetricRecord> = {
   readonly loss: number;
   /** The share of labels that were predicted right; NaN where targets are not labels. */
   readonly accuracy: number;
-} & { readonly [Name in keyof M]: number };
+} & { readonly [Name in keyof M]: MeasureValue<M[Name]> };
 
 /** What to measure of a data set, and in which batches. */
 export interface EvaluateOptions<M extends MetricRecord = Readonly<Record<never, never>>> {
   readonly loss: Loss<any, any>;
-  /** Numbers to measure on the device beside the loss: means over the batch. */
+  /** What to measure on the device beside the loss: means over the batch, and tallies over all of them. */
   readonly metrics?: M;
   /** 250 unless given. */
   readonly batchSize?: number;
@@ -89,7 +90,12 @@ export interface BatchNumbers {
 }
 
 /** The numbers of a batch in a row of tensors: the loss, the metrics, and how many labels were predicted right. */
-function measured(output: unknown, target: unknown, loss: Loss<any, any>, metrics: MetricRecord): Tensor {
+function measured(
+  output: unknown,
+  target: unknown,
+  loss: Loss<any, any>,
+  metrics: Readonly<Record<string, Metric<any, any>>>,
+): Tensor {
   const [y, wanted] = [output, target] as [Tensor, Tensor];
   const all: (readonly [name: string, value: Tensor])[] = [
     ["loss", loss(y, wanted)],
@@ -225,6 +231,8 @@ export async function evaluateExamples<M extends MetricRecord>(
   if (typeof loss !== "function")
     throw new OptionError("evaluate: the loss is missing; give one, losses.mse() for instance.");
   checkWhole("evaluate: the batch size", batchSize, 1);
+  const { means: own, tallies } = sorted(metrics);
+  const counted = new Tallies(device, tallies);
   const runners = new Map<number, Runner>();
   let labels = 0;
   const make = (images: number) =>
@@ -235,11 +243,12 @@ export async function evaluateExamples<M extends MetricRecord>(
         const { x, y } = batches.batch(inputs);
         const output = forward(x, t);
         labels = labelsOf(output, y);
-        return measured(output, y, loss, metrics);
+        const outputs = measured(output, y, loss, own);
+        return { outputs, updates: counted.updates(output, y, undefined) };
       },
       { name: "evaluate", training: false },
     );
-  const names = Object.keys(metrics);
+  const names = Object.keys(own);
   let open: Promise<unknown>[] = [];
   const numbers = ({ data }: NDArray): BatchNumbers => ({
     loss: data[0]!,
@@ -264,9 +273,10 @@ export async function evaluateExamples<M extends MetricRecord>(
         return rows.map((row) => numbers(row as NDArray));
       },
     });
-    return means as Means<M>;
+    return { ...means, ...(await counted.values()) } as Means<M>;
   } finally {
     await Promise.allSettled(open);
     for (const runner of runners.values()) await runner.dispose();
+    counted.release();
   }
 }

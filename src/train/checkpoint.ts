@@ -35,6 +35,7 @@ export async function takeCheckpoint(
   const { model, state, backend, course, precision, seed, sums } = session;
   const step = String(session.step);
   const { normalization } = model;
+  const counted = await session.counted.counts();
   const metadata = {
     ...extra,
     ...(normalization && { normalization: JSON.stringify(normalization) }),
@@ -47,6 +48,7 @@ export async function takeCheckpoint(
     batchesTracked: String(model.batchesTracked),
     // Sums over the epoch so far, so that its means come out the same after a resume.
     epoch: JSON.stringify(sums),
+    ...(Object.keys(counted).length > 0 && { counted: JSON.stringify(counted) }),
     precision,
     ...(precision === "mixed" && { scaler: JSON.stringify(await state.lossScaler()) }),
     choices: JSON.stringify(choices),
@@ -140,6 +142,7 @@ export function restoreCheckpoint(
   session.step = progress.step;
   session.course = { base: progress.base };
   session.sums = progress.sums;
+  session.counted.restore(progress.counted);
   session.planOptions = { ...session.planOptions, choices: new Map(Object.entries(progress.choices)) };
   model.batchesTracked = progress.batchesTracked;
   return progress.extra;
@@ -153,6 +156,7 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     seed,
     batchesTracked,
     epoch,
+    counted = "{}",
     precision = "f32",
     scaler = JSON.stringify(FRESH_SCALER),
     choices,
@@ -175,6 +179,9 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     const { normalization } = extra;
     if (normalization && !isNormalization(JSON.parse(normalization))) throw new Error();
     const { skipped = 0, own = [], ...sums } = JSON.parse(epoch!);
+    const counts: Readonly<Record<string, readonly number[]>> = JSON.parse(counted);
+    if (Object.values(counts).some((list) => !Array.isArray(list) || !list.every(Number.isFinite)))
+      throw new Error();
     const kernels: Readonly<Record<string, string>> = JSON.parse(choices!);
     if (Object.values(kernels).some((choice) => typeof choice !== "string")) throw new Error();
     const saved: readonly string[] = JSON.parse(schedules);
@@ -186,6 +193,7 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
       seed: whole(seed),
       batchesTracked: whole(batchesTracked),
       sums: numbers<Sums>({ ...sums, skipped, own: [...own] }, ["loss", "correct", "images", "skipped"]),
+      counted: counts,
       precision,
       scaler: numbers<LossScaler>(JSON.parse(scaler), ["scale", "good", "skipped"]),
       choices: kernels,

@@ -54,7 +54,8 @@ export async function evaluateSet(
     const { traced } = await session.ready(session.evaluation(set, size, averaged));
     const { labels, penalized } = traced;
     let [started, read] = [0, 0];
-    return (await meansOf({
+    session.evaluated.reset();
+    const found = await meansOf({
       count,
       batchSize: size,
       metrics: [...Object.keys(session.metrics), ...(penalized ? ["penalty"] : [])],
@@ -73,7 +74,8 @@ export async function evaluateSet(
           own: penalized ? [...own, penalty!] : own,
         }));
       },
-    })) as Evaluation;
+    });
+    return { ...found, ...(await session.evaluated.values()) } as Evaluation;
   });
 }
 

@@ -62,7 +62,10 @@ export class Fitting {
   async epoch(epoch: number, first: number): Promise<EpochMetrics | undefined> {
     const { session, options } = this;
     session.checkAlone();
-    if (first === 0) session.sums = noSums();
+    if (first === 0) {
+      session.sums = noSums();
+      session.counted.reset();
+    }
     const { sums } = session;
     let seen = 0;
     const began = performance.now();
@@ -113,6 +116,7 @@ export class Fitting {
       skipped: sums.skipped,
       imagesPerSecond: (seen / (performance.now() - began)) * 1000,
       ...means(session, sums, this.labels),
+      ...(await session.counted.values()),
     } as EpochMetrics;
   }
 

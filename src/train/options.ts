@@ -2,7 +2,7 @@ import type { Backend } from "../backend/backend.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import type { Stream } from "../data/stream.ts";
 import type { Loss } from "../losses/index.ts";
-import type { Metric } from "../metrics/index.ts";
+import type { Measure, MeasureValue, Tally } from "../metrics/index.ts";
 import type { Model, Normalization } from "../model/model.ts";
 import type { AnyModule } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
@@ -15,7 +15,7 @@ import type { Precision } from "./step.ts";
 export type { Precision };
 
 /** Metrics beside the loss, by name. */
-export type Metrics = Readonly<Record<string, Metric>>;
+export type Metrics = Readonly<Record<string, Measure>>;
 /** No metrics beside the loss. */
 export type NoMetrics = Readonly<Record<never, never>>;
 
@@ -27,8 +27,8 @@ export interface TrainerOptions<M extends Metrics = NoMetrics> {
   readonly loss: Loss<any, any>;
   readonly optimizer: Optimizer;
   /**
-   * Numbers to measure on the device beside the loss, each step and each validation: means over the batch, under names
-   * that the numbers of a step do not have already.
+   * What to measure on the device beside the loss, under names that the numbers of a step do not have already: means over
+   * the batch in each step, epoch and validation, and tallies, which count over batches, in each epoch and validation.
    */
   readonly metrics?: M;
   /** Terms that are minimised beside the loss, `penalties.l2(5e-4)` for instance; layers may add others. */
@@ -157,11 +157,15 @@ export interface Gradients {
   write(name: string, values: ArrayLike<number>): void;
 }
 
-/** The metrics beside the loss as numbers. */
-export type Measured<M extends Metrics> = { readonly [Name in keyof M]: number };
+/** What the metrics beside the loss give. */
+export type Measured<M extends Metrics> = { readonly [Name in keyof M]: MeasureValue<M[Name]> };
+/** Those that are means of a batch, as numbers. */
+export type MeasuredStep<M extends Metrics> = {
+  readonly [Name in keyof M as M[Name] extends Tally<any> ? never : Name]: number;
+};
 
 /** What a step measured, own metrics included. */
-export type StepMetrics<M extends Metrics = NoMetrics> = StepNumbers & Measured<M>;
+export type StepMetrics<M extends Metrics = NoMetrics> = StepNumbers & MeasuredStep<M>;
 /** What an epoch measured, own metrics included. */
 export type EpochMetrics<M extends Metrics = NoMetrics> = EpochNumbers<M> & Measured<M>;
 /** Means over a data set, own metrics included. */

@@ -2,7 +2,9 @@ import type { Backend, CompileProgress } from "../backend/backend.ts";
 import { DescentError, DeviceError, OptionError } from "../core/errors.ts";
 import { isStream, type Stream } from "../data/stream.ts";
 import type { StreamReader } from "../data/stream-reader.ts";
+import { isTally, type Metric } from "../metrics/metric.ts";
 import { Model } from "../model/model.ts";
+import { sorted, Tallies } from "../model/tallies.ts";
 import type { AnyModule } from "../nn/module.ts";
 import { holdState, leaveState } from "../optim/minimize.ts";
 import type { OptimizerState } from "../optim/state.ts";
@@ -51,7 +53,11 @@ export class Session {
   readonly model: Model<any, any>;
   state: OptimizerState;
   readonly rings: Rings;
-  readonly metrics: Metrics;
+  /** Those that are means of their batches. */
+  readonly metrics: Readonly<Record<string, Metric<any, any>>>;
+  /** What the others have counted in the epoch so far, and in the evaluation that is under way. */
+  readonly counted: Tallies;
+  readonly evaluated: Tallies;
   readonly precision: Precision;
   readonly seed: number;
   readonly sets: DataSets;
@@ -89,10 +95,13 @@ export class Session {
     this.model.normalization = options.normalization ?? this.model.normalization;
     this.planOptions = options.plan;
     this.precision = precision;
-    this.metrics = metrics;
     checkMetrics(metrics);
+    const { means, tallies } = sorted(metrics);
+    this.metrics = means;
+    this.counted = new Tallies(this.backend, tallies);
+    this.evaluated = new Tallies(this.backend, tallies);
     checkPenalties(options);
-    this.rings = makeRings(metrics);
+    this.rings = makeRings(means);
     const { facts } = this.backend;
     if (precision === "mixed" && !facts.f16)
       throw new DeviceError(
@@ -168,7 +177,7 @@ export class Session {
     const { model, state, metrics, precision } = this;
     const { loss, penalties, reportedLoss } = this.options;
     const total = reportedLoss === "total";
-    return { model, state, lossOf: loss, metrics, precision, penalties, total };
+    return { model, state, lossOf: loss, metrics, precision, penalties, total, tallies: this.counted };
   }
 
   /** What programs over a data set are made of. */
@@ -218,7 +227,8 @@ export class Session {
   }
 
   evaluation(data: AnyDataset, size: number, averaged = this.averaged): Recipe {
-    const trace = () => evaluationProgram({ ...this.parts(data, size), averaged }, this.rings);
+    const trace = () =>
+      evaluationProgram({ ...this.parts(data, size), averaged, tallies: this.evaluated }, this.rings);
     return this.recipe(data, `evaluate ${size} ${averaged}`, trace, false);
   }
 
@@ -268,6 +278,8 @@ export class Session {
     for (const variable of [this.rings.main, this.rings.metrics, this.rings.penalty])
       if (variable) this.backend.release(variable.arena);
     this.split.release();
+    this.counted.release();
+    this.evaluated.release();
     leaveState(this.state);
     if (this.ownsModel) await this.model.dispose();
   }
@@ -285,7 +297,7 @@ function checkMetrics(metrics: Metrics): void {
       throw new OptionError(
         `new Trainer: a metric is called "${name}", which is taken; give it another name.`,
       );
-    if (typeof metric !== "function")
+    if (typeof metric !== "function" && !isTally(metric))
       throw new OptionError(
         `new Trainer: the metric "${name}" is no function; give one of the output and the target, metrics.accuracy() for instance.`,
       );

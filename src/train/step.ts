@@ -6,6 +6,7 @@ import type { ResidentData } from "../data/resident.ts";
 import { gradients } from "../graph/autodiff.ts";
 import type { Demand } from "../graph/demands.ts";
 import { read, standalone, wholeArena } from "../graph/node.ts";
+import type { Update } from "../graph/program.ts";
 import type { Loss } from "../losses/index.ts";
 import { keeps } from "../losses/masks.ts";
 import type { Metric } from "../metrics/index.ts";
@@ -20,6 +21,7 @@ import {
   traceProgram,
   type Updates,
 } from "../model/program.ts";
+import type { Tallies } from "../model/tallies.ts";
 import type { TraceContext } from "../model/tracing.ts";
 import type { TracedLayer } from "../nn/module.ts";
 import { batchIndices } from "../ops/data/batch-indices.ts";
@@ -55,7 +57,9 @@ export interface StepParts {
   readonly source: Source;
   readonly lossOf: Loss<any, any>;
   /** By their names, beside the loss. */
-  readonly metrics: Readonly<Record<string, Metric>>;
+  readonly metrics: Readonly<Record<string, Metric<any, any>>>;
+  /** What counts over batches. */
+  readonly tallies?: Tallies;
   readonly precision: Precision;
   readonly penalties?: readonly Penalty[];
   /** Whether what is recorded as the loss is what is minimised, penalties included. */
@@ -76,7 +80,7 @@ export interface Rings {
   penalized: boolean;
 }
 
-export function makeRings(metrics: Readonly<Record<string, Metric>>): Rings {
+export function makeRings(metrics: Readonly<Record<string, Metric<any, any>>>): Rings {
   const width = Object.keys(metrics).length;
   return {
     main: standalone("metrics ring", [RING_ROWS, 4]),
@@ -171,7 +175,7 @@ const typesOf = ({ source, masked }: StepParts): object => ({
 
 /** The updates that put a run's numbers into its row. */
 function record(
-  { metrics, total }: StepParts,
+  { metrics, tallies, total }: StepParts,
   rings: Rings,
   t: TraceContext,
   { loss, penalty, minimized, output, target, mask, predictions }: Forward,
@@ -179,7 +183,9 @@ function record(
 ): Updates {
   const shown = total ? minimized : loss;
   const row = recordMetrics(read(rings.main), t.counters, shown, stats, predictions);
-  const updates = [{ variable: rings.main, value: row }];
+  const uses = (what: string, value: Tensor) => mask && checkUses(what, value, mask);
+  const counted = tallies?.updates(output, target, mask, uses) ?? [];
+  const updates: Update[] = [{ variable: rings.main, value: row }, ...counted];
   if (penalty) {
     rings.penalized = true;
     updates.push({
@@ -190,7 +196,7 @@ function record(
   if (!rings.metrics) return updates;
   const values = Object.entries(metrics).map(([name, metric]) => {
     const value = oneNumber(`metric "${name}"`, metric(output as Tensor, target as Tensor, mask));
-    if (mask) checkUses(`metric "${name}"`, value, mask);
+    uses(`metric "${name}"`, value);
     return value;
   });
   let own = read(rings.metrics);

@@ -1,6 +1,7 @@
 // Values that PyTorch computed in float64, in test/oracle, and ours beside them: the reference kept in float64.
 import { readdirSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
+import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { type DType, storageArray } from "../../src/core/dtype.ts";
 import type { NDArray } from "../../src/core/ndarray.ts";
@@ -9,8 +10,10 @@ import { sizeOf } from "../../src/core/shape.ts";
 import type { Mapped } from "../../src/core/tree.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import type { Loss } from "../../src/losses/index.ts";
+import type { Measure } from "../../src/metrics/index.ts";
 import { compile, type Result } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
+import { sorted, Tallies } from "../../src/model/tallies.ts";
 import type { AnyModule } from "../../src/nn/module.ts";
 import { concat } from "../../src/ops/f.ts";
 
@@ -181,4 +184,33 @@ export async function checkLoss(loss: Loss<any, any>, given: LossCase): Promise<
   for (const [i, stored] of listOf(given.gradient).entries())
     expectSame(`gradient of output ${i}`, (await slopes[i]!.read()).data as ArrayLike<number>, stored);
   await run.dispose();
+}
+
+export interface MetricCase extends OracleCase {
+  readonly metric: string;
+  readonly batches: readonly { readonly output: Stored; readonly target: Stored; readonly mask?: Stored }[];
+  readonly value: number | string | readonly (readonly number[])[];
+}
+
+/** Runs a metric over the batches of a case, which for a mean is one. */
+export async function checkMetric(metric: Measure, given: MetricCase, device: Backend): Promise<void> {
+  const { means, tallies } = sorted({ metric });
+  const counted = new Tallies(device, tallies);
+  let value: unknown;
+  for (const { output, target, mask } of given.batches) {
+    const all = [output, target, ...(mask ? [mask] : [])];
+    const run = compile(device, inputsOf(all), ({ x0, x1, x2 }: Readonly<Record<string, Tensor>>) => ({
+      outputs: Object.fromEntries(Object.entries(means).map(([name, mean]) => [name, mean(x0!, x1!, x2)])),
+      updates: counted.updates(x0, x1, x2),
+    }));
+    const outputs = (await run(hostInputs(all))) as Readonly<Record<string, Result>>;
+    if (outputs.metric) value = await outputs.metric.item();
+    await run.dispose();
+  }
+  value ??= (await counted.values()).metric;
+  counted.release();
+  const want = given.value;
+  if (typeof want === "string") expect(value).toBe(NAMED[want]);
+  else if (typeof want === "number") expect(value).toBeCloseTo(want, 5);
+  else expect(value).toEqual(want);
 }
