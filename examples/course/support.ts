@@ -1,6 +1,6 @@
 // What the experiments of this folder share: the images, a small network, a run with its curve, a table and a picture.
 //
-//   node examples/course/NAME.ts [folder of CIFAR-10] [folder for the picture] [epochs in place of each experiment's own]
+//   node examples/course/… [folder of CIFAR-10] [folder for the picture] [epochs in place of each experiment's own]
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { data, gpu, losses, NonFiniteError, nn, type optim, Trainer, type TrainerOptions } from "descent-gpu";
