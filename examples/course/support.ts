@@ -3,7 +3,20 @@
 //   node examples/course/… [folder of CIFAR-10] [folder for the picture] [epochs in place of each experiment's own]
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { data, gpu, losses, NonFiniteError, nn, type optim, Trainer, type TrainerOptions } from "descent-gpu";
+import {
+  compile,
+  data,
+  f,
+  f32,
+  gpu,
+  losses,
+  Model,
+  NonFiniteError,
+  nn,
+  type optim,
+  Trainer,
+  type TrainerOptions,
+} from "descent-gpu";
 
 const [folder = "data", pictures = "runs/course", fewer] = process.argv.slice(2);
 
@@ -52,22 +65,33 @@ export interface Curve {
 
 /** How `learn` trains. */
 export interface Course {
-  readonly network: nn.Module;
+  readonly network: nn.Module | Model;
   readonly optimizer: ReturnType<typeof optim.sgd>;
   readonly epochs: number;
   readonly images?: Images;
+  readonly held?: Images;
   readonly batchSize?: number;
   readonly seed?: number;
   readonly penalties?: TrainerOptions["penalties"];
   /** Looks at the trained network before it is freed. */
-  readonly then?: (trainer: Trainer) => Promise<void>;
+  readonly after?: (model: Model) => Promise<void>;
 }
 
 /** Trains a network with cross-entropy; a run that is no longer finite ends there. */
 export async function learn(label: string, course: Course): Promise<Curve> {
-  const { network, optimizer, epochs, images = train, batchSize = 64, seed = 1, penalties, then } = course;
+  const {
+    network,
+    optimizer,
+    epochs,
+    images = train,
+    held = test,
+    batchSize = 64,
+    seed = 1,
+    penalties,
+    after,
+  } = course;
   const trainer = new Trainer({
-    device,
+    ...(network instanceof Model ? {} : { device }),
     model: network,
     seed,
     loss: losses.crossEntropy(),
@@ -80,7 +104,7 @@ export async function learn(label: string, course: Course): Promise<Curve> {
     for await (const { accuracy, validation } of trainer.fit(images, {
       epochs,
       batchSize,
-      validation: test,
+      validation: held,
       onStep: ({ loss, milliseconds }) => {
         curve.losses.push(loss);
         took += milliseconds / 1000;
@@ -90,13 +114,68 @@ export async function learn(label: string, course: Course): Promise<Curve> {
       curve.validation.push(validation.accuracy);
       curve.seconds.push(took);
     }
-    await then?.(trainer);
+    await after?.(trainer.model);
   } catch (error) {
     if (!(error instanceof NonFiniteError)) throw error;
     console.log(`${label}: ${error.message}`);
   }
   await trainer.dispose();
   return curve;
+}
+
+const { mean, std } = data.channelStatistics(train);
+
+/** Images as the networks see them, [count, 3, 32, 32]. */
+export const normalised = ({ images }: Images): Float32Array =>
+  Float32Array.from(images, (byte, i) => {
+    const channel = Math.floor(i / 1024) % 3;
+    return (byte / 255 - mean[channel]!) / std[channel]!;
+  });
+
+const BATCH = 250;
+
+/**
+ * What a network gives for images, [count, classes], in the mean over some passes; with `training` with dropout and the
+ * batch's own statistics.
+ */
+export async function probabilities(
+  model: Model,
+  images: Images,
+  { training = false, passes = 1, batch = Math.min(BATCH, images.count) } = {},
+): Promise<Float32Array[]> {
+  const types = { x: f32(batch, 3, 32, 32) };
+  const run = compile(device, types, ({ x }, t) => f.softmax(model.forward(x, t)), { training });
+  const all = normalised(images);
+  const rows: Float32Array[] = [];
+  for (let from = 0; from + batch <= images.count; from += batch) {
+    const x = all.subarray(from * 3072, (from + batch) * 3072);
+    const sums: Float32Array[] = [];
+    for (let pass = 0; pass < passes; pass++) {
+      const { data, shape } = await (await run({ x })).read();
+      const width = shape[1]!;
+      for (let i = 0; i < batch; i++) {
+        const row = data.slice(i * width, (i + 1) * width) as Float32Array;
+        sums[i] = pass === 0 ? row : sums[i]!.map((p, k) => p + row[k]!);
+      }
+    }
+    rows.push(...sums.map((row) => row.map((p) => p / passes)));
+  }
+  await run.dispose();
+  return rows;
+}
+
+/** The share of rows whose largest number stands at the image's label. */
+export const share = (rows: readonly Float32Array[], { labels }: Images): number =>
+  rows.filter((row, i) => row.indexOf(Math.max(...row)) === labels[i]).length / rows.length;
+
+/** Images put together anew: those at the given places, with labels of one's own perhaps. */
+export function chosen(from: Images, places: readonly number[], labelOf?: (label: number) => number): Images {
+  const images = new Uint8Array(places.length * 3072);
+  places.forEach((place, i) => {
+    images.set(from.images.subarray(place * 3072, (place + 1) * 3072), i * 3072);
+  });
+  const labels = Uint8Array.from(places, (place) => (labelOf ?? Number)(from.labels[place]!));
+  return { ...from, name: `${from.name}, ${places.length} chosen`, count: places.length, images, labels };
 }
 
 export const percent = (share: number | undefined): string =>
