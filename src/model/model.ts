@@ -36,7 +36,7 @@ import { isNDArray } from "./inputs.ts";
 import { feedsOf, type Types } from "./program.ts";
 import { Programs } from "./programs.ts";
 import { replaced } from "./replaced.ts";
-import { type Selection, select } from "./select.ts";
+import { partOf, type Selection, select } from "./select.ts";
 import { type Summary, summaryOf } from "./summary.ts";
 import { ModelTensors } from "./tensors.ts";
 import { TraceContext } from "./tracing.ts";
@@ -265,35 +265,28 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
 
   /**
    * The model as a file that PyTorch's load_state_dict(strict=True) takes. It describes itself, as far as it is made of
-   * this library's layers: `loadModel` makes the same model of it. With a selection it holds the tensors that are meant,
-   * and goes into a model by `load` with `strict: false`.
-   * @throws OptionError for a selection that no tensor fits.
+   * this library's layers: `loadModel` makes the same model of it.
    */
-  async file(
-    metadata: Readonly<Record<string, string>> = {},
-    selection: Selection = {},
-  ): Promise<TensorFile> {
-    const isPart = selection.match !== undefined || selection.except !== undefined;
-    const counters = countersOf(this.tensors);
-    const names = [...this.tensors.all.map(({ name }) => name), ...counters];
-    const wanted = new Set(isPart ? select("The file", names, selection) : names);
+  async file(metadata: Readonly<Record<string, string>> = {}): Promise<TensorFile> {
     const tensors = new Map<
       string,
       ReturnType<typeof stored> | { dtype: "I64"; shape: []; data: BigInt64Array<ArrayBuffer> }
     >();
     for (const variable of this.tensors.all)
-      if (wanted.has(variable.name))
-        tensors.set(variable.name, stored({ ...variable, data: await this.device.read(variable) }));
-    for (const name of counters)
-      if (wanted.has(name))
-        tensors.set(name, { dtype: "I64", shape: [], data: BigInt64Array.of(BigInt(this.batchesTracked)) });
-    const { network, ...description } = this.description();
-    const whole: Record<string, string> = isPart
-      ? { part_of_model: JSON.stringify(selection) }
-      : network === undefined
-        ? {}
-        : { network };
-    return { tensors, metadata: { format: "pt", ...whole, ...description, ...metadata } };
+      tensors.set(variable.name, stored({ ...variable, data: await this.device.read(variable) }));
+    for (const name of countersOf(this.tensors))
+      tensors.set(name, { dtype: "I64", shape: [], data: BigInt64Array.of(BigInt(this.batchesTracked)) });
+    return { tensors, metadata: { format: "pt", ...this.description(), ...metadata } };
+  }
+
+  /**
+   * A file of the tensors that are meant, which go into a model by `load` with `strict: false`.
+   * @throws OptionError for a selection that no tensor fits.
+   *
+   * @example const bytes = encodeTensors(await model.filePart({ match: "**.lora_*" }));
+   */
+  async filePart(selection: Selection): Promise<TensorFile> {
+    return partOf(await this.file(), selection);
   }
 
   /** Network, labels and preprocessing, as strings in a file's metadata. */
@@ -309,11 +302,8 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
   }
 
   /** The model's file as bytes, for a download. */
-  async encode(
-    metadata?: Readonly<Record<string, string>>,
-    selection?: Selection,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    return encodeTensors(await this.file(metadata, selection));
+  async encode(metadata?: Readonly<Record<string, string>>): Promise<Uint8Array<ArrayBuffer>> {
+    return encodeTensors(await this.file(metadata));
   }
 
   /**

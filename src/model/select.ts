@@ -1,5 +1,6 @@
 import { OptionError } from "../core/errors.ts";
 import { matches } from "../core/pattern.ts";
+import type { TensorFile } from "../interchange/safetensors.ts";
 
 /** Which tensors are meant, by patterns of their names: `*` is any part of a name between dots, `**` any parts. */
 export interface Selection {
@@ -27,4 +28,14 @@ export function select(who: string, names: readonly string[], { match = "**", ex
       `${who}: no parameter fits "${match}"${except === undefined ? "" : ` and not "${except}"`}; there are ${names.join(", ") || "none"}.`,
     );
   return found;
+}
+
+/** A model's file with the tensors that are meant alone. It no longer says what the network is. */
+export function partOf({ tensors, metadata }: TensorFile, selection: Selection): TensorFile {
+  const names = select("The file", [...tensors.keys()], selection);
+  const { network: _, parts_made_in_code: __, ...rest } = metadata;
+  return {
+    tensors: new Map(names.map((name) => [name, tensors.get(name)!])),
+    metadata: { ...rest, part_of_model: JSON.stringify(selection) },
+  };
 }

@@ -117,15 +117,15 @@ test.each([
 
 test("a part of a model's tensors is a file that says so", async () => {
   const model = new Model(await open(), network());
-  const file = await model.file({}, { match: "3.*" });
+  const file = await model.filePart({ match: "3.*" });
   expect([...file.tensors.keys()]).toEqual(["3.weight", "3.bias"]);
   await expect(loadModel(await open(), file, "it")).rejects.toThrow(
     /^it holds only a part of a model's tensors, \{"match":"3\.\*"\}; make the network and load the file into it/,
   );
-  await expect(model.file({}, { match: "4.*" })).rejects.toThrow(
+  await expect(model.filePart({ match: "4.*" })).rejects.toThrow(
     'The file: no parameter fits "4.*"; there are 0.weight',
   );
-  expect((await model.file({}, { except: "**.num_batches_tracked" })).tensors.size).toBe(
+  expect((await model.filePart({ except: "**.num_batches_tracked" })).tensors.size).toBe(
     namesOf(model).length,
   );
 });

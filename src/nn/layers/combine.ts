@@ -2,17 +2,15 @@ import { OptionError } from "../../core/errors.ts";
 import { recomputed } from "../../core/op.ts";
 import * as f from "../../ops/f.ts";
 import type { AnyModule, Module } from "../module.ts";
+import { remakeWithin } from "./define.ts";
 
-/** Modules of which each takes what the one before it gives. */
-export type Chain<M extends readonly AnyModule[]> = {
-  readonly [Place in keyof M]: Place extends keyof Before<M>
-    ? Module<Before<M>[Place] extends Module<any, infer Given> ? Given : any, any>
-    : AnyModule;
-};
-/** A tuple whose places hold what stands one place before. */
-type Before<M extends readonly AnyModule[]> = M extends readonly [...infer Rest, AnyModule]
-  ? [any, ...Rest]
-  : any[];
+/** Modules of which each takes what the one before it gives; the first takes `Given`. */
+export type Chain<M extends readonly AnyModule[], Given = any> = M extends readonly [
+  Module<any, infer Result>,
+  ...infer Rest extends readonly AnyModule[],
+]
+  ? readonly [Module<Given, any>, ...Chain<Rest, Result>]
+  : M;
 /** What the first takes, and what the last gives. */
 export type Chained<M extends readonly AnyModule[]> = M extends readonly [
   Module<infer In, any>,
@@ -38,12 +36,6 @@ export function sequential(...modules: readonly Module[]): Module {
     remake: (parts) => sequential(...Object.values(parts)),
     forward: (x, context) => modules.reduce((value, module) => context.run(module, value), x),
   };
-}
-
-/** How a form of a network, which has its parts, is made again with other ones. */
-export function remakeWithin(network: Module, form: (network: Module) => Module): Module["remake"] {
-  const { remake } = network;
-  return remake && ((parts) => form(remake(parts)));
 }
 
 /**

@@ -19,3 +19,9 @@ export function defineLayer<
 ): Module<In, Out> {
   return Object.assign(layer(tensors, forward, label), { description: { layer: name, args } });
 }
+
+/** How a form of a network, which has its parts, is made again with other ones. */
+export function remakeWithin(network: Module, form: (network: Module) => Module): Module["remake"] {
+  const { remake } = network;
+  return remake && ((parts) => form(remake(parts)));
+}

@@ -5,7 +5,8 @@ import * as f from "../../ops/f.ts";
 import { normalOf } from "../../ops/random/normal.ts";
 import type { ForwardContext, Module } from "../module.ts";
 import { affine } from "./affine.ts";
-import { remakeWithin, sequential } from "./combine.ts";
+import { sequential } from "./combine.ts";
+import { remakeWithin } from "./define.ts";
 import { type LinearOptions, linear } from "./linear.ts";
 import { between, checkModule, positive, probability } from "./options.ts";
 

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { Backend } from "../../backend/backend.ts";
 import { CheckpointError, FileError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/op.ts";
-import { decodeTensors, type TensorFile } from "../../interchange/safetensors.ts";
+import { decodeTensors, encodeTensors, type TensorFile } from "../../interchange/safetensors.ts";
 import type { LoadReport } from "../../model/files.ts";
 import { modelFrom } from "../../model/load.ts";
 import { Model } from "../../model/model.ts";
@@ -41,7 +41,7 @@ export class NodeModel<In = Tensor, Out = Tensor> extends Model<In, Out> {
    * @throws FileError when the disk does not take it; what was there stays.
    */
   async save(path: string, selection?: Selection): Promise<void> {
-    const bytes = await this.encode(undefined, selection);
+    const bytes = encodeTensors(selection ? await this.filePart(selection) : await this.file());
     try {
       await mkdir(dirname(path), { recursive: true });
       await replaceFile(path, bytes);
