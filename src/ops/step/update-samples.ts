@@ -1,6 +1,15 @@
 import type { ErrorCase, Sample } from "../../core/op.ts";
 import { type Sampler, type } from "../../core/samples.ts";
-import { BLOCK, hyperSizeOf, type Numbers, namesOf, SLOW_SHARE, type UpdateRule } from "./rule.ts";
+import {
+  BLOCK,
+  goesByTensors,
+  hyperSizeOf,
+  type Numbers,
+  namesOf,
+  SLOW_SHARE,
+  TENSOR_NORM,
+  type UpdateRule,
+} from "./rule.ts";
 import { STATS_SIZE, STATUS } from "./stats.ts";
 
 interface Given {
@@ -34,8 +43,17 @@ function sample(rule: UpdateRule, s: Sampler, given: Given): Sample<undefined> {
       s.values(row),
       s.values([norm, status, 1 / scale, scale, 0, 0]),
       ...(blocks ? [s.values(blocks, [blocks.length], "u32")] : []),
+      ...(goesByTensors(rule) ? [tensorsOf(s, size)] : []),
     ],
   };
+}
+
+/** Two tensors, the first two thirds of the blocks and the rest, or one. */
+function tensorsOf(s: Sampler, size: number) {
+  const blocks = Math.ceil(size / BLOCK);
+  const first = Math.ceil((2 * blocks) / 3);
+  const table = blocks === 1 ? [0, 1] : [0, first, first, blocks - first];
+  return s.values(table, [table.length / 2, 2], "u32");
 }
 
 /** Applied, halted and skipped steps; clipped, scaled, averaged; all of an arena or some blocks of it. */
@@ -46,6 +64,9 @@ export function updateSamples(rule: UpdateRule, s: Sampler): Sample<undefined>[]
     { size: 64 },
     { size: 1028, hyper: { maxNorm: 0.5 }, norm: 7.25 },
     { name: "values clipped", size: 64, hyper: { maxValue: 0.25 } },
+    ...(rule.clipTensors ? [{ name: "tensors clipped", size: 1028, hyper: { [TENSOR_NORM]: 0.5 } }] : []),
+    // A tensor of more blocks than a workgroup has lanes.
+    ...(goesByTensors(rule) ? [{ name: "long", size: 110 * BLOCK, hyper: { [TENSOR_NORM]: 0.5 } }] : []),
     ...(rule.lookahead
       ? [{ name: "back to the slow weights", size: 1028, hyper: { [SLOW_SHARE]: 0.25 } }]
       : []),
@@ -68,7 +89,9 @@ export function updateMistakes(rule: UpdateRule): ErrorCase<undefined>[] {
   const { name } = rule;
   const slots = rule.lookahead ? [...rule.slots, "slow"] : rule.slots;
   const flat = (size: number) => slots.map(() => type([size]));
-  const last = [type([hyperSizeOf(rule)]), type([STATS_SIZE])];
+  const tensors = goesByTensors(rule) ? [type([1, 2], "u32")] : [];
+  const row = [type([hyperSizeOf(rule)]), type([STATS_SIZE])];
+  const last = [...row, ...tensors];
   return [
     {
       inputs: [type([64]), type([32]), ...flat(64), ...last],
@@ -78,13 +101,16 @@ export function updateMistakes(rule: UpdateRule): ErrorCase<undefined>[] {
       inputs: [type([7]), type([7]), ...flat(7), ...last],
       message: new RegExp(`${name}: .* multiple of 4`),
     },
-    { inputs: [type([64]), ...last], message: new RegExp(`${name}: takes ${4 + slots.length} tensors`) },
     {
-      inputs: [type([64]), type([64]), ...flat(64), type([1]), type([STATS_SIZE])],
+      inputs: [type([64]), ...last],
+      message: new RegExp(`${name}: takes ${4 + slots.length + tensors.length} tensors`),
+    },
+    {
+      inputs: [type([64]), type([64]), ...flat(64), type([1]), type([STATS_SIZE]), ...tensors],
       message: new RegExp(`${name}: hyperparameters are f32\\[${hyperSizeOf(rule)}\\]`),
     },
     {
-      inputs: [type([256]), type([128]), ...flat(128), ...last, type([3], "u32")],
+      inputs: [type([256]), type([128]), ...flat(128), ...row, type([3], "u32"), ...tensors],
       message: new RegExp(`${name}: blocks are u32\\[3\\]; use u32\\[2\\], one for each 64 gradients`),
     },
   ];
