@@ -27,7 +27,13 @@ interface Given {
 
 function sample(rule: UpdateRule, s: Sampler, given: Given): Sample<undefined> {
   const { name, size, norm = 3, status = STATUS.applied, scale = 1, averaged, blocks, all } = given;
-  const numbers: Numbers = { ...rule.typical, lr: 0.05, weightDecay: 0.01, ...given.hyper };
+  const numbers: Numbers = {
+    ...rule.typical,
+    lr: 0.05,
+    weightDecay: 0.01,
+    [TENSOR_NORM]: 0.5,
+    ...given.hyper,
+  };
   const row = namesOf(rule).map((number) => numbers[number] ?? 0);
   const slots = rule.slots.map((slot) =>
     rule.positive?.includes(slot) ? s.uniform(0, 2, [size]) : s.randn(size),
@@ -59,24 +65,26 @@ function tensorsOf(s: Sampler, size: number) {
 /** Applied, halted and skipped steps; clipped, scaled, averaged; all of an arena or some blocks of it. */
 export function updateSamples(rule: UpdateRule, s: Sampler): Sample<undefined>[] {
   const average = { averaged: true, hyper: { averageWeight: 0.75 } };
+  // A tensor of one block tells nothing of the order of blocks.
+  const least = goesByTensors(rule) ? 3 * BLOCK : BLOCK;
   const scattered = { blocks: [6, 0, 3], all: 7, size: 3 * BLOCK };
   const samples: Given[] = [
-    { size: 64 },
+    { size: least },
     { size: 1028, hyper: { maxNorm: 0.5 }, norm: 7.25 },
-    { name: "values clipped", size: 64, hyper: { maxValue: 0.25 } },
-    ...(rule.clipTensors ? [{ name: "tensors clipped", size: 1028, hyper: { [TENSOR_NORM]: 0.5 } }] : []),
+    { name: "values clipped", size: least, hyper: { maxValue: 0.25 } },
+    ...(rule.clipTensors ? [{ name: "tensors left", size: 1028, hyper: { [TENSOR_NORM]: 0 } }] : []),
     // A tensor of more blocks than a workgroup has lanes.
-    ...(goesByTensors(rule) ? [{ name: "long", size: 110 * BLOCK, hyper: { [TENSOR_NORM]: 0.5 } }] : []),
+    ...(goesByTensors(rule) ? [{ name: "long", size: 110 * BLOCK }] : []),
     ...(rule.lookahead
       ? [{ name: "back to the slow weights", size: 1028, hyper: { [SLOW_SHARE]: 0.25 } }]
       : []),
     { name: "halted", size: 192, norm: 0, status: STATUS.halted },
     { name: "skipped", size: 192, norm: 0, status: STATUS.skipped },
-    { name: "norm below the limit", size: 64, hyper: { weightDecay: 0, maxNorm: 100 }, norm: 7.25 },
-    { name: "scaled", size: 64, hyper: { maxNorm: 0.5 }, norm: 7.25, scale: 8 },
+    { name: "norm below the limit", size: least, hyper: { weightDecay: 0, maxNorm: 100 }, norm: 7.25 },
+    { name: "scaled", size: least, hyper: { maxNorm: 0.5 }, norm: 7.25, scale: 8 },
     { name: "average", size: 1028, ...average, hyper: { averageWeight: 0.125 } },
-    { name: "average, fresh", size: 64, ...average },
-    { name: "average, halted", size: 64, ...average, status: STATUS.halted },
+    { name: "average, fresh", size: least, ...average },
+    { name: "average, halted", size: least, ...average, status: STATUS.halted },
     { name: "blocks", ...scattered },
     { name: "blocks, average", ...scattered, ...average },
     { name: "blocks, halted", ...scattered, status: STATUS.halted },
