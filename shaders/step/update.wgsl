@@ -1,17 +1,13 @@
 // One step of an optimizer for all parameters of flat arenas: the gradient without its loss scale, clipped by the global
-// norm and element by element; weight decay; the optimizer's rule; the new parameters stored. A step that is halted or skipped changes nothing.
+// norm, tensor by tensor and element by element; weight decay; the optimizer's rule; the new parameters stored. A step that is halted or skipped changes nothing.
 //
 // Joined with the rule, `fn update(p, g, slots…) -> Next`, and with what src/ops/step/update.ts generates: the structs of
-// `hyper`, `stats` and Next, the bindings, `step_of` (the rule on the slots in memory), `place`, `settle` and `store_parameters`.
+// `hyper`, `stats` and Next, the bindings, `step_of` (the rule on the slots in memory), `clip_of`, `place`, `settle` and `store_parameters`.
 // A rule that works something out for all elements alike does so in `prepare`, into private variables.
 
 const COUNT = 1u; // groups of four
-const DECOUPLED = false; // weight decay shrinks the parameter instead of adding to the gradient
-
-// The factor that takes the loss scale out and clips the global gradient norm. Source: Pascanu, Mikolov, Bengio, 2013, algorithm 1; epsilon as PyTorch.
-fn gradient_factor(norm: f32, unscale: f32, largest: f32) -> f32 {
-  return unscale * select(1.0, min(1.0, largest / (norm + 1e-6)), largest > 0.0);
-}
+const DECOUPLED = false; // weight decay shrinks the parameter
+const COUPLED = true; // it adds to the gradient; where neither is so, the rule has it
 
 // A thread updates up to four groups, so that what all share is read and worked out once for them.
 @compute @workgroup_size(64)
@@ -28,11 +24,10 @@ fn main(
   for (var i = start; i < min(tile + 256u, COUNT); i += 64u * grid.z) {
     let at = place(i);
     var p = params[at];
-    var g = grads[i] * factor;
-    if (hyper.maxValue > 0.0) { g = clamp(g, vec4f(-hyper.maxValue), vec4f(hyper.maxValue)); }
+    var g = gradient_at(i, factor * clip_of(i));
     if (DECOUPLED) {
       p -= hyper.lr * hyper.weightDecay * p;
-    } else {
+    } else if (COUPLED) {
       g += hyper.weightDecay * p;
     }
     store_parameters(i, at, step_of(i, p, g));

@@ -12,7 +12,7 @@ import type {
 } from "./record.ts";
 
 /** Options that are no hyperparameters of the rule. */
-const RESERVED = ["clipNorm", "clipValue", "ema", "swa", "lookahead", "groups"] as const;
+const RESERVED = ["clipNorm", "clipTensorNorm", "clipValue", "ema", "swa", "lookahead", "groups"] as const;
 
 export const show = (value: unknown) =>
   typeof value === "string" ? `"${value}"` : Array.isArray(value) ? `[${value.join(", ")}]` : String(value);
@@ -36,7 +36,7 @@ export function faultOf(
 
 /** Checks the hyperparameters of an optimizer or of one of its groups. */
 function checkValues(record: OptimizerRecord, given: object, who: string): void {
-  const known = { weightDecay: 0, clipNorm: 0, clipValue: 0, ...record.hyper } as Readonly<
+  const known = { weightDecay: 0, clipNorm: 0, clipTensorNorm: 0, clipValue: 0, ...record.hyper } as Readonly<
     Record<string, Default>
   >;
   for (const [key, value] of Object.entries(given)) {

@@ -2,7 +2,7 @@ import type { DeviceTensor } from "../backend/variable.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Op, OpRecord, Tensor } from "../core/op.ts";
 import type { Update } from "../graph/program.ts";
-import { COMMON, hyperSizeOf, type Numbers, type UpdateRule } from "../ops/step/rule.ts";
+import { COMMON, goesByTensors, hyperSizeOf, type Numbers, type UpdateRule } from "../ops/step/rule.ts";
 import { updateOp } from "../ops/step/update.ts";
 import { checkAlpha, checkDecay, checkOptions, faultOf, show } from "./check-options.ts";
 import { grad, type Minimizer, stateOf } from "./minimize.ts";
@@ -54,26 +54,31 @@ const feedbackOf = (options: object): Feedback[] =>
 export function defineOptimizer<O extends object>(record: OptimizerRecord): OptimizerFactory<O> {
   const rules = record.rules.map((rule): UpdateRule => ({ ...rule, typical: typicalOf(record, rule) }));
   const ops = rules.map(updateOp);
-  const looking = new Map<number, Op>();
-  /** The op of a rule with lookahead: made when it is first asked for, for few are. */
-  const lookingAhead = (choice: number) => {
-    const op = looking.get(choice) ?? lookaheadOp(rules[choice]!);
-    looking.set(choice, op);
+  const others = new Map<string, Op>();
+  /** The op of a rule with something around it: made when it is first asked for, for few are. */
+  const opOf = (rule: UpdateRule, name: string) => {
+    const op = others.get(name) ?? updateOp({ ...rule, name });
+    others.set(name, op);
     return op;
   };
   const make = (given: O): Minimizer => {
     const options: unknown = given;
     checkOptions(record, options);
     const choice = record.choose?.(options) ?? 0;
-    const op = options.lookahead ? lookingAhead(choice) : ops[choice]!;
-    return new RuleOptimizer(record, rules[choice]!, op, options);
+    const plain = rules[choice]!;
+    const { lookahead, clipTensorNorm } = options as CommonOptions;
+    if (lookahead === undefined && clipTensorNorm === undefined)
+      return new RuleOptimizer(record, plain, ops[choice]!, options);
+    const rule = {
+      ...plain,
+      ...(lookahead !== undefined && { lookahead: true }),
+      ...(clipTensorNorm !== undefined && { clipTensors: true }),
+    };
+    const name = `${plain.name}${lookahead === undefined ? "" : "Lookahead"}${clipTensorNorm === undefined ? "" : "Clipped"}`;
+    return new RuleOptimizer(record, rule, opOf(rule, name), options);
   };
   return Object.assign(make, { ops, record });
 }
-
-/** The update of a rule that keeps slow weights beside its slots. */
-const lookaheadOp = (rule: UpdateRule): Op =>
-  updateOp({ ...rule, name: `${rule.name}Lookahead`, lookahead: true });
 
 class RuleOptimizer implements Minimizer {
   readonly name: string;
@@ -83,6 +88,7 @@ class RuleOptimizer implements Minimizer {
   readonly options: Readonly<Record<string, unknown>>;
   readonly groups: readonly Group[];
   readonly feedback: readonly Feedback[];
+  readonly byTensors: boolean;
   private readonly lookahead: LookaheadOptions | undefined;
 
   constructor(
@@ -99,7 +105,8 @@ class RuleOptimizer implements Minimizer {
       ...(given.ema || given.swa ? [AVERAGE] : []),
     ];
     this.initial = record.initial?.(given) ?? {};
-    this.hyperSize = hyperSizeOf({ ...rule, lookahead: this.lookahead !== undefined });
+    this.hyperSize = hyperSizeOf(rule);
+    this.byTensors = goesByTensors(rule);
     this.groups = (given.groups as readonly Group[] | undefined) ?? [];
     this.feedback = [...new Set([given, ...this.groups].flatMap(feedbackOf))];
     this.options = recorded(given) as Readonly<Record<string, unknown>>;
@@ -129,6 +136,7 @@ class RuleOptimizer implements Minimizer {
       ...COMMON.map((name) => common[name]!),
       ...rule.numbers.map((name) => own[name]!),
       ...(this.lookahead ? [this.slowShare(step, total)] : []),
+      ...(rule.clipTensors ? [this.valueOf("clipTensorNorm", step, total) as number] : []),
     ];
   }
 

@@ -22,6 +22,8 @@ export interface Optimizer {
   readonly initial: Readonly<Record<string, number>>;
   /** What its schedules are told after each epoch. */
   readonly feedback: readonly Feedback[];
+  /** Whether its op wants to know where tensors lie, as its last input: the first block of 64 of each and how many it has. */
+  readonly byTensors: boolean;
   /** The length of its row of numbers. */
   readonly hyperSize: number;
   /** The options it was made with, for the run's record; "schedule" stands for a schedule. */

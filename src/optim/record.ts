@@ -46,7 +46,12 @@ export interface CommonOptions {
    */
   readonly clipNorm?: Rate;
   /**
-   * Each element of a gradient is brought into ±clipValue, after clipNorm where both are given; as
+   * The gradient of each tensor is scaled down to this L2 norm when its own is larger, after clipNorm; as
+   * torch.nn.utils.clip_grad_norm_ called for each parameter. Two small dispatches measure the tensors. No clipping by default.
+   */
+  readonly clipTensorNorm?: Rate;
+  /**
+   * Each element of a gradient is brought into ±clipValue, after the norms; as
    * torch.nn.utils.clip_grad_value_. No clipping by default.
    */
   readonly clipValue?: Rate;

@@ -27,6 +27,8 @@ export interface Part {
   readonly slots: readonly Variable[];
   /** For each 64 elements of the flat tensors the 64 of the parameters' arena; absent where they are the same. */
   readonly blocks: Variable | undefined;
+  /** The first block of each member and how many it has, where the optimizer goes by tensors. */
+  readonly tensors: Variable | undefined;
   /** The name of the feed with its row of hyperparameters. */
   readonly hyper: string;
 }
@@ -147,7 +149,15 @@ export class OptimizerState {
       blocks = standalone("blocks", [table.length], "u32");
       this.device.write(blocks, table);
     }
-    return { group, parameters, members, offsets, size, slots, blocks, hyper };
+    const tensors = this.optimizer.byTensors ? standalone("tensors", [members.length, 2], "u32") : undefined;
+    if (tensors) {
+      const table = members.flatMap(({ shape }, i) => [
+        offsets[i]! / BLOCK,
+        Math.ceil(sizeOf(shape) / BLOCK),
+      ]);
+      this.device.write(tensors, Uint32Array.from(table));
+    }
+    return { group, parameters, members, offsets, size, slots, blocks, tensors, hyper };
   }
 
   /** The slots of a parameter by their names, `momentum_buffer` for instance. */
@@ -208,9 +218,8 @@ export class OptimizerState {
   }
 
   release(): void {
-    for (const { slots, blocks } of this.parts) {
-      for (const slot of slots) this.device.release(slot.arena);
-      if (blocks) this.device.release(blocks.arena);
+    for (const { slots, blocks, tensors } of this.parts) {
+      for (const variable of [...slots, blocks, tensors]) if (variable) this.device.release(variable.arena);
     }
     for (const variable of this.gradientArenas ?? []) this.device.release(variable.arena);
     for (const { arena } of [this.stats, this.loss]) this.device.release(arena);

@@ -89,7 +89,7 @@ export function applyGradients(
   const stats = gradientStats(read(state.stats), loss, gradients, { scaling, lasting });
   const updates: Update[] = [{ variable: state.stats, value: stats }];
   const latest = new Map<Arena, Tensor>();
-  const parameters = state.parts.map(({ parameters, slots, blocks, hyper }, i) => {
+  const parameters = state.parts.map(({ parameters, slots, blocks, tensors, hyper }, i) => {
     const before = latest.get(parameters) ?? read(wholeArena(parameters));
     const [after, ...moved] = callOp(state.optimizer.op, [
       before,
@@ -97,7 +97,7 @@ export function applyGradients(
       ...slots.map(read),
       feed(hyper, [state.optimizer.hyperSize]),
       stats,
-      ...(blocks ? [read(blocks)] : []),
+      ...[blocks, tensors].flatMap((variable) => (variable ? [read(variable)] : [])),
     ]);
     latest.set(parameters, after!);
     slots.forEach((variable, k) => {

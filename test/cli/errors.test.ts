@@ -47,11 +47,11 @@ describe("options", () => {
     ["train --dataset mnist", '--dataset must be cifar10 or shapes, not "mnist".'],
     [
       "train --optimizer tiger",
-      '--optimizer must be adadelta, adagrad, adam, adamax, adamw, amsgrad, amsgradw, lion, momentum, nadam, nesterov, radam, rmsprop or sgd, not "tiger".',
+      '--optimizer must be adadelta, adagrad, adam, adamax, adamw, amsgrad, amsgradw, lamb, lion, momentum, nadam, nesterov, radam, rmsprop or sgd, not "tiger".',
     ],
     [
       "train --optimizer rmsprop:beta=0.9",
-      'rmsProp: there is no option "beta"; use lr, alpha, eps, momentum, weightDecay, centered, epsInside, clipNorm, clipValue, ema, swa, lookahead, groups.',
+      'rmsProp: there is no option "beta"; use lr, alpha, eps, momentum, weightDecay, centered, epsInside, clipNorm, clipTensorNorm, clipValue, ema, swa, lookahead, groups.',
     ],
     ["train --optimizer adam:betas=0.9", "adam: betas is 0.9; use 2 numbers, such as [0.9, 0.999]."],
     [

@@ -4,19 +4,32 @@ import { OptionError } from "../../src/core/errors.ts";
 import { COMMON } from "../../src/ops/step/rule.ts";
 import {
   type AdamOptions,
+  adadelta,
+  adagrad,
   adam,
   adamW,
   byEpoch,
   cosine,
+  exponential,
+  lamb,
+  lion,
+  multiStep,
   type OptimizerFactory,
+  oneCycle,
+  piecewise,
+  reduceOnPlateau,
+  rmsProp,
   type SgdOptions,
   sgd,
+  stepDecay,
+  triangular,
+  warmUp,
 } from "../../src/optim/index.ts";
 
 const any = (factory: OptimizerFactory<AdamOptions> | OptimizerFactory<SgdOptions>) =>
   factory as OptimizerFactory<any>;
 const ALL =
-  "lr, betas, eps, weightDecay, amsgrad, biasCorrection, clipNorm, clipValue, ema, swa, lookahead, groups";
+  "lr, betas, eps, weightDecay, amsgrad, biasCorrection, clipNorm, clipTensorNorm, clipValue, ema, swa, lookahead, groups";
 
 const cases: [string, () => unknown, string][] = [
   [
@@ -189,5 +202,148 @@ describe("schedules of any hyperparameter", () => {
   ])("%s out of range is refused at its step", (_, row, message) => {
     expect(row).toThrow(OptionError);
     expect(row).toThrow(message);
+  });
+});
+
+test.each([
+  [
+    "two averages",
+    { ema: { decay: 0.9 }, swa: { start: 0 } },
+    "adam: ema and swa are two averages, and one is kept; give",
+  ],
+  [
+    "a start that is no step",
+    { swa: { start: 1.5 } },
+    "the average of swa starts at 1.5; use a whole number of steps",
+  ],
+  [
+    "steps between that are none",
+    { swa: { start: 0, every: 0 } },
+    "adam: every of swa is 0; use a whole number of at least 1.",
+  ],
+  ["swa as a number", { swa: 0.75 }, "adam: swa is 0.75; use { start: 0.75, every: 100 }."],
+  [
+    "lookahead of no steps",
+    { lookahead: { k: 0 } },
+    "adam: k of lookahead is 0; use a whole number of at least 1.",
+  ],
+  [
+    "a lookahead beyond",
+    { lookahead: { alpha: 1.5 } },
+    "adam: alpha of lookahead is 1.5; use a number above 0, at most 1.",
+  ],
+  ["lookahead as a switch", { lookahead: true }, "adam: lookahead is true; use { k: 5, alpha: 0.5 }."],
+  ["a negative largest value", { clipValue: -1 }, "adam: clipValue is -1; use a finite number of at least 0"],
+  [
+    "a negative norm",
+    { clipTensorNorm: -1 },
+    "adam: clipTensorNorm is -1; use a finite number of at least 0",
+  ],
+])("%s", (_, options, message) => {
+  expect(() => any(adam)({ lr: 1, ...options })).toThrow(OptionError);
+  expect(() => any(adam)({ lr: 1, ...options })).toThrow(message);
+});
+
+test("hyperparameters outside of their ranges, optimizer by optimizer", () => {
+  expect(() => sgd({ lr: 1, dampening: 0.5 })).toThrow("sgd: dampening needs a momentum above 0.");
+  expect(() => sgd({ lr: 1, momentum: 0.9, nesterov: true, dampening: 0.5 })).toThrow(
+    "sgd: nesterov has no dampening; leave one of them out.",
+  );
+  expect(() => rmsProp({ lr: 1, alpha: 1 })).toThrow("rmsProp: alpha is 1; use a number from 0 to below 1.");
+  expect(() => adadelta({ rho: 1 })).toThrow("adadelta: rho is 1; use a number from 0 to below 1.");
+  expect(() => adagrad({ lr: 1, initialAccumulator: () => 1 } as never)).toThrow(
+    /^adagrad: initialAccumulator is .*; use a number\.$/,
+  );
+  expect(() => lion({ lr: 1, betas: [1, 0.5] })).toThrow(
+    "lion: betas[0] is 1; use a number from 0 to below 1.",
+  );
+  expect(() => lamb({ lr: 1, eps: -1 })).toThrow("lamb: eps is -1; use a finite number of at least 0");
+});
+
+describe("schedules refuse", () => {
+  test.each([
+    [
+      "no milestones",
+      () => multiStep({ from: 1, milestones: [] }),
+      "multiStep: milestones is []; use a list of whole",
+    ],
+    [
+      "milestones that fall",
+      () => multiStep({ from: 1, milestones: [5, 5] }),
+      "multiStep: milestones is [5, 5]; use a list",
+    ],
+    [
+      "half an epoch",
+      () => stepDecay({ from: 1, factor: 0.5, every: 0.5 }),
+      "stepDecay: every is 0.5; use a whole number",
+    ],
+    [
+      "nothing",
+      () => (cosine as any)(undefined),
+      "cosine: options are undefined; use an object with from, to.",
+    ],
+    ["no rate", () => (cosine as any)({}), "cosine: needs from; use a finite number."],
+    [
+      "a strange option",
+      () => (cosine as any)({ from: 1, end: 2 }),
+      'cosine: there is no option "end"; use from, to.',
+    ],
+    [
+      "both forms",
+      () => exponential({ from: 1, gamma: 0.5, decay: 1 }),
+      "exponential: gamma is 0.5 and decay 1; give one",
+    ],
+    [
+      "neither form",
+      () => exponential({ from: 1 }),
+      "exponential: gamma is undefined and decay undefined; give one",
+    ],
+    [
+      "a rising peak",
+      () => triangular({ from: 2, peak: 1, up: 3 }),
+      "triangular: peak is 1 and from 2; use a peak of at",
+    ],
+    [
+      "a mode",
+      () => (triangular as any)({ from: 1, peak: 2, up: 3, mode: "square" }),
+      'triangular: mode is "square"; use "triangular" or "triangular2" or "exp_range".',
+    ],
+    [
+      "places that fall",
+      () =>
+        piecewise({
+          points: [
+            [3, 1],
+            [2, 0],
+          ],
+        }),
+      "piecewise: points is [[3, 1], [2, 0]]; use a list of [place",
+    ],
+    [
+      "more than a run",
+      () =>
+        piecewise({
+          points: [
+            [0, 1],
+            [2, 0],
+          ],
+          unit: "share",
+        }),
+      "piecewise: the last place is 2; use shares from 0 to 1.",
+    ],
+    [
+      "a factor that grows",
+      () => reduceOnPlateau({ from: 1, factor: 1 }),
+      "reduceOnPlateau: factor is 1; use a number above 0, below 1.",
+    ],
+    ["no steps of warm-up", () => warmUp(0, 1), "warmUp: steps is 0; use a number above 0."],
+    [
+      "a share above 1",
+      () => oneCycle({ peak: 1, warmup: 1 }),
+      "oneCycle: warmup is 1; use a share of the steps from 0 to below 1.",
+    ],
+  ] as [string, () => unknown, string][])("%s", (_, make, message) => {
+    expect(make).toThrow(OptionError);
+    expect(make).toThrow(message);
   });
 });

@@ -2,9 +2,28 @@ import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import type { Tensor } from "../../src/core/op.ts";
+import { grad } from "../../src/graph/transform.ts";
+import { evaluate } from "../../src/model/compile.ts";
+import { tensor } from "../../src/model/program.ts";
 import * as f from "../../src/ops/f.ts";
-import { AVERAGE } from "../../src/optim/optimizer.ts";
-import { adam, adamW, type Optimizer, sgd } from "../../src/optim/optimizers.ts";
+import "../../src/ops/methods.ts";
+import {
+  adagrad,
+  adam,
+  adamW,
+  byEpoch,
+  exponential,
+  inverseSquareRoot,
+  inverseTime,
+  linearScaling,
+  multiStep,
+  rmsProp,
+  type Schedule,
+  sgd,
+  squareRootScaling,
+  stepDecay,
+} from "../../src/optim/index.ts";
+import { AVERAGE, type Optimizer } from "../../src/optim/optimizer.ts";
 import { gpu } from "../support/gpu.ts";
 import { minimise } from "../support/minimise.ts";
 
@@ -34,6 +53,12 @@ const exactCases: { name: string; optimizer: Optimizer; path: number[] }[] = [
     optimizer: sgd({ lr: 0.5, momentum: 0.5, nesterov: true }),
     path: [1, 0.25, -0.0625, -0.109375],
   },
+  // w ← w − 2g − 2λ·w, g = w, λ = 1/4
+  {
+    name: "weight decay λ, α = 2: w − 2g − 2λw",
+    optimizer: sgd({ lr: 2, weightDecay: 0.25 }),
+    path: [1, -1.5, 2.25, -3.375],
+  },
   // g = w + w = 2w with weight decay 1
   {
     name: "weight decay adds to the gradient",
@@ -53,6 +78,196 @@ const exactCases: { name: string; optimizer: Optimizer; path: number[] }[] = [
 const ADAM = [1, 0.900000001, 0.800412229712, 0.701586274504, 0.603939062682, 0.507963661927];
 /** The same with decoupled decay 0.1: w ← 0.99·w before each step. */
 const ADAMW = [1, 0.890000001, 0.781571856954, 0.675101223189];
+
+/** η = 0.1, ε = 1e-8; RMSProp with β = 0.9, Adam with 0.9 and 0.999 without bias correction. */
+const TAUGHT: [string, Optimizer, number[]][] = [
+  [
+    "RMSProp, ε outside the root",
+    rmsProp({ lr: 0.1, alpha: 0.9 }),
+    [0.683772244, 0.49887062, 0.369180567, 0.272824899],
+  ],
+  [
+    "RMSProp, ε inside the root",
+    rmsProp({ lr: 0.1, alpha: 0.9, epsInside: true }),
+    [0.68377225, 0.498870627, 0.369180574, 0.272824905],
+  ],
+  ["Adagrad", adagrad({ lr: 0.1, eps: 1e-8 }), [0.900000001, 0.833103528, 0.780456182, 0.736223133]],
+  [
+    "Adam without bias correction",
+    adam({ lr: 0.1, biasCorrection: false }),
+    [0.683772334, 0.270206169, -0.162141207, -0.507145886],
+  ],
+];
+
+test.each(TAUGHT)("%s in float64, to nine digits", async (_, optimizer, path) => {
+  const device = cpuBackend({ precision: "f64" });
+  const got = await minimise(device, optimizer, [1], bowl, 4, undefined, true);
+  path.forEach((w, step) => {
+    expect(Math.abs(got[step + 1]![0]! - w), `step ${step + 1}: ${got[step + 1]}`).toBeLessThan(6e-10);
+  });
+});
+
+test("Nesterov in the textbook's coordinates: w = θ + α·μ·b of PyTorch's look-ahead points θ", async () => {
+  const optimizer = sgd({ lr: 0.5, momentum: 0.5, nesterov: true });
+  const points = await minimise(cpuBackend(), optimizer, [1], bowl, 3);
+  const buffers = [[0], ...(await minimise(cpuBackend(), optimizer, [1], bowl, 3, "momentum_buffer"))];
+  expect(points).toEqual([[1], [0.25], [-0.0625], [-0.109375]]);
+  expect(points.map(([w], t) => w! + 0.25 * buffers[t]![0]!)).toEqual([1, 0.5, 0.125, -0.03125]);
+});
+
+describe("schedules as taught", () => {
+  const at = (schedule: Schedule, ...steps: number[]) => steps.map((step) => schedule(step, 100));
+  const close = (values: number[]) => values.map((value) => expect.closeTo(value, 12));
+
+  test("1/t from 0.1: 0.1, 0.05, 0.0333, 0.025", () =>
+    expect(at(inverseTime({ from: 0.1, decay: 1 }), 0, 1, 2, 3)).toEqual(close([0.1, 0.05, 0.1 / 3, 0.025])));
+
+  test("×0.1 after epochs 30, 60, 90; ×0.5 every 5; ×0.1 every 20", () => {
+    const milestones = byEpoch(multiStep({ from: 1, milestones: [30, 60, 90] }), 2);
+    expect([59, 60, 119, 120, 179, 180].map((step) => milestones(step, 200))).toEqual(
+      close([1, 0.1, 0.1, 0.01, 0.01, 0.001]),
+    );
+    const halves = stepDecay({ from: 1, factor: 0.5, every: 5 });
+    expect(at(halves, 4, 5, 9, 10)).toEqual(close([1, 0.5, 0.5, 0.25]));
+    expect(at(stepDecay({ from: 1, factor: 0.1, every: 20 }), 19, 20, 40)).toEqual(close([1, 0.1, 0.01]));
+  });
+
+  test("η₀e^(−kt), η₀/(1 + kt), α₀·t^epoch, t/√epoch·α₀", () => {
+    for (const t of [0, 1, 7, 50]) {
+      expect(exponential({ from: 0.2, decay: 0.3 })(t, 100)).toBeCloseTo(0.2 * Math.exp(-0.3 * t), 14);
+      expect(inverseTime({ from: 0.2, decay: 0.3 })(t, 100)).toBeCloseTo(0.2 / (1 + 0.3 * t), 14);
+      expect(exponential({ from: 0.2, gamma: 0.95 })(t, 100)).toBeCloseTo(0.2 * 0.95 ** t, 14);
+      expect(inverseSquareRoot({ from: 0.2 * 0.5 })(t, 100)).toBeCloseTo((0.5 / Math.sqrt(t + 1)) * 0.2, 14);
+    }
+  });
+
+  test("batch × k: rate × k, or × √k", () => {
+    expect(linearScaling(0.1, 8192, 256)).toBeCloseTo(3.2, 12);
+    expect(squareRootScaling(0.1, 1024, 256)).toBeCloseTo(0.2, 12);
+    expect(() => linearScaling(0.1, 0, 256)).toThrow(
+      "linearScaling: batch is 0; use a number of examples above 0.",
+    );
+  });
+});
+
+/** ½Σ(w·x − t)² over two inputs. */
+const squares =
+  (inputs: readonly (readonly number[])[], targets: readonly number[]) =>
+  (w: Tensor): Tensor =>
+    f
+      .matmul(tensor(inputs.map((row) => [...row])), w.reshape({ shape: [2, 1] }))
+      .reshape({ shape: [2] })
+      .sub(tensor([...targets]))
+      .square()
+      .sum()
+      .mul(0.5);
+
+describe("error surfaces of raw, centred and scaled inputs", () => {
+  /** The eigenvalues of a cost's Hessian, by the engine's second derivatives. */
+  async function eigenvalues(cost: (w: Tensor) => Tensor): Promise<[number, number]> {
+    const row = (i: number) =>
+      grad((w: Tensor) =>
+        grad(cost)(w)
+          .slice({ starts: [i], ends: [i + 1] })
+          .sum(),
+      )(tensor([0, 0]));
+    const { first, second } = await evaluate(cpuBackend({ precision: "f64" }), {
+      first: row(0),
+      second: row(1),
+    });
+    const [[a, b], [, d]] = [first.data, second.data] as unknown as [[number, number], [number, number]];
+    const root = Math.sqrt((a - d) ** 2 / 4 + b * b);
+    return [(a + d) / 2 + root, (a * d - b * b) / ((a + d) / 2 + root)];
+  }
+  const descend = async (cost: (w: Tensor) => Tensor, lr: number, start: readonly number[], steps: number) =>
+    (await minimise(cpuBackend({ precision: "f64" }), sgd({ lr }), start, cost, steps, undefined, true)).at(
+      -1,
+    )!;
+
+  const SURFACES = [
+    {
+      name: "raw",
+      inputs: [
+        [101, 101],
+        [101, 99],
+      ],
+      targets: [2, 2],
+      large: 40402.99,
+      small: 1.00993,
+      limit: 4.95e-5,
+      minimum: [2 / 101, 0],
+    },
+    {
+      name: "scaled apart",
+      inputs: [
+        [0.1, 10],
+        [0.1, -10],
+      ],
+      targets: [2, 2],
+      large: 200,
+      small: 0.02,
+      limit: 0.01,
+      minimum: [20, 0],
+    },
+  ];
+  test.each(SURFACES)(
+    "$name: eigenvalues, the largest stable rate, the minimum",
+    async ({ inputs, targets, ...surface }) => {
+      const { large, small, limit, minimum } = surface;
+      const cost = squares(inputs, targets);
+      const [most, least] = await eigenvalues(cost);
+      expect(most / large).toBeCloseTo(1, 6);
+      expect(least / small).toBeCloseTo(1, 5);
+      expect(2 / most / limit).toBeCloseTo(1, 3);
+      // The minimum stays; beside it a rate below the limit comes back along the steep direction, one above flies off.
+      for (const w of await descend(cost, limit / 2, minimum, 3)) expect(Number.isFinite(w)).toBe(true);
+      const off = (w: readonly number[]) => Math.hypot(...w.map((x, i) => x - minimum[i]!));
+      const beside = minimum.map((x, i) => x + (i === 0 ? inputs[0]![0]! : inputs[0]![1]!) * 1e-3);
+      expect(off(await descend(cost, 0.99 * limit, beside, 60))).toBeLessThan(off(beside));
+      expect(off(await descend(cost, 1.01 * limit, beside, 60))).toBeGreaterThan(2 * off(beside));
+      expect(off(await descend(cost, limit / 2, minimum, 3))).toBeLessThan(1e-9);
+    },
+  );
+
+  test("raw and scaled: conditions of 40,006 and 10⁴", async () => {
+    const conditions = await Promise.all(
+      SURFACES.map(async ({ inputs, targets }) => {
+        const [most, least] = await eigenvalues(squares(inputs, targets));
+        return most / least;
+      }),
+    );
+    expect(conditions.map(Math.round)).toEqual([40006, 10000]);
+  });
+
+  test("centred: condition 1, and α = ½ arrives in one step at (2, 0)", async () => {
+    const cost = squares(
+      [
+        [1, 1],
+        [1, -1],
+      ],
+      [2, 2],
+    );
+    expect(await eigenvalues(cost)).toEqual([2, 2]);
+    expect(await descend(cost, 0.5, [-3, 5], 1)).toEqual([2, 0]);
+  });
+});
+
+test("a deep linear network shrinks or grows what goes through it: W = 0.9·I and 1.5·I, 10 and 50 layers", async () => {
+  const device = cpuBackend({ precision: "f64" });
+  const through = async (scale: number, layers: number) => {
+    const weight = tensor([
+      [scale, 0],
+      [0, scale],
+    ]);
+    let x = tensor([[1, 1]]);
+    for (let k = 0; k < layers; k++) x = f.matmul(x, weight);
+    return Number((await evaluate(device, x)).data[0]);
+  };
+  expect(await through(0.9, 10)).toBeCloseTo(0.3487, 4);
+  expect(await through(0.9, 50)).toBeCloseTo(0.00515, 5);
+  expect(await through(1.5, 10)).toBeCloseTo(57.67, 2);
+  expect((await through(1.5, 50)) / 6.38e8).toBeCloseTo(1, 2);
+});
 
 const backends: [string, () => Promise<Backend>][] = [
   ["webgpu", gpu],

@@ -1,7 +1,7 @@
 """Optimizers and schedules: optim.json. See common.py.
 
 Each optimizer takes twenty steps down C(w) = ½(w₀² + 4w₁² + ½w₂²) + ½w₀w₁ + ¼Σw⁴ from one start, gradients in float64. What
-PyTorch 1.13 lacks is written after its paper: Lion (Chen et al., 2023), lookahead (Zhang et al., 2019), RMSProp with epsilon
+PyTorch 1.13 lacks is written after its paper: Lion (Chen et al., 2023), LAMB (You et al., 2020), lookahead (Zhang et al., 2019), RMSProp with epsilon
 inside the root (TensorFlow's), Adam without bias correction. NAdam is taken from its foreach form: the other one of 1.13
 multiplies a μ too many into the next product, which later versions mend."""
 
@@ -81,6 +81,22 @@ def lion(lr, beta1, beta2, decay):
             direction = torch.sign(beta1 * m + (1 - beta1) * g)
             w -= lr * (direction + decay * w)
             m = beta2 * m + (1 - beta2) * g
+
+        return ByHand(parameters, rule)
+
+    return make
+
+
+def lamb(lr, beta1, beta2, eps, decay):
+    def make(parameters):
+        m, v = torch.zeros(3), torch.zeros(3)
+
+        def rule(w, g, t):
+            nonlocal m, v
+            m = beta1 * m + (1 - beta1) * g
+            v = beta2 * v + (1 - beta2) * g * g
+            r = m / (1 - beta1 ** t) / (torch.sqrt(v / (1 - beta2 ** t)) + eps) + decay * w
+            w -= lr * w.norm() / r.norm() * r
 
         return ByHand(parameters, rule)
 
@@ -169,6 +185,9 @@ cases = [
     case("radam", {"lr": 0.1, "betas": [0.8, 0.9], "eps": 0.01, "weightDecay": 0.1}, lambda p: optim.RAdam(p, 0.1, (0.8, 0.9), 0.01, 0.1)),
     case("lion", {"lr": 0.05}, lion(0.05, 0.9, 0.99, 0), note="Chen et al., 2023, program 1"),
     case("lion", {"lr": 0.05, "betas": [0.8, 0.9], "weightDecay": 0.2}, lion(0.05, 0.8, 0.9, 0.2), note="Chen et al., 2023, program 1"),
+    case("lamb", {"lr": 0.1}, lamb(0.1, 0.9, 0.999, 1e-6, 0), note="You et al., 2020, algorithm 2"),
+    case("lamb", {"lr": 0.1, "betas": [0.8, 0.9], "eps": 0.01, "weightDecay": 0.2}, lamb(0.1, 0.8, 0.9, 0.01, 0.2), note="You et al., 2020, algorithm 2"),
+    case("sgd", {"lr": 0.1, "momentum": 0.5, "clipTensorNorm": 1.5}, lambda p: optim.SGD(p, 0.1, momentum=0.5), clip=lambda p: torch.nn.utils.clip_grad_norm_(p, 1.5)),
     case("sgd", {"lr": 0.1, "clipNorm": 1.5}, lambda p: optim.SGD(p, 0.1), clip=lambda p: torch.nn.utils.clip_grad_norm_(p, 1.5)),
     case("sgd", {"lr": 0.1, "momentum": 0.5, "clipValue": 0.75}, lambda p: optim.SGD(p, 0.1, momentum=0.5), clip=lambda p: torch.nn.utils.clip_grad_value_(p, 0.75)),
     case("sgd", {"lr": 0.05, "momentum": 0.9, "lookahead": {"k": 5, "alpha": 0.5}}, lookahead(lambda p: optim.SGD(p, 0.05, momentum=0.9), 5, 0.5), note="Zhang et al., 2019, algorithm 1"),

@@ -3,6 +3,7 @@ import { callOp, type Tensor, type Variable } from "../../src/core/op.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { feed, layOut, read, standalone, wholeArena } from "../../src/graph/node.ts";
 import { pack } from "../../src/ops/layout/layout.ts";
+import { BLOCK } from "../../src/ops/step/rule.ts";
 import { STATS_SIZE } from "../../src/ops/step/stats.ts";
 import { gradientStats } from "../../src/ops/step/step.ts";
 import { type Optimizer, SLOW } from "../../src/optim/optimizer.ts";
@@ -29,7 +30,12 @@ export async function compileMinimise(
   const packed = pack(gradients(loss, [w]), { offsets: [0], size: arena.size });
   const nextStats = gradientStats(read(stats), loss, [packed]);
   const hyper = feed("hyper", [optimizer.hyperSize]);
-  const results = callOp(optimizer.op, [read(params), packed, ...slots.map(read), hyper, nextStats]);
+  const tensors = standalone("tensors", [1, 2], "u32");
+  if (optimizer.byTensors) backend.write(tensors, Uint32Array.of(0, arena.size / BLOCK));
+  const results = callOp(optimizer.op, [
+    ...[read(params), packed, ...slots.map(read), hyper, nextStats],
+    ...(optimizer.byTensors ? [read(tensors)] : []),
+  ]);
   const executable = await backend.compile({
     name: "minimise",
     updates: [
@@ -40,7 +46,7 @@ export async function compileMinimise(
   });
   const release = () => {
     executable.dispose();
-    for (const v of [variable, stats, ...slots]) backend.release(v.arena);
+    for (const v of [variable, stats, tensors, ...slots]) backend.release(v.arena);
   };
   return { executable, variable, slots, release };
 }

@@ -10,6 +10,9 @@ export const COMMON: readonly string[] = ["lr", "weightDecay", "maxNorm", "maxVa
 /** The number that a rule with lookahead has beside its own: the slow weights' share of the new parameters, 0 between. */
 export const SLOW_SHARE = "slowShare";
 
+/** The number that a rule has whose gradients are clipped tensor by tensor: their largest norm, 0 for no clipping. */
+export const TENSOR_NORM = "maxTensorNorm";
+
 /** Elements by name: p, g and each slot. */
 export type Elements = Readonly<Record<string, Float64Array>>;
 /** The row's numbers by name. */
@@ -30,6 +33,13 @@ export interface UpdateRule {
   readonly constants?: Readonly<Record<string, boolean>>;
   /** Keeps slow weights beside the slots, which the parameters go back to at the steps with a slow share. */
   readonly lookahead?: boolean;
+  /** Clips the gradient of each tensor by its own norm. */
+  readonly clipTensors?: boolean;
+  /**
+   * The rule goes by each tensor's trust ratio ‖p‖/‖r‖, `trust` in its shader and its reference, and gives the direction r:
+   * `fn direction_of(p, g, slots…) -> vec4f`; weight decay is its own.
+   */
+  readonly trust?: (elements: Elements, hyper: Numbers) => Float64Array;
   /** Weight decay shrinks the parameter by lr·decay instead of adding to the gradient. */
   readonly decoupled?: boolean;
   /** The specification over whole arenas, in float64: p, g and the slots to the next p and slots. */
@@ -46,14 +56,21 @@ export interface UpdateRule {
 }
 
 /** The length of a rule's row of numbers. */
-export const hyperSizeOf = (rule: Pick<UpdateRule, "numbers" | "lookahead">): number => namesOf(rule).length;
+export const hyperSizeOf = (rule: RowOf): number => namesOf(rule).length;
+
+type RowOf = Pick<UpdateRule, "numbers" | "lookahead" | "clipTensors">;
 
 /** The names of a rule's row of numbers. */
-export const namesOf = ({ numbers, lookahead }: Pick<UpdateRule, "numbers" | "lookahead">): string[] => [
+export const namesOf = ({ numbers, lookahead, clipTensors }: RowOf): string[] => [
   ...COMMON,
   ...numbers,
   ...(lookahead ? [SLOW_SHARE] : []),
+  ...(clipTensors ? [TENSOR_NORM] : []),
 ];
+
+/** Whether an update needs to know where tensors begin and end. */
+export const goesByTensors = ({ clipTensors, trust }: Pick<UpdateRule, "clipTensors" | "trust">): boolean =>
+  clipTensors === true || trust !== undefined;
 
 /** An update's inputs by what they are. */
 export interface UpdateParts<T> {
@@ -65,6 +82,8 @@ export interface UpdateParts<T> {
   readonly hyper: T;
   readonly stats: T;
   readonly blocks?: T;
+  /** The first block of each tensor, and how many it has. */
+  readonly tensors?: T;
 }
 
 /** Takes an update's inputs apart; undefined where they are too few or too many. */
@@ -72,8 +91,10 @@ export function partsOf<T extends TensorType>(
   rule: UpdateRule,
   inputs: readonly T[],
 ): UpdateParts<T> | undefined {
-  const blocks = inputs.at(-1)?.dtype === "u32" ? inputs.at(-1) : undefined;
-  const rest = blocks ? inputs.slice(0, -1) : inputs;
+  const tensors = goesByTensors(rule) ? inputs.at(-1) : undefined;
+  const others = tensors ? inputs.slice(0, -1) : inputs;
+  const blocks = others.at(-1)?.dtype === "u32" ? others.at(-1) : undefined;
+  const rest = blocks ? others.slice(0, -1) : others;
   const own = 2 + rule.slots.length;
   const count = own + (rule.lookahead ? 1 : 0);
   if (rest.length !== count + 2 && rest.length !== count + 3) return undefined;
@@ -90,6 +111,7 @@ export function partsOf<T extends TensorType>(
     ...(slow && { slow }),
     ...(average && { average }),
     ...(blocks && { blocks }),
+    ...(tensors && { tensors }),
   };
 }
 

@@ -1,6 +1,15 @@
 import type { NDArray } from "../../core/ndarray.ts";
 import { UNIT_ROUNDOFF } from "../../core/tolerance.ts";
-import { BLOCK, type Elements, type Numbers, namesOf, partsOf, SLOW_SHARE, type UpdateRule } from "./rule.ts";
+import {
+  BLOCK,
+  type Elements,
+  type Numbers,
+  namesOf,
+  partsOf,
+  SLOW_SHARE,
+  TENSOR_NORM,
+  type UpdateRule,
+} from "./rule.ts";
 import { STATS, STATUS } from "./stats.ts";
 
 /** A rule for one element, as a reference over whole arenas. */
@@ -35,10 +44,34 @@ interface Step {
   readonly applied: boolean;
   /** What takes the loss scale out of a gradient and clips it by the global norm: Pascanu, Mikolov, Bengio, 2013, algorithm 1. */
   readonly factor: number;
+  /** The factor of each element's tensor: by which its gradient is clipped, or its trust ratio. */
+  readonly factors: Float64Array | undefined;
 }
 
-function stepOf(rule: UpdateRule, inputs: readonly NDArray[]): Step {
-  const { params, grads, slots, slow, average, hyper: row, stats, blocks } = partsOf(rule, inputs)!;
+/** What `measure` gives for each tensor, from the elements from its first block on, for each of its elements. */
+function byTensor(
+  tensors: NDArray,
+  size: number,
+  measure: (from: number, to: number) => number,
+): Float64Array {
+  const factors = new Float64Array(size).fill(1);
+  for (let k = 0; k < tensors.shape[0]!; k++) {
+    const [first, count] = [tensors.data[2 * k]!, tensors.data[2 * k + 1]!];
+    const [from, to] = [first * BLOCK, Math.min(size, (first + count) * BLOCK)];
+    factors.fill(measure(from, to), from, to);
+  }
+  return factors;
+}
+
+const squares = (x: ArrayLike<number>, from: number, to: number) => {
+  let sum = 0;
+  for (let i = from; i < to; i++) sum += x[i]! * x[i]!;
+  return sum;
+};
+
+/** With `known` the factors of tensors are those, and not what these inputs have. */
+function stepOf(rule: UpdateRule, inputs: readonly NDArray[], known?: Float64Array): Step {
+  const { params, grads, slots, slow, average, hyper: row, stats, blocks, tensors } = partsOf(rule, inputs)!;
   const hyper = Object.fromEntries(namesOf(rule).map((name, i) => [name, row.data[i]!]));
   const place = blocks
     ? (i: number) => blocks.data[Math.floor(i / BLOCK)]! * BLOCK + (i % BLOCK)
@@ -50,17 +83,35 @@ function stepOf(rule: UpdateRule, inputs: readonly NDArray[]): Step {
   const most = hyper.maxValue! > 0 ? hyper.maxValue! : Number.POSITIVE_INFINITY;
   const clamp = (x: number) => Math.min(Math.max(x, -most), most);
   const p = Float64Array.from(grads.data, (_, i) => params.data[place(i)]!);
+  let factors = known;
+  if (rule.clipTensors && !known) {
+    const most = hyper[TENSOR_NORM]!;
+    factors = byTensor(tensors!, p.length, (from, to) =>
+      most > 0 ? Math.min(1, most / (Math.sqrt(squares(grads.data, from, to)) * factor + 1e-6)) : 1,
+    );
+  }
+  const clips = rule.clipTensors ? factors : undefined;
   const g = Float64Array.from(
     grads.data,
-    (value, i) => clamp(value * factor) + (rule.decoupled ? 0 : decay * p[i]!),
+    (value, i) =>
+      clamp(value * factor * (clips?.[i] ?? 1)) + (rule.decoupled || rule.trust ? 0 : decay * p[i]!),
   );
   if (rule.decoupled) for (let i = 0; i < p.length; i++) p[i]! -= hyper.lr! * decay * p[i]!;
   const elements: Record<string, Float64Array> = { p, g };
   rule.slots.forEach((slot, k) => {
     elements[slot] = Float64Array.from(slots[k]!.data);
   });
+  if (rule.trust) {
+    const direction = rule.trust(elements, hyper);
+    factors ??= byTensor(tensors!, p.length, (from, to) => {
+      const [own, step] = [squares(p, from, to), squares(direction, from, to)];
+      return own > 0 && step > 0 ? Math.sqrt(own) / Math.sqrt(step) : 1;
+    });
+    elements.trust = factors;
+  }
   return {
     elements,
+    factors,
     params: Float64Array.from(params.data),
     place,
     ...(slow && { slow: Float64Array.from(slow.data) }),
@@ -72,8 +123,8 @@ function stepOf(rule: UpdateRule, inputs: readonly NDArray[]): Step {
 }
 
 /** The next parameters, slots, slow weights and average in float64. */
-export function runUpdate(rule: UpdateRule, inputs: readonly NDArray[]): NDArray[] {
-  const { elements, params, place, slow, average, hyper, applied } = stepOf(rule, inputs);
+export function runUpdate(rule: UpdateRule, inputs: readonly NDArray[], known?: Float64Array): NDArray[] {
+  const { elements, params, place, slow, average, hyper, applied } = stepOf(rule, inputs, known);
   const all = (slots: readonly Float64Array[], ...rest: (Float64Array | undefined)[]) => [
     params,
     ...slots,
@@ -109,19 +160,26 @@ export function runUpdate(rule: UpdateRule, inputs: readonly NDArray[]): NDArray
  * share w: likewise |s| + w·(|p| + 2·S of p), which the parameters then are.
  */
 export function moveMagnitudes(rule: UpdateRule, inputs: readonly NDArray[]): Float64Array[] {
-  const { hyper: row, stats, blocks } = partsOf(rule, inputs)!;
+  const { hyper: row, stats, blocks, tensors } = partsOf(rule, inputs)!;
+  const { factors } = stepOf(rule, inputs);
   const absolute = inputs.map((x) =>
-    x === row || x === stats || x === blocks ? x : { ...x, data: Float64Array.from(x.data, Math.abs) },
+    x === row || x === stats || x === blocks || x === tensors
+      ? x
+      : { ...x, data: Float64Array.from(x.data, Math.abs) },
   );
   const still = absolute.map((x, i) => (i === 0 ? { ...x, data: new Float64Array(x.data.length) } : x));
-  const [moves] = runUpdate(rule, still);
-  const slots = runUpdate(rule, absolute).slice(1, 1 + rule.slots.length);
-  const { params, place, slow, average, hyper, applied } = stepOf(rule, absolute);
+  const [moves] = runUpdate(rule, still, factors);
+  const slots = runUpdate(rule, absolute, factors).slice(1, 1 + rule.slots.length);
+  const { params, place, slow, average, hyper, applied } = stepOf(rule, absolute, factors);
   const decay = hyper.lr! * hyper.weightDecay!;
   const moved = Float64Array.from(
     moves!.data,
-    (move: number, i: number) => Math.abs(move) + params[i]! * (1 / 8 + decay),
+    (move: number, i: number) => Math.abs(move) + params[i]! * (1 / 8 + (rule.trust ? 0 : decay)),
   );
+  if (rule.trust)
+    factors!.forEach((trust, i) => {
+      moved[place(i)]! += decay * trust * params[place(i)]!;
+    });
   const own = slots.map((x) => x.data as Float64Array);
   return [moved, ...own, ...followers({ params, place, slow, average, hyper, applied }, moved)];
 }
