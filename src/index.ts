@@ -140,6 +140,7 @@ export {
 } from "./train/probe.ts";
 export type { Timeline } from "./train/profile.ts";
 export {
+  type EarlyStopping,
   type EpochMetrics,
   type EpochNumbers,
   type Evaluation,
@@ -156,6 +157,7 @@ export {
   type ReportedLoss,
   type StepMetrics,
   type StepNumbers,
+  type Stopped,
   type StopSignal,
   Trainer,
   type TrainerOptions,

@@ -10,6 +10,7 @@ import type { OptimizerState } from "../optim/state.ts";
 import type { Recipe } from "./cache.ts";
 import { type Checkpoint, restoreCheckpoint, takeCheckpoint } from "./checkpoint.ts";
 import type { AnyDataset } from "./data-sets.ts";
+import { Watch } from "./early-stopping.ts";
 import { type EvaluationOptions, evaluateSet } from "./evaluate.ts";
 import { Fitting } from "./fitting.ts";
 import {
@@ -67,6 +68,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
   set step(step: number) {
     this.session.step = step;
     this.session.course = { base: 0 };
+    this.session.stopping = undefined;
   }
 
   /** The step, from 0, at which the run through the present data began. */
@@ -113,13 +115,18 @@ export class Trainer<M extends Metrics = NoMetrics> {
       await session.followFrozen();
       fitting = new Fitting(session, data, options as FitOptions, batchSize);
       let { epoch, first } = await fitting.seek();
+      const watch = this.watch(options);
+      if (watch?.ended) return;
       if (!isStream(data)) await this.compileAll(data, batchSize, options as FitOptions);
       for (; epoch < options.epochs; epoch++) {
         const metrics = (await fitting.epoch(epoch, first)) as EpochMetrics<M> | undefined;
         first = 0;
         if (!metrics) return;
         const validation = options.validation ? await this.evaluate(options.validation, options) : undefined;
-        yield validation ? { ...metrics, validation } : metrics;
+        const whole = validation ? { ...metrics, validation } : metrics;
+        const stopped = await watch?.observe(whole, epoch + 1 === options.epochs);
+        yield stopped ? { ...whole, stopped } : whole;
+        if (watch?.ended) return;
         if (options.signal?.aborted) return;
       }
     } finally {
@@ -127,6 +134,12 @@ export class Trainer<M extends Metrics = NoMetrics> {
       await fitting?.close();
       await session.sets.unpin(sets);
     }
+  }
+
+  private watch({ earlyStopping, validation }: FitOptions<M>): Watch | undefined {
+    const { session } = this;
+    if (earlyStopping === undefined) return undefined;
+    return new Watch(session, earlyStopping, session.measured, validation !== undefined);
   }
 
   private checkFit(data: TrainingData, options: FitOptions<M>): number {
