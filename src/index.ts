@@ -126,6 +126,7 @@ export * as optim from "./optim/index.ts";
 export * as penalties from "./optim/penalties.ts";
 export type { Plan, PlanOptions, PlanStep } from "./plan/plan.ts";
 export { printPlan } from "./plan/print.ts";
+export { type BiasVariance, biasVariance, type ErrorShares } from "./train/bias-variance.ts";
 export type { Checkpoint } from "./train/checkpoint.ts";
 export type { AnyDataset } from "./train/data-sets.ts";
 export type { Distribution } from "./train/distribution.ts";

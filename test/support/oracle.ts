@@ -104,7 +104,8 @@ const hostInputs = (list: readonly Stored[]) =>
   Object.fromEntries(list.map((stored, i) => [`x${i}`, arrayOf(stored).data as Float32Array]));
 
 /**
- * Runs a layer on a case: its result, the gradients of Σ result·upstream in inputs and parameters, and its buffers after a
+ * Runs a layer on a case: its result, the gradients of Σ result·upstream, and of what it adds to
+ * what is minimised, in inputs and parameters, and its buffers after a
  * training step. A layer of several inputs takes a list.
  */
 export async function checkLayer(network: AnyModule, given: LayerCase): Promise<void> {
@@ -120,7 +121,7 @@ export async function checkLayer(network: AnyModule, given: LayerCase): Promise<
     (all: Readonly<Record<string, Tensor>>, t) => {
       const inputs = given.inputs.map((_, i) => all[`x${i}`]!);
       const output = model.forward(inputs.length === 1 ? inputs[0] : inputs, t) as Tensor;
-      const loss = output.mul(all[`x${given.inputs.length}`]!).sum();
+      const loss = output.mul(all[`x${given.inputs.length}`]!).sum().add(t.penalty());
       const wanted = [
         ...inputs.filter((_, i) => given.gradients.inputs[i]),
         ...trainable.map((name) => model.tensor(name).value),
