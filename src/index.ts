@@ -128,6 +128,7 @@ export * as optim from "./optim/index.ts";
 export * as penalties from "./optim/penalties.ts";
 export type { Plan, PlanOptions, PlanStep } from "./plan/plan.ts";
 export { printPlan } from "./plan/print.ts";
+export { type BiasVariance, biasVariance, type ErrorShares } from "./train/bias-variance.ts";
 export type { Checkpoint } from "./train/checkpoint.ts";
 export type { AnyDataset } from "./train/data-sets.ts";
 export type { Distribution } from "./train/distribution.ts";
@@ -143,6 +144,7 @@ export {
 } from "./train/probe.ts";
 export type { Timeline } from "./train/profile.ts";
 export {
+  type EarlyStopping,
   type EpochMetrics,
   type EpochNumbers,
   type Evaluation,
@@ -159,6 +161,7 @@ export {
   type ReportedLoss,
   type StepMetrics,
   type StepNumbers,
+  type Stopped,
   type StopSignal,
   Trainer,
   type TrainerOptions,

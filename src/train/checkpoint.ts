@@ -7,7 +7,9 @@ import { isNormalization } from "../model/host-inputs.ts";
 import type { Model } from "../model/model.ts";
 import { AVERAGE, type Optimizer } from "../optim/optimizer.ts";
 import { FRESH_SCALER, type LossScaler, type OptimizerState } from "../optim/state.ts";
+import { checkWeights } from "./early-stopping.ts";
 import type { Session } from "./session.ts";
+import type { StoppingState } from "./stopping.ts";
 import type { Sums } from "./sums.ts";
 
 /** A run as files: the network, the optimizer's state and where the run stands. */
@@ -18,6 +20,8 @@ export interface Checkpoint {
   readonly optimizer: TensorFile;
   /** The model with the moving average of its parameters, where one is kept: for use elsewhere, PyTorch for instance. */
   readonly average?: TensorFile;
+  /** The weights of the best epoch so far, where early stopping may put them back. */
+  readonly best?: TensorFile;
 }
 
 const VERSION = "1";
@@ -32,7 +36,7 @@ export async function takeCheckpoint(
   choices: Readonly<Record<string, string>>,
   extra: Readonly<Record<string, string>>,
 ): Promise<Checkpoint> {
-  const { model, state, backend, course, precision, seed, sums } = session;
+  const { model, state, backend, course, precision, seed, sums, stopping } = session;
   const step = String(session.step);
   const { normalization } = model;
   const counted = await session.counted.counts();
@@ -48,6 +52,7 @@ export async function takeCheckpoint(
     batchesTracked: String(model.batchesTracked),
     // Sums over the epoch so far, so that its means come out the same after a resume.
     epoch: JSON.stringify(sums),
+    ...(stopping && { stopping: JSON.stringify({ ...stopping.state, weights: Boolean(stopping.weights) }) }),
     ...(Object.keys(counted).length > 0 && { counted: JSON.stringify(counted) }),
     precision,
     ...(precision === "mixed" && { scaler: JSON.stringify(await state.lossScaler()) }),
@@ -73,6 +78,7 @@ export async function takeCheckpoint(
   return {
     model: file,
     optimizer: { tensors: slots, metadata },
+    ...(stopping?.weights && { best: stopping.weights }),
     ...(averaged.length > 0 && { average: { ...file, tensors: new Map([...file.tensors, ...averaged]) } }),
   };
 }
@@ -130,6 +136,8 @@ export function restoreCheckpoint(
     throw new CheckpointError(
       `${modelFile} is of step ${step} and ${where} of step ${progress.step}; use files that were saved together.`,
     );
+  const { stopping } = progress;
+  if (stopping?.weights) checkWeights(session, bestOf(checkpoint, name), `${name}/best.safetensors`);
   model.restore(checkpoint.model, { name: modelFile });
   for (const slot of slots) {
     const { data } = checkpoint.optimizer.tensors.get(slot.name)!;
@@ -143,9 +151,32 @@ export function restoreCheckpoint(
   session.course = { base: progress.base };
   session.sums = progress.sums;
   session.counted.restore(progress.counted);
+  session.stopping = stopping && {
+    state: stopping.state,
+    weights: stopping.weights ? bestOf(checkpoint, name) : undefined,
+  };
   session.planOptions = { ...session.planOptions, choices: new Map(Object.entries(progress.choices)) };
   model.batchesTracked = progress.batchesTracked;
   return progress.extra;
+}
+
+function bestOf({ best }: Checkpoint, name: string): TensorFile {
+  if (!best)
+    throw new CheckpointError(
+      `${name} has no best.safetensors, which its run needs; use a checkpoint that is whole.`,
+    );
+  return best;
+}
+
+/** Where early stopping stood; nothing of it is believed unseen. */
+function readStopping(text: string | undefined): { state: StoppingState; weights: boolean } | undefined {
+  if (text === undefined) return undefined;
+  const { weights, ...state } = JSON.parse(text) as StoppingState & { weights: boolean };
+  const { wish, best, epoch, waited, stopped } = state;
+  const whole = [epoch, waited].every((n) => Number.isSafeInteger(n) && n >= 0);
+  const known = best === undefined || Number.isFinite(best);
+  if (typeof wish !== "string" || !whole || !known || typeof stopped !== "boolean") throw new Error();
+  return { state, weights: weights === true };
 }
 
 /** Where a run stood besides its tensors; nothing of it is believed unseen. */
@@ -157,6 +188,7 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
     batchesTracked,
     epoch,
     counted = "{}",
+    stopping,
     precision = "f32",
     scaler = JSON.stringify(FRESH_SCALER),
     choices,
@@ -178,7 +210,7 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
   try {
     const { normalization } = extra;
     if (normalization && !isNormalization(JSON.parse(normalization))) throw new Error();
-    const { skipped = 0, own = [], ...sums } = JSON.parse(epoch!);
+    const { skipped = 0, norms = 0, normed = 0, own = [], penalty, ...sums } = JSON.parse(epoch!);
     const counts: Readonly<Record<string, readonly number[]>> = JSON.parse(counted);
     if (Object.values(counts).some((list) => !Array.isArray(list) || !list.every(Number.isFinite)))
       throw new Error();
@@ -192,8 +224,19 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
       base: whole(base),
       seed: whole(seed),
       batchesTracked: whole(batchesTracked),
-      sums: numbers<Sums>({ ...sums, skipped, own: [...own] }, ["loss", "correct", "images", "skipped"]),
+      sums: numbers<Sums>(
+        {
+          ...sums,
+          skipped,
+          norms,
+          normed,
+          own: [...own],
+          ...(penalty !== undefined && { penalty: Number(penalty) }),
+        },
+        ["loss", "correct", "images", "skipped", "norms", "normed"],
+      ),
       counted: counts,
+      stopping: readStopping(stopping),
       precision,
       scaler: numbers<LossScaler>(JSON.parse(scaler), ["scale", "good", "skipped"]),
       choices: kernels,

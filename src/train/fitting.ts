@@ -114,6 +114,7 @@ export class Fitting {
       step: session.step,
       epoch: epoch + 1,
       skipped: sums.skipped,
+      gradientNorm: sums.norms / sums.normed,
       imagesPerSecond: (seen / (performance.now() - began)) * 1000,
       ...means(session, sums, this.labels),
       ...(await session.counted.values()),

@@ -25,6 +25,7 @@ import {
   trainingProgram,
   updateProgram,
 } from "./step.ts";
+import type { Stopping } from "./stopping.ts";
 import { noSums, type Sums } from "./sums.ts";
 import { checkTargets } from "./targets.ts";
 
@@ -68,6 +69,8 @@ export class Session {
   /** The step at which this trainer left the optimizer, which others may use too. */
   private left: number;
   sums: Sums = noSums();
+  /** Of a run that may end early. */
+  stopping: Stopping | undefined;
   /** Whether the model was made here, and so is disposed of here. */
   private readonly ownsModel: boolean;
   private disposed = false;
@@ -153,6 +156,7 @@ export class Session {
       (!before || (Object.keys(before) as (keyof Through)[]).every((key) => before[key] === through[key]));
     this.left = this.step;
     this.course = { base: same ? base : this.step, through };
+    if (!same) this.stopping = undefined;
   }
 
   readerOf(stream: Stream): StreamReader {
@@ -162,6 +166,11 @@ export class Session {
       this.reader = { stream, reader: stream.training.reader(stream) };
     }
     return this.reader.reader;
+  }
+
+  /** The names of all metrics. */
+  get measured(): string[] {
+    return Object.keys(this.options.metrics ?? {});
   }
 
   /** Whether the optimizer keeps an average of the parameters. */
@@ -287,7 +296,7 @@ export class Session {
 
 /** Names of the numbers that stand beside the metrics; accuracy may be measured in another way. */
 const TAKEN =
-  "loss penalty step epoch gradientNorm skipped learningRate imagesPerSecond milliseconds hostMilliseconds validation".split(
+  "loss penalty step epoch gradientNorm skipped learningRate imagesPerSecond milliseconds hostMilliseconds validation stopped".split(
     " ",
   );
 

@@ -10,6 +10,7 @@ import type { OptimizerState } from "../optim/state.ts";
 import type { Recipe } from "./cache.ts";
 import { type Checkpoint, restoreCheckpoint, takeCheckpoint } from "./checkpoint.ts";
 import type { AnyDataset } from "./data-sets.ts";
+import { Watch } from "./early-stopping.ts";
 import { type EvaluationOptions, evaluateSet, renewStatistics } from "./evaluate.ts";
 import { Fitting } from "./fitting.ts";
 import {
@@ -67,6 +68,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
   set step(step: number) {
     this.session.step = step;
     this.session.course = { base: 0 };
+    this.session.stopping = undefined;
   }
 
   /** The step, from 0, at which the run through the present data began. */
@@ -114,6 +116,8 @@ export class Trainer<M extends Metrics = NoMetrics> {
       await session.followFrozen();
       fitting = new Fitting(session, data, options as FitOptions, batchSize);
       let { epoch, first } = await fitting.seek();
+      const watch = this.watch(options);
+      if (watch?.ended) return;
       if (!isStream(data)) await this.compileAll(data, batchSize, options as FitOptions);
       for (; epoch < options.epochs; epoch++) {
         // Between two epochs parameters may have been frozen, or unfrozen.
@@ -123,7 +127,10 @@ export class Trainer<M extends Metrics = NoMetrics> {
         if (!metrics) return;
         const validation = options.validation ? await this.evaluate(options.validation, options) : undefined;
         session.tell(validation ?? metrics);
-        yield validation ? { ...metrics, validation } : metrics;
+        const whole = validation ? { ...metrics, validation } : metrics;
+        const stopped = await watch?.observe(whole, epoch + 1 === options.epochs);
+        yield stopped ? { ...whole, stopped } : whole;
+        if (watch?.ended) return;
         if (options.signal?.aborted) return;
       }
     } finally {
@@ -131,6 +138,12 @@ export class Trainer<M extends Metrics = NoMetrics> {
       await fitting?.close();
       await session.sets.unpin(sets);
     }
+  }
+
+  private watch({ earlyStopping, validation }: FitOptions<M>): Watch | undefined {
+    const { session } = this;
+    if (earlyStopping === undefined) return undefined;
+    return new Watch(session, earlyStopping, session.measured, validation !== undefined);
   }
 
   private checkFit(data: TrainingData, options: FitOptions<M>): number {

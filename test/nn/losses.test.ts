@@ -6,10 +6,14 @@ import type { Tensor } from "../../src/core/op.ts";
 import { Random } from "../../src/core/rng.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { feed } from "../../src/graph/node.ts";
+import * as losses from "../../src/losses/index.ts";
 import { crossEntropy, type Loss, mse } from "../../src/losses/index.ts";
+import { evaluate } from "../../src/model/compile.ts";
+import { tensor } from "../../src/model/program.ts";
 import { linear } from "../../src/nn/layers/index.ts";
 import { Trace } from "../../src/nn/module.ts";
 import { gpu } from "../support/gpu.ts";
+import { arrayOf, type LossCase, oracleCases, type Stored } from "../support/oracle.ts";
 
 const random = new Random(9);
 const normals = (size: number) => Float32Array.from({ length: size }, () => random.normal());
@@ -155,4 +159,26 @@ test("linear works along the last axis of any rank", async () => {
   expect(() => new Trace(layer, source, false).run(layer, feed("x", [4, 5]))).toThrow(
     /linear: takes \[..., 4\], got \[4, 5\]/,
   );
+});
+
+test("every loss gives on the adapter what the reference gives, with its gradients", async () => {
+  const cases = oracleCases<LossCase>("loss");
+  const names = [...new Set(cases.map(({ loss }) => loss))];
+  const makers = losses as unknown as Record<string, (...args: readonly unknown[]) => Loss<any, any>>;
+  // In one program: the last case of each, which has a mask, or options.
+  const values = names.flatMap((name) => {
+    const { args, output, target, mask } = cases.filter(({ loss }) => loss === name).at(-1)!;
+    const given = (stored: Stored) => tensor(arrayOf(stored).data, stored);
+    const outputs = Array.isArray(output) ? output.map(given) : given(output as Stored);
+    const value = makers[name]!(...args)(outputs, target && given(target), mask && given(mask));
+    return [value, ...gradients(value.sum(), Array.isArray(outputs) ? outputs : [outputs])];
+  });
+  const got = await evaluate(await gpu(), values);
+  const want = await evaluate(cpuBackend(), values);
+  want.forEach(({ data }, i) => {
+    data.forEach((x, k) => {
+      expect(got[i]!.data[k]).toBeCloseTo(x, 5);
+    });
+  });
+  expect(values.length).toBeGreaterThan(2 * names.length);
 });

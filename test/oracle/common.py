@@ -52,12 +52,13 @@ def part(layer, *args, parts=()):
     return {"layer": layer, "args": list(args), "parts": list(parts)}
 
 
-def layer_case(layer, args, module, *inputs, training=True, note=None, random=True):
+def layer_case(layer, args, module, *inputs, training=True, note=None, random=True, penalty=None):
     """A module's result, the gradients of sum(result * upstream) and its buffers afterwards.
 
     `module` is a torch.nn.Module (its state_dict's names are the layer's) or a function of the inputs; `layer` and `args`
     are what makes ours, a part among the args written as `part` does. Several results are compared as one row, each flat
-    behind the other. With `random` the module's parameters are filled anew with multiples of 1/16."""
+    behind the other. With `random` the module's parameters are filled anew with multiples of 1/16.
+    `penalty` of the result is what the layer adds to what is minimised: the gradients are those of both."""
     is_module = isinstance(module, torch.nn.Module)
     if is_module:
         module.train(training)
@@ -72,7 +73,7 @@ def layer_case(layer, args, module, *inputs, training=True, note=None, random=Tr
     if isinstance(y, (list, tuple)):
         y = torch.cat([one.reshape(-1) for one in y])
     upstream = values(*y.shape)
-    (y * upstream).sum().backward()
+    ((y * upstream).sum() + (penalty(y) if penalty else 0)).backward()
     case = {"layer": layer, "args": args, "training": training, "inputs": [stored(x) for x in inputs], "tensors": kept,
             "output": stored(y), "upstream": stored(upstream),
             "gradients": {"inputs": [stored(x.grad if x.grad is not None else torch.zeros_like(x)) if x.requires_grad else None for x in leaves],

@@ -105,8 +105,9 @@ const hostInputs = (list: readonly Stored[]) =>
   Object.fromEntries(list.map((stored, i) => [`x${i}`, arrayOf(stored).data as Float32Array]));
 
 /**
- * Runs a layer on a case: its result, the gradients of Σ result·upstream in inputs and parameters, and its buffers after a
- * training step. A layer of several inputs takes a list; several results are compared as one row.
+ * Runs a layer on a case: its result, the gradients of Σ result·upstream (and of what it adds to what is minimised) in
+ * inputs and parameters, and its buffers after a training step. A layer of several inputs takes a list; several results are
+ * compared as one row.
  */
 export async function checkLayer(network: AnyModule, given: LayerCase): Promise<void> {
   const device = cpuBackend({ precision: "f64" });
@@ -129,7 +130,7 @@ export async function checkLayer(network: AnyModule, given: LayerCase): Promise<
             results.map((one) => one.reshape({ shape: [-1] })),
             { axis: 0 },
           );
-      const loss = output.mul(all[`x${given.inputs.length}`]!).sum();
+      const loss = output.mul(all[`x${given.inputs.length}`]!).sum().add(t.penalty());
       const wanted = [
         ...inputs.filter((_, i) => given.gradients.inputs[i]),
         ...trainable.map((name) => model.tensor(name).value),

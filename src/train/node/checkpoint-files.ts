@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError, FileError } from "../../core/errors.ts";
@@ -10,7 +11,7 @@ import { isRunning } from "./process.ts";
 const NAME = /^step-(\d{6,})$/;
 /** A folder being written or removed, with the id of the process that does it. */
 const PARTIAL = /^\.step-\d+\.(\d+)\.(partial|removed)$/;
-const PARTS = ["model", "optimizer", "average"] as const;
+const PARTS = ["model", "optimizer", "average", "best"] as const;
 
 const folderOf = (step: number) => `step-${String(step).padStart(6, "0")}`;
 
@@ -154,7 +155,11 @@ export async function newestCheckpoint(directory: string): Promise<{ path: strin
     );
   try {
     const model = await readTensors(join(path, "model.safetensors"));
-    return { path, checkpoint: { model, optimizer: await readTensors(join(path, "optimizer.safetensors")) } };
+    const optimizer = await readTensors(join(path, "optimizer.safetensors"));
+    const best = join(path, "best.safetensors");
+    // The optimizer's file says whether it must be there.
+    const kept = existsSync(best) ? { best: await readTensors(best) } : {};
+    return { path, checkpoint: { model, optimizer, ...kept } };
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;
     const others = (await savedSteps(directory)).length > 1;
