@@ -103,7 +103,7 @@ export async function learn(label: string, course: Course): Promise<Curve> {
   try {
     for await (const { accuracy, validation } of trainer.fit(images, {
       epochs,
-      batchSize,
+      batchSize: Math.min(batchSize, images.count),
       validation: held,
       onStep: ({ loss, milliseconds }) => {
         curve.losses.push(loss);
