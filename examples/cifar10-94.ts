@@ -13,7 +13,7 @@ const [epochs, seed] = [Number(length), Number(number)];
 const device = await gpu();
 const { train, test } = await data.cifar10(folder);
 
-const BATCH = 1024;
+const BATCH = Math.min(1024, train.count);
 // Where a buffer is too small for the first convolution's results, a step takes the mean of two halves.
 const accumulate = device.facts.maxBindingBytes < 4 * BATCH * 64 * 31 * 31 ? 2 : 1;
 
@@ -95,7 +95,7 @@ const triangle = (scale: number) =>
     unit: "share",
   });
 const rate = triangle(peak);
-const whiteningEnds = 3 * Math.ceil(train.count / BATCH);
+const perEpoch = Math.ceil((train.count - (train.count % (BATCH / accumulate))) / BATCH);
 
 const trainer = new Trainer({
   device,
@@ -110,7 +110,7 @@ const trainer = new Trainer({
     lookahead: { k: 5, alpha: (step, total) => 1 - 0.95 ** 5 * ((step + 1) / total) ** 3 },
     groups: [
       { match: "network.0.weight", frozen: true },
-      { match: "network.0.bias", lr: (step, total) => (step < whiteningEnds ? rate(step, total) : 0) },
+      { match: "network.0.bias", lr: (step, total) => (step < 3 * perEpoch ? rate(step, total) : 0) },
       { match: "**.bias", lr: triangle(64 * peak), weightDecay: decay / peak / 64 },
     ],
   }),
@@ -120,16 +120,17 @@ if (existsSync(runs)) await trainer.resume(runs);
 const began = performance.now();
 const seconds = () => ((performance.now() - began) / 1000).toFixed(0);
 const how = { epochs, batchSize: BATCH / accumulate, accumulate, lastBatch: "drop" } as const;
-for await (const { epoch, loss, accuracy } of trainer.fit(train, {
-  ...how,
-  onStep: ({ step, loss }) =>
-    process.stderr.write(`\rstep ${step}  loss ${loss.toFixed(3)}  ${seconds()} s `),
-})) {
-  console.log(
-    `\repoch ${epoch}  loss ${loss.toFixed(4)}  training ${(100 * accuracy).toFixed(2)} %  ${seconds()} s`,
-  );
-  await trainer.save(runs);
-}
+if (trainer.step < epochs * perEpoch)
+  for await (const { epoch, loss, accuracy } of trainer.fit(train, {
+    ...how,
+    onStep: ({ step, loss }) =>
+      process.stderr.write(`\rstep ${step}  loss ${loss.toFixed(3)}  ${seconds()} s `),
+  })) {
+    console.log(
+      `\repoch ${epoch}  loss ${loss.toFixed(4)}  training ${(100 * accuracy).toFixed(2)} %  ${seconds()} s`,
+    );
+    await trainer.save(runs);
+  }
 // The test images decide nothing: they are looked at once.
 const { accuracy } = await trainer.evaluate(test);
 console.log(`test ${(100 * accuracy).toFixed(2)} %, seed ${seed}, ${epochs} epochs, ${seconds()} s`);
