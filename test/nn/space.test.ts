@@ -15,6 +15,7 @@ import * as nn from "../../src/nn/index.ts";
 import { type AnyModule, type Module, parametersOf, Trace } from "../../src/nn/module.ts";
 import { networkOf } from "../../src/nn/rebuild.ts";
 import * as f from "../../src/ops/f.ts";
+import { sgd } from "../../src/optim/optimizers.ts";
 import { gpu } from "../support/gpu.ts";
 import { type LayerCase, oracleCases } from "../support/oracle.ts";
 
@@ -73,6 +74,21 @@ const refused: readonly (readonly [string, () => unknown, string])[] = [
     "conv2d stride",
     () => nn.conv2d({ ...conv, stride: [1, 0.5] }),
     "conv2d: stride is 0.5; use a whole number",
+  ],
+  [
+    "conv2d kernel of three",
+    () => nn.conv2d({ ...conv, kernel: [3, 3, 3] as never }),
+    "A kernel, stride or size is [3, 3, 3]; use a number, or two for height and width.",
+  ],
+  [
+    "conv2d without a kernel",
+    () => nn.conv2d({ in: 4, out: 6 } as never),
+    "A kernel, stride or size is undefined",
+  ],
+  [
+    "conv2d padding",
+    () => nn.conv2d({ ...conv, padding: [1, 2, 3] as never }),
+    "conv2d: padding is [1, 2, 3]; use a",
   ],
   [
     "separableConv2d multiplier",
@@ -201,6 +217,42 @@ test.each(misfits)("a tensor that does not fit is refused: $label", (layer, shap
 /** Whole numbers, so that sums, and products with the shares of these layers, are the same to the bit. */
 const wholes = (count: number, step: number) =>
   Float32Array.from({ length: count }, (_, i) => ((i * step) % 13) - 6);
+
+test("they train on the adapter as on the CPU, to the bit", async () => {
+  const weights = async (device: Backend) => {
+    const model = new Model(
+      device,
+      nn.sequential(
+        nn.conv1d({ in: 2, out: 3, kernel: 3, stride: 2, padding: 1 }),
+        nn.convTranspose1d({ in: 3, out: 2, kernel: 4, stride: 2, padding: 1 }),
+        nn.unsqueeze(2),
+        nn.separableConv2d({ in: 2, out: 1, kernel: [1, 3], padding: [0, 1] }),
+      ),
+    );
+    for (const { name, shape } of model.parameters)
+      model.tensor(name).write(wholes(sizeOf(shape), 5).map((x) => x / 8));
+    const optimizer = sgd({ lr: 2 ** -8 });
+    const step = compile(device, { x: f32(2, 2, 8) }, ({ x }, t) => ({
+      updates: optimizer.minimize(model.forward(x, t).sum(), model),
+    }));
+    await step({ x: wholes(32, 7) });
+    const { tensors } = await model.file();
+    await step.dispose();
+    await model.dispose();
+    return [...tensors].map(([name, { data }]) => [name, [...(data as Float32Array)]]);
+  };
+  const expected = await weights(cpuBackend());
+  expect(expected.map(([name]) => name)).toEqual([
+    "0.weight",
+    "0.bias",
+    "1.weight",
+    "1.bias",
+    "3.depthwise.weight",
+    "3.pointwise.weight",
+    "3.pointwise.bias",
+  ]);
+  expect(await weights(await gpu())).toEqual(expected);
+});
 
 /** A layer's result and the gradient of the sum of its squares. */
 async function results(device: Backend, layer: Module, shape: readonly number[]) {

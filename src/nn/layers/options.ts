@@ -1,3 +1,4 @@
+import { show } from "../../core/attributes.ts";
 import { checkWhole } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import { kindOf } from "../../core/tree.ts";
@@ -6,8 +7,15 @@ import type { AnyModule } from "../module.ts";
 /** A number for both, or one for each. */
 export type Pair = number | readonly [height: number, width: number];
 
-/** One for each direction. */
-export const pair = (x: Pair): readonly [number, number] => (typeof x === "number" ? [x, x] : x);
+/**
+ * One for each direction.
+ * @throws OptionError for what is neither a number nor two.
+ */
+export function pair(x: Pair): readonly [number, number] {
+  if (typeof x === "number") return [x, x];
+  if (Array.isArray(x) && x.length === 2) return x as unknown as readonly [number, number];
+  throw new OptionError(`A kernel, stride or size is ${show(x)}; use a number, or two for height and width.`);
+}
 
 /** @throws OptionError for a number that is no whole one above 0. */
 export function positive(layer: string, values: Readonly<Record<string, number>>): void {

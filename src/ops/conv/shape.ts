@@ -1,3 +1,4 @@
+import { show } from "../../core/attributes.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { type Shape, showShape, showType, type TensorType } from "../../core/shape.ts";
 
@@ -89,9 +90,13 @@ export function resolvePadding(
     };
     return [side(0), side(1)];
   }
-  const pair = (amount: number | Pair): Pair => (typeof amount === "number" ? [amount, amount] : amount);
+  const two = (x: unknown) => typeof x === "number" || (Array.isArray(x) && x.length === 2);
+  if (!two(padding) || (typeof padding !== "number" && !padding.every(two)))
+    throw new ShapeError(
+      `${op}: padding is ${show(padding)}; use a number, one number or [before, after] for height and width, "same" or "valid".`,
+    );
   const [height, width] = typeof padding === "number" ? [padding, padding] : padding;
-  const sides: Pads = [pair(height), pair(width)];
+  const sides: Pads = [pairOf(height), pairOf(width)];
   if (sides.flat().some((amount) => !Number.isInteger(amount) || amount < 0))
     throw new ShapeError(`${op}: padding [${sides.flat()}] must be whole numbers of at least 0.`);
   return sides;
