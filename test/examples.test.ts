@@ -110,6 +110,17 @@ test("transfer", async () => {
   expect(after(calls, "the body is as it was:")).toEqual([true]);
 });
 
+test("lora", async () => {
+  const calls = await run("lora");
+  expect(numbers(calls, "first task")[0]).toBeGreaterThan(0.9);
+  expect(numbers(calls, "second task before")[0]).toBeLessThan(0.85);
+  expect(numbers(calls, "second task")[0]).toBeGreaterThan(0.9);
+  expect(after(calls, "changes")[0]).toEqual(
+    ["0", "2", "4"].flatMap((path) => [`${path}.lora_A`, `${path}.lora_B`]),
+  );
+  expect(numbers(calls, "apart by")[0]).toBeLessThan(1e-4);
+});
+
 test("two-networks", async () => {
   const calls = await run("two-networks");
   expect(numbers(calls, "radius before")[0]).toBeLessThan(1);

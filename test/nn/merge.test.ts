@@ -83,6 +83,14 @@ test("types", () => {
 
 describe("refused are", () => {
   test.each([
+    [
+      () => nn.sequential(linear() as Module, nn.relu as never),
+      "sequential: part 1 is a function; give a layer or",
+    ],
+    [() => nn.residual(nn.relu as never), "residual: the body is a function; give a layer or a network."],
+    [() => nn.residual(nn.relu(), "same" as never), "residual: the shortcut is a string; give a layer"],
+    [() => nn.checkpoint(undefined as never), "checkpoint: the network is undefined; give a layer"],
+    [() => nn.augmented(nn.relu as never, {}), "augmented: the network is a function; give a layer"],
     [() => nn.parallel(), "parallel: there is no branch; give at least one."],
     [() => nn.parallel(linear as never), "parallel: branch 0 is a function; give a layer or a network."],
     [() => nn.siamese(undefined as never), "siamese: the network is undefined; give a layer or a network."],

@@ -3,6 +3,7 @@ import { recomputed } from "../../core/op.ts";
 import * as f from "../../ops/f.ts";
 import type { AnyModule, Module } from "../module.ts";
 import { remakeWithin } from "./define.ts";
+import { checkModule } from "./options.ts";
 
 /** Modules of which each takes what the one before it gives; the first takes `Given`. */
 export type Chain<M extends readonly AnyModule[], Given = any> = M extends readonly [
@@ -29,6 +30,9 @@ export function sequential<const M extends readonly [AnyModule, AnyModule, ...An
   ...modules: M & Chain<M>
 ): Chained<M>;
 export function sequential(...modules: readonly Module[]): Module {
+  modules.forEach((module, i) => {
+    checkModule("sequential", `part ${i}`, module);
+  });
   return {
     label: `sequential(${modules.length})`,
     description: { layer: "sequential" },
@@ -43,6 +47,7 @@ export function sequential(...modules: readonly Module[]): Module {
  * less memory for about one more forward pass of it. As torch.utils.checkpoint. Source: Chen et al., 2016, §3.
  */
 export function checkpoint(network: Module): Module {
+  checkModule("checkpoint", "the network", network);
   if (!network.children) return checkpoint(sequential(network));
   return {
     ...network,
@@ -54,6 +59,8 @@ export function checkpoint(network: Module): Module {
 
 /** x + body(x), or shortcut(x) + body(x) where shapes change. He et al., 2016, eq. 1 and 2. */
 export function residual(body: Module, shortcut?: Module): Module {
+  checkModule("residual", "the body", body);
+  if (shortcut) checkModule("residual", "the shortcut", shortcut);
   return {
     label: "residual()",
     description: { layer: "residual" },
@@ -82,6 +89,7 @@ export interface AugmentOptions {
  * @throws OptionError for alternating mirrors of images that are no data set's.
  */
 export function augmented(network: Module, options: AugmentOptions): Module {
+  checkModule("augmented", "the network", network);
   const { flip = false, shift = 0, padding = "zeros" } = options;
   if (!network.children) return augmented(sequential(network), options);
   return {

@@ -1,8 +1,9 @@
 import { checkNames } from "../../core/check.ts";
 import { OptionError, ShapeError } from "../../core/errors.ts";
-import type { Tensor } from "../../core/op.ts";
+import { recomputed, type Tensor } from "../../core/op.ts";
 import { type Shape, sameShape, showShape, sizeOf } from "../../core/shape.ts";
 import * as f from "../../ops/f.ts";
+import { batchNormApply, batchNormStatistics } from "../../ops/norm/batch-norm.ts";
 import { parameter } from "../compose.ts";
 import { ones, zeros } from "../init.ts";
 import type { Module } from "../module.ts";
@@ -78,14 +79,29 @@ export function batchNorm(features: number, options: BatchNormOptions = {}): Mod
 }
 
 /**
- * (x − mean)/√(variance + eps) over the last axes of the given size: batch norm of one example whose channels are the rows,
- * since its statistics and its gradient are kernels that read a row once each.
+ * (x − mean)/√(variance + eps)·weight + bias for each row of x in the shape [1, rows, …], over which weight and bias are
+ * spread: batch norm of one example whose channels are the rows, since its statistics and its gradient are kernels that read
+ * a row once each. What is normalised is computed again by the backward pass, which costs less than to keep it.
  */
-function standardized(x: Tensor, size: number, eps: number): Tensor {
-  if (size === 1) return x.mul(0);
-  const rows = sizeOf(x.shape) / size;
-  const all = (value: number) => f.constant({ value, shape: [rows] });
-  const [y] = f.batchNorm(x.reshape({ shape: [1, rows, size] }), all(1), all(0), { eps });
+function normalizedRows(
+  x: Tensor,
+  shape: Shape,
+  eps: number,
+  { weight, bias }: { readonly weight?: Tensor; readonly bias?: Tensor },
+): Tensor {
+  const [, rows = 0, ...row] = shape;
+  const flat = x.reshape({ shape });
+  const spread = { shape: [1, rows, ...row.map(() => 1)] };
+  const [one, zero] = [1, 0].map((value) => f.constant({ value, ...spread })) as [Tensor, Tensor];
+  const [mean, , inverse] = sizeOf(row) > 1 ? batchNormStatistics(flat, { eps }) : [];
+  const y = recomputed(() => {
+    const plain =
+      mean && inverse
+        ? batchNormApply(flat, one, zero, mean.reshape(spread), inverse.reshape(spread))
+        : flat.mul(0);
+    const scaled = weight ? plain.mul(weight) : plain;
+    return bias ? scaled.add(bias) : scaled;
+  });
   return y.reshape({ shape: x.shape });
 }
 
@@ -137,9 +153,12 @@ export function layerNorm(normalizedShape: number | Shape, options: LayerNormOpt
     },
     ({ weight, bias }, x) => {
       checkLast("layerNorm", x, shape);
-      const y = standardized(x, sizeOf(shape), eps);
-      const scaled = weight ? y.mul(weight) : y;
-      return bias ? scaled.add(bias) : scaled;
+      const size = sizeOf(shape);
+      const row = { shape: [1, 1, size] };
+      return normalizedRows(x, [1, sizeOf(x.shape) / size, size], eps, {
+        weight: weight?.reshape(row),
+        bias: bias?.reshape(row),
+      });
     },
     `layerNorm(${shape.join("×")})`,
   );
@@ -169,8 +188,7 @@ export function rmsNorm(normalizedShape: number | Shape, options: RmsNormOptions
       checkLast("rmsNorm", x, shape);
       const axes = shape.map((_, i) => i - shape.length);
       const inverse = f.div(1, x.square().mean({ axes, keepdims: true }).add(eps).sqrt());
-      const y = x.mul(inverse);
-      return weight ? y.mul(weight) : y;
+      return recomputed(() => (weight ? x.mul(inverse).mul(weight) : x.mul(inverse)));
     },
     `rmsNorm(${shape.join("×")})`,
   );
@@ -190,11 +208,16 @@ function normalizedGroups(
   groups: number,
   eps: number,
 ): Tensor {
-  const [, channels = 0, ...positions] = x.shape;
-  const y = standardized(x, sizeOf([channels / groups, ...positions]), eps);
-  if (!weight || !bias) return y;
-  const shape = [channels, ...positions.map(() => 1)];
-  return y.mul(weight.reshape({ shape })).add(bias.reshape({ shape }));
+  const [batch = 0, channels = 0, ...positions] = x.shape;
+  const each = channels / groups;
+  /** A number for each channel, as every example's groups have them. */
+  const spread = (value: Tensor | undefined) =>
+    value
+      ?.reshape({ shape: [1, groups, each, 1] })
+      .broadcastTo({ shape: [batch, groups, each, 1] })
+      .reshape({ shape: [1, batch * groups, each, 1] });
+  const shape = [1, batch * groups, each, sizeOf(positions)];
+  return normalizedRows(x, shape, eps, { weight: spread(weight), bias: spread(bias) });
 }
 
 const perChannel = (affine: boolean, channels: number) => ({
