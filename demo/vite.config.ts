@@ -26,7 +26,10 @@ export default defineConfig({
     plugins: () => [leanShaders(), leanRecords("cases", "tolerances"), leanMethods(), pureConstants()],
     // training/worker.ts becomes assets/training-worker-HASH.js.
     rolldownOptions: {
-      output: { entryFileNames: ({ facadeModuleId }) => `assets/${workerName(facadeModuleId)}-[hash].js` },
+      output: {
+        entryFileNames: ({ facadeModuleId }) => `assets/${workerName(facadeModuleId)}-[hash].js`,
+        comments: false, // what marks calls as pure has done its work
+      },
     },
   },
 });

@@ -78,7 +78,8 @@ function rotateRows(a: Float64Array, n: number, p: number, q: number, c: number,
 /**
  * The rows of a matrix [rows, columns], rows ≤ columns, made orthonormal in their order: the Q of the factors QR of its
  * transpose with a positive diagonal in R, by Householder's reflections. The matrix is overwritten by the result.
- * Source: Golub, Van Loan, 2013, "Matrix computations", §5.2; the signs: Mezzadri, 2007, §5.
+ * Source: Golub, Van Loan, 2013, "Matrix computations", §5.2; the signs: Mezzadri, 2007, "How to generate random matrices
+ * from the classical compact groups".
  */
 export function orthonormalRows(matrix: Float64Array, rows: number, columns: number): Float64Array {
   const scales = new Float64Array(rows);

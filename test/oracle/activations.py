@@ -1,7 +1,7 @@
 """Activations: activations.json. See common.py.
 
 Each on random numbers, at its kinks and far from 0, and on NaN (value alone). After their papers, as PyTorch 1.13 lacks
-them: parametric softplus (McFarland, Cui, Butts, 2013, eq. 5), swish with a beta (Ramachandran, Zoph, Le, 2017, section 4).
+them: parametric softplus (McFarland, Cui, Butts, 2013), swish with a beta (Ramachandran, Zoph, Le, 2017, section 4).
 Slopes are such as float32 holds. At -3 and 3 PyTorch 1.13 gives hardswish the slopes of its middle and later versions
 those beyond, as ours; those two points are left out.
 """

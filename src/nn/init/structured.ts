@@ -26,7 +26,8 @@ export interface DiracOptions {
 
 /**
  * Filter i of a group gives the group's channel i: 1 in the kernel's middle, else 0; weight [out, in/groups, ...kernel];
- * as torch.nn.init.dirac_. A group's outputs beyond its inputs are 0, or what `rest` makes. Zagoruyko, Komodakis, 2017, §2.
+ * as torch.nn.init.dirac_. A group's outputs beyond its inputs are 0, or what `rest` makes. Zagoruyko, Komodakis, 2017,
+ * "DiracNets".
  * @throws ShapeError for a weight without kernel, or groups that do not divide its outputs.
  */
 /*#__NO_SIDE_EFFECTS__*/
@@ -58,7 +59,7 @@ export function dirac(options: DiracOptions = {}): Initializer {
 /**
  * gain times a random matrix with orthonormal rows (columns where it has more rows), evenly distributed: the Q of QR of
  * normal numbers, R's diagonal positive; weight [out, ...], as the matrix [out, rest]; as torch.nn.init.orthogonal_.
- * Source: Saxe, McClelland, Ganguli, 2014, §3.
+ * Source: Saxe, McClelland, Ganguli, 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear networks".
  * @throws OptionError for a gain below 0; ShapeError for a weight of one axis.
  */
 /*#__NO_SIDE_EFFECTS__*/

@@ -22,10 +22,10 @@ function checkAxis(layer: string, axis: number): void {
   if (!Number.isInteger(axis)) throw new OptionError(`${layer}: axis is ${axis}; use a whole number.`);
 }
 
-/** max(x, 0), any shape; as torch.nn.ReLU. Nair, Hinton, 2010, §2. */
+/** max(x, 0), any shape; as torch.nn.ReLU. Nair, Hinton, 2010. */
 export const relu = () => activation("relu", (x) => x.relu());
 
-/** min(max(x, 0), 6), any shape; as torch.nn.ReLU6. Krizhevsky, 2010, §2. */
+/** min(max(x, 0), 6), any shape; as torch.nn.ReLU6. Krizhevsky, 2010, "Convolutional deep belief networks on CIFAR-10". */
 export const relu6 = () => activation("relu6", (x) => x.relu6());
 
 /** tanh(x) = (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ), any shape; as torch.nn.Tanh. */
@@ -40,20 +40,20 @@ export const hardSigmoid = () => activation("hardSigmoid", (x) => x.hardSigmoid(
 /** x · hardSigmoid(x), any shape; as torch.nn.Hardswish. Howard et al., 2019, "MobileNetV3", §5.2. */
 export const hardSwish = () => activation("hardSwish", (x) => x.hardSwish());
 
-/** x · sigmoid(x), swish with β = 1, any shape; as torch.nn.SiLU. Elfwing, Uchibe, Doya, 2017, eq. 7. */
+/** x · sigmoid(x), swish with β = 1, any shape; as torch.nn.SiLU. Elfwing, Uchibe, Doya, 2017. */
 export const silu = () => activation("silu", (x) => x.silu());
 
-/** λ·x where x > 0, else λ·α(eˣ − 1), λ = 1.0507, α = 1.6733, any shape; as torch.nn.SELU. Klambauer et al., 2017, eq. 2. */
+/** λ·x where x > 0, else λ·α(eˣ − 1), λ = 1.0507, α = 1.6733, any shape; as torch.nn.SELU. Klambauer et al., 2017, §2. */
 export const selu = () => activation("selu", (x) => x.selu());
 
-/** x · tanh(log(1 + eˣ)), any shape; as torch.nn.Mish. Misra, 2019, eq. 1. */
+/** x · tanh(log(1 + eˣ)), any shape; as torch.nn.Mish. Misra, 2019. */
 export const mish = () => activation("mish", (x) => x.mish());
 
-/** x/(1 + |x|), any shape; as torch.nn.Softsign. Turian, Bergstra, Bengio, 2009, §3. */
+/** x/(1 + |x|), any shape; as torch.nn.Softsign. Turian, Bergstra, Bengio, 2009. */
 export const softsign = () => activation("softsign", (x) => x.softsign());
 
 /**
- * min(max(x, min), max), from −1 to 1 unless given, any shape; as torch.nn.Hardtanh. Collobert, 2004, §2.2.
+ * min(max(x, min), max), from −1 to 1 unless given, any shape; as torch.nn.Hardtanh. Collobert, 2004.
  * @throws OptionError for a max that is not above the min.
  */
 export function hardTanh(options: { min?: number; max?: number } = {}): Module {
@@ -66,7 +66,7 @@ export function hardTanh(options: { min?: number; max?: number } = {}): Module {
 }
 
 /**
- * x where x > 0, else slope · x, any shape; as torch.nn.LeakyReLU. Maas, Hannun, Ng, 2013, §2.
+ * x where x > 0, else slope · x, any shape; as torch.nn.LeakyReLU. Maas, Hannun, Ng, 2013.
  * @throws OptionError for a slope that is not finite.
  */
 export function leakyRelu(slope = 0.01): Module {
@@ -84,7 +84,7 @@ export function elu(alpha = 1): Module {
 }
 
 /**
- * x where x > 0, else α(e^(x/α) − 1), any shape; as torch.nn.CELU. Barron, 2017, eq. 2.
+ * x where x > 0, else α(e^(x/α) − 1), any shape; as torch.nn.CELU. Barron, 2017.
  * @throws OptionError for an α that is not above 0.
  */
 export function celu(alpha = 1): Module {
@@ -112,7 +112,7 @@ export interface SoftplusOptions {
 
 /**
  * log(1 + e^(β·x))/β, any shape; x itself where β·x is above a threshold, if one is given; as torch.nn.Softplus, whose
- * threshold of 20 is where float32 sees no difference. Dugas et al., 2001, eq. 2.
+ * threshold of 20 is where float32 sees no difference. Dugas et al., 2001.
  * @throws OptionError for a β that is not above 0, or a threshold that is not finite.
  */
 export function softplus(options: SoftplusOptions = {}): Module {
@@ -137,7 +137,7 @@ export function threshold(threshold: number, value: number): Module {
 
 /**
  * x where x > θ, else 0, any shape; as torch.nn.Threshold(θ, 0) and Keras's ThresholdedReLU, whose θ = 1 is the default.
- * Konda, Memisevic, Krueger, 2014, eq. 5.
+ * Konda, Memisevic, Krueger, 2014.
  * @throws OptionError for a θ below 0.
  */
 export function thresholdedRelu(theta = 1): Module {
@@ -147,7 +147,7 @@ export function thresholdedRelu(theta = 1): Module {
 
 /**
  * x where |x| > θ, else 0, any shape: `hardshrink` by the name it has beside thresholdedRelu, with Keras's default θ = 1;
- * as torch.nn.Hardshrink(θ). Konda, Memisevic, Krueger, 2014, eq. 6.
+ * as torch.nn.Hardshrink(θ). Konda, Memisevic, Krueger, 2014.
  * @throws OptionError for a θ below 0.
  */
 export function thresholdedLinear(theta = 1): Module {
@@ -156,7 +156,7 @@ export function thresholdedLinear(theta = 1): Module {
 }
 
 /**
- * x where |x| > λ, else 0, any shape; as torch.nn.Hardshrink. Donoho, Johnstone, 1994, §1.3.
+ * x where |x| > λ, else 0, any shape; as torch.nn.Hardshrink. Donoho, Johnstone, 1994.
  * @throws OptionError for a λ below 0.
  */
 export function hardshrink(lambda = 0.5): Module {
@@ -174,7 +174,7 @@ export function softshrink(lambda = 0.5): Module {
 }
 
 /**
- * eˣ/Σ eˣ along an axis, the last unless given, any shape; as torch.nn.Softmax(dim). Bridle, 1990, eq. 2.
+ * eˣ/Σ eˣ along an axis, the last unless given, any shape; as torch.nn.Softmax(dim). Bridle, 1990.
  * @throws OptionError for an axis that is no whole number.
  */
 export function softmax(axis = -1): Module {

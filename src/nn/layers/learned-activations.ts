@@ -56,7 +56,7 @@ export interface ParametricSoftplusOptions {
 
 /**
  * α·log(1 + e^(β·x)), α and β learned: any shape with one of each, [N, C, …] with one for each channel; alpha and beta
- * [features], 0.2 and 5 at first; as ParametricSoftplus of Keras 1. McFarland, Cui, Butts, 2013, eq. 5.
+ * [features], 0.2 and 5 at first; as ParametricSoftplus of Keras 1. McFarland, Cui, Butts, 2013.
  * @throws OptionError for features below 1.
  */
 export function parametricSoftplus(options: ParametricSoftplusOptions = {}): Module {

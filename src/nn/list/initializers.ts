@@ -2,63 +2,46 @@ import { OptionError } from "../../core/errors.ts";
 import * as init from "../init.ts";
 import type { Setting } from "./settings.ts";
 
-/** An initialiser by name: how many numbers follow it, at least and at most, and what they make. */
-interface Named {
-  readonly numbers: readonly [least: number, most: number];
-  readonly make: (...numbers: number[]) => init.Initializer | undefined;
-}
-
-/*#__NO_SIDE_EFFECTS__*/
-function plain(make: () => init.Initializer | undefined): Named {
-  return { numbers: [0, 0], make };
-}
-
-/** With a gain, perhaps. */
-/*#__NO_SIDE_EFFECTS__*/
-function gained(make: (gain?: number) => init.Initializer): Named {
-  return { numbers: [0, 1], make };
-}
+/** Initialisers by name, each with how many numbers may follow it: deviations, gains, bounds. */
+type Named = readonly [numbers: number, make: (...numbers: any[]) => init.Initializer | undefined];
 
 /** The others of a layer's tensors begin at 0 where one of these is given, as they do in code. */
 const INITIALIZERS: Readonly<Record<string, Named>> = {
-  torch: plain(() => undefined),
-  he: plain(() => init.heNormal()),
-  xavier: plain(() => init.xavierNormal()),
-  zeros: plain(() => init.zeros),
-  ones: plain(() => init.ones),
-  constant: { numbers: [1, 1], make: (value) => init.constant(value!) },
-  uniform: { numbers: [2, 2], make: (low, high) => init.uniform(low!, high!) },
-  normal: { numbers: [1, 2], make: (std, mean) => init.normal(std!, mean) },
-  truncatedNormal: { numbers: [0, 1], make: (std) => init.truncatedNormal(std) },
-  xavierUniform: gained(init.xavierUniform),
-  xavierNormal: gained(init.xavierNormal),
-  xavierFanIn: plain(init.xavierFanIn),
-  heUniform: gained(init.heUniform),
-  heNormal: gained(init.heNormal),
-  heFanOut: plain(() => init.heNormal({ mode: "fanOut" })),
-  heFanAverage: plain(() => init.heNormal({ mode: "fanAverage" })),
-  lecunUniform: plain(init.lecunUniform),
-  lecunNormal: plain(init.lecunNormal),
-  orthogonal: gained(init.orthogonal),
-  identity: plain(() => init.identity),
-  dirac: plain(() => init.dirac()),
+  torch: [0, () => undefined],
+  he: [0, init.heNormal],
+  xavier: [0, init.xavierNormal],
+  zeros: [0, () => init.zeros],
+  ones: [0, () => init.ones],
+  constant: [1, init.constant],
+  uniform: [2, init.uniform],
+  normal: [2, init.normal],
+  truncatedNormal: [1, init.truncatedNormal],
+  xavierUniform: [1, init.xavierUniform],
+  xavierNormal: [1, init.xavierNormal],
+  xavierFanIn: [0, init.xavierFanIn],
+  heUniform: [1, init.heUniform],
+  heNormal: [1, init.heNormal],
+  heFanOut: [0, () => init.heNormal({ mode: "fanOut" })],
+  heFanAverage: [0, () => init.heNormal({ mode: "fanAverage" })],
+  lecunUniform: [0, init.lecunUniform],
+  lecunNormal: [0, init.lecunNormal],
+  orthogonal: [1, init.orthogonal],
+  identity: [0, () => init.identity],
+  dirac: [0, init.dirac],
 };
 
 /** Reads `he`, `constant:0.1`, `uniform:-0.1:0.1`. */
 function read(text: string): { init?: init.Initializer } {
-  const [name = "", ...rest] = text.split(":");
-  const named = Object.hasOwn(INITIALIZERS, name) ? INITIALIZERS[name] : undefined;
-  if (!named) throw new OptionError(`init is "${name}"; use ${Object.keys(INITIALIZERS).join(", ")}.`);
-  const [least, most] = named.numbers;
-  const numbers = rest.map((word) => (word === "" ? Number.NaN : Number(word)));
-  if (numbers.length < least || numbers.length > most || !numbers.every(Number.isFinite)) {
-    const count = least === most ? least : `${least} to ${most}`;
-    const example = [name, "0.1", "0.2"].slice(0, most + 1).join(":");
+  const [name = "", ...words] = text.split(":");
+  if (!Object.hasOwn(INITIALIZERS, name))
+    throw new OptionError(`init is "${name}"; use ${Object.keys(INITIALIZERS).join(", ")}.`);
+  const [most, make] = INITIALIZERS[name]!;
+  const numbers = words.map((word) => (word === "" ? Number.NaN : Number(word)));
+  if (numbers.length > most || !numbers.every(Number.isFinite))
     throw new OptionError(
-      `init is ${text}; ${most === 0 ? `${name} takes no number` : `${name} takes ${count} number${most === 1 ? "" : "s"}, as ${example}`}.`,
+      `init is ${text}; ${most === 0 ? `${name} takes no number` : `write ${[name, "0.1", "0.2"].slice(0, most + 1).join(":")}`}.`,
     );
-  }
-  const made = named.make(...numbers);
+  const made = make(...numbers);
   return made ? { init: made } : {};
 }
 

@@ -19,7 +19,10 @@ export interface HardTanhAttrs {
   readonly max: number;
 }
 
-/** x between min and max, else the nearer of them; the gradient there is 0, at both included. Collobert, 2004, §2.2. */
+/**
+ * x between min and max, else the nearer of them; the gradient there is 0, at both included. Collobert, 2004, "Large scale
+ * machine learning".
+ */
 export const hardTanh: Op<(x: Operand, attrs?: Partial<HardTanhAttrs>) => Tensor, HardTanhAttrs> =
   elementwiseOp({
     name: "hardTanh",
@@ -48,7 +51,10 @@ export const hardTanh: Op<(x: Operand, attrs?: Partial<HardTanhAttrs>) => Tensor
     ],
   });
 
-/** x between 0 and 6, else the nearer of them; the gradient at both is 0. Krizhevsky, 2010, §2. */
+/**
+ * x between 0 and 6, else the nearer of them; the gradient at both is 0. Krizhevsky, 2010, "Convolutional deep belief
+ * networks on CIFAR-10".
+ */
 export const relu6: Op<Unary> = elementwiseOp({
   name: "relu6",
   arity: 1,
@@ -99,7 +105,7 @@ export interface ThresholdAttrs {
   readonly value: number;
 }
 
-/** x where x > threshold, else value; the gradient there is 0. Konda, Memisevic, Krueger, 2014, eq. 5 (value 0). */
+/** x where x > threshold, else value; the gradient there is 0. Konda, Memisevic, Krueger, 2014 (value 0). */
 export const threshold: Op<(x: Operand, attrs: ThresholdAttrs) => Tensor, ThresholdAttrs> = elementwiseOp({
   name: "threshold",
   arity: 1,
@@ -149,7 +155,7 @@ export const softshrink: Op<(x: Operand, attrs?: Partial<ShrinkAttrs>) => Tensor
     errors: shrinkErrors("softshrink"),
   });
 
-/** x where |x| > λ, else 0; the gradient there is 0. Donoho, Johnstone, 1994, §1.3. */
+/** x where |x| > λ, else 0; the gradient there is 0. Donoho, Johnstone, 1994. */
 export const hardshrink: Op<(x: Operand, attrs?: Partial<ShrinkAttrs>) => Tensor, ShrinkAttrs> =
   elementwiseOp({
     name: "hardshrink",
@@ -165,7 +171,7 @@ export const hardshrink: Op<(x: Operand, attrs?: Partial<ShrinkAttrs>) => Tensor
     errors: shrinkErrors("hardshrink"),
   });
 
-/** x/(1 + |x|). Turian, Bergstra, Bengio, 2009, §3. */
+/** x/(1 + |x|). Turian, Bergstra, Bengio, 2009. */
 export const softsign: Op<Unary> = elementwiseOp({
   name: "softsign",
   arity: 1,
@@ -176,7 +182,7 @@ export const softsign: Op<Unary> = elementwiseOp({
   points: ENDS.filter(([x]) => Number.isNaN(x) || Number.isFinite(x)), // ∞/∞
 });
 
-/** x where x > 0, else α(e^(x/α) − 1), whose slope at 0 is 1 for every α. Barron, 2017, eq. 2. */
+/** x where x > 0, else α(e^(x/α) − 1), whose slope at 0 is 1 for every α. Barron, 2017. */
 export const celu: Op<(x: Operand, attrs?: { alpha?: number }) => Tensor, { alpha: number }> = elementwiseOp({
   name: "celu",
   arity: 1,
