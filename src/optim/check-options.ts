@@ -98,7 +98,9 @@ export function checkOptions(
       `${name}: options are ${show(given)}; use an object such as ${name}({ lr: 0.001 }).`,
     );
   const options = given as Record<string, unknown>;
-  checkNames(name, options, [...new Set([...Object.keys(hyper), "weightDecay", ...RESERVED])]);
+  checkNames(name, options, [
+    ...new Set([...Object.keys(hyper), "weightDecay", ...(record.others ?? []), ...RESERVED]),
+  ]);
   for (const [key, value] of Object.entries(hyper))
     if (value === required && options[key] === undefined)
       throw new OptionError(`${name}: needs ${key}; give it, ${name}({ ${key}: 0.001 }).`);

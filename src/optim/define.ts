@@ -6,7 +6,7 @@ import { COMMON, goesByTensors, hyperSizeOf, type Numbers, type UpdateRule } fro
 import { updateOp } from "../ops/step/update.ts";
 import { checkAlpha, checkDecay, checkOptions, faultOf, show } from "./check-options.ts";
 import { grad, type Minimizer, stateOf } from "./minimize.ts";
-import { AVERAGE, type Group, SLOW } from "./optimizer.ts";
+import { AVERAGE, type Group, type Optimizer, type Redirect, SLOW } from "./optimizer.ts";
 import { type CommonOptions, type LookaheadOptions, type OptimizerRecord, typicalOf } from "./record.ts";
 import { type Feedback, type Rate, rateAt, type Schedule } from "./schedules.ts";
 import type { Trainable } from "./state.ts";
@@ -40,6 +40,7 @@ const recorded = (value: unknown): unknown => {
   if (typeof value === "function") return "schedule";
   if (Array.isArray(value)) return value.map(recorded);
   if (typeof value !== "object" || value === null) return value;
+  if (value instanceof RuleOptimizer) return { name: value.name, ...value.options };
   return Object.fromEntries(Object.entries(value).map(([key, x]) => [key, recorded(x)]));
 };
 
@@ -69,6 +70,10 @@ export function defineOptimizer<O extends object>(record: OptimizerRecord): Opti
     const { lookahead, clipTensorNorm } = options as CommonOptions;
     if (lookahead === undefined && clipTensorNorm === undefined)
       return new RuleOptimizer(record, plain, ops[choice]!, options);
+    if (plain.trust && clipTensorNorm !== undefined)
+      throw new OptionError(
+        `${record.name}: its steps have the norms of the tensors whatever the gradients' are; leave clipTensorNorm out.`,
+      );
     const rule = {
       ...plain,
       ...(lookahead !== undefined && { lookahead: true }),
@@ -89,6 +94,8 @@ class RuleOptimizer implements Minimizer {
   readonly groups: readonly Group[];
   readonly feedback: readonly Feedback[];
   readonly byTensors: boolean;
+  readonly redirect: Redirect | undefined;
+  readonly rest: Optimizer | undefined;
   private readonly lookahead: LookaheadOptions | undefined;
 
   constructor(
@@ -99,7 +106,10 @@ class RuleOptimizer implements Minimizer {
   ) {
     this.name = record.name;
     this.lookahead = (given as CommonOptions).lookahead;
+    this.redirect = record.redirect?.(given);
+    this.rest = record.rest?.(given);
     this.slots = [
+      ...(this.redirect?.slots ?? []),
       ...rule.slots,
       ...(this.lookahead ? [SLOW] : []),
       ...(given.ema || given.swa ? [AVERAGE] : []),
@@ -108,7 +118,9 @@ class RuleOptimizer implements Minimizer {
     this.hyperSize = hyperSizeOf(rule);
     this.byTensors = goesByTensors(rule);
     this.groups = (given.groups as readonly Group[] | undefined) ?? [];
-    this.feedback = [...new Set([given, ...this.groups].flatMap(feedbackOf))];
+    this.feedback = [
+      ...new Set([...[given, ...this.groups].flatMap(feedbackOf), ...(this.rest?.feedback ?? [])]),
+    ];
     this.options = recorded(given) as Readonly<Record<string, unknown>>;
   }
 

@@ -1,5 +1,5 @@
 import { OptionError } from "../core/errors.ts";
-import type { OpRecord } from "../core/op.ts";
+import type { OpRecord, Tensor, Variable } from "../core/op.ts";
 import { expressionOf } from "../core/pattern.ts";
 import type { Feedback } from "./schedules.ts";
 
@@ -7,6 +7,28 @@ import type { Feedback } from "./schedules.ts";
 export const AVERAGE = "average";
 /** The slot that holds the slow weights of lookahead. */
 export const SLOW = "slow";
+
+/** What makes another gradient of a part's before the update, in tensor ops. */
+export interface Redirect {
+  /** Slots that it keeps, before those of the update. */
+  readonly slots: readonly string[];
+  turn(
+    part: {
+      readonly members: readonly Variable[];
+      readonly offsets: readonly number[];
+      readonly size: number;
+    },
+    gradient: Tensor,
+    slots: readonly Tensor[],
+    row: Tensor,
+    stats: Tensor,
+  ): {
+    readonly gradient: Tensor;
+    readonly slots: readonly Tensor[];
+    readonly row: Tensor;
+    readonly stats: Tensor;
+  };
+}
 
 /** How parameters follow their gradients: which update kernel, with which slots, and the numbers of each step. */
 export interface Optimizer {
@@ -40,6 +62,10 @@ export interface Optimizer {
   row(step: number, total: number, group?: Group): number[];
   /** The learning rate at a step. */
   rate(step: number, total: number, group?: Group): number;
+  /** @internal */
+  readonly redirect: Redirect | undefined;
+  /** What trains the parameters of fewer than two axes, where that is another optimizer. */
+  readonly rest: Optimizer | undefined;
   /** As given, in order. */
   readonly groups: readonly Group[];
 }

@@ -1,6 +1,6 @@
 import { required } from "../core/op.ts";
 import type { Numbers, UpdateRule } from "../ops/step/rule.ts";
-import type { Group } from "./optimizer.ts";
+import type { Group, Optimizer, Redirect } from "./optimizer.ts";
 import type { Rate } from "./schedules.ts";
 
 /**
@@ -90,6 +90,11 @@ export interface OptimizerRecord {
   readonly initial?: (options: Readonly<Record<string, unknown>>) => Numbers;
   /** The rule's own numbers at a step from 0, worked out in float64; those hyperparameters that it names by default. */
   readonly numbersAt?: (values: Values, step: number) => Numbers;
+  /** Options that are no hyperparameters, beside those that all have. */
+  readonly others?: readonly string[];
+  /** What makes other gradients before the update; and what trains parameters of fewer than two axes, if another does. */
+  readonly redirect?: (options: Readonly<Record<string, unknown>>) => Redirect;
+  readonly rest?: (options: Readonly<Record<string, unknown>>) => Optimizer;
   /** One rule, or several of which `choose` takes one. */
   readonly rules: readonly RuleOf[];
   readonly choose?: (options: Readonly<Record<string, unknown>>) => number;

@@ -19,6 +19,8 @@ export interface Trainable {
 /** Parameters of one group in one arena, with flat tensors for their gradients and slots beside them. */
 export interface Part {
   readonly group: Group | undefined;
+  /** The optimizer of the state, or its rest. */
+  readonly optimizer: Optimizer;
   readonly parameters: Arena;
   readonly members: readonly Variable[];
   /** Where each member's gradient and slots lie in the part's flat tensors, and how long those are. */
@@ -72,15 +74,11 @@ export class OptimizerState {
     const trained = model.parameters.filter((variable) => !model.frozen.has(variable));
     const id = states++;
     const parts: Part[] = [];
-    for (const { group, members } of partition(
-      optimizer,
-      trained.map(({ name }) => name),
-    )) {
-      const variables = members.map((i) => trained[i]!);
+    for (const { group, members: variables, optimizer: own } of shared(optimizer, trained)) {
       for (const arena of new Set(variables.map((variable) => variable.arena))) {
-        const own = variables.filter((variable) => variable.arena === arena);
-        const whole = own.length === model.parameters.filter((v) => v.arena === arena).length;
-        parts.push(this.part(`hyper ${id}.${parts.length}`, group, arena, own, whole));
+        const members = variables.filter((variable) => variable.arena === arena);
+        const whole = members.length === model.parameters.filter((v) => v.arena === arena).length;
+        parts.push(this.part(`hyper ${id}.${parts.length}`, own, group, arena, members, whole));
       }
     }
     this.parts = parts;
@@ -107,19 +105,22 @@ export class OptimizerState {
 
   /** The place of each parameter in a slot, where the optimizer keeps it. */
   private copies(slot: string): Map<Variable, Variable> {
-    const at = this.optimizer.slots.indexOf(slot);
-    const places = at < 0 ? [] : this.parts;
     return new Map(
-      places.flatMap((part) => part.members.map((variable) => [variable, slotOf(part, at, variable)])),
+      this.parts.flatMap((part) => {
+        const at = part.optimizer.slots.indexOf(slot);
+        const members = at < 0 ? [] : part.members;
+        return members.map((variable) => [variable, slotOf(part, at, variable)] as const);
+      }),
     );
   }
 
   /** Slots as they begin, averages and slow weights as copies of their parameters, and statistics of no step. */
   initialize(): void {
-    const { slots: names, initial } = this.optimizer;
-    for (const { slots } of this.parts)
-      for (const [k, slot] of slots.entries())
-        this.device.write(slot, new Float32Array(slot.arena.size).fill(initial[names[k]!] ?? 0));
+    for (const { slots, optimizer } of this.parts)
+      for (const [k, slot] of slots.entries()) {
+        const value = optimizer.initial[optimizer.slots[k]!] ?? 0;
+        this.device.write(slot, new Float32Array(slot.arena.size).fill(value));
+      }
     for (const copies of [this.averages, this.copies(SLOW)])
       for (const [variable, copy] of copies) this.device.copy(variable, copy);
     this.resetStats();
@@ -128,6 +129,7 @@ export class OptimizerState {
 
   private part(
     hyper: string,
+    optimizer: Optimizer,
     group: Group | undefined,
     parameters: Arena,
     members: readonly Variable[],
@@ -136,7 +138,7 @@ export class OptimizerState {
     const laid = layOut("", members, Number.POSITIVE_INFINITY);
     const offsets = (whole ? members : laid.variables).map(({ offset }) => offset);
     const size = whole ? parameters.size : laid.arenas[0]!.size;
-    const slots = this.optimizer.slots.map((slot) =>
+    const slots = optimizer.slots.map((slot) =>
       wholeArena({ name: `${slot} of ${parameters.name}`, dtype: "f32", size }),
     );
     let blocks: Variable | undefined;
@@ -149,7 +151,7 @@ export class OptimizerState {
       blocks = standalone("blocks", [table.length], "u32");
       this.device.write(blocks, table);
     }
-    const tensors = this.optimizer.byTensors ? standalone("tensors", [members.length, 2], "u32") : undefined;
+    const tensors = optimizer.byTensors ? standalone("tensors", [members.length, 2], "u32") : undefined;
     if (tensors) {
       const table = members.flatMap(({ shape }, i) => [
         offsets[i]! / BLOCK,
@@ -157,13 +159,13 @@ export class OptimizerState {
       ]);
       this.device.write(tensors, Uint32Array.from(table));
     }
-    return { group, parameters, members, offsets, size, slots, blocks, tensors, hyper };
+    return { group, optimizer, parameters, members, offsets, size, slots, blocks, tensors, hyper };
   }
 
   /** The slots of a parameter by their names, `momentum_buffer` for instance. */
   slotsOf(variable: Variable): ReadonlyMap<string, Variable> {
     const part = this.parts.find(({ members }) => members.includes(variable));
-    return new Map(part && this.optimizer.slots.map((name, k) => [name, slotOf(part, k, variable)]));
+    return new Map(part?.optimizer.slots.map((name, k) => [name, slotOf(part, k, variable)]));
   }
 
   /** Flat tensors that hold the gradients between two programs, one for each part. */
@@ -213,7 +215,7 @@ export class OptimizerState {
   /** The rows of hyperparameters for `step` (from 0) of `total`, by the names of their feeds. */
   hyper(step: number, total: number): Record<string, Float32Array<ArrayBuffer>> {
     return Object.fromEntries(
-      this.parts.map(({ hyper, group }) => [hyper, this.optimizer.hyper(step, total, group)]),
+      this.parts.map(({ hyper, group, optimizer }) => [hyper, optimizer.hyper(step, total, group)]),
     );
   }
 
@@ -224,6 +226,23 @@ export class OptimizerState {
     for (const variable of this.gradientArenas ?? []) this.device.release(variable.arena);
     for (const { arena } of [this.stats, this.loss]) this.device.release(arena);
   }
+}
+
+/** The parameters by optimizer and group: those of fewer than two axes are trained by the rest, where there is one. */
+function shared(optimizer: Optimizer, trained: readonly Variable[]) {
+  const { rest } = optimizer;
+  const lists: [Optimizer, readonly Variable[]][] = rest
+    ? [
+        [optimizer, trained.filter(({ shape }) => shape.length > 1)],
+        [rest, trained.filter(({ shape }) => shape.length <= 1)],
+      ]
+    : [[optimizer, trained]];
+  return lists.flatMap(([own, list]) =>
+    partition(
+      own,
+      list.map(({ name }) => name),
+    ).map(({ group, members }) => ({ group, optimizer: own, members: members.map((i) => list[i]!) })),
+  );
 }
 
 const slotOf = ({ members, offsets, slots }: Part, k: number, variable: Variable): Variable => {

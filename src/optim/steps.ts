@@ -89,16 +89,22 @@ export function applyGradients(
   const stats = gradientStats(read(state.stats), loss, gradients, { scaling, lasting });
   const updates: Update[] = [{ variable: state.stats, value: stats }];
   const latest = new Map<Arena, Tensor>();
-  const parameters = state.parts.map(({ parameters, slots, blocks, tensors, hyper }, i) => {
+  const parameters = state.parts.map((part, i) => {
+    const { parameters, slots, blocks, tensors, hyper, optimizer } = part;
     const before = latest.get(parameters) ?? read(wholeArena(parameters));
-    const [after, ...moved] = callOp(state.optimizer.op, [
+    const row = feed(hyper, [optimizer.hyperSize]);
+    const { redirect } = optimizer;
+    const own = slots.slice(0, redirect?.slots.length ?? 0).map(read);
+    const turned = redirect?.turn(part, gradients[i]!, own, row, stats);
+    const [after, ...updated] = callOp(optimizer.op, [
       before,
-      gradients[i],
-      ...slots.map(read),
-      feed(hyper, [state.optimizer.hyperSize]),
-      stats,
+      turned?.gradient ?? gradients[i],
+      ...slots.slice(own.length).map(read),
+      turned?.row ?? row,
+      turned?.stats ?? stats,
       ...[blocks, tensors].flatMap((variable) => (variable ? [read(variable)] : [])),
     ]);
+    const moved = [...(turned?.slots ?? []), ...updated];
     latest.set(parameters, after!);
     slots.forEach((variable, k) => {
       updates.push({ variable, value: moved[k]! });

@@ -90,8 +90,10 @@ const slotsOf = (model: Model<any, any>, state: OptimizerState): Variable[] =>
   );
 
 /** What an optimizer's state is called in checkpoints: its update rule, and whether it keeps an average. */
-const kindOf = ({ op, slots }: Optimizer) =>
-  slots.includes(AVERAGE) ? `${op.name} with an average` : op.name;
+const kindOf = ({ op, slots, rest }: Optimizer): string => {
+  const name = rest ? `${op.name} and ${rest.op.name}` : op.name;
+  return slots.includes(AVERAGE) ? `${name} with an average` : name;
+};
 
 /**
  * Writes a whole checkpoint into a trainer's network and optimizer, sets where the run stands, and returns what else the

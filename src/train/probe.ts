@@ -78,8 +78,10 @@ interface Looking {
 function inspectionProgram(parts: StepParts, images: number): Looking {
   const { state, precision } = parts;
   const scaling = precision === "mixed";
-  const row = { shape: [state.optimizer.hyperSize], dtype: "f32" } as const;
-  const hyper = Object.fromEntries(state.parts.map((part) => [part.hyper, row]));
+  const row = (size: number) => ({ shape: [size], dtype: "f32" }) as const;
+  const hyper = Object.fromEntries(
+    state.parts.map(({ hyper, optimizer }) => [hyper, row(optimizer.hyperSize)]),
+  );
   let own: readonly TracedLayer[] = [];
   const traced = traceProgram(`inspection, batch ${parts.source.batchSize}`, hyper, (_, t) => {
     const { layers, minimized: loss } = forward(parts, {}, t);

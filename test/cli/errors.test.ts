@@ -47,7 +47,7 @@ describe("options", () => {
     ["train --dataset mnist", '--dataset must be cifar10 or shapes, not "mnist".'],
     [
       "train --optimizer tiger",
-      '--optimizer must be adadelta, adagrad, adam, adamax, adamw, amsgrad, amsgradw, lamb, lion, momentum, nadam, nesterov, radam, rmsprop or sgd, not "tiger".',
+      '--optimizer must be adadelta, adagrad, adam, adamax, adamw, amsgrad, amsgradw, lamb, lion, momentum, muon, nadam, nesterov, radam, rmsprop or sgd, not "tiger".',
     ],
     [
       "train --optimizer rmsprop:beta=0.9",

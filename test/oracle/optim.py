@@ -1,7 +1,7 @@
 """Optimizers and schedules: optim.json. See common.py.
 
 Each optimizer takes twenty steps down C(w) = ½(w₀² + 4w₁² + ½w₂²) + ½w₀w₁ + ¼Σw⁴ from one start, gradients in float64. What
-PyTorch 1.13 lacks is written after its paper: Lion (Chen et al., 2023), LAMB (You et al., 2020), lookahead (Zhang et al., 2019), RMSProp with epsilon
+PyTorch 1.13 lacks is written after its paper: Lion (Chen et al., 2023), LAMB (You et al., 2020), Muon (Jordan et al., 2024), lookahead (Zhang et al., 2019), RMSProp with epsilon
 inside the root (TensorFlow's), Adam without bias correction. NAdam is taken from its foreach form: the other one of 1.13
 multiplies a μ too many into the next product, which later versions mend."""
 
@@ -12,7 +12,7 @@ from torch import optim
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel
 
-from common import number, write
+from common import number, stored, write
 
 START = [1.5, -2.0, 0.75]
 STEPS = 20
@@ -195,6 +195,55 @@ cases = [
     case("adam", {"lr": 0.1, "ema": {"decay": 0.8}}, lambda p: optim.Adam(p, 0.1), average=ema(0.8)),
     case("sgd", {"lr": 0.05, "momentum": 0.9, "swa": {"start": 6, "every": 3}}, lambda p: optim.SGD(p, 0.05, momentum=0.9), every=(6, 3)),
     case("sgd", {"lr": 0.05, "momentum": 0.9, "swa": {"start": 0.5}}, lambda p: optim.SGD(p, 0.05, momentum=0.9), every=(10, 1)),
+]
+
+
+def single(x):
+    """A constant as a graph has it, in float32."""
+    return torch.tensor(x, dtype=torch.float32).item()
+
+
+def newton_schulz(g, steps=5):
+    x = g / (g.norm() + single(1e-7))
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    for _ in range(steps):
+        gram = x @ x.T
+        x = single(3.4445) * x + (single(-4.7750) * gram + single(2.0315) * gram @ gram) @ x
+    return x.T if tall else x
+
+
+def muon_case(args, lr, momentum, nesterov, decay, rest):
+    """Muon on matrices and filters, `rest` on the vector, down the sum of w²/2 + w⁴/4; any matrices of one shape together."""
+    torch.manual_seed(3)
+    shapes = {"a": (3, 5), "b": (3, 5), "filters": (4, 2, 1, 3), "tall": (6, 2), "bias": (3,)}
+    w = {name: torch.randint(-24, 25, shape) / 16.0 for name, shape in shapes.items()}
+    entry = {"optimizer": "muon", "args": [args], "note": "Jordan et al., 2024; by hand, the vector by torch.optim.SGD",
+             "tensors": {name: stored(x) for name, x in w.items()}}
+    buffers = {name: torch.zeros_like(x) for name, x in w.items()}
+    bias = torch.nn.Parameter(w["bias"].clone())
+    other = rest([bias])
+    for _ in range(STEPS):
+        for name, x in w.items():
+            if name == "bias":
+                continue
+            g = x + x ** 3
+            buffers[name] = momentum * buffers[name] + g
+            d = g + momentum * buffers[name] if nesterov else buffers[name]
+            flat = d.reshape(d.shape[0], -1)
+            o = newton_schulz(flat) * single(max(1, flat.shape[0] / flat.shape[1]) ** 0.5)
+            w[name] = x - lr * decay * x - lr * o.reshape(x.shape)
+        bias.grad = (bias + bias ** 3).detach()
+        other.step()
+    w["bias"] = bias
+    entry["after"] = {name: stored(x) for name, x in w.items()}
+    return entry
+
+
+# Numbers that float32 has: the step's row is float32.
+cases += [
+    muon_case({"lr": 0.03125, "momentum": 0.9375, "weightDecay": 0.0625}, 0.03125, 0.9375, True, 0.0625, lambda p: optim.SGD(p, 0.0625, momentum=0.5)),
+    muon_case({"lr": 0.03125, "momentum": 0.5, "nesterov": False}, 0.03125, 0.5, False, 0, lambda p: optim.SGD(p, 0.0625, momentum=0.5)),
 ]
 
 

@@ -3,16 +3,25 @@ import { describe, expect, test } from "vitest";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import type { Tensor } from "../../src/core/op.ts";
 import "../../src/ops/methods.ts";
+import { compile } from "../../src/model/compile.ts";
+import { Model } from "../../src/model/model.ts";
+import { zeros } from "../../src/nn/init.ts";
+import type { Module } from "../../src/nn/module.ts";
 import * as optim from "../../src/optim/index.ts";
 import { AVERAGE } from "../../src/optim/optimizer.ts";
 import { minimise } from "../support/minimise.ts";
-import { type OracleCase, oracleCases } from "../support/oracle.ts";
+import { arrayOf, expectSame, type OracleCase, oracleCases, type Stored } from "../support/oracle.ts";
 
 interface OptimizerCase extends OracleCase {
   readonly optimizer: string;
   readonly start: readonly number[];
   readonly path: readonly (readonly number[])[];
   readonly average?: readonly (readonly number[])[];
+}
+
+interface MuonCase extends OracleCase {
+  readonly tensors: Readonly<Record<string, Stored>>;
+  readonly after: Readonly<Record<string, Stored>>;
 }
 
 interface ScheduleCase extends OracleCase {
@@ -34,9 +43,9 @@ function cost(w: Tensor): Tensor {
   return bowl.add(x.mul(y).mul(0.5)).add(w.square().square().sum().mul(0.25));
 }
 
-const optimizers = oracleCases<OptimizerCase>("optimizer").map(
-  (entry) => [title(entry.optimizer, entry.args), entry] as const,
-);
+const optimizers = oracleCases<OptimizerCase>("optimizer")
+  .filter(({ path }) => path)
+  .map((entry) => [title(entry.optimizer, entry.args), entry] as const);
 const schedules = oracleCases<ScheduleCase>("schedule").map(
   (entry) => [title(entry.schedule, entry.args), entry] as const,
 );
@@ -61,6 +70,43 @@ describe("optimizers as PyTorch steps", () => {
       minimise(cpuBackend({ precision: "f64" }), named[name]!(...args), start, cost, path.length, slot, true);
     expectPath("parameter", (await run()).slice(1), path);
     if (average) expectPath("average", await run(AVERAGE), average);
+  });
+});
+
+describe("muon, matrices together and the rest by another rule", () => {
+  const cases = oracleCases<MuonCase>("optimizer").filter(({ tensors }) => tensors);
+  test("there are cases", () => expect(cases.length).toBeGreaterThan(1));
+  test.each(cases)("%#", async ({ args, tensors, after }) => {
+    const device = cpuBackend({ precision: "f64" });
+    const network: Module = {
+      label: "parameters",
+      parameters: Object.fromEntries(
+        Object.entries(tensors).map(([name, { shape }]) => [name, { shape, init: zeros }]),
+      ),
+      forward: (x) => x,
+    };
+    const model = new Model(device, network);
+    for (const [name, given] of Object.entries(tensors))
+      model.tensor(name).write(arrayOf(given).data as Float32Array);
+    const rest = optim.sgd({ lr: 0.0625, momentum: 0.5 });
+    const optimizer = optim.muon({ ...(args[0] as optim.MuonOptions), rest });
+    const step = compile(device, {}, () => {
+      const costs = Object.keys(tensors).map((name) => {
+        const w = model.tensor(name).value;
+        return w.square().mul(0.5).add(w.square().square().mul(0.25)).sum();
+      });
+      return {
+        updates: optimizer.minimize(
+          costs.reduce((a, b) => a.add(b)),
+          model,
+        ),
+      };
+    });
+    for (let k = 0; k < 20; k++) await step({});
+    for (const [name, stored] of Object.entries(after))
+      expectSame(name, (await model.tensor(name).read()).data as ArrayLike<number>, stored);
+    await step.dispose();
+    await model.dispose();
   });
 });
 
