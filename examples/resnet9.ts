@@ -60,7 +60,7 @@ for await (const { epoch, loss, imagesPerSecond, validation } of trainer.fit(tra
   batchSize: BATCH,
   validation: test,
 })) {
-  const { accuracy } = validation;
+  const { accuracy = 0 } = validation;
   const seconds = (performance.now() - began) / 1000;
   console.log(
     `epoch ${epoch}  loss ${loss.toFixed(4)}  test ${(100 * accuracy).toFixed(2)} %  ` +

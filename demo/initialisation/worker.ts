@@ -81,7 +81,7 @@ async function train(most: number, budget: number): Promise<boolean> {
   try {
     do {
       experiment!.lr = lr;
-      const { step, loss, accuracy } = await experiment!.train();
+      const { step, loss, accuracy = Number.NaN } = await experiment!.train();
       steps.push({ step, loss, accuracy });
     } while (steps.length < most && performance.now() < until);
   } catch (error) {

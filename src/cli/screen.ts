@@ -2,7 +2,7 @@ import cliProgress from "cli-progress";
 import type { EpochMetrics, Evaluation, StepMetrics } from "../train/trainer.ts";
 import { print } from "./output.ts";
 
-const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+const percent = (share = Number.NaN) => `${(100 * share).toFixed(1)} %`;
 
 function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "?";

@@ -315,7 +315,7 @@ async function run({ trainer, config, data, folder, screen, json, profile, peaks
       validation,
       signal: controller.signal,
       onStep: (metrics) => {
-        const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
+        const { step, epoch, loss, accuracy = 0, skipped, imagesPerSecond } = metrics;
         record({ step, epoch, loss, accuracy, ...(skipped && { skipped }), imagesPerSecond });
         screen.step(metrics, { epochs, stepsPerEpoch, images: images.count });
       },
@@ -325,7 +325,7 @@ async function run({ trainer, config, data, folder, screen, json, profile, peaks
     });
     if (trainer.step < total)
       for await (const metrics of fitting) {
-        const { step, epoch, loss, accuracy, skipped, imagesPerSecond } = metrics;
+        const { step, epoch, loss, accuracy = 0, skipped, imagesPerSecond } = metrics;
         const { loss: valLoss, accuracy: valAccuracy } = metrics.validation!;
         const skips = config.precision === "mixed" ? { skipped } : {};
         record({ step, epoch, loss, accuracy, valLoss, valAccuracy, ...skips, imagesPerSecond });
@@ -347,7 +347,7 @@ async function run({ trainer, config, data, folder, screen, json, profile, peaks
     process.exitCode = interrupted;
     return;
   }
-  const { loss: testLoss, accuracy: testAccuracy } = await trainer.evaluate(test, {
+  const { loss: testLoss, accuracy: testAccuracy = 0 } = await trainer.evaluate(test, {
     batchSize,
     onValidation,
   });

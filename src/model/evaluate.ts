@@ -48,8 +48,8 @@ export type MetricRecord = Readonly<Record<string, Measure>>;
 /** Means over all examples. */
 export type Means<M extends MetricRecord = MetricRecord> = {
   readonly loss: number;
-  /** The share of labels that were predicted right; NaN where targets are not labels. */
-  readonly accuracy: number;
+  /** The share of labels that were predicted right; absent where targets are not labels. */
+  readonly accuracy?: number;
 } & { readonly [Name in keyof M]: MeasureValue<M[Name]> };
 
 /** What to measure of a data set, and in which batches. */
@@ -153,7 +153,11 @@ export async function meansOf(run: EvaluationRun): Promise<Means> {
     last = performance.now();
   }
   const named = metrics.map((name, i) => [name, own[i]! / count] as const);
-  return { loss: loss / count, accuracy: right / count, ...Object.fromEntries(named) };
+  return {
+    loss: loss / count,
+    ...(Number.isNaN(right) ? {} : { accuracy: right / count }),
+    ...Object.fromEntries(named),
+  };
 }
 
 /** Where batches come from: what a run is fed with, and what the graph makes of it. */

@@ -200,7 +200,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
 
   /**
    * Means over every example once, with running statistics and without dropout: the loss, the share of examples that
-   * were predicted right (NaN where targets are not labels), and metrics by their names.
+   * were predicted right (absent where targets are not labels), and metrics by their names.
    * @throws OptionError for a loss or metric that gives no scalar.
    *
    * @example await model.evaluate(test, { loss: losses.mse(), metrics: { mae: metrics.meanAbsoluteError() } })

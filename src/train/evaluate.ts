@@ -27,7 +27,7 @@ export function means({ metrics }: Session, sums: Sums, labels: number) {
   return {
     loss: sums.loss / sums.images,
     ...(sums.penalty !== undefined && { penalty: sums.penalty / sums.images }),
-    accuracy: sums.correct / (sums.images * labels),
+    ...(labels > 0 && { accuracy: sums.correct / (sums.images * labels) }),
     ...Object.fromEntries(own),
   };
 }

@@ -232,7 +232,7 @@ export class Fitting {
       epoch: epoch + 1,
       loss,
       ...(penalty !== undefined && { penalty }),
-      accuracy: correct / (images * this.labels),
+      ...(this.labels > 0 && { accuracy: correct / (images * this.labels) }),
       gradientNorm,
       skipped: status === STATUS.skipped,
       learningRate: session.state.optimizer.rate(step, this.total),

@@ -221,8 +221,8 @@ export interface StepNumbers {
   readonly loss: number;
   /** What penalties add to what is minimised, where there are any; `reportedLoss` says whether `loss` includes it. */
   readonly penalty?: number;
-  /** Share of the labels of the batch that were predicted right; NaN where targets are not labels. */
-  readonly accuracy: number;
+  /** Share of the labels of the batch that were predicted right; absent where targets are not labels. */
+  readonly accuracy?: number;
   /** Not finite where the step was skipped. */
   readonly gradientNorm: number;
   /** Its gradients overflowed under the loss scale of mixed precision, so nothing of it was applied. */
@@ -241,7 +241,7 @@ export interface EpochNumbers<M extends Metrics> {
   /** Means over the images of the epoch, each measured as it was trained on. */
   readonly loss: number;
   readonly penalty?: number;
-  readonly accuracy: number;
+  readonly accuracy?: number;
   /** The mean over the steps that were not skipped. */
   readonly gradientNorm: number;
   /** How many steps were skipped, see StepMetrics. */
@@ -258,6 +258,6 @@ export interface EvaluationNumbers {
   readonly loss: number;
   /** What penalties add, where there are any. */
   readonly penalty?: number;
-  /** NaN where targets are not labels. */
-  readonly accuracy: number;
+  /** Absent where targets are not labels. */
+  readonly accuracy?: number;
 }

@@ -23,7 +23,7 @@ test("the small CNN learns from CIFAR-10's files", { timeout: 300_000 }, async (
   let accuracy = 0;
   for await (const epoch of trainer.fit(train, { epochs: 3, batchSize: 64, validation: held })) {
     losses.push(epoch.loss);
-    accuracy = epoch.validation!.accuracy;
+    accuracy = epoch.validation!.accuracy!;
   }
   expect(losses[2]).toBeLessThan(losses[0]! * 0.85);
   // Chance is 10 %.

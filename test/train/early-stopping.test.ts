@@ -192,7 +192,7 @@ describe("what early stopping refuses", () => {
     ],
     [
       { monitor: "accuracy" },
-      'earlyStopping: "accuracy" is NaN after epoch 1; use a number that each epoch has.',
+      'earlyStopping: "accuracy" is undefined after epoch 1; use a number that each epoch has.',
     ],
     [
       { monitor: "penalty" },

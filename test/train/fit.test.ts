@@ -35,7 +35,7 @@ test("the generated set needs more than a line: a linear model stays at 50 % at 
     });
     let accuracy = 0;
     for await (const epoch of trainer.fit(split.train, { epochs, batchSize: 64, validation: split.test }))
-      accuracy = Math.max(accuracy, epoch.validation!.accuracy);
+      accuracy = Math.max(accuracy, epoch.validation!.accuracy!);
     await trainer.dispose();
     return accuracy;
   };
@@ -61,8 +61,8 @@ describe.each(backends)("fit on %s", (_, open) => {
       onStep: (s) => steps.push(s.step),
     })) {
       // Accuracies are whole counts over all images.
-      expect(epoch.accuracy * 53).toBeCloseTo(Math.round(epoch.accuracy * 53), 4);
-      expect(epoch.validation!.accuracy * 31).toBeCloseTo(Math.round(epoch.validation!.accuracy * 31), 4);
+      expect(epoch.accuracy! * 53).toBeCloseTo(Math.round(epoch.accuracy! * 53), 4);
+      expect(epoch.validation!.accuracy! * 31).toBeCloseTo(Math.round(epoch.validation!.accuracy! * 31), 4);
     }
     expect(steps).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     await trainer.dispose();

@@ -240,7 +240,7 @@ test("the small CNN learns the generated set in mixed precision as it does in f3
     });
     let last = 0;
     for await (const epoch of trainer.fit(split.train, { epochs: 3, batchSize: 64, validation: split.test }))
-      last = epoch.validation!.accuracy;
+      last = epoch.validation!.accuracy!;
     await trainer.dispose();
     return last;
   };

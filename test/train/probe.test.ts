@@ -233,7 +233,7 @@ describe.each<[string, () => Promise<Backend>]>([
         (label, i) => best(rows.subarray(10 * i, 10 * i + 10)) === label,
       );
       const { loss, accuracy } = await trainer.evaluate(split.test);
-      expect(right.length / 30).toBeCloseTo(accuracy, 6);
+      expect(right.length / 30).toBeCloseTo(accuracy!, 6);
       const losses = Array.from(split.test.labels, (label, i) => {
         const row = rows.subarray(10 * i, 10 * i + 10);
         return Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0)) - row[label]!;

@@ -63,7 +63,7 @@ describe.each(backends)("trees on %s", (_, open) => {
     const epochs = await all(trainer.fit(set, { epochs: 30, batchSize: 8, shuffle: false, validation: set }));
     const [first, last] = [epochs[0]!, epochs.at(-1)!];
     expect(last.loss).toBeLessThan(first.loss);
-    expect(last.accuracy).toBeNaN();
+    expect(last).not.toHaveProperty("accuracy");
     expect(last.kinds).toBeGreaterThan(first.kinds);
     expect(last.distance).toBeLessThan(first.distance);
     expect(last.validation!.kinds * 20).toBeCloseTo(Math.round(last.validation!.kinds * 20), 4);
@@ -107,7 +107,7 @@ describe.each(backends)("trees on %s", (_, open) => {
       }
     }
     const own = await trainer.model.evaluate(data, { loss: crossEntropy(), metrics, batchSize: 7 });
-    expect(own.accuracy).toBeCloseTo((await trainer.evaluate(data)).accuracy, 6);
+    expect(own.accuracy).toBeCloseTo((await trainer.evaluate(data)).accuracy!, 6);
     expect(own.accuracy).toBeCloseTo(own.share, 6);
     await trainer.dispose();
   });
@@ -134,16 +134,17 @@ describe.each(backends)("trees on %s", (_, open) => {
         m8: scaled(8),
       },
     });
-    const steps: { loss: number; mse: number; m1: number; m8: number; accuracy: number }[] = [];
+    const steps: { loss: number; mse: number; m1: number; m8: number }[] = [];
     const [epoch] = await all(
       trainer.fit(set, { epochs: 1, batchSize: 8, validation: set, onStep: (step) => steps.push(step) }),
     );
     expect(steps).toHaveLength(3);
-    for (const { loss, mse, m1, m8, accuracy } of [...steps, epoch!, epoch!.validation!]) {
+    for (const numbers of [...steps, epoch!, epoch!.validation!]) {
+      const { loss, mse, m1, m8 } = numbers;
       expect(mse).toBeCloseTo(loss, 5);
       expect(m8).toBeCloseTo(8 * m1, 4);
       expect(m1).toBeGreaterThan(0);
-      expect(accuracy).toBeNaN();
+      expect(numbers).not.toHaveProperty("accuracy");
     }
     // The smaller last batch weighs what it holds.
     const mean = (8 * steps[0]!.m1 + 8 * steps[1]!.m1 + 4 * steps[2]!.m1) / 20;
