@@ -127,11 +127,11 @@ if (trainer.step < epochs * perEpoch)
       process.stderr.write(`\rstep ${step}  loss ${loss.toFixed(3)}  ${seconds()} s `),
   })) {
     console.log(
-      `\repoch ${epoch}  loss ${loss.toFixed(4)}  training ${(100 * accuracy).toFixed(2)} %  ${seconds()} s`,
+      `\repoch ${epoch}  loss ${loss.toFixed(4)}  training ${(100 * accuracy!).toFixed(2)} %  ${seconds()} s`,
     );
     await trainer.save(runs);
   }
 // The test images decide nothing: they are looked at once.
 const { accuracy } = await trainer.evaluate(test);
-console.log(`test ${(100 * accuracy).toFixed(2)} %, seed ${seed}, ${epochs} epochs, ${seconds()} s`);
+console.log(`test ${(100 * accuracy!).toFixed(2)} %, seed ${seed}, ${epochs} epochs, ${seconds()} s`);
 await trainer.dispose();

@@ -110,8 +110,8 @@ export async function learn(label: string, course: Course): Promise<Curve> {
         took += milliseconds / 1000;
       },
     })) {
-      curve.training.push(accuracy);
-      curve.validation.push(validation.accuracy);
+      curve.training.push(accuracy!);
+      curve.validation.push(validation.accuracy!);
       curve.seconds.push(took);
     }
     await after?.(trainer.model);
