@@ -331,7 +331,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    * @throws OptionError when none fits.
    */
   freeze(pattern: string, { except }: Pick<Selection, "except"> = {}): void {
-    for (const variable of this.choose("freeze", { match: pattern, except })) this.frozen.add(variable);
+    for (const variable of this.parametersOf("freeze", { match: pattern, except })) this.frozen.add(variable);
   }
 
   /**
@@ -342,7 +342,8 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    * @example for await (const { epoch } of trainer.fit(set, { epochs: 9, batchSize: 64 })) if (epoch === 3) model.unfreeze("body.**");
    */
   unfreeze(pattern: string, { except }: Pick<Selection, "except"> = {}): void {
-    for (const variable of this.choose("unfreeze", { match: pattern, except })) this.frozen.delete(variable);
+    for (const variable of this.parametersOf("unfreeze", { match: pattern, except }))
+      this.frozen.delete(variable);
   }
 
   /**
@@ -357,7 +358,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     return replaced(this, path, part, options);
   }
 
-  private choose(who: string, selection: Selection): readonly Variable[] {
+  private parametersOf(who: string, selection: Selection): readonly Variable[] {
     const names = select(
       who,
       this.parameters.map(({ name }) => name),
