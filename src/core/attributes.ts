@@ -48,6 +48,16 @@ export function number(value: unknown): Attribute {
 }
 
 /*#__NO_SIDE_EFFECTS__*/
+export function positive(value: unknown): Attribute {
+  return attribute(value, "a finite number above 0", (x) => Number.isFinite(x) && (x as number) > 0);
+}
+
+/*#__NO_SIDE_EFFECTS__*/
+export function notNegative(value: unknown): Attribute {
+  return attribute(value, "a finite number of at least 0", (x) => Number.isFinite(x) && (x as number) >= 0);
+}
+
+/*#__NO_SIDE_EFFECTS__*/
 export function whole(value: unknown): Attribute {
   return attribute(value, "a whole number", Number.isInteger);
 }

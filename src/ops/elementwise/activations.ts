@@ -1,8 +1,7 @@
 import activations from "../../../shaders/functions/activations.part.wgsl?raw";
 import erfSource from "../../../shaders/functions/erf.part.wgsl?raw";
 import math from "../../../shaders/functions/math.part.wgsl?raw";
-import { choice, number, optional } from "../../core/attributes.ts";
-import { ShapeError } from "../../core/errors.ts";
+import { choice, number, optional, positive } from "../../core/attributes.ts";
 import { floatLiteral } from "../../core/kernel.ts";
 import type { Op, Operand, Tensor, Unary } from "../../core/op.ts";
 import { type } from "../../core/samples.ts";
@@ -134,12 +133,9 @@ export interface SoftplusAttrs {
 export const softplus: Op<(x: Operand, attrs?: Partial<SoftplusAttrs>) => Tensor, SoftplusAttrs> =
   elementwiseOp({
     name: "softplus",
-    attributes: { beta: number(1), threshold: number(optional) },
+    attributes: { beta: positive(1), threshold: number(optional) },
     arity: 1,
     attrs: [{ beta: 1 }, { beta: 0.5, threshold: 1 }],
-    checkAttrs: ({ beta }) => {
-      if (beta <= 0) throw new ShapeError(`softplus: beta is ${beta}; use a number above 0.`);
-    },
     reference: (x, { beta, threshold }) =>
       threshold !== undefined && beta * x > threshold ? x : special.softplus(beta * x) / beta,
     functions: [activations, math],
@@ -161,7 +157,7 @@ export const softplus: Op<(x: Operand, attrs?: Partial<SoftplusAttrs>) => Tensor
       {
         inputs: [type([2])],
         attrs: { beta: 0 },
-        message: /softplus: beta is 0; use a number above 0/,
+        message: /softplus: beta is 0; use a finite number above 0/,
       },
     ],
   });
