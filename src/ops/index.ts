@@ -27,6 +27,7 @@ import * as random from "./random/random.ts";
 import * as cumsum from "./reduce/cumsum.ts";
 import * as reduce from "./reduce/reduce.ts";
 import * as sort from "./reduce/sort.ts";
+import * as limitRows from "./step/limit-rows.ts";
 import * as recordRow from "./step/record-row.ts";
 import * as training from "./step/step.ts";
 
@@ -50,6 +51,7 @@ const files = [
   augment,
   training,
   recordRow,
+  limitRows,
   matmul,
   einsum,
   conv,

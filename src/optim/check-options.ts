@@ -2,17 +2,27 @@ import { checkNames, checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import { required } from "../core/op.ts";
 import type { Group } from "./optimizer.ts";
-import type {
-  CommonOptions,
-  Default,
-  EmaOptions,
-  LookaheadOptions,
-  OptimizerRecord,
-  SwaOptions,
+import {
+  type CommonOptions,
+  type Default,
+  type EmaOptions,
+  isUsed,
+  type LookaheadOptions,
+  type OptimizerRecord,
+  type SwaOptions,
 } from "./record.ts";
 
 /** Options that are no hyperparameters of the rule. */
-const RESERVED = ["clipNorm", "clipTensorNorm", "clipValue", "ema", "swa", "lookahead", "groups"] as const;
+const RESERVED = [
+  "clipNorm",
+  "clipTensorNorm",
+  "clipValue",
+  "maxNorm",
+  "ema",
+  "swa",
+  "lookahead",
+  "groups",
+] as const;
 
 export const show = (value: unknown) =>
   typeof value === "string" ? `"${value}"` : Array.isArray(value) ? `[${value.join(", ")}]` : String(value);
@@ -36,9 +46,14 @@ export function faultOf(
 
 /** Checks the hyperparameters of an optimizer or of one of its groups. */
 function checkValues(record: OptimizerRecord, given: object, who: string): void {
-  const known = { weightDecay: 0, clipNorm: 0, clipTensorNorm: 0, clipValue: 0, ...record.hyper } as Readonly<
-    Record<string, Default>
-  >;
+  const known = {
+    weightDecay: 0,
+    clipNorm: 0,
+    clipTensorNorm: 0,
+    clipValue: 0,
+    maxNorm: 0,
+    ...record.hyper,
+  } as Readonly<Record<string, Default>>;
   for (const [key, value] of Object.entries(given)) {
     const like = known[key];
     if (value === undefined || like === undefined) continue;
@@ -79,7 +94,7 @@ function checkGroups(record: OptimizerRecord, groups: unknown): void {
         `${name}: group ${i + 1} has ${match === undefined ? "no match" : `match ${show(match)}`}; give it a pattern of parameter names such as "0.**" or "*.bias".`,
       );
     const who = `${name}, group "${match}"`;
-    checkNames(who, group as object, ["match", "frozen", ...own]);
+    checkNames(who, group as object, ["match", "frozen", ...own, "maxNorm"]);
     checkValues(record, group as object, who);
     const { frozen } = group as Group;
     if (frozen !== undefined && typeof frozen !== "boolean")
@@ -109,6 +124,10 @@ export function checkOptions(
   const { ema, swa, lookahead } = options as CommonOptions;
   if (ema !== undefined && swa !== undefined)
     throw new OptionError(`${name}: ema and swa are two averages, and one is kept; give one of them.`);
+  if ((ema ?? swa ?? lookahead) !== undefined && isUsed(options, "maxNorm"))
+    throw new OptionError(
+      `${name}: averages and slow weights would follow parameters before maxNorm; leave ${ema ? "ema" : swa ? "swa" : "lookahead"} or maxNorm out.`,
+    );
   if (ema !== undefined) checkEma(name, ema);
   if (swa !== undefined) checkSwa(name, swa);
   if (lookahead !== undefined) checkLookahead(name, lookahead);

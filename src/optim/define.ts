@@ -7,7 +7,7 @@ import { updateOp } from "../ops/step/update.ts";
 import { checkAlpha, checkDecay, checkOptions, faultOf, show } from "./check-options.ts";
 import { grad, type Minimizer, stateOf } from "./minimize.ts";
 import { AVERAGE, type Group, type Optimizer, type Redirect, SLOW } from "./optimizer.ts";
-import { type CommonOptions, type LookaheadOptions, type OptimizerRecord, typicalOf } from "./record.ts";
+import { type CommonOptions, isUsed, type LookaheadOptions, type OptimizerRecord, typicalOf } from "./record.ts";
 import { type Feedback, type Rate, rateAt, type Schedule } from "./schedules.ts";
 import type { Trainable } from "./state.ts";
 import {
@@ -141,6 +141,7 @@ class RuleOptimizer implements Minimizer {
       weightDecay: this.valueOf("weightDecay", step, total, group) as number,
       maxNorm: this.valueOf("clipNorm", step, total) as number,
       maxValue: this.valueOf("clipValue", step, total) as number,
+      rowNorm: this.valueOf("maxNorm", step, total, group) as number,
       averageWeight: this.freshness(step, total),
     };
     const own = record.numbersAt?.(values, step) ?? (values as Numbers);
@@ -166,6 +167,13 @@ class RuleOptimizer implements Minimizer {
 
   grad(model: Trainable, name: string): DeviceTensor {
     return grad(this, model, name);
+  }
+
+  limits(group?: Group): boolean {
+    return isUsed(
+      { maxNorm: (group as CommonOptions | undefined)?.maxNorm ?? this.given.maxNorm },
+      "maxNorm",
+    );
   }
 
   /** How much of the average a step's parameters make up: all of it at first. */

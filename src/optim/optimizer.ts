@@ -60,6 +60,8 @@ export interface Optimizer {
    * @internal
    */
   row(step: number, total: number, group?: Group): number[];
+  /** Whether the norms of the rows of parameters are limited, those of a group or of none. */
+  limits(group?: Group): boolean;
   /** The learning rate at a step. */
   rate(step: number, total: number, group?: Group): number;
   /** @internal */

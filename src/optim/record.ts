@@ -55,6 +55,11 @@ export interface CommonOptions {
    * torch.nn.utils.clip_grad_value_. No clipping by default.
    */
   readonly clipValue?: Rate;
+  /**
+   * After each step the weights into a unit, a row of a parameter [units, …] of two axes and more, are scaled down to this L2 norm
+   * when theirs is larger, w ← w·min(1, c/‖w‖); groups may have their own. No constraint by default. Srivastava et al., 2014, §5.1.
+   */
+  readonly maxNorm?: Rate;
   /** Keeps an exponential moving average of the parameters; none by default. */
   readonly ema?: EmaOptions;
   /** Keeps an equal average of the later parameters, in place of `ema`; none by default. */
@@ -64,7 +69,8 @@ export interface CommonOptions {
 }
 
 /** Options made of hyperparameters H, which groups of parameters may have of their own. */
-export type OptionsOf<H> = H & CommonOptions & { readonly groups?: readonly (Group & Partial<H>)[] };
+export type OptionsOf<H> = H &
+  CommonOptions & { readonly groups?: readonly (Group & Partial<H> & Pick<CommonOptions, "maxNorm">)[] };
 
 /** A hyperparameter's default: a number, several, a switch that no group can turn, or none. */
 export type Default = number | readonly number[] | boolean | typeof required;

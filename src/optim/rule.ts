@@ -40,6 +40,7 @@ const TAKEN = [
   "weightDecay",
   "clipNorm",
   "clipTensorNorm",
+  "maxNorm",
   "clipValue",
   "trust",
   "ema",

@@ -31,6 +31,8 @@ export interface Part {
   readonly blocks: Variable | undefined;
   /** The first block of each member and how many it has, where the optimizer goes by tensors. */
   readonly tensors: Variable | undefined;
+  /** Where each row of the members of two axes and more begins in the parameters' arena, and how long it is, where they are limited. */
+  readonly rows: Variable | undefined;
   /** The name of the feed with its row of hyperparameters. */
   readonly hyper: string;
 }
@@ -159,7 +161,19 @@ export class OptimizerState {
       ]);
       this.device.write(tensors, Uint32Array.from(table));
     }
-    return { group, optimizer, parameters, members, offsets, size, slots, blocks, tensors, hyper };
+    const rows = optimizer.limits(group) ? this.rowsOf(members) : undefined;
+    return { group, optimizer, parameters, members, offsets, size, slots, blocks, tensors, rows, hyper };
+  }
+
+  private rowsOf(members: readonly Variable[]): Variable | undefined {
+    const table = members.flatMap(({ shape, offset }) => {
+      const length = shape.length > 1 ? sizeOf(shape.slice(1)) : 0;
+      return length === 0 ? [] : Array.from({ length: shape[0]! }, (_, k) => [offset + k * length, length]);
+    });
+    if (table.length === 0) return undefined;
+    const rows = standalone("rows", [table.length, 2], "u32");
+    this.device.write(rows, Uint32Array.from(table.flat()));
+    return rows;
   }
 
   /** The slots of a parameter by their names, `momentum_buffer` for instance. */
@@ -220,8 +234,9 @@ export class OptimizerState {
   }
 
   release(): void {
-    for (const { slots, blocks, tensors } of this.parts) {
-      for (const variable of [...slots, blocks, tensors]) if (variable) this.device.release(variable.arena);
+    for (const { slots, blocks, tensors, rows } of this.parts) {
+      for (const variable of [...slots, blocks, tensors, rows])
+        if (variable) this.device.release(variable.arena);
     }
     for (const variable of this.gradientArenas ?? []) this.device.release(variable.arena);
     for (const { arena } of [this.stats, this.loss]) this.device.release(arena);

@@ -5,6 +5,8 @@ import { feed, read, wholeArena } from "../graph/node.ts";
 import type { Update } from "../graph/program.ts";
 import { constant } from "../ops/elementwise/unary.ts";
 import { pack } from "../ops/layout/layout.ts";
+import { limitRows } from "../ops/step/limit-rows.ts";
+import { COMMON } from "../ops/step/rule.ts";
 import { STATS } from "../ops/step/stats.ts";
 import { gradientStats } from "../ops/step/step.ts";
 import type { OptimizerState } from "./state.ts";
@@ -90,13 +92,13 @@ export function applyGradients(
   const updates: Update[] = [{ variable: state.stats, value: stats }];
   const latest = new Map<Arena, Tensor>();
   const parameters = state.parts.map((part, i) => {
-    const { parameters, slots, blocks, tensors, hyper, optimizer } = part;
+    const { parameters, slots, blocks, tensors, rows, hyper, optimizer } = part;
     const before = latest.get(parameters) ?? read(wholeArena(parameters));
     const row = feed(hyper, [optimizer.hyperSize]);
     const { redirect } = optimizer;
     const own = slots.slice(0, redirect?.slots.length ?? 0).map(read);
     const turned = redirect?.turn(part, gradients[i]!, own, row, stats);
-    const [after, ...updated] = callOp(optimizer.op, [
+    const [next, ...updated] = callOp(optimizer.op, [
       before,
       turned?.gradient ?? gradients[i],
       ...slots.slice(own.length).map(read),
@@ -104,6 +106,9 @@ export function applyGradients(
       turned?.stats ?? stats,
       ...[blocks, tensors].flatMap((variable) => (variable ? [read(variable)] : [])),
     ]);
+    const at = COMMON.indexOf("rowNorm");
+    const limit = row.slice({ starts: [at], ends: [at + 1] });
+    const after = rows ? limitRows(next!, read(rows), limit, stats) : next;
     const moved = [...(turned?.slots ?? []), ...updated];
     latest.set(parameters, after!);
     slots.forEach((variable, k) => {

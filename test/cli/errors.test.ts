@@ -51,7 +51,7 @@ describe("options", () => {
     ],
     [
       "train --optimizer rmsprop:beta=0.9",
-      'rmsProp: there is no option "beta"; use lr, alpha, eps, momentum, weightDecay, centered, epsInside, clipNorm, clipTensorNorm, clipValue, ema, swa, lookahead, groups.',
+      'rmsProp: there is no option "beta"; use lr, alpha, eps, momentum, weightDecay, centered, epsInside, clipNorm, clipTensorNorm, clipValue, maxNorm, ema, swa, lookahead, groups.',
     ],
     ["train --optimizer adam:betas=0.9", "adam: betas is 0.9; use 2 numbers, such as [0.9, 0.999]."],
     [

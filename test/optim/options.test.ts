@@ -29,7 +29,7 @@ import {
 const any = (factory: OptimizerFactory<AdamOptions> | OptimizerFactory<SgdOptions>) =>
   factory as OptimizerFactory<any>;
 const ALL =
-  "lr, betas, eps, weightDecay, amsgrad, biasCorrection, clipNorm, clipTensorNorm, clipValue, ema, swa, lookahead, groups";
+  "lr, betas, eps, weightDecay, amsgrad, biasCorrection, clipNorm, clipTensorNorm, clipValue, maxNorm, ema, swa, lookahead, groups";
 
 const cases: [string, () => unknown, string][] = [
   [
@@ -90,12 +90,12 @@ const cases: [string, () => unknown, string][] = [
   [
     "a misspelt option of a group",
     () => any(adam)({ lr: 1, groups: [{ match: "0.**", decay: 0 }] }),
-    'adam, group "0.**": there is no option "decay"; use match, frozen, weightDecay, lr, betas, eps.',
+    'adam, group "0.**": there is no option "decay"; use match, frozen, weightDecay, lr, betas, eps, maxNorm.',
   ],
   [
     "clipping in a group",
     () => any(sgd)({ lr: 1, groups: [{ match: "0.**", clipNorm: 1 }] }),
-    'sgd, group "0.**": there is no option "clipNorm"; use match, frozen, weightDecay, lr, momentum, dampening.',
+    'sgd, group "0.**": there is no option "clipNorm"; use match, frozen, weightDecay, lr, momentum, dampening, maxNorm.',
   ],
   [
     "a wrong number in a group",

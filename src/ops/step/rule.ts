@@ -2,10 +2,17 @@ import type { TensorType } from "../../core/shape.ts";
 
 /**
  * What the row of every update begins with, as `hyper` in its shader: the learning rate, the weight decay, the largest
- * gradient norm and the largest element of a gradient (0: no clipping), and the weight of the new parameters in their
- * average, 1 − its decay. The rule's own numbers come after them.
+ * gradient norm and the largest element of a gradient (0: no clipping), the largest norm of a unit's weights (0: any), which
+ * the update leaves to limitRows, and the weight of the new parameters in their average, 1 − its decay. The rule's own numbers come after them.
  */
-export const COMMON: readonly string[] = ["lr", "weightDecay", "maxNorm", "maxValue", "averageWeight"];
+export const COMMON: readonly string[] = [
+  "lr",
+  "weightDecay",
+  "maxNorm",
+  "maxValue",
+  "rowNorm",
+  "averageWeight",
+];
 
 /** The number that a rule with lookahead has beside its own: the slow weights' share of the new parameters, 0 between. */
 export const SLOW_SHARE = "slowShare";
