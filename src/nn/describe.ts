@@ -21,8 +21,9 @@ export function describe(
   const { description, children = {} } = module;
   if (!description) return { unknown: path === "" ? module.label : `${path}, ${module.label}` };
   const parts: NetworkDescription[] = [];
-  const { wraps, makesParts } = description;
-  const own = wraps ? [["", wraps] as const] : makesParts ? [] : Object.entries(children);
+  const own = description.wraps
+    ? [["", description.wraps] as const]
+    : Object.entries(description.whole ? {} : children);
   for (const [name, child] of own) {
     const part = describe(child, [path, name].filter(Boolean).join("."), before);
     if ("unknown" in part) return part;

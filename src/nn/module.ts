@@ -22,8 +22,8 @@ export interface Description {
   readonly args?: readonly unknown[];
   /** The network that it is a form of, whose parts it has. */
   readonly wraps?: AnyModule;
-  /** Whether it makes its parts itself; they are its function's first arguments otherwise. */
-  readonly makesParts?: boolean;
+  /** Its parts follow from its arguments. */
+  readonly whole?: true;
 }
 
 /** A layer or a network: its tensors, its parts, and what it computes from In, a tensor or a tree of them. */

@@ -24,7 +24,9 @@ export function replaceParts(
       ([name, part]) => [name, replaced(part, path === "" ? name : `${path}.${name}`)] as const,
     );
     if (after.every(([, part], i) => part === before[i]![1])) return module;
-    if (!module.remake)
+    // A form of a network that has all that the network has, this too, would be lost.
+    const inherited = module.description?.wraps?.remake;
+    if (!module.remake || module.remake === inherited)
       throw new OptionError(
         `${who}: the parts of ${path === "" ? module.label : `${path}, ${module.label},`} cannot be replaced, for it is not made of nn.module or a layer of nn; make the network anew.`,
       );

@@ -118,6 +118,11 @@ describe("a part is replaced", () => {
     expect(() => replacePart(network, "1", nn.relu as never)).toThrow(
       "replacePart: the part for 1 is no layer or network; give one",
     );
+    const inner = nn.sequential(linear());
+    const form = { ...inner, label: "form()", description: { layer: "form", wraps: inner } };
+    expect(() => replacePart(nn.sequential(form), "0.0", nn.relu())).toThrow(
+      "replacePart: the parts of 0, form(), cannot be replaced",
+    );
     const own = { label: "own()", children: { inner: linear() }, forward: (x: Tensor) => x };
     expect(() => replacePart(nn.sequential(own), "0.inner", nn.relu())).toThrow(
       "replacePart: the parts of 0, own(), cannot be replaced, for it is not made of nn.module",

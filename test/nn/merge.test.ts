@@ -3,7 +3,9 @@ import { describe, expect, expectTypeOf, test } from "vitest";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { ndarray } from "../../src/core/ndarray.ts";
 import type { Tensor } from "../../src/core/op.ts";
+import { compile } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
+import { f32 as f32Of } from "../../src/model/tracing.ts";
 import { module } from "../../src/nn/compose.ts";
 import * as nn from "../../src/nn/layers/index.ts";
 import type { Module } from "../../src/nn/module.ts";
@@ -38,6 +40,16 @@ test("twins have one set of weights, and keep the form of their inputs", async (
   const same = await pair.predict([ndarray([1, 2], [1, 2]), ndarray([1, 2], [2, 4])]);
   expect(same.shape).toEqual([1, 1]);
   expect(same.data[0]).toBeCloseTo(1, 6);
+});
+
+test("twins with running statistics are refused in training, and predict", async () => {
+  const model = new Model(device, nn.siamese(nn.batchNorm(2)));
+  const pair = [ndarray([2, 2], [1, 2, 3, 4]), ndarray([2, 2], [1, 2, 3, 4])];
+  const [a, b] = await model.predict(pair);
+  expect(a).toEqual(b);
+  const train = () =>
+    compile(device, { x: f32Of(2, 2) }, ({ x }, t) => ({ outputs: { y: model.forward([x, x], t)[0]! } }));
+  expect(train).toThrow("batchNorm(2): is used in two places, and its running");
 });
 
 test("a merge joins any graph of parts", async () => {

@@ -82,6 +82,44 @@ describe("forward and backward", () => {
   });
 });
 
+describe("second derivatives", () => {
+  // d/dx Σ (d/dx Σ y³)², beside central differences of it, both in float64.
+  test.each([
+    [nn.layerNorm([2, 3]), [3, 2, 3]],
+    [nn.groupNorm(2, 4), [2, 4, 3]],
+    [nn.instanceNorm(2, { affine: true }), [2, 2, 3]],
+    [nn.rmsNorm(5), [3, 5]],
+    [nn.batchNorm(3, { scale: false }), [5, 3]],
+    [nn.batchNorm(3, { affine: false, trackRunningStats: false }), [2, 3, 2]],
+  ])("of $label", async (network, shape) => {
+    const device = cpuBackend({ precision: "f64" });
+    const model = new Model(device, network);
+    const program = compile(device, { x: f32(...shape) }, ({ x }, t) => {
+      const y = model.forward(x, t);
+      const [slope] = gradients(y.mul(y).mul(y).sum(), [x]) as [Tensor];
+      const penalty = slope.square().sum();
+      const [second] = gradients(penalty, [x]) as [Tensor];
+      return { outputs: { penalty, second } };
+    });
+    const size = shape.reduce((a, b) => a * b, 1);
+    const x = Float64Array.from({ length: size }, (_, i) => ((i * 37) % 19) / 8 - 1);
+    const at = async (point: Float64Array) => {
+      const { penalty, second } = await program({ x: point as never });
+      return { penalty: (await penalty.read()).data[0]!, second: (await second.read()).data };
+    };
+    const { second } = await at(x);
+    const step = 1e-5;
+    for (let i = 0; i < size; i += 3) {
+      const moved = (by: number) => at(x.map((value, k) => (k === i ? value + by : value)));
+      const [up, down] = [await moved(step), await moved(-step)];
+      const slope = (up.penalty - down.penalty) / (2 * step);
+      // The difference is off by its rounding, 1e-16·penalty/step, and by step² times a third derivative.
+      expect(Math.abs(second[i]! - slope)).toBeLessThan(1e-6 * Math.max(1, up.penalty));
+    }
+    await program.dispose();
+  });
+});
+
 describe("refused are", () => {
   test.each([
     [() => nn.batchNorm(0), "batchNorm: features is 0; use a whole number of at least 1."],

@@ -65,7 +65,7 @@ cases = []
 for training in (True, False):
     cases += [
         layer_case("batchNorm", [3], running(batch_norm(nn.BatchNorm1d, 3)), flat, training=training),
-        layer_case("batchNorm", [3, {"momentum": 0.6, "eps": 0.01}], running(batch_norm(nn.BatchNorm1d, 3, momentum=0.6, eps=0.01)), line, training=training),
+        layer_case("batchNorm", [3, {"momentum": 0.6, "eps": 0.015625}], running(batch_norm(nn.BatchNorm1d, 3, momentum=0.6, eps=0.015625)), line, training=training),
         layer_case("batchNorm", [4], running(batch_norm(nn.BatchNorm2d, 4)), plane, training=training),
         layer_case("batchNorm", [4, {"affine": False}], running(batch_norm(nn.BatchNorm2d, 4, affine=False)), plane, training=training),
         layer_case("batchNorm", [4, {"scale": False, "momentum": 0.6}], running(batch_norm(ShiftedBatchNorm, 4, momentum=0.6)), plane, training=training),

@@ -198,18 +198,13 @@ cases = [
 ]
 
 
-def single(x):
-    """A constant as a graph has it, in float32."""
-    return torch.tensor(x, dtype=torch.float32).item()
-
-
 def newton_schulz(g, steps=5):
-    x = g / (g.norm() + single(1e-7))
+    x = g / (g.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     for _ in range(steps):
         gram = x @ x.T
-        x = single(3.4445) * x + (single(-4.7750) * gram + single(2.0315) * gram @ gram) @ x
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
     return x.T if tall else x
 
 
@@ -231,7 +226,7 @@ def muon_case(args, lr, momentum, nesterov, decay, rest):
             buffers[name] = momentum * buffers[name] + g
             d = g + momentum * buffers[name] if nesterov else buffers[name]
             flat = d.reshape(d.shape[0], -1)
-            o = newton_schulz(flat) * single(max(1, flat.shape[0] / flat.shape[1]) ** 0.5)
+            o = newton_schulz(flat) * max(1, flat.shape[0] / flat.shape[1]) ** 0.5
             w[name] = x - lr * decay * x - lr * o.reshape(x.shape)
         bias.grad = (bias + bias ** 3).detach()
         other.step()
@@ -259,7 +254,7 @@ def schedule(name, args, make, total=24, lr=0.1, note=None, losses=None):
             scheduler.step(losses[t])
         elif t + 1 < total:
             scheduler.step()
-    entry = {"schedule": name, "args": [args], "total": total, "values": [number(x) for x in values]}
+    entry = {"schedule": name, "args": args if isinstance(args, list) else [args], "total": total, "values": [number(x) for x in values]}
     if losses:
         entry["observed"] = losses
     if note:
@@ -297,6 +292,9 @@ cases += [
     schedule("triangular", {"from": 0.01, "peak": 0.1, "up": 4, "mode": "exp_range", "gamma": 0.95}, lambda o: S.CyclicLR(o, 0.01, 0.1, 4, mode="exp_range", gamma=0.95, cycle_momentum=False)),
     schedule("piecewise", {"points": [[2, 0.01], [10, 0.1], [20, 0.03]]}, by(lambda t: 0.01 if t < 2 else 0.01 + 0.09 * (t - 2) / 8 if t < 10 else 0.1 - 0.07 * (t - 10) / 10 if t < 20 else 0.03)),
     schedule("piecewise", {"points": [[0, 0], [0.5, 0.1], [1, 0]], "unit": "share"}, by(lambda t: 0.1 * min(2 * t / 23, 2 - 2 * t / 23))),
+    schedule("warmUp", [5, 0.1], lambda o: S.LinearLR(o, 0.2, 1.0, 4)),
+    schedule("warmUp", [5, {"schedule": "exponential", "args": [{"from": 0.1, "gamma": 0.9}]}], by(lambda t: 0.1 * 0.9**t * min(1, (t + 1) / 5))),
+    schedule("byEpoch", [{"schedule": "exponential", "args": [{"from": 0.1, "gamma": 0.5}]}, 6], lambda o: S.StepLR(o, 6, 0.5)),
     schedule("reduceOnPlateau", {"from": 0.1, "patience": 2}, lambda o: S.ReduceLROnPlateau(o, patience=2), losses=LOSSES),
     schedule("reduceOnPlateau", {"from": 0.1, "factor": 0.5, "patience": 1, "cooldown": 2, "least": 0.02, "threshold": 0.05, "thresholdMode": "abs"}, lambda o: S.ReduceLROnPlateau(o, factor=0.5, patience=1, cooldown=2, min_lr=0.02, threshold=0.05, threshold_mode="abs"), losses=LOSSES),
     schedule("reduceOnPlateau", {"from": 0.1, "factor": 0.5, "patience": 0, "mode": "max", "watch": "accuracy"}, lambda o: S.ReduceLROnPlateau(o, "max", factor=0.5, patience=0), losses=[-x for x in LOSSES]),

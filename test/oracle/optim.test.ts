@@ -110,10 +110,17 @@ describe("muon, matrices together and the rest by another rule", () => {
   });
 });
 
+/** A schedule by its name; an argument that names another is that one. */
+function scheduleOf(name: string, args: readonly unknown[]): optim.Schedule {
+  const isCase = (arg: unknown): arg is ScheduleCase =>
+    typeof arg === "object" && arg !== null && "schedule" in arg;
+  return named[name]!(...args.map((arg) => (isCase(arg) ? scheduleOf(arg.schedule, arg.args) : arg)));
+}
+
 describe("schedules as PyTorch's", () => {
   test("there are cases", () => expect(schedules.length).toBeGreaterThan(20));
   test.each(schedules)("%s", (_, { schedule: name, args, total, values, observed }) => {
-    const schedule = named[name]!(...args) as optim.Schedule;
+    const schedule = scheduleOf(name, args);
     values.forEach((value, t) => {
       const got = schedule(t, total);
       expect(Math.abs(got - value), `step ${t}: ${got}, not ${value}`).toBeLessThan(1e-13);

@@ -29,6 +29,7 @@ export function parallel<In = Tensor>(
 /**
  * One network on each tensor of a list or record, with the same weights: the results in the same form, for a merge or a
  * loss to compare. Bromley et al., 1993, "Siamese".
+ * @throws ShapeError in training for a network whose batch norms keep running statistics, which follow one place only.
  *
  * @example nn.sequential(nn.siamese(body), nn.dot({ normalize: true }))
  */

@@ -117,7 +117,7 @@ export function squeezeExcitation(options: SqueezeExcitationOptions): Module {
   return make(
     conv2d({ in: channels, out: squeeze, kernel: 1 }),
     conv2d({ in: squeeze, out: channels, kernel: 1 }),
-    { layer: "squeezeExcitation", args: [options], makesParts: true },
+    { layer: "squeezeExcitation", args: [options], whole: true },
   );
 }
 

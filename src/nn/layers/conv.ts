@@ -168,7 +168,7 @@ export function separableConv2d(options: SeparableConv2dOptions): Module {
   });
   return {
     label: convLabel("separableConv2d", options, pair(options.kernel), pair(options.stride ?? 1)),
-    description: { layer: "separableConv2d", args: [options], makesParts: true },
+    description: { layer: "separableConv2d", args: [options], whole: true },
     children: { depthwise, pointwise },
     forward: (x, context) => context.run(pointwise, context.run(depthwise, x)),
   };

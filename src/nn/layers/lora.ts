@@ -1,8 +1,9 @@
 import { checkNames } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
+import type { Tensor } from "../../core/op.ts";
 import { matches } from "../../core/pattern.ts";
 import { normal, zeros } from "../init.ts";
-import { type AnyModule, type ForwardContext, type Module, modulesOf } from "../module.ts";
+import { type AnyModule, type Module, modulesOf } from "../module.ts";
 import { replaceParts } from "../replace.ts";
 import { affine } from "./affine.ts";
 import { between, checkModule, positive } from "./options.ts";
@@ -48,24 +49,17 @@ function adapted(base: AnyModule, options: LoraOptions): Module {
       const a = context.parameter(module, "lora_A");
       const b = context.parameter(module, "lora_B");
       const isLinear = base.description!.layer === "linear";
-      /** The base with its tensors, which are this layer's, and with another weight perhaps. */
-      const within: ForwardContext = {
-        training: context.training,
-        counters: context.counters,
-        examples: context.examples,
-        parameter: (of, name) => {
-          if (of !== base) return context.parameter(of, name);
-          const own = context.parameter(module, name);
-          if (isLinear || name !== "weight") return own;
-          const change = b.matmul(a.reshape({ shape: [rank, -1] })).mul(scale);
-          return own.add(change.reshape({ shape: own.shape }));
-        },
-        buffer: (of, name) => context.buffer(of, name),
-        track: (...given) => context.track(...given),
-        nextLayer: () => context.nextLayer(),
-        penalize: (...given) => context.penalize(...given),
-        run: (part, input) => context.run(part, input),
+      /** The base's tensors are this layer's, with another weight perhaps. */
+      const parameter = (of: AnyModule, name: string): Tensor => {
+        if (of !== base) return context.parameter(of, name);
+        const own = context.parameter(module, name);
+        if (isLinear || name !== "weight") return own;
+        const change = b.matmul(a.reshape({ shape: [rank, -1] })).mul(scale);
+        return own.add(change.reshape({ shape: own.shape }));
       };
+      const within = new Proxy(context, {
+        get: (target, key) => (key === "parameter" ? parameter : Reflect.get(target, key, target)),
+      });
       const y = base.forward(x, within);
       return isLinear ? y.add(affine("lora", affine("lora", x, a), b).mul(scale)) : y;
     },
