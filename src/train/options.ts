@@ -60,7 +60,10 @@ export type TrainingData = AnyDataset | Stream;
 /** How long, in which batches and with which looks at it `fit` trains. */
 export interface FitOptions<M extends Metrics = NoMetrics> {
   readonly epochs: number;
-  /** Needed for data sets; the batches of a stream have the sizes that they have. */
+  /**
+   * Needed for data sets; the batches of a stream have the sizes that they have. To let it grow instead of lowering the rate,
+   * call `fit` again with a larger one: it trains on from there, each size compiled once. Smith et al., 2018.
+   */
   readonly batchSize?: number;
   /**
    * How many steps of a stream make up an epoch; until the stream ends unless given. Schedules that depend on the number

@@ -76,6 +76,32 @@ describe("reduceOnPlateau in a trainer", () => {
   });
 });
 
+test("a growing batch: fit goes on with a larger one, and compiles each size once", async () => {
+  const device = cpuBackend();
+  const compiled: string[] = [];
+  const { compile } = device;
+  device.compile = (program, options) => {
+    compiled.push(program.name);
+    return compile.call(device, program, options);
+  };
+  const trainer = new Trainer({
+    device,
+    model: network(),
+    loss: crossEntropy(),
+    optimizer: sgd({ lr: 0.1 }),
+  });
+  const steps: number[] = [];
+  const grow = async (batchSize: number, epochs: number) => {
+    for await (const { step } of trainer.fit(data, { epochs, batchSize })) steps.push(step);
+  };
+  await grow(6, 2);
+  await grow(12, 1);
+  await grow(24, 2);
+  await grow(6, 1);
+  expect(steps).toEqual([4, 8, 10, 11, 12, 16]);
+  expect(compiled).toEqual([6, 12, 24].map((size) => `training step, batch ${size}`));
+});
+
 describe("lrFinder", () => {
   test("raises the rate until the loss grows, suggests one, and puts the network back", async () => {
     const device = cpuBackend();
