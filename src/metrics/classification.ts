@@ -7,14 +7,14 @@ import * as f from "../ops/f.ts";
 import type { Metric } from "./metric.ts";
 
 /**
- * The share of rows of logits [..., C] whose first maximum is at the label i32 [...]; a mask has the labels' shape. As
+ * mean(argmax(x) = y): the share of rows of logits [..., C] whose first maximum is at the label i32 [...]; a mask has the labels' shape. As
  * sklearn.metrics.accuracy_score.
  */
 export const accuracy = (): Metric => (output, target, mask) =>
   weightedMean(output.argmax({ axis: -1 }).equal(target).cast({ dtype: "f32" }), mask);
 
 /**
- * The share of rows of logits [..., C] whose label i32 [...] is among the k largest, of equal ones the first first; a mask has
+ * mean(y ∈ top k of x): the share of rows of logits [..., C] whose label i32 [...] is among the k largest, of equal ones the first first; a mask has
  * the labels' shape. Not a number counts as larger than any. As sklearn.metrics.top_k_accuracy_score.
  * @throws OptionError when k is no whole number from 1.
  * @throws ShapeError when there are fewer than k classes.

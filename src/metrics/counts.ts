@@ -28,7 +28,7 @@ function confusions(who: string, output: Tensor, target: Tensor, mask: Tensor | 
 }
 
 /**
- * How often rows of logits [..., C] with the label i32 [...] of a row were said to be of the class of a column, the first
+ * M[i, j] = Σ [y = i][argmax(x) = j]: how often rows of logits [..., C] with the label i32 [...] of a row were said to be of the class of a column, the first
  * maximum: C rows of C numbers. A mask has the labels' shape; its weights count. As sklearn.metrics.confusion_matrix.
  */
 export const confusionMatrix = (): Tally<number[][]> => ({

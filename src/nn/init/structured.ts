@@ -57,7 +57,7 @@ export function dirac(options: DiracOptions = {}): Initializer {
 }
 
 /**
- * gain times a random matrix with orthonormal rows (columns where it has more rows), evenly distributed: the Q of QR of
+ * gain·Q, Q·Qᵀ = 1: a random matrix with orthonormal rows (columns where it has more rows), evenly distributed: the Q of QR of
  * normal numbers, R's diagonal positive; weight [out, ...], as the matrix [out, rest]; as torch.nn.init.orthogonal_.
  * Source: Saxe, McClelland, Ganguli, 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear networks".
  * @throws OptionError for a gain below 0; ShapeError for a weight of one axis.

@@ -6,7 +6,8 @@ import type { ForwardContext, Module } from "../module.ts";
 import { checkModule } from "./options.ts";
 
 /**
- * Networks side by side: one input → the list of their results, for a merge to join. Their names in checkpoints are 0, 1, …
+ * x → [f₀(x), f₁(x), …]: networks side by side, whose results are a list for a merge to join. Their names in checkpoints
+ * are 0, 1, … Any shape that all of them take. Szegedy et al., 2015, "Going deeper with convolutions", §4.
  *
  * @example nn.sequential(nn.parallel(nn.linear({ in: 4, out: 8 }), nn.linear({ in: 4, out: 8 })), nn.maximum())
  */
@@ -27,8 +28,8 @@ export function parallel<In = Tensor>(
 }
 
 /**
- * One network on each tensor of a list or record, with the same weights: the results in the same form, for a merge or a
- * loss to compare. Bromley et al., 1993, "Siamese".
+ * [x₀, x₁, …] → [f(x₀), f(x₁), …]: one network on each tensor of a list or record, with the same weights, any shape that it
+ * takes; the results in the same form, for a merge or a loss to compare. Bromley et al., 1993, "Siamese".
  * @throws ShapeError in training for a network whose batch norms keep running statistics, which follow one place only.
  *
  * @example nn.sequential(nn.siamese(body), nn.dot({ normalize: true }))

@@ -22,8 +22,8 @@ export type Chained<M extends readonly AnyModule[]> = M extends readonly [
   : never;
 
 /**
- * Runs modules one after another; their names in checkpoints are 0, 1, 2, … The first may take, and each may give, several
- * tensors, where the next one takes them.
+ * fₙ(… f₁(x)): modules one after another, whose names in checkpoints are 0, 1, 2, … Any shape that the first takes → that of
+ * the last's result; each may give several tensors, where the next one takes them. As torch.nn.Sequential.
  */
 export function sequential(...modules: readonly Module[]): Module;
 export function sequential<const M extends readonly [AnyModule, AnyModule, ...AnyModule[]]>(
@@ -43,7 +43,7 @@ export function sequential(...modules: readonly Module[]): Module {
 }
 
 /**
- * The same network keeping only its input and its result for the backward pass, which computes what lies between again:
+ * y = f(x), any shape that the network takes: the same network keeping only its input and its result for the backward pass, which computes what lies between again:
  * less memory for about one more forward pass of it. As torch.utils.checkpoint. Source: Chen et al., 2016, §3.
  */
 export function checkpoint(network: Module): Module {
@@ -57,7 +57,7 @@ export function checkpoint(network: Module): Module {
   };
 }
 
-/** x + body(x), or shortcut(x) + body(x) where shapes change. He et al., 2016, eq. 1 and 2. */
+/** x + body(x), any shape that the body keeps, or shortcut(x) + body(x) where it does not. He et al., 2016, eq. 1 and 2. */
 export function residual(body: Module, shortcut?: Module): Module {
   checkModule("residual", "the body", body);
   if (shortcut) checkModule("residual", "the shortcut", shortcut);
@@ -84,8 +84,9 @@ export interface AugmentOptions {
 }
 
 /**
- * A network that sees its images [N, C, H, W] mirrored and shifted at random in training, as they are otherwise. Its
- * parts keep their names in checkpoints, so that a network can be trained with and evaluated without.
+ * y = f(T(x)) in training, f(x) otherwise: a network that sees its images [N, C, H, W] mirrored and shifted at random by T. Its
+ * parts keep their names in checkpoints, so that a network can be trained with and evaluated without. As
+ * torchvision.transforms' RandomHorizontalFlip and RandomCrop. Krizhevsky, Sutskever, Hinton, 2012, §4.1.
  * @throws OptionError for alternating mirrors of images that are no data set's.
  */
 export function augmented(network: Module, options: AugmentOptions): Module {

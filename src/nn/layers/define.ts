@@ -1,6 +1,6 @@
 import type { Tensor } from "../../core/op.ts";
 import { layer } from "../compose.ts";
-import type { BufferSpec, ForwardContext, Module, ParameterSpec } from "../module.ts";
+import type { AnyModule, BufferSpec, ForwardContext, Module, ParameterSpec } from "../module.ts";
 
 /**
  * A layer of the library: its function's name, what that was called with (so that a saved model says what it is made of),
@@ -21,7 +21,7 @@ export function defineLayer<
 }
 
 /** How a form of a network, which has its parts, is made again with other ones. */
-export function remakeWithin(network: Module, form: (network: Module) => Module): Module["remake"] {
+export function remakeWithin(network: AnyModule, form: (network: AnyModule) => AnyModule): Module["remake"] {
   const { remake } = network;
   return remake && ((parts) => form(remake(parts)));
 }

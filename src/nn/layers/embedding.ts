@@ -3,7 +3,7 @@ import { type Initializer, normal } from "../init.ts";
 import type { Module } from "../module.ts";
 import { positive } from "./options.ts";
 
-/** Rows of a trained table: i32 or u32 indices [...] → [..., features]; weight [count, features], N(0, 1) at first. */
+/** Rows of a trained table: i32 or u32 indices [...] → [..., features]; weight [count, features], N(0, 1) at first; as torch.nn.Embedding. */
 export function embedding(options: { count: number; features: number; init?: Initializer }): Module {
   positive("embedding", { count: options.count, features: options.features });
   const module: Module = {

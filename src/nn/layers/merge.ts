@@ -35,13 +35,13 @@ function merge(
   });
 }
 
-/** x₁ + x₂ + …: a list of tensors that broadcast together → one tensor; as keras.layers.Add. */
+/** x₁ + x₂ + …: a list of tensors of any shapes that broadcast together → one tensor; as keras.layers.Add. */
 export const add = (): Merge => merge("add", (a, b) => a.add(b));
 
-/** x₁ · x₂ · …, element by element: a list of tensors that broadcast together → one tensor; as keras.layers.Multiply. */
+/** x₁ · x₂ · …, element by element: a list of tensors of any shapes that broadcast together → one tensor; as keras.layers.Multiply. */
 export const multiply = (): Merge => merge("multiply", (a, b) => a.mul(b));
 
-/** (x₁ + … + xₙ)/n: a list of tensors that broadcast together → one tensor; as keras.layers.Average. */
+/** (x₁ + … + xₙ)/n: a list of tensors of any shapes that broadcast together → one tensor; as keras.layers.Average. */
 export const average = (): Merge =>
   merge(
     "average",
@@ -50,7 +50,7 @@ export const average = (): Merge =>
   );
 
 /**
- * max(x₁, x₂, …), element by element: a list of tensors that broadcast together → one tensor; as keras.layers.Maximum and
+ * max(x₁, x₂, …), element by element: a list of tensors of any shapes that broadcast together → one tensor; as keras.layers.Maximum and
  * torch.maximum, one after another.
  */
 export const maximum = (): Merge => merge("maximum", (a, b) => a.maximum(b));

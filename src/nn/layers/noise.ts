@@ -88,7 +88,7 @@ export function alphaDropout(p = 0.5): Module {
 }
 
 /**
- * body(x), in training 0 for each example with probability p and else scaled by 1/(1 − p), as torchvision.ops.StochasticDepth
+ * body(x), any shape that it takes, in training 0 for each example with probability p and else scaled by 1/(1 − p), as torchvision.ops.StochasticDepth
  * in its mode "row"; within `residual` an example then skips the branch. Parts keep their names in checkpoints, so that a
  * network can be trained with and evaluated without. Huang et al., 2016, §3.
  *

@@ -4,6 +4,7 @@ import type { Tensor } from "../../core/op.ts";
 import { showShape } from "../../core/shape.ts";
 import { type ForwardContext, type Module, parametersOf } from "../module.ts";
 import { sequential } from "./combine.ts";
+import { remakeWithin } from "./define.ts";
 
 /** How much the sum of sizes and that of squares add to what is minimised; 0 unless given. */
 export interface PenaltyFactors {
@@ -59,7 +60,7 @@ export function activityRegularization(options: PenaltyFactors): Module {
  * A network whose weights add λ₁·Σ|w| + λ₂·Σw² to what is minimised, once for each pass of a model however often the network
  * is used in it. Its parts keep their names in checkpoints; a layer without parts becomes part 0 of a `sequential`.
  *
- * Inputs and results are the network's. As Keras's kernel_regularizer; `penalties` give the same to a trainer for all
+ * Inputs and results, of any shape, are the network's. As Keras's kernel_regularizer; `penalties` give the same to a trainer for all
  * parameters of a model that a pattern names.
  * @throws OptionError for a factor below 0, none above, or tensors that the network has not.
  */
@@ -82,6 +83,7 @@ export function penalized<In = Tensor, Out = Tensor>(
   const module: Module<In, Out> = {
     ...network,
     description: { layer: "penalized", args: [options], wraps: network },
+    remake: remakeWithin(network, (inner) => penalized(inner, options)),
     forward(x, context) {
       if (!counted.has(context)) {
         counted.add(context);

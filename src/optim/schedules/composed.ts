@@ -22,7 +22,8 @@ export function warmUp(steps: number, then: Rate): Schedule {
 }
 
 /**
- * A schedule that changes once an epoch of `stepsPerEpoch` steps: given the epoch (from 0) and their number, rounded up.
+ * s(⌊t/stepsPerEpoch⌋): a schedule that changes once an epoch, given the epoch (from 0) and their number, rounded up. As
+ * PyTorch's schedulers whose step() is called once an epoch, torch.optim.lr_scheduler.StepLR for instance.
  * @throws OptionError for a number of steps that is not a whole one above 0.
  */
 export function byEpoch(schedule: Schedule, stepsPerEpoch: number): Schedule {

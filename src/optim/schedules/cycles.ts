@@ -95,7 +95,7 @@ export interface TriangularOptions {
 }
 
 /**
- * Up and down along lines between `from` and `peak`, again and again; as torch.optim.lr_scheduler.CyclicLR. Smith, 2015,
+ * from + (peak − from)·height(t)·shrunk(t): height goes up and down from 0 to 1 along lines, again and again; shrunk is 1, 2^−cycle or γ^t; as torch.optim.lr_scheduler.CyclicLR. Smith, 2015,
  * "Cyclical learning rates", §3.2.
  * @throws OptionError for a peak below `from`.
  */

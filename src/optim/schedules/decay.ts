@@ -1,7 +1,7 @@
 import { OptionError } from "../../core/errors.ts";
 import { defineSchedule, halfCosine, option, progress, type ScheduleFactory } from "./schedule.ts";
 
-/** The same value at every step, `from`; as an optimizer of torch.optim without a scheduler. */
+/** η(t) = from: the same value at every step; as an optimizer of torch.optim without a scheduler. */
 export const constant: ScheduleFactory<{ from: number }> = /*#__PURE__*/ defineSchedule(
   { name: "constant", rate: "from", options: { from: /*#__PURE__*/ option("number") } },
   ({ from }: { from: number }) =>

@@ -107,7 +107,7 @@ class Plateau implements Feedback {
 }
 
 /**
- * Multiplied by `factor` when a number of the run has not improved for more than `patience` epochs; as
+ * η ← η·factor when a number of the run has not improved for more than `patience` epochs; as
  * torch.optim.lr_scheduler.ReduceLROnPlateau. A trainer tells it the number after each epoch, and checkpoints keep where it
  * stands; it belongs to one run. In a loop of one's own: `schedule.feedback[0].observe(loss)`.
  * @throws OptionError for options outside of their ranges.
