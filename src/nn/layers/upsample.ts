@@ -69,8 +69,8 @@ const SPREADS = {
   },
 };
 
-/** Scales along both axes up to which one pass is less work than one for each axis. */
-const MOST_AT_ONCE = { nearest: 8, linear: 3 };
+/** Scales along both axes up to which one pass is less work than one for each axis, or compiles soon. */
+const MOST_AT_ONCE = { nearest: 8, linear: 2 };
 
 /** What a single pass's taps give each place along an axis of ones: less than 1 where a tent reaches over the end. */
 function shares(
