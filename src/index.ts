@@ -132,6 +132,7 @@ export { type BiasVariance, biasVariance, type ErrorShares } from "./train/bias-
 export type { Checkpoint } from "./train/checkpoint.ts";
 export type { AnyDataset } from "./train/data-sets.ts";
 export type { Distribution } from "./train/distribution.ts";
+export { type EarlyStoppingOptions, earlyStopping } from "./train/early-stopping.ts";
 export type { EvaluationOptions } from "./train/evaluate.ts";
 export { type LrFinderOptions, type LrPoint, type LrRange, lrFinder } from "./train/lr-finder.ts";
 export {
@@ -143,8 +144,8 @@ export {
   Probe,
 } from "./train/probe.ts";
 export type { Timeline } from "./train/profile.ts";
+export type { EarlyStopping, Stopped } from "./train/stopping.ts";
 export {
-  type EarlyStopping,
   type EpochMetrics,
   type EpochNumbers,
   type Evaluation,
@@ -161,7 +162,6 @@ export {
   type ReportedLoss,
   type StepMetrics,
   type StepNumbers,
-  type Stopped,
   type StopSignal,
   Trainer,
   type TrainerOptions,

@@ -7,9 +7,7 @@ import { isNormalization } from "../model/host-inputs.ts";
 import type { Model } from "../model/model.ts";
 import { AVERAGE, type Optimizer } from "../optim/optimizer.ts";
 import { FRESH_SCALER, type LossScaler, type OptimizerState } from "../optim/state.ts";
-import { checkWeights } from "./early-stopping.ts";
 import type { Session } from "./session.ts";
-import type { StoppingState } from "./stopping.ts";
 import type { Sums } from "./sums.ts";
 
 /** A run as files: the network, the optimizer's state and where the run stands. */
@@ -52,7 +50,7 @@ export async function takeCheckpoint(
     batchesTracked: String(model.batchesTracked),
     // Sums over the epoch so far, so that its means come out the same after a resume.
     epoch: JSON.stringify(sums),
-    ...(stopping && { stopping: JSON.stringify({ ...stopping.state, weights: Boolean(stopping.weights) }) }),
+    ...(stopping && { stopping: stopping.text }),
     ...(Object.keys(counted).length > 0 && { counted: JSON.stringify(counted) }),
     precision,
     ...(precision === "mixed" && { scaler: JSON.stringify(await state.lossScaler()) }),
@@ -78,7 +76,7 @@ export async function takeCheckpoint(
   return {
     model: file,
     optimizer: { tensors: slots, metadata },
-    ...(stopping?.weights && { best: stopping.weights }),
+    ...(stopping?.best && { best: stopping.best }),
     ...(averaged.length > 0 && { average: { ...file, tensors: new Map([...file.tensors, ...averaged]) } }),
   };
 }
@@ -138,8 +136,6 @@ export function restoreCheckpoint(
     throw new CheckpointError(
       `${modelFile} is of step ${step} and ${where} of step ${progress.step}; use files that were saved together.`,
     );
-  const { stopping } = progress;
-  if (stopping?.weights) checkWeights(session, bestOf(checkpoint, name), `${name}/best.safetensors`);
   model.restore(checkpoint.model, { name: modelFile });
   for (const slot of slots) {
     const { data } = checkpoint.optimizer.tensors.get(slot.name)!;
@@ -153,32 +149,11 @@ export function restoreCheckpoint(
   session.course = { base: progress.base };
   session.sums = progress.sums;
   session.counted.restore(progress.counted);
-  session.stopping = stopping && {
-    state: stopping.state,
-    weights: stopping.weights ? bestOf(checkpoint, name) : undefined,
-  };
+  const { stopping } = progress;
+  session.stopping = stopping === undefined ? undefined : { text: stopping, best: checkpoint.best };
   session.planOptions = { ...session.planOptions, choices: new Map(Object.entries(progress.choices)) };
   model.batchesTracked = progress.batchesTracked;
   return progress.extra;
-}
-
-function bestOf({ best }: Checkpoint, name: string): TensorFile {
-  if (!best)
-    throw new CheckpointError(
-      `${name} has no best.safetensors, which its run needs; use a checkpoint that is whole.`,
-    );
-  return best;
-}
-
-/** Where early stopping stood; nothing of it is believed unseen. */
-function readStopping(text: string | undefined): { state: StoppingState; weights: boolean } | undefined {
-  if (text === undefined) return undefined;
-  const { weights, ...state } = JSON.parse(text) as StoppingState & { weights: boolean };
-  const { wish, best, epoch, waited, stopped } = state;
-  const whole = [epoch, waited].every((n) => Number.isSafeInteger(n) && n >= 0);
-  const known = best === undefined || Number.isFinite(best);
-  if (typeof wish !== "string" || !whole || !known || typeof stopped !== "boolean") throw new Error();
-  return { state, weights: weights === true };
 }
 
 /** Where a run stood besides its tensors; nothing of it is believed unseen. */
@@ -238,7 +213,7 @@ function readProgress(metadata: Readonly<Record<string, string>>, where: string)
         ["loss", "correct", "images", "skipped", "norms", "normed"],
       ),
       counted: counts,
-      stopping: readStopping(stopping),
+      stopping,
       precision,
       scaler: numbers<LossScaler>(JSON.parse(scaler), ["scale", "good", "skipped"]),
       choices: kernels,

@@ -2,12 +2,11 @@ import { checkNames, checkWhole } from "../core/check.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { CheckpointError, OptionError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
+import { kindOf } from "../core/tree.ts";
 import type { StoredTensor, TensorFile } from "../interchange/safetensors.ts";
 import { stored } from "../model/files.ts";
 import { AVERAGE } from "../optim/optimizer.ts";
-import type { EarlyStopping, Stopped } from "./options.ts";
-import type { Session } from "./session.ts";
-import type { Stopping, StoppingState } from "./stopping.ts";
+import type { EarlyStopping, Stopped, Watch, Watched } from "./stopping.ts";
 
 const NAMES = ["monitor", "patience", "minDelta", "mode", "target", "restoreBest"];
 /** Better where they are less, and where they are more; of others one must say it. */
@@ -18,21 +17,80 @@ const KNOWN: Readonly<Record<string, "min" | "max">> = {
   accuracy: "max",
 };
 
-/** Ends a run when a number gets no better, or good enough. */
-export class Watch {
-  private readonly options: Required<Omit<EarlyStopping, "target">> & { readonly target?: number };
+/** Where it stands: told to checkpoints as text. */
+interface State {
+  /** What was asked for: another wish begins anew. */
+  readonly wish: string;
+  /** The best number so far, and the epoch that gave it, from 1; none before the first epoch. */
+  readonly best?: number;
+  readonly epoch: number;
+  /** Epochs since then. */
+  readonly waited: number;
+  readonly stopped: boolean;
+}
 
-  /** @throws OptionError for options outside their range, and a number that no epoch has. */
+/** Options of `earlyStopping`. */
+export interface EarlyStoppingOptions {
+  /**
+   * A number of each epoch: "loss", "accuracy", "gradientNorm", "penalty", a metric's name, or one of them of the validation
+   * data, "validation.loss", which is the default where there are some; else "loss" is.
+   */
+  readonly monitor?: string;
+  /** Epochs without improvement after which the run ends, from 1; 1 unless given. */
+  readonly patience?: number;
+  /** What an improvement must exceed, at least 0; 0 unless given. */
+  readonly minDelta?: number;
+  /** Whether less is better ("min") or more ("max"): to be said of metrics, known of the others. */
+  readonly mode?: "min" | "max";
+  /** A number at which the run ends, when it is reached or passed. */
+  readonly target?: number;
+  /** Whether the model ends with the weights, running statistics and average of its best epoch; true unless given. */
+  readonly restoreBest?: boolean;
+}
+
+/** @throws OptionError for options outside their range. */
+function checkOptions(given: EarlyStoppingOptions): void {
+  const who = "earlyStopping";
+  if (typeof given !== "object" || given === null)
+    throw new OptionError(`${who}: the options are ${kindOf(given)}; give { patience: 3 } for instance.`);
+  checkNames(who, given, NAMES);
+  const { patience = 1, minDelta = 0, target, mode, restoreBest = true } = given;
+  checkWhole(`${who}: patience`, patience, 1);
+  if (!(Number.isFinite(minDelta) && minDelta >= 0))
+    throw new OptionError(`${who}: minDelta is ${String(minDelta)}; use a number of at least 0.`);
+  if (target !== undefined && !Number.isFinite(target))
+    throw new OptionError(`${who}: target is ${String(target)}; use a finite number.`);
+  if (mode !== undefined && mode !== "min" && mode !== "max")
+    throw new OptionError(`${who}: mode is ${JSON.stringify(mode)}; use "min" or "max".`);
+  if (typeof restoreBest !== "boolean")
+    throw new OptionError(`${who}: restoreBest is ${String(restoreBest)}; use true or false.`);
+}
+
+/**
+ * Ends a run before its last epoch: after `patience` epochs in which a number got no better, or when it has reached a target.
+ * What it has seen is in checkpoints, best weights included, so that a resumed run ends where it would have ended; a run that
+ * it has ended stays ended. Prechelt, 1998, "Early stopping — but when?".
+ * @throws OptionError for options outside their range, and in `fit` for a number that no epoch has.
+ *
+ * @example trainer.fit(train, { epochs, batchSize, validation, earlyStopping: earlyStopping({ patience: 3 }) })
+ * @example earlyStopping({ monitor: "loss", minDelta: 1e-3 }) // on the loss's change
+ * @example earlyStopping({ monitor: "gradientNorm", target: 1e-4, patience: 1000 }) // where the loss is flat
+ */
+export function earlyStopping(options: EarlyStoppingOptions = {}): EarlyStopping {
+  checkOptions(options);
+  return { watch: (run, metrics, validates) => new Watching(run, options, metrics, validates) };
+}
+
+class Watching implements Watch {
+  private readonly options: Required<Omit<EarlyStoppingOptions, "target">> & { readonly target?: number };
+  private state: State;
+
   constructor(
-    private readonly session: Session,
-    given: EarlyStopping,
+    private readonly run: Watched,
+    given: EarlyStoppingOptions,
     metrics: readonly string[],
     validates: boolean,
   ) {
-    const who = "earlyStopping";
-    if (typeof given !== "object" || given === null)
-      throw new OptionError(`${who} is ${String(given)}; give options, { patience: 3 } for instance.`);
-    checkNames(who, given, NAMES);
     const { monitor = validates ? "validation.loss" : "loss", patience = 1, minDelta = 0 } = given;
     const { target, restoreBest = true } = given;
     const name = monitor.replace(/^validation\./, "");
@@ -40,73 +98,74 @@ export class Watch {
     const known = [...own, "gradientNorm", ...(validates ? own.map((one) => `validation.${one}`) : [])];
     if (!known.includes(monitor))
       throw new OptionError(
-        `${who}: there is no number "${monitor}"${monitor !== name && !validates ? " without validation" : ""}; use ${known.join(", ")}.`,
+        `earlyStopping: there is no number "${monitor}"${monitor !== name && !validates ? " without validation" : ""}; use ${known.join(", ")}.`,
       );
     const { mode = metrics.includes(name) ? undefined : KNOWN[name] } = given;
-    if (mode !== "min" && mode !== "max")
+    if (!mode)
       throw new OptionError(
-        `${who}: mode is ${JSON.stringify(mode)}; say whether "${monitor}" is better where it is less ("min") or more ("max").`,
+        `earlyStopping: mode is ${mode}; say whether "${monitor}" is better where it is less ("min") or more ("max").`,
       );
-    checkWhole(`${who}: patience`, patience, 1);
-    if (!(Number.isFinite(minDelta) && minDelta >= 0))
-      throw new OptionError(`${who}: minDelta is ${String(minDelta)}; use a number of at least 0.`);
-    if (target !== undefined && !Number.isFinite(target))
-      throw new OptionError(`${who}: target is ${String(target)}; use a finite number.`);
-    if (typeof restoreBest !== "boolean")
-      throw new OptionError(`${who}: restoreBest is ${String(restoreBest)}; use true or false.`);
     this.options = { monitor, patience, minDelta, mode, target, restoreBest };
     const wish = JSON.stringify(this.options);
-    if (session.stopping?.state.wish !== wish)
-      session.stopping = {
-        state: { wish, best: undefined, epoch: 0, waited: 0, stopped: false },
-        weights: undefined,
-      };
+    const before = run.stopping && readState(run.stopping.text);
+    if (before?.wish === wish) {
+      this.state = before;
+      if (restoreBest && before.best !== undefined && !before.stopped) checkWeights(run);
+    } else {
+      this.state = { wish, epoch: 0, waited: 0, stopped: false };
+      run.stopping = { text: JSON.stringify(this.state), best: undefined };
+    }
   }
 
-  private get stopping(): Stopping {
-    return this.session.stopping!;
-  }
-
-  /** Whether it has ended this run already. */
   get ended(): boolean {
-    return this.stopping.state.stopped;
+    return this.state.stopped;
   }
 
-  /**
-   * After an epoch, the `last` of the run perhaps: what ended the run, if anything did. The best epoch's weights are then in
-   * the model, where they are wanted.
-   * @throws OptionError when the epoch does not have the number.
-   */
+  /** @throws OptionError when the epoch does not have the number. */
   async observe(epoch: { readonly epoch: number }, last: boolean): Promise<Stopped | undefined> {
+    const { run, state } = this;
     const { monitor, patience, minDelta, mode, target, restoreBest } = this.options;
     const value = monitor.split(".").reduce<any>((part, key) => part?.[key], epoch);
     if (typeof value !== "number" || Number.isNaN(value))
       throw new OptionError(
         `earlyStopping: "${monitor}" is ${typeof value === "number" || value === undefined ? value : "no number"} after epoch ${epoch.epoch}; use a number that each epoch has.`,
       );
-    const { state } = this.stopping;
     const gain =
       state.best === undefined ? undefined : mode === "min" ? state.best - value : value - state.best;
     const better = gain === undefined || gain > minDelta;
-    const next: StoppingState = better
+    const next = better
       ? { ...state, best: value, epoch: epoch.epoch, waited: 0 }
       : { ...state, waited: state.waited + 1 };
-    if (better && restoreBest) this.stopping.weights = await weightsOf(this.session);
+    const best = better && restoreBest ? await weightsOf(run) : run.stopping?.best;
     const reached = target !== undefined && (mode === "min" ? value <= target : value >= target);
     const reason = reached ? "target" : next.waited >= patience ? "patience" : undefined;
-    this.stopping.state = { ...next, stopped: reason !== undefined };
+    this.state = { ...next, stopped: reason !== undefined };
+    run.stopping = { text: JSON.stringify(this.state), best: reason ? undefined : best };
     if (!reason && !last) return undefined;
     const restored = restoreBest && next.epoch !== epoch.epoch;
-    if (restored) putBack(this.session, this.stopping.weights!);
-    if (reason) this.stopping.weights = undefined;
+    if (restored) putBack(run, best!);
     return { reason: reason ?? "epochs", monitor, best: next.best!, epoch: next.epoch, restored };
   }
+}
+
+/** @throws CheckpointError for what does not say where it stood. */
+function readState(text: string): State {
+  try {
+    const state = JSON.parse(text) as State;
+    const { wish, best, epoch, waited, stopped } = state;
+    const whole = [epoch, waited].every((n) => Number.isSafeInteger(n) && n >= 0);
+    const known = best === undefined || Number.isFinite(best);
+    if (typeof wish === "string" && whole && known && typeof stopped === "boolean") return state;
+  } catch {}
+  throw new CheckpointError(
+    "earlyStopping: the checkpoint does not say where it stood; use an older one, or fit without it.",
+  );
 }
 
 const averageOf = (name: string) => `${name}.${AVERAGE}`;
 
 /** Everything that a model computes with, and the average of its parameters. */
-async function weightsOf({ model, state, backend }: Session): Promise<TensorFile> {
+async function weightsOf({ model, state, backend }: Watched): Promise<TensorFile> {
   const tensors = new Map<string, StoredTensor>();
   for (const variable of model.tensors.all)
     tensors.set(variable.name, stored({ ...variable, data: await backend.read(variable) }));
@@ -115,7 +174,7 @@ async function weightsOf({ model, state, backend }: Session): Promise<TensorFile
   return { tensors, metadata: { format: "pt", batchesTracked: String(model.batchesTracked) } };
 }
 
-function putBack({ model, state, backend }: Session, { tensors, metadata }: TensorFile): void {
+function putBack({ model, state, backend }: Watched, { tensors, metadata }: TensorFile): void {
   const write = (name: string, to: Parameters<typeof backend.write>[0]) => {
     if (sizeOf(to.shape) > 0) backend.write(to, tensors.get(name)!.data as NumericArray);
   };
@@ -124,15 +183,15 @@ function putBack({ model, state, backend }: Session, { tensors, metadata }: Tens
   model.batchesTracked = Number(metadata.batchesTracked);
 }
 
-/** @throws CheckpointError for weights of another model, or none where some should be. */
-export function checkWeights({ model, state }: Session, weights: TensorFile, where: string): void {
+/** @throws CheckpointError for weights of another model, or none. */
+function checkWeights({ model, state, stopping }: Watched): void {
   const wanted = [
     ...model.tensors.all.map(({ name, shape }) => [name, shape] as const),
     ...[...state.averages.keys()].map(({ name, shape }) => [averageOf(name), shape] as const),
   ];
   for (const [name, shape] of wanted)
-    if (weights.tensors.get(name)?.shape.join() !== shape.join())
+    if (stopping?.best?.tensors.get(name)?.shape.join() !== shape.join())
       throw new CheckpointError(
-        `${where} has no tensor "${name}" [${shape.join(", ")}]; it belongs to another model, choose the one that it was saved from.`,
+        `earlyStopping: the best weights of the checkpoint have no "${name}" [${shape.join(", ")}]; use a checkpoint that is whole, best.safetensors included.`,
       );
 }

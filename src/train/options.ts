@@ -11,6 +11,7 @@ import type { Plan, PlanOptions } from "../plan/plan.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import type { Timeline } from "./profile.ts";
 import type { Precision } from "./step.ts";
+import type { EarlyStopping, Stopped } from "./stopping.ts";
 
 export type { Precision };
 
@@ -93,7 +94,7 @@ export interface FitOptions<M extends Metrics = NoMetrics> {
    * it takes does not count into the rate.
    */
   readonly between?: () => void | Promise<void>;
-  /** Ends the run when a number gets no better, and goes back to the best weights; see EarlyStopping. */
+  /** Ends the run when a number gets no better, and goes back to the best weights: `earlyStopping({ patience: 3 })`. */
   readonly earlyStopping?: EarlyStopping;
   /** Times some steps dispatch by dispatch, which changes nothing but the time they take; not with `accumulate` or `onGradients`. */
   readonly profile?: ProfileOptions;
@@ -151,45 +152,6 @@ export interface ProfileOptions {
   /** How many steps to time. */
   readonly steps: number;
   readonly onProfile: (plan: Plan, timelines: readonly Timeline[]) => void;
-}
-
-/**
- * When a run ends before its last epoch: after `patience` epochs in which a number got no better, or when it has reached a
- * target. What it has seen is in checkpoints, best weights included, so that a resumed run ends where it would have ended; a
- * run that it has ended stays ended. Prechelt, 1998, "Early stopping — but when?".
- *
- * @example { monitor: "validation.loss", patience: 3 }
- * @example { monitor: "loss", minDelta: 1e-3 } // on the loss's change
- * @example { monitor: "gradientNorm", target: 1e-4, patience: 1000 } // where the loss is flat
- */
-export interface EarlyStopping {
-  /**
-   * A number of each epoch: "loss", "accuracy", "gradientNorm", "penalty", a metric's name, or one of them of the validation
-   * data, "validation.loss", which is the default where there are some; else "loss" is.
-   */
-  readonly monitor?: string;
-  /** Epochs without improvement after which the run ends, from 1; 1 unless given. */
-  readonly patience?: number;
-  /** What an improvement must exceed, at least 0; 0 unless given. */
-  readonly minDelta?: number;
-  /** Whether less is better ("min") or more ("max"): to be said of metrics, known of the others. */
-  readonly mode?: "min" | "max";
-  /** A number at which the run ends, when it is reached or passed. */
-  readonly target?: number;
-  /** Whether the model ends with the weights, running statistics and average of its best epoch; true unless given. */
-  readonly restoreBest?: boolean;
-}
-
-/** How a run with early stopping has ended. */
-export interface Stopped {
-  /** It got no better ("patience"), it reached its target, or there were no more epochs. */
-  readonly reason: "patience" | "target" | "epochs";
-  readonly monitor: string;
-  /** The best number, and the epoch that gave it. */
-  readonly best: number;
-  readonly epoch: number;
-  /** Whether that epoch's weights were put back. */
-  readonly restored: boolean;
 }
 
 /** A step's gradients between the two halves of it, without the loss scale of mixed precision. */

@@ -10,7 +10,6 @@ import type { OptimizerState } from "../optim/state.ts";
 import type { Recipe } from "./cache.ts";
 import { type Checkpoint, restoreCheckpoint, takeCheckpoint } from "./checkpoint.ts";
 import type { AnyDataset } from "./data-sets.ts";
-import { Watch } from "./early-stopping.ts";
 import { type EvaluationOptions, evaluateSet, renewStatistics } from "./evaluate.ts";
 import { Fitting } from "./fitting.ts";
 import {
@@ -26,6 +25,7 @@ import {
 import { isSplit, Session } from "./session.ts";
 import { RING_ROWS, type StepParts } from "./step.ts";
 import { batchSizes, DatasetSteps, positionIn } from "./steps.ts";
+import type { Watch } from "./stopping.ts";
 
 export type * from "./options.ts";
 
@@ -143,7 +143,11 @@ export class Trainer<M extends Metrics = NoMetrics> {
   private watch({ earlyStopping, validation }: FitOptions<M>): Watch | undefined {
     const { session } = this;
     if (earlyStopping === undefined) return undefined;
-    return new Watch(session, earlyStopping, session.measured, validation !== undefined);
+    if (typeof earlyStopping?.watch !== "function")
+      throw new OptionError(
+        "earlyStopping is no early stopping; give earlyStopping({ patience: 3 }) for instance.",
+      );
+    return earlyStopping.watch(session, session.measured, validation !== undefined);
   }
 
   private checkFit(data: TrainingData, options: FitOptions<M>): number {

@@ -11,8 +11,9 @@ import { mse } from "../../src/losses/index.ts";
 import * as metrics from "../../src/metrics/index.ts";
 import * as nn from "../../src/nn/layers/index.ts";
 import { adam } from "../../src/optim/optimizers.ts";
+import { type EarlyStoppingOptions, earlyStopping } from "../../src/train/early-stopping.ts";
 import { NodeTrainer } from "../../src/train/node/trainer.ts";
-import type { EarlyStopping, EpochMetrics } from "../../src/train/trainer.ts";
+import type { EpochMetrics } from "../../src/train/trainer.ts";
 import { all, backends, noise, stateOf } from "./support.ts";
 
 /** Targets a·x₀ − a·x₁ of the same inputs: on the way to a = 1 the validation's a = ½ is passed. */
@@ -54,7 +55,7 @@ describe.each(backends)("early stopping on %s", (_, open) => {
       const epochs: EpochMetrics[] = [];
       const weights: Map<string, number[]>[] = [];
       const fit = { epochs: 40, batchSize: 8, validation: held };
-      for await (const epoch of trainer.fit(set, { ...fit, earlyStopping: { patience: 3 } })) {
+      for await (const epoch of trainer.fit(set, { ...fit, earlyStopping: earlyStopping({ patience: 3 }) })) {
         epochs.push(epoch);
         weights.push(await weightsOf(trainer));
       }
@@ -73,8 +74,12 @@ describe.each(backends)("early stopping on %s", (_, open) => {
       expect(await weightsOf(trainer)).toEqual(weights[best]);
       expect((await trainer.evaluate(held, { batchSize: 8 })).loss).toBe(losses[best]);
       // It stays ended, and another wish goes on.
-      expect(await all(trainer.fit(set, { ...fit, earlyStopping: { patience: 3 } }))).toEqual([]);
-      const more = await all(trainer.fit(set, { ...fit, epochs: best + 6, earlyStopping: { patience: 9 } }));
+      expect(await all(trainer.fit(set, { ...fit, earlyStopping: earlyStopping({ patience: 3 }) }))).toEqual(
+        [],
+      );
+      const more = await all(
+        trainer.fit(set, { ...fit, epochs: best + 6, earlyStopping: earlyStopping({ patience: 9 }) }),
+      );
       expect(more.map(({ stopped }) => stopped?.reason)).toEqual([undefined, "epochs"]);
       await trainer.dispose();
     },
@@ -83,7 +88,7 @@ describe.each(backends)("early stopping on %s", (_, open) => {
   test("a run resumed from a checkpoint ends where the whole one does, with the same bits", async () => {
     const device = await open();
     const folder = mkdtempSync(join(tmpdir(), "descent-stopping-"));
-    const fit = { epochs: 40, batchSize: 8, validation: held, earlyStopping: { patience: 3 } };
+    const fit = { epochs: 40, batchSize: 8, validation: held, earlyStopping: earlyStopping({ patience: 3 }) };
     const whole = make(device, true);
     const wanted = await all(whole.fit(set, fit));
     const end = await stateOf(whole);
@@ -107,9 +112,11 @@ describe.each(backends)("early stopping on %s", (_, open) => {
 
 describe("what ends a run", () => {
   const device = cpuBackend();
-  const run = async (earlyStopping: EarlyStopping, more: object = {}) => {
+  const run = async (options: EarlyStoppingOptions, more: object = {}) => {
     const trainer = make(device);
-    const epochs = await all(trainer.fit(set, { epochs: 60, batchSize: 24, earlyStopping, ...more }));
+    const epochs = await all(
+      trainer.fit(set, { epochs: 60, batchSize: 24, earlyStopping: earlyStopping(options), ...more }),
+    );
     await trainer.dispose();
     return { epochs, stopped: epochs.at(-1)!.stopped! };
   };
@@ -157,7 +164,7 @@ describe("what ends a run", () => {
   test("without restoring, the last weights stay; at the end of all epochs the best come back", async () => {
     const fit = { epochs: 40, batchSize: 8, validation: held };
     const [kept, plain] = [make(device), make(device)];
-    const epochs = await all(kept.fit(set, { ...fit, earlyStopping: { restoreBest: false } }));
+    const epochs = await all(kept.fit(set, { ...fit, earlyStopping: earlyStopping({ restoreBest: false }) }));
     await all(plain.fit(set, { ...fit, epochs: epochs.length }));
     expect(epochs.at(-1)!.stopped).toMatchObject({ reason: "patience", restored: false });
     expect(await weightsOf(kept)).toEqual(await weightsOf(plain));
@@ -167,12 +174,12 @@ describe("what ends a run", () => {
 });
 
 describe("what early stopping refuses", () => {
-  const trial = (earlyStopping: unknown, more: object = {}) => {
+  const trial = async (options: unknown) => {
     const trainer = make(cpuBackend());
-    return all(trainer.fit(set, { epochs: 2, batchSize: 8, earlyStopping: earlyStopping as never, ...more }));
+    return all(trainer.fit(set, { epochs: 2, batchSize: 8, earlyStopping: earlyStopping(options as never) }));
   };
   test.each([
-    [3, "earlyStopping is 3; give options, { patience: 3 } for instance."],
+    [3, "earlyStopping: the options are a number; give { patience: 3 } for instance."],
     [{ patients: 2 }, /earlyStopping: there is no option "patients"; use monitor, patience, minDelta, mode/],
     [{ patience: 0 }, "earlyStopping: patience is 0; use a whole number of at least 1."],
     [{ minDelta: -1 }, "earlyStopping: minDelta is -1; use a number of at least 0."],
@@ -206,24 +213,33 @@ describe("what early stopping refuses", () => {
 
   test("a checkpoint whose best weights are missing, or another model's", async () => {
     const trainer = make(cpuBackend());
-    const fit = { epochs: 4, batchSize: 8, validation: held, earlyStopping: { patience: 3 } };
+    const fit = { epochs: 4, batchSize: 8, validation: held, earlyStopping: earlyStopping({ patience: 3 }) };
     for await (const { epoch } of trainer.fit(set, fit)) if (epoch === 2) break;
     const checkpoint = await trainer.checkpoint();
-    const other = make(cpuBackend());
-    expect(() => other.restore({ ...checkpoint, best: undefined }, "run")).toThrow(
+    const resumed = (changed: object) => {
+      const other = make(cpuBackend());
+      other.restore({ ...checkpoint, ...changed }, "run");
+      return all(other.fit(set, fit));
+    };
+    expect(await resumed({})).toHaveLength(2);
+    await expect(resumed({ best: undefined })).rejects.toThrow(
       new CheckpointError(
-        "run has no best.safetensors, which its run needs; use a checkpoint that is whole.",
+        'earlyStopping: the best weights of the checkpoint have no "0.weight" [3]; use a checkpoint that is whole, best.safetensors included.',
       ),
     );
     const tensors = new Map([...checkpoint.best!.tensors].slice(1));
-    expect(() => other.restore({ ...checkpoint, best: { ...checkpoint.best!, tensors } }, "run")).toThrow(
-      /run\/best\.safetensors has no tensor "0\.weight" \[3\]; it belongs to another model/,
+    await expect(resumed({ best: { ...checkpoint.best!, tensors } })).rejects.toThrow(
+      /have no "0\.weight" \[3\]/,
     );
     const { optimizer } = checkpoint;
     const metadata = { ...optimizer.metadata, stopping: '{"wish":1}' };
-    expect(() => other.restore({ ...checkpoint, optimizer: { ...optimizer, metadata } }, "run")).toThrow(
-      /does not say where the run stood/,
+    await expect(resumed({ optimizer: { ...optimizer, metadata } })).rejects.toThrow(
+      /earlyStopping: the checkpoint does not say where it stood/,
     );
-    expect(other.step).toBe(0);
+    await expect(all(trainer.fit(set, { ...fit, earlyStopping: { patience: 3 } as never }))).rejects.toThrow(
+      new OptionError(
+        "earlyStopping is no early stopping; give earlyStopping({ patience: 3 }) for instance.",
+      ),
+    );
   });
 });

@@ -157,7 +157,6 @@ export async function newestCheckpoint(directory: string): Promise<{ path: strin
     const model = await readTensors(join(path, "model.safetensors"));
     const optimizer = await readTensors(join(path, "optimizer.safetensors"));
     const best = join(path, "best.safetensors");
-    // The optimizer's file says whether it must be there.
     const kept = existsSync(best) ? { best: await readTensors(best) } : {};
     return { path, checkpoint: { model, optimizer, ...kept } };
   } catch (error) {
