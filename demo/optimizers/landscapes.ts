@@ -1,4 +1,4 @@
-import type { RacerKey } from "./racers.ts";
+import type { FirstKey } from "./racers.ts";
 
 export interface Landscape {
   readonly title: string;
@@ -11,8 +11,8 @@ export interface Landscape {
   readonly y: readonly [number, number];
   readonly start: readonly [number, number];
   readonly minima: readonly (readonly [number, number])[];
-  /** Learning rates with which each optimizer gets somewhere here. */
-  readonly rates: Readonly<Record<RacerKey, number>>;
+  /** Learning rates with which each optimizer gets somewhere here; the others' are made of these. */
+  readonly rates: Readonly<Record<FirstKey, number>>;
 }
 
 /** What a page says of each cost; costs.ts has the graphs, so that the page does without the engine. */

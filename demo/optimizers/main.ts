@@ -11,7 +11,7 @@ import { LANDSCAPE_KEYS, LANDSCAPES, type LandscapeKey } from "./landscapes.ts";
 import { LandscapeMap, type Point } from "./map.ts";
 import { LAST_STEP, type Path, ROW } from "./path.ts";
 import { RacerCard, settingsHelp } from "./racer-card.ts";
-import { RACER_KEYS, RACERS, type RacerKey, type Settings } from "./racers.ts";
+import { RACER_KEYS, RACERS, type RacerKey, rateFor, type Settings } from "./racers.ts";
 import type { Api, Events, Leg } from "./worker.ts";
 
 /** Curves show at most about this many points each. */
@@ -225,7 +225,7 @@ async function open(): Promise<void> {
 async function choose(next: LandscapeKey): Promise<void> {
   landscape = next;
   start = LANDSCAPES[next].start;
-  for (const [key, card] of cards) card.setRate(LANDSCAPES[next].rates[key]);
+  for (const [key, card] of cards) card.setRate(rateFor(key, LANDSCAPES[next].rates));
   await open();
 }
 

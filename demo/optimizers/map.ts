@@ -3,7 +3,7 @@ import { h } from "../shell/dom.ts";
 import { color, onTheme, rgb } from "../shell/theme.ts";
 import { LANDSCAPES, type Landscape, type LandscapeKey } from "./landscapes.ts";
 import { type HeightMap, type Path, ROW } from "./path.ts";
-import { RACERS, type RacerKey } from "./racers.ts";
+import { type FirstKey, RACER_KEYS, RACERS, type RacerKey } from "./racers.ts";
 
 export type Point = readonly [x: number, y: number];
 
@@ -225,42 +225,53 @@ export class LandscapeMap {
   }
 }
 
+const SHAPES: Readonly<Record<FirstKey, readonly (readonly [number, number])[]>> = {
+  sgd: [
+    [-5, -5],
+    [5, -5],
+    [5, 5],
+    [-5, 5],
+  ],
+  momentum: [
+    [0, -7],
+    [7, 5],
+    [-7, 5],
+  ],
+  nesterov: [
+    [0, 7],
+    [7, -5],
+    [-7, -5],
+  ],
+  adam: [
+    [0, -7],
+    [7, 0],
+    [0, 7],
+    [-7, 0],
+  ],
+  adamW: [
+    [-3, -6],
+    [3, -6],
+    [6, 0],
+    [3, 6],
+    [-3, 6],
+    [-6, 0],
+  ],
+};
+
+/** The others are stars, of three points and more. */
+function shapeOf(key: RacerKey): readonly (readonly [number, number])[] {
+  if (key in SHAPES) return SHAPES[key as FirstKey];
+  const points = 3 + RACER_KEYS.indexOf(key) - Object.keys(SHAPES).length;
+  return Array.from({ length: 2 * points }, (_, i) => {
+    const [radius, angle] = [i % 2 === 0 ? 7 : 3.5, (Math.PI * i) / points];
+    return [radius * Math.sin(angle), -radius * Math.cos(angle)] as const;
+  });
+}
+
 /** Where an optimizer is: a shape of its own, so that nobody needs the colour. */
 function mark(context: CanvasRenderingContext2D, key: RacerKey, x: number, y: number): void {
-  const shapes: Readonly<Record<RacerKey, readonly (readonly [number, number])[]>> = {
-    sgd: [
-      [-5, -5],
-      [5, -5],
-      [5, 5],
-      [-5, 5],
-    ],
-    momentum: [
-      [0, -7],
-      [7, 5],
-      [-7, 5],
-    ],
-    nesterov: [
-      [0, 7],
-      [7, -5],
-      [-7, -5],
-    ],
-    adam: [
-      [0, -7],
-      [7, 0],
-      [0, 7],
-      [-7, 0],
-    ],
-    adamW: [
-      [-3, -6],
-      [3, -6],
-      [6, 0],
-      [3, 6],
-      [-3, 6],
-      [-6, 0],
-    ],
-  };
   context.beginPath();
-  for (const [dx, dy] of shapes[key]) context.lineTo(x + dx, y + dy);
+  for (const [dx, dy] of shapeOf(key)) context.lineTo(x + dx, y + dy);
   context.closePath();
   context.fillStyle = color(RACERS[key].color);
   context.strokeStyle = color("surface");

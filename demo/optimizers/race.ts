@@ -69,12 +69,13 @@ export class Runner {
   /** The step at which its numbers stopped being finite. */
   diverged: number | undefined;
   private readonly variables: Variables;
-  private executable: Promise<Executable>;
+  /** Compiled when it first runs: most racers stand by. */
+  private executable: Promise<Executable> | undefined;
 
   constructor(
     private readonly backend: Backend,
     readonly key: RacerKey,
-    landscape: LandscapeKey,
+    private readonly landscape: LandscapeKey,
     private settings: Settings,
     start: readonly [number, number],
   ) {
@@ -85,7 +86,6 @@ export class Runner {
       stats: standalone(`${key} statistics`, [STATS_SIZE]),
       ring: standalone(`${key} path`, [ROWS, ROW]),
     };
-    this.executable = backend.compile(stepProgram(optimizer, landscape, this.variables));
     this.reset(start);
   }
 
@@ -107,6 +107,9 @@ export class Runner {
   /** Takes up to `ROWS` steps, fewer where it diverges; a row (x, y, cost, status) for each. */
   async advance(steps: number): Promise<Float32Array> {
     if (this.diverged !== undefined || steps === 0) return new Float32Array();
+    this.executable ??= this.backend.compile(
+      stepProgram(OPTIMIZERS[this.key](this.settings), this.landscape, this.variables),
+    );
     const executable = await this.executable;
     const first = this.step;
     const optimizer = OPTIMIZERS[this.key](this.settings);
@@ -129,7 +132,7 @@ export class Runner {
   }
 
   async dispose(): Promise<void> {
-    (await this.executable).dispose();
+    (await this.executable)?.dispose();
     const { point, slots, stats, ring } = this.variables;
     for (const { arena } of [point, ...slots, stats, ring]) this.backend.release(arena);
   }

@@ -2,7 +2,7 @@ import { h } from "../shell/dom.ts";
 import { type Field, numberField } from "../shell/fields.ts";
 import { LANDSCAPES } from "./landscapes.ts";
 import { markPicture, type Point } from "./map.ts";
-import { RACERS, type Racer, type RacerKey, type Settings } from "./racers.ts";
+import { RACERS, type Racer, type RacerKey, rateFor, type Settings } from "./racers.ts";
 
 interface Explained {
   readonly label: (key: RacerKey) => string;
@@ -20,13 +20,14 @@ const EXPLAINED: Readonly<Record<keyof Settings, Explained>> = {
     max: 100,
   },
   momentum: {
-    label: (key) => (key === "adam" || key === "adamW" ? "β₁" : "Momentum μ"),
+    label: (key) =>
+      key === "momentum" || key === "nesterov" || key === "rmsProp" || key === "sgd" ? "Momentum μ" : "β₁",
     say: "how much of its course it keeps from step to step; 0 forgets at once",
     max: BELOW_ONE,
   },
   beta2: {
     label: () => "β₂",
-    say: "how long Adam remembers the size of slopes; with β₁ = 0 it is RMSProp with a corrected start",
+    say: "how long Adam and its kin remember the size of slopes; with β₁ = 0 it is RMSProp with a corrected start",
     max: BELOW_ONE,
   },
   weightDecay: {
@@ -74,7 +75,7 @@ export class RacerCard {
     const racer: Racer = (this.racer = RACERS[key]);
     this.box = h("input", {
       type: "checkbox",
-      checked: true,
+      checked: racer.like === undefined,
       id: `run-${key}`,
       on: { change: options.onToggle },
     });
@@ -83,7 +84,7 @@ export class RacerCard {
       const field = numberField({
         label: label(key),
         id: `${key}-${name}`,
-        value: name === "lr" ? LANDSCAPES.bowl.rates[key] : racer.defaults[name],
+        value: name === "lr" ? rateFor(key, LANDSCAPES.bowl.rates) : racer.defaults[name],
         min: 0,
         max,
         onChange: () => options.onSettings(this.settings),
@@ -119,7 +120,7 @@ export class RacerCard {
     };
     const { defaults } = this.racer;
     return {
-      lr: read("lr", LANDSCAPES.bowl.rates[this.key]),
+      lr: read("lr", rateFor(this.key, LANDSCAPES.bowl.rates)),
       momentum: read("momentum", defaults.momentum),
       beta2: read("beta2", defaults.beta2),
       weightDecay: read("weightDecay", defaults.weightDecay),

@@ -20,6 +20,8 @@ export interface Racer {
   /** A token of the theme. */
   readonly color: string;
   readonly defaults: Omit<Settings, "lr">;
+  /** Of those that do not run at first: the racer whose rates suit it, and by what they are multiplied. */
+  readonly like?: readonly [key: "sgd" | "momentum" | "adam", factor: number];
 }
 
 const still = { momentum: 0, beta2: 0.999, weightDecay: 0, rateDecay: 0 };
@@ -65,7 +67,87 @@ export const RACERS = {
     color: "series-5",
     defaults: { ...still, momentum: 0.9, weightDecay: 0.01 },
   },
+  adagrad: {
+    label: "Adagrad",
+    rule: "s ← s + g²,  p ← p − η·g/(√s + ε)",
+    source: "Duchi, Hazan and Singer, 2011",
+    uses: ["lr", "weightDecay", "rateDecay"],
+    color: "series-6",
+    defaults: still,
+    like: ["adam", 4],
+  },
+  rmsProp: {
+    label: "RMSProp",
+    rule: "v ← β·v + (1 − β)·g²,  p ← p − η·g/(√v + ε)",
+    source: "Tieleman and Hinton, 2012",
+    uses: ["lr", "momentum", "beta2", "weightDecay", "rateDecay"],
+    color: "series-7",
+    defaults: { ...still, beta2: 0.9 },
+    like: ["adam", 0.5],
+  },
+  adadelta: {
+    label: "Adadelta",
+    rule: "p ← p − η·d,  d = √(u + ε)/√(v + ε)·g,  u and v running means of d² and g²",
+    source: "Zeiler, 2012",
+    uses: ["lr", "beta2", "weightDecay", "rateDecay"],
+    color: "series-1",
+    defaults: { ...still, beta2: 0.9 },
+    like: ["adam", 100],
+  },
+  amsgrad: {
+    label: "AMSGrad",
+    rule: "as Adam, with the largest v̂ so far",
+    source: "Reddi, Kale and Kumar, 2018",
+    uses: ["lr", "momentum", "beta2", "weightDecay", "rateDecay"],
+    color: "series-2",
+    defaults: { ...still, momentum: 0.9 },
+    like: ["adam", 1],
+  },
+  adamax: {
+    label: "AdaMax",
+    rule: "u ← max(β₂·u, |g|),  p ← p − η·m̂/u",
+    source: "Kingma and Ba, 2015",
+    uses: ["lr", "momentum", "beta2", "weightDecay", "rateDecay"],
+    color: "series-3",
+    defaults: { ...still, momentum: 0.9 },
+    like: ["adam", 1],
+  },
+  nadam: {
+    label: "NAdam",
+    rule: "as Adam, with Nesterov's look-ahead in m̂",
+    source: "Dozat, 2016",
+    uses: ["lr", "momentum", "beta2", "weightDecay", "rateDecay"],
+    color: "series-4",
+    defaults: { ...still, momentum: 0.9 },
+    like: ["adam", 1],
+  },
+  radam: {
+    label: "RAdam",
+    rule: "as Adam, in shorter steps while v̂ is uncertain",
+    source: "Liu et al., 2020",
+    uses: ["lr", "momentum", "beta2", "weightDecay", "rateDecay"],
+    color: "series-5",
+    defaults: { ...still, momentum: 0.9 },
+    like: ["adam", 1],
+  },
+  lion: {
+    label: "Lion",
+    rule: "p ← p − η·sign(β₁·m + (1 − β₁)·g)",
+    source: "Chen et al., 2023",
+    uses: ["lr", "momentum", "beta2", "weightDecay", "rateDecay"],
+    color: "series-6",
+    defaults: { ...still, momentum: 0.9, beta2: 0.99 },
+    like: ["adam", 0.2],
+  },
 } as const satisfies Record<string, Racer>;
 
 export type RacerKey = keyof typeof RACERS;
 export const RACER_KEYS = Object.keys(RACERS) as RacerKey[];
+/** Those that run at first, and for which each landscape has rates. */
+export type FirstKey = "sgd" | "momentum" | "nesterov" | "adam" | "adamW";
+
+/** A landscape's rate for a racer. */
+export function rateFor(key: RacerKey, rates: Readonly<Record<FirstKey, number>>): number {
+  const { like }: Racer = RACERS[key];
+  return like ? Number((rates[like[0]] * like[1]).toPrecision(6)) : rates[key as FirstKey];
+}
