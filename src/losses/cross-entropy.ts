@@ -111,13 +111,13 @@ export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
     if (weight) {
       const table = classWeights("crossEntropy", weight, classes);
       const { labels, ignored, weights } = countedLabels(target, mask, ignoreIndex);
-      const smooth = f.add(
-        f.mul(f.oneHot(labels, { classes }), 1 - labelSmoothing),
-        labelSmoothing / classes,
-      );
       const own = rowWeights(table, labels, ignored, classes);
-      // A label that is no class has no weight: its loss is not a number, and neither is the result.
-      const losses = f.add(f.softCrossEntropy(logits, f.mul(smooth, table)), f.mul(own, 0));
+      const picked = f.mul(f.softmaxCrossEntropy(logits, labels, { ignoreIndex: ignored }), own);
+      const even = () => f.softCrossEntropy(logits, f.broadcastTo(table, { shape: logits.shape }));
+      const losses =
+        labelSmoothing > 0
+          ? f.add(f.mul(picked, 1 - labelSmoothing), f.mul(even(), labelSmoothing / classes))
+          : picked;
       return weighed(losses, weights, reduction, f.mul(own, weights));
     }
     if (!mask && ignoreIndex === undefined) {

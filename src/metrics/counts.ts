@@ -6,6 +6,7 @@ import { checkAlike, checkLabels } from "../losses/loss.ts";
 import { keeps, weightsOf } from "../losses/masks.ts";
 import * as f from "../ops/f.ts";
 import type { Tally } from "./metric.ts";
+import { tally } from "./tally.ts";
 
 /** Weights of rows: a mask's, or 1. */
 const weights = (shape: readonly number[], mask: Tensor | undefined): Tensor =>
@@ -31,16 +32,17 @@ function confusions(who: string, output: Tensor, target: Tensor, mask: Tensor | 
  * M[i, j] = Σ [y = i][argmax(x) = j]: how often rows of logits [..., C] with the label i32 [...] of a row were said to be of the class of a column, the first
  * maximum: C rows of C numbers. A mask has the labels' shape; its weights count. As sklearn.metrics.confusion_matrix.
  */
-export const confusionMatrix = (): Tally<number[][]> => ({
-  name: "confusionMatrix",
-  statistics: (output, target, mask) => confusions("confusionMatrix", output, target, mask),
-  value: (counted) => {
-    const classes = Math.sqrt(counted.length);
-    return Array.from({ length: classes }, (_, row) =>
-      Array.from({ length: classes }, (_, column) => counted[row * classes + column]!),
-    );
-  },
-});
+export const confusionMatrix = (): Tally<number[][]> =>
+  tally({
+    name: "confusionMatrix",
+    statistics: (output, target, mask) => confusions("confusionMatrix", output, target, mask),
+    value: (counted) => {
+      const classes = Math.sqrt(counted.length);
+      return Array.from({ length: classes }, (_, row) =>
+        Array.from({ length: classes }, (_, column) => counted[row * classes + column]!),
+      );
+    },
+  });
 
 /** Options of `precision`, `recall` and `f1`. */
 export interface ClassScoreOptions {
@@ -96,7 +98,7 @@ function classScore(name: string, options: ClassScoreOptions, score: (counts: Co
     );
   if (!(threshold > 0 && threshold < 1))
     throw new OptionError(`${name}: threshold is ${String(threshold)}; use a number between 0 and 1.`);
-  return {
+  return tally({
     name,
     statistics: (output, target, mask) => classCounts(name, threshold, output, target, mask),
     value: (counted) => {
@@ -120,7 +122,7 @@ function classScore(name: string, options: ClassScoreOptions, score: (counts: Co
         sum(weight),
       );
     },
-  };
+  });
 }
 
 /**

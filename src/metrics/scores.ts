@@ -6,6 +6,7 @@ import { checkAlike, checkLabels } from "../losses/loss.ts";
 import { kept, weightsOf } from "../losses/masks.ts";
 import * as f from "../ops/f.ts";
 import type { Tally } from "./metric.ts";
+import { tally } from "./tally.ts";
 
 /** Options of metrics that sort numbers into bins. */
 export interface BinOptions {
@@ -47,7 +48,7 @@ export function auc(options: BinOptions = {}): Tally {
   checkNames("auc", options, ["bins"]);
   const { bins = 4096 } = options;
   checkWhole("auc: bins", bins, 2, 2 ** 20);
-  return {
+  return tally({
     name: "auc",
     statistics: (output: Tensor, target: Tensor, mask?: Tensor) => {
       let [x, y] = [output, target];
@@ -77,7 +78,7 @@ export function auc(options: BinOptions = {}): Tally {
       }
       return wins / (ones * zeros);
     },
-  };
+  });
 }
 
 /**
@@ -90,7 +91,7 @@ export function calibrationError(options: BinOptions = {}): Tally {
   checkNames("calibrationError", options, ["bins"]);
   const { bins = 15 } = options;
   checkWhole("calibrationError: bins", bins, 1, 2 ** 20);
-  return {
+  return tally({
     name: "calibrationError",
     statistics: (output: Tensor, target: Tensor, mask?: Tensor) => {
       checkLabels("calibrationError", output, target);
@@ -109,5 +110,5 @@ export function calibrationError(options: BinOptions = {}): Tally {
       }
       return error / all;
     },
-  };
+  });
 }

@@ -12,7 +12,7 @@ import * as f from "../ops/everyday.ts";
 import { runnerOf } from "./compile.ts";
 import { isNDArray } from "./inputs.ts";
 import type { Runner } from "./runner.ts";
-import { sorted, Tallies } from "./tallies.ts";
+import { meansAmong, Tallies } from "./tallies.ts";
 import type { TraceContext } from "./tracing.ts";
 
 /** Examples that a model is evaluated on: arrays of the host's, images of bytes, or what is on the device already. */
@@ -235,8 +235,8 @@ export async function evaluateExamples<M extends MetricRecord>(
   if (typeof loss !== "function")
     throw new OptionError("evaluate: the loss is missing; give one, losses.mse() for instance.");
   checkWhole("evaluate: the batch size", batchSize, 1);
-  const { means: own, tallies } = sorted(metrics);
-  const counted = new Tallies(device, tallies);
+  const own = meansAmong(metrics);
+  const counted = new Tallies(device, metrics);
   const runners = new Map<number, Runner>();
   let labels = 0;
   const make = (images: number) =>

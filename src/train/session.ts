@@ -4,7 +4,7 @@ import { isStream, type Stream } from "../data/stream.ts";
 import type { StreamReader } from "../data/stream-reader.ts";
 import { isTally, type Metric } from "../metrics/metric.ts";
 import { Model } from "../model/model.ts";
-import { sorted, Tallies } from "../model/tallies.ts";
+import { meansAmong, Tallies } from "../model/tallies.ts";
 import type { AnyModule } from "../nn/module.ts";
 import { holdState, leaveState } from "../optim/minimize.ts";
 import type { OptimizerState } from "../optim/state.ts";
@@ -99,12 +99,11 @@ export class Session {
     this.planOptions = options.plan;
     this.precision = precision;
     checkMetrics(metrics);
-    const { means, tallies } = sorted(metrics);
-    this.metrics = means;
-    this.counted = new Tallies(this.backend, tallies);
-    this.evaluated = new Tallies(this.backend, tallies);
+    this.metrics = meansAmong(metrics);
+    this.counted = new Tallies(this.backend, metrics);
+    this.evaluated = new Tallies(this.backend, metrics);
     checkPenalties(options);
-    this.rings = makeRings(means);
+    this.rings = makeRings(this.metrics);
     const { facts } = this.backend;
     if (precision === "mixed" && !facts.f16)
       throw new DeviceError(

@@ -13,7 +13,7 @@ import type { Loss } from "../../src/losses/index.ts";
 import type { Measure } from "../../src/metrics/index.ts";
 import { compile, type Result } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
-import { sorted, Tallies } from "../../src/model/tallies.ts";
+import { meansAmong, Tallies } from "../../src/model/tallies.ts";
 import type { AnyModule } from "../../src/nn/module.ts";
 import { concat } from "../../src/ops/f.ts";
 
@@ -195,8 +195,8 @@ export interface MetricCase extends OracleCase {
 
 /** Runs a metric over the batches of a case, which for a mean is one. */
 export async function checkMetric(metric: Measure, given: MetricCase, device: Backend): Promise<void> {
-  const { means, tallies } = sorted({ metric });
-  const counted = new Tallies(device, tallies);
+  const means = meansAmong({ metric });
+  const counted = new Tallies(device, { metric });
   let value: unknown;
   for (const { output, target, mask } of given.batches) {
     const all = [output, target, ...(mask ? [mask] : [])];

@@ -119,11 +119,12 @@ describe("what metrics refuse", () => {
     await expect(trial(metrics.r2())).rejects.toThrow(
       /r2: the output is f32\[8, 3\] and the target i32\[8\]/,
     );
-    const own = { name: "own", value: () => 0 };
-    await expect(
-      trial({ ...own, statistics: (output: Tensor) => output.argmax({ axis: 1 }) }),
-    ).rejects.toThrow('The metric "metric" counts i32[8]; give f32.');
-    await expect(trial({ ...own, statistics: (output: Tensor) => output })).rejects.toThrow(
+    const own = (statistics: (output: Tensor) => Tensor) =>
+      metrics.tally({ name: "own", value: () => 0, statistics });
+    await expect(trial(own((output: Tensor) => output.argmax({ axis: 1 })))).rejects.toThrow(
+      'The metric "metric" counts i32[8]; give f32.',
+    );
+    await expect(trial(own((output: Tensor) => output))).rejects.toThrow(
       'The metric "metric" counts f32[6, 3], and counted f32[8, 3] before; let all batches have one shape of counts.',
     );
     const options = { device, model: nn.linear({ in: 3, out: 3 }), loss: mse(), optimizer: sgd({ lr: 1 }) };
@@ -133,7 +134,7 @@ describe("what metrics refuse", () => {
     const masked = new Trainer({
       ...options,
       loss: crossEntropy(),
-      metrics: { own: { ...own, statistics: (output: Tensor) => output.mean() } },
+      metrics: { own: own((output: Tensor) => output.mean()) },
     });
     await expect(all(masked.fit(set, { epochs: 1, batchSize: 8, lastBatch: "masked" }))).rejects.toThrow(
       /The metric "own" does not use its third argument/,
@@ -143,15 +144,15 @@ describe("what metrics refuse", () => {
 
 test("a tally of one's own, and one of trees", async () => {
   const device = cpuBackend();
-  const largest: metrics.Tally<{ least: number; most: number }> = {
+  const largest = metrics.tally({
     name: "range",
     statistics: (output: Tensor) => {
       const flat = output.reshape({ shape: [output.shape.reduce((a, b) => a * b, 1)] });
       return flat.max({ axes: [0], keepdims: true }).maximum(flat.neg().max({ axes: [0], keepdims: true }));
     },
-    merge: (before, batch) => before.maximum(batch),
+    merge: (before: Tensor, batch: Tensor) => before.maximum(batch),
     value: ([most]) => ({ least: -most!, most: most! }),
-  };
+  });
   const trainer = new Trainer({
     device,
     model: nn.linear({ in: 3, out: 3 }),
