@@ -1,6 +1,6 @@
 import type { Binding, Dispatch, Elements } from "../core/kernel.ts";
 import type { GraphNode } from "../core/op.ts";
-import { broadcastStrides, sameShape, type TensorType } from "../core/shape.ts";
+import { broadcastStrides, type Shape, sameShape, type TensorType } from "../core/shape.ts";
 import { calledFiles, collapse, type FusedExpression, offsetCode } from "../ops/elementwise/kernel.ts";
 import { enterCode, wgslElements } from "./accessors.ts";
 
@@ -32,6 +32,16 @@ interface Operand {
   value(lane: string, e: number): string;
 }
 
+/** Whether each vector of a chain's result meets a whole vector of an input that is repeated along axes before the last. */
+function inVectors(shape: Shape, out: Shape, width: number): boolean {
+  if (sameShape(shape, out)) return true;
+  const { shape: dims, strides } = collapse(out, [broadcastStrides(shape, out)]);
+  const own = strides[0]!;
+  return (
+    own.at(-1) === 1 && dims.at(-1)! % width === 0 && own.slice(0, -1).every((stride) => stride % width === 0)
+  );
+}
+
 /**
  * How vector `i` of the chain's result reads the input that is bound as `array`. An input of one number for each channel
  * is loaded when the kernel enters a channel, if it says when it does.
@@ -59,6 +69,12 @@ function operand(
   const { shape: dims, strides } = collapse(out, [broadcastStrides(shape, out)]);
   const at = `${name}_at${index}`;
   const declarations = `fn ${at}(e: u32) -> u32 { return ${offsetCode(dims, strides[0]!)}; }`;
+  if (inVectors(shape, out, width))
+    return {
+      declarations,
+      loads: `  let ${v} = ${load(width > 1 ? `${at}(i * ${width}u) / ${width}u` : `${at}(i)`)};`,
+      value: (lane) => v + lane,
+    };
   if (strides[0]!.at(-1) === 0 && dims.at(-1)! % width === 0)
     return { declarations, loads: `  let ${v} = ${load(`${at}(i * ${width}u)`)};`, value: () => v };
   return { declarations, value: (_, e) => load(`${at}(i * ${width}u + ${e}u)`) };
@@ -84,7 +100,7 @@ export function withChain(
   /** What one load or store of a tensor moves: whole vectors where it runs with the result. */
   const elementsOf = ({ shape, dtype }: TensorType): Elements => ({
     dtype,
-    width: sameShape(shape, output.shape) ? width : 1,
+    width: inVectors(shape, output.shape, width) ? width : 1,
   });
   const typeOf = (x: TensorType) => wgslElements(elementsOf(x));
   const scalarOf = ({ dtype }: TensorType) => wgslElements({ dtype });
