@@ -40,7 +40,7 @@ export interface Counter<Value = unknown> {
   /** Within a trace: what adds a batch. */
   update(output: unknown, target: unknown, mask?: Tensor): Update;
   /** Goes on from counts, from nothing without any. */
-  restore(numbers?: readonly number[]): void;
+  recount(numbers?: readonly number[]): void;
   counts(): Promise<readonly number[] | undefined>;
   /** Nothing where nothing was counted. */
   value(): Promise<Value | undefined>;

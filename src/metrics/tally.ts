@@ -65,7 +65,7 @@ class Counting<Value> implements Counter<Value> {
     this.backend.write(to, numbers.length === size ? Float32Array.from(numbers) : new Float32Array(size));
   }
 
-  restore(numbers?: readonly number[]): void {
+  recount(numbers?: readonly number[]): void {
     if (this.counted) this.write(this.counted, numbers);
     else this.waiting = numbers;
   }

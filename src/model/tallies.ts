@@ -41,8 +41,8 @@ export class Tallies {
   }
 
   /** Goes on from what was counted; from nothing without it. */
-  restore(counts: Counts = {}): void {
-    for (const [name, counter] of this.counters) counter.restore(counts[name]);
+  recount(counts: Counts = {}): void {
+    for (const [name, counter] of this.counters) counter.recount(counts[name]);
   }
 
   /** The metrics. */

@@ -148,7 +148,7 @@ export function restoreCheckpoint(
   session.step = progress.step;
   session.course = { base: progress.base };
   session.sums = progress.sums;
-  session.counted.restore(progress.counted);
+  session.counted.recount(progress.counted);
   const { stopping } = progress;
   session.stopping = stopping === undefined ? undefined : { text: stopping, best: checkpoint.best };
   session.planOptions = { ...session.planOptions, choices: new Map(Object.entries(progress.choices)) };

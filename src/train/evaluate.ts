@@ -54,7 +54,7 @@ export async function evaluateSet(
     const { traced } = await session.ready(session.evaluation(set, size, averaged));
     const { labels, penalized } = traced;
     let [started, read] = [0, 0];
-    session.evaluated.restore();
+    session.evaluated.recount();
     const found = await meansOf({
       count,
       batchSize: size,

@@ -64,7 +64,7 @@ export class Fitting {
     session.checkAlone();
     if (first === 0) {
       session.sums = noSums();
-      session.counted.restore();
+      session.counted.recount();
     }
     const { sums } = session;
     let seen = 0;
