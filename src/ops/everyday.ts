@@ -5,7 +5,6 @@
 export * from "./elementwise/activations.ts";
 export * from "./elementwise/arithmetic.ts";
 export * from "./elementwise/compare.ts";
-export * from "./elementwise/piecewise.ts";
 export * from "./elementwise/special.ts";
 export * from "./elementwise/unary.ts";
 export { gather, scatterAdd } from "./layout/gather.ts";

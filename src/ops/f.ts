@@ -5,6 +5,7 @@ export { conv2d } from "./conv/conv2d.ts";
 export type { Conv2dAttrs, Conv2dOptions, Padding, Pads, Pair } from "./conv/shape.ts";
 export { type ConvTranspose2dAttrs, type ConvTranspose2dOptions, convTranspose2d } from "./conv/transpose.ts";
 export { type AugmentAttrs, augmentImages } from "./data/augment-images.ts";
+export * from "./elementwise/piecewise.ts";
 export * from "./everyday.ts";
 export {
   type DynamicSliceAttrs,

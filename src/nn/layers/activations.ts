@@ -2,6 +2,7 @@ import { checkNames, checkNumber } from "../../core/check.ts";
 import { OptionError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/op.ts";
 import { normalizeAxis, showShape } from "../../core/shape.ts";
+import * as f from "../../ops/f.ts";
 import type { Module } from "../module.ts";
 
 /** As it is written in code: `leakyRelu(0.2)`, `hardTanh({ min: -1, max: 1 })`. */
@@ -26,7 +27,7 @@ function checkAxis(layer: string, axis: number): void {
 export const relu = () => activation("relu", (x) => x.relu());
 
 /** min(max(x, 0), 6), any shape; as torch.nn.ReLU6. Krizhevsky, 2010, "Convolutional deep belief networks on CIFAR-10". */
-export const relu6 = () => activation("relu6", (x) => x.relu6());
+export const relu6 = () => activation("relu6", (x) => f.relu6(x));
 
 /** tanh(x) = (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ), any shape; as torch.nn.Tanh. */
 export const tanh = () => activation("tanh", (x) => x.tanh());
@@ -35,10 +36,10 @@ export const tanh = () => activation("tanh", (x) => x.tanh());
 export const sigmoid = () => activation("sigmoid", (x) => x.sigmoid());
 
 /** min(max(x + 3, 0), 6)/6, any shape; as torch.nn.Hardsigmoid (Keras 1 and 2 have x/5 + 1/2). */
-export const hardSigmoid = () => activation("hardSigmoid", (x) => x.hardSigmoid());
+export const hardSigmoid = () => activation("hardSigmoid", (x) => f.hardSigmoid(x));
 
 /** x · hardSigmoid(x), any shape; as torch.nn.Hardswish. Howard et al., 2019, "MobileNetV3", §5.2. */
-export const hardSwish = () => activation("hardSwish", (x) => x.hardSwish());
+export const hardSwish = () => activation("hardSwish", (x) => f.hardSwish(x));
 
 /** x · sigmoid(x), swish with β = 1, any shape; as torch.nn.SiLU. Elfwing, Uchibe, Doya, 2017. */
 export const silu = () => activation("silu", (x) => x.silu());
@@ -50,7 +51,7 @@ export const selu = () => activation("selu", (x) => x.selu());
 export const mish = () => activation("mish", (x) => x.mish());
 
 /** x/(1 + |x|), any shape; as torch.nn.Softsign. Turian, Bergstra, Bengio, 2009. */
-export const softsign = () => activation("softsign", (x) => x.softsign());
+export const softsign = () => activation("softsign", (x) => f.softsign(x));
 
 /**
  * min(max(x, min), max), from −1 to 1 unless given, any shape; as torch.nn.Hardtanh. Collobert, 2004.
@@ -62,7 +63,7 @@ export function hardTanh(options: { min?: number; max?: number } = {}): Module {
   checkNumber("hardTanh: min", min);
   checkNumber("hardTanh: max", max);
   if (min >= max) throw new OptionError(`hardTanh: min is ${min} and max ${max}; use a max above the min.`);
-  return activation("hardTanh", (x) => x.hardTanh({ min, max }), { min, max });
+  return activation("hardTanh", (x) => f.hardTanh(x, { min, max }), { min, max });
 }
 
 /**
@@ -89,7 +90,7 @@ export function elu(alpha = 1): Module {
  */
 export function celu(alpha = 1): Module {
   checkNumber("celu: alpha", alpha, "above 0");
-  return activation("celu", (x) => x.celu({ alpha }), alpha);
+  return activation("celu", (x) => f.celu(x, { alpha }), alpha);
 }
 
 /**
@@ -132,7 +133,7 @@ export function softplus(options: SoftplusOptions = {}): Module {
 export function threshold(threshold: number, value: number): Module {
   checkNumber("threshold: threshold", threshold);
   checkNumber("threshold: value", value);
-  return activation("threshold", (x) => x.threshold({ threshold, value }), threshold, value);
+  return activation("threshold", (x) => f.threshold(x, { threshold, value }), threshold, value);
 }
 
 /**
@@ -142,7 +143,7 @@ export function threshold(threshold: number, value: number): Module {
  */
 export function thresholdedRelu(theta = 1): Module {
   checkNumber("thresholdedRelu: theta", theta, "of at least 0");
-  return activation("thresholdedRelu", (x) => x.threshold({ threshold: theta, value: 0 }), theta);
+  return activation("thresholdedRelu", (x) => f.threshold(x, { threshold: theta, value: 0 }), theta);
 }
 
 /**
@@ -152,7 +153,7 @@ export function thresholdedRelu(theta = 1): Module {
  */
 export function thresholdedLinear(theta = 1): Module {
   checkNumber("thresholdedLinear: theta", theta, "of at least 0");
-  return activation("thresholdedLinear", (x) => x.hardshrink({ lambda: theta }), theta);
+  return activation("thresholdedLinear", (x) => f.hardshrink(x, { lambda: theta }), theta);
 }
 
 /**
@@ -161,7 +162,7 @@ export function thresholdedLinear(theta = 1): Module {
  */
 export function hardshrink(lambda = 0.5): Module {
   checkNumber("hardshrink: lambda", lambda, "of at least 0");
-  return activation("hardshrink", (x) => x.hardshrink({ lambda }), lambda);
+  return activation("hardshrink", (x) => f.hardshrink(x, { lambda }), lambda);
 }
 
 /**
@@ -170,7 +171,7 @@ export function hardshrink(lambda = 0.5): Module {
  */
 export function softshrink(lambda = 0.5): Module {
   checkNumber("softshrink: lambda", lambda, "of at least 0");
-  return activation("softshrink", (x) => x.softshrink({ lambda }), lambda);
+  return activation("softshrink", (x) => f.softshrink(x, { lambda }), lambda);
 }
 
 /**

@@ -24,9 +24,14 @@ export interface Pool1dOptions {
   readonly countIncludePad?: boolean;
 }
 
-const OPS = { max: f.maxPool2d, avg: f.avgPool2d };
-
-function pool(kind: "max" | "avg", axes: 1 | 2, kernel: Pair, options: Pool2dOptions): Module {
+/** The op is given, so that a bundle carries that alone. */
+function pool(
+  kind: "max" | "avg",
+  op: typeof f.avgPool2d,
+  axes: 1 | 2,
+  kernel: Pair,
+  options: Pool2dOptions,
+): Module {
   const layer = `${kind}Pool${axes}d`;
   // Of signals, numbers for the width of an image of one row.
   const both = (x: Pair, height: number) => (axes === 1 ? ([height, x as number] as const) : pair(x));
@@ -54,7 +59,7 @@ function pool(kind: "max" | "avg", axes: 1 | 2, kernel: Pair, options: Pool2dOpt
     description: { layer, args: [kernel, options] },
     forward(x) {
       checkAxes(layer, x, axes === 1 ? SIGNAL : IMAGE);
-      return axes === 1 ? fromRow(OPS[kind](asRow(x), all)) : OPS[kind](x, all);
+      return axes === 1 ? fromRow(op(asRow(x), all)) : op(x, all);
     },
   };
 }
@@ -64,22 +69,22 @@ function pool(kind: "max" | "avg", axes: 1 | 2, kernel: Pair, options: Pool2dOpt
  * ceilMode), as torch.nn.MaxPool2d.
  */
 export const maxPool2d = (kernel: Pair, options: Pool2dOptions = {}): Module =>
-  pool("max", 2, kernel, options);
+  pool("max", f.maxPool2d, 2, kernel, options);
 
 /** The mean of each window: [N, C, H, W] → [N, C, H′, W′], H′ as of maxPool2d; as torch.nn.AvgPool2d. */
 export const avgPool2d = (kernel: Pair, options: Pool2dOptions = {}): Module =>
-  pool("avg", 2, kernel, options);
+  pool("avg", f.avgPool2d, 2, kernel, options);
 
 /**
  * The largest value of each window: [N, C, L] → [N, C, L′], L′ = ⌊(L + 2·padding − kernel)/stride⌋ + 1 (⌈…⌉ with
  * ceilMode), as torch.nn.MaxPool1d.
  */
 export const maxPool1d = (kernel: number, options: Pool1dOptions = {}): Module =>
-  pool("max", 1, kernel, options);
+  pool("max", f.maxPool2d, 1, kernel, options);
 
 /** The mean of each window: [N, C, L] → [N, C, L′], L′ as of maxPool1d; as torch.nn.AvgPool1d. */
 export const avgPool1d = (kernel: number, options: Pool1dOptions = {}): Module =>
-  pool("avg", 1, kernel, options);
+  pool("avg", f.avgPool2d, 1, kernel, options);
 
 /** The mean over height and width: [N, C, H, W] → [N, C], as torch.nn.AdaptiveAvgPool2d(1) and flatten. */
 export const globalAvgPool2d = (): Module => ({
