@@ -48,7 +48,7 @@ function loadedBy(page: File, files: readonly File[]): File[] {
   return [...found];
 }
 
-test("every page, and all of them together, load at most 168 kB of scripts and styles", async () => {
+test("every page, and all of them together, load at most 184 kB of scripts and styles", async () => {
   const files = builtDemo();
   const pages = files.filter(({ fileName }) => fileName.endsWith(".html"));
   expect(pages.length).toBeGreaterThanOrEqual(4);
@@ -56,12 +56,12 @@ test("every page, and all of them together, load at most 168 kB of scripts and s
     const loaded = loadedBy(page, files);
     expect(loaded.length).toBeGreaterThan(1);
     console.log(`${page.fileName}: ${kilobytes(loaded).toFixed(1)} kB`);
-    expect(kilobytes(loaded), page.fileName).toBeLessThanOrEqual(168);
+    expect(kilobytes(loaded), page.fileName).toBeLessThanOrEqual(184);
   }
   // The engine is in a worker's bundle of its own for each page, and counted above; what is the pages' own counts once.
   const own = files.filter(({ fileName }) => /\.(js|css)$/.test(fileName) && !/worker/.test(fileName));
   console.log(`all pages' own: ${kilobytes(own).toFixed(1)} kB`);
-  expect(kilobytes(own)).toBeLessThanOrEqual(168);
+  expect(kilobytes(own)).toBeLessThanOrEqual(184);
 });
 
 /** The code of a program over the engine, built as the demo's workers are, for WebGPU alone. */
@@ -231,14 +231,14 @@ test("a lean bundle has the methods of classes that its code names", async () =>
     expect(code, absent).not.toContain(absent);
 });
 
-test("the engine of a program that trains a convolutional network on WebGPU is at most 80 kB by Brotli", async () => {
+test("the engine of a program that trains a convolutional network on WebGPU is at most 88 kB by Brotli", async () => {
   const code = await engine(PROGRAM);
   const size = brotliCompressSync(code).length / 1000;
   console.log(
     `engine: ${size.toFixed(1)} kB by Brotli, ${(gzipSync(code, { level: 9 }).length / 1000).toFixed(1)} kB by gzip`,
   );
   expect(size).toBeGreaterThan(30);
-  expect(size).toBeLessThanOrEqual(80);
+  expect(size).toBeLessThanOrEqual(88);
 });
 
 test("a lean bundle leaves out what its records are said to leave out, and says when that is read", async () => {
