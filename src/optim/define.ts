@@ -7,7 +7,13 @@ import { updateOp } from "../ops/step/update.ts";
 import { checkDecay, checkOptions, faultOf, show } from "./check-options.ts";
 import { grad, type Minimizer, stateOf } from "./minimize.ts";
 import { AVERAGE, type Group, type Optimizer, type Redirect, SLOW } from "./optimizer.ts";
-import { type CommonOptions, isUsed, type LookaheadOptions, type OptimizerRecord, typicalOf } from "./record.ts";
+import {
+  type CommonOptions,
+  isUsed,
+  type LookaheadOptions,
+  type OptimizerRecord,
+  typicalOf,
+} from "./record.ts";
 import { type Feedback, type Rate, rateAt, type Schedule } from "./schedules.ts";
 import type { Trainable } from "./state.ts";
 import {

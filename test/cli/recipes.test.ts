@@ -107,6 +107,6 @@ describe("the command", () => {
     const { points, picture } = JSON.parse(stdout);
     expect(picture).toBe(file);
     expect(points.length).toBeGreaterThan(10);
-    expect(readFileSync(file, "utf8")).toMatch(/^<svg[^]*learning rate<\/text>\n<\/svg>\n$/);
+    expect(readFileSync(file, "utf8")).toMatch(/^<svg[\s\S]*learning rate<\/text>\n<\/svg>\n$/);
   });
 });

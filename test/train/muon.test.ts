@@ -27,7 +27,7 @@ const make = (
     loss: crossEntropy(),
     optimizer,
   });
-const fit = (trainer: Trainer, epochs: number) => all(trainer.fit(data, { epochs, batchSize: 12 }));
+const train = (trainer: Trainer, epochs: number) => all(trainer.fit(data, { epochs, batchSize: 12 }));
 
 const OPTIMIZERS: [string, () => Optimizer][] = [
   ["muon", () => muon({ lr: 0.02, weightDecay: 0.1, rest: adamW({ lr: 0.01 }) })],
@@ -53,8 +53,8 @@ const OPTIMIZERS: [string, () => Optimizer][] = [
 describe.each(OPTIMIZERS)("%s", (_, optimizer) => {
   test("steps on the adapter as on the CPU", async () => {
     const [ours, theirs] = [make(await gpu(), optimizer()), make(cpuBackend(), optimizer())];
-    await fit(ours, 2);
-    await fit(theirs, 2);
+    await train(ours, 2);
+    await train(theirs, 2);
     const expected = await stateOf(theirs);
     for (const [name, values] of await stateOf(ours))
       values.forEach((value, i) => {
@@ -68,12 +68,12 @@ describe.each(OPTIMIZERS)("%s", (_, optimizer) => {
   test.each(backends)("resumes to the same bits on %s", async (_name, open) => {
     const device = await open();
     const whole = make(device, optimizer());
-    await fit(whole, 4);
+    await train(whole, 4);
     const half = make(device, optimizer());
-    await fit(half, 2);
+    await train(half, 2);
     const rest = make(device, optimizer());
     rest.restore(await half.checkpoint(), "half");
-    await fit(rest, 4);
+    await train(rest, 4);
     expect(await stateOf(rest)).toEqual(await stateOf(whole));
     for (const trainer of [whole, half, rest]) await trainer.dispose();
   });
