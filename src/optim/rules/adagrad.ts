@@ -50,7 +50,8 @@ function adagradRecord(): OptimizerRecord {
 }
 
 /**
- * s ← s + g², p ← p − lr/(1 + t·lrDecay)·g/(√s + ε), t from 0; any shapes; as torch.optim.Adagrad. Duchi, Hazan, Singer, 2011.
+ * s ← s + g², p ← p − lr/(1 + t·lrDecay)·g/(√s + ε), t from 0; any shapes; as torch.optim.Adagrad, whose ε stands outside of the
+ * root. Duchi, Hazan, Singer, 2011.
  * @throws OptionError for options that cannot work.
  */
 export const adagrad: OptimizerFactory<AdagradOptions> = defineOptimizer(adagradRecord());
