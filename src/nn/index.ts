@@ -5,6 +5,7 @@ export * from "./layers/index.ts";
 export { type ImageTask, imageModel, type ModelName, modelLayers, modelNames } from "./models.ts";
 export type {
   AnyModule,
+  BatchExamples,
   BufferSpec,
   Description,
   ForwardContext,

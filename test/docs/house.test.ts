@@ -12,23 +12,23 @@ import { binaryAccuracy } from "./house/binary-accuracy.ts";
 import { layerScale } from "./house/layer-scale.ts";
 import { logCosh } from "./house/log-cosh.ts";
 import { qhm } from "./house/qhm.ts";
-import { softshrink } from "./house/softshrink.ts";
+import { squareplus } from "./house/squareplus.ts";
 
-describe("softshrink", () => {
+describe("squareplus", () => {
   test("agrees with its reference on the adapter, case by case", async () => {
-    const rows = await verify(await gpu(), [softshrink]);
+    const rows = await verify(await gpu(), [squareplus]);
     expect(rows.length).toBeGreaterThan(5);
     expect(rows.filter(({ pass }) => !pass)).toEqual([]);
   });
 
-  test("has PyTorch's default, and the gradient of its formula", async () => {
-    const x = tensor([-2, -0.5, 0.25, 1]);
+  test("is 1 at 0, and has the slope of its formula", async () => {
+    const x = tensor([0, 1.5, -1.5]);
     const { y, dx } = await evaluate(await gpu(), {
-      y: softshrink(x),
-      dx: grad((x) => softshrink(x, { lambda: 0.1 }).sum())(x),
+      y: squareplus(x),
+      dx: grad((x) => squareplus(x).sum())(x),
     });
-    expect([...y.data]).toEqual([-1.5, 0, 0, 0.5]);
-    expect([...dx.data]).toEqual([1, 1, 1, 1]);
+    expect([...y.data]).toEqual([1, 2, 0.5]);
+    expect([...dx.data]).toEqual([0.5, 0.8, 0.2].map((slope) => expect.closeTo(slope, 6)));
   });
 });
 
