@@ -18,8 +18,9 @@ const declared = ({ texts }: PublicName) =>
 const gives = (type: string) => (entry: PublicName) =>
   declared(entry).some((text) => new RegExp(`(\\)|^const \\w+): (${type})(<[\\s\\S]*>)?;$`).test(text));
 const within = (namespace: string, { path }: PublicName) => new RegExp(`^${namespace}\\.\\w+$`).test(path);
-/** What takes code of the user's own has no values but that code's. */
-const takesCode = (entry: PublicName) => declared(entry).some((text) => text.includes("=>"));
+/** What takes code of the user's own, as it is or in a definition, has no values but that code's. */
+const takesCode = (entry: PublicName) =>
+  declared(entry).some((text) => text.includes("=>") || /\(definition: /.test(text));
 
 const KINDS: readonly Kind[] = [
   {
