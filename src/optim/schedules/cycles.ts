@@ -23,8 +23,8 @@ export const oneCycle: ScheduleFactory<OneCycleOptions> = /*#__PURE__*/ defineSc
     options: {
       peak: /*#__PURE__*/ option("number"),
       warmup: /*#__PURE__*/ option("share", 0.3),
-      start: /*#__PURE__*/ option("positive", 25),
-      final: /*#__PURE__*/ option("positive", 1e4),
+      start: /*#__PURE__*/ option("above 0", 25),
+      final: /*#__PURE__*/ option("above 0", 1e4),
     },
   },
   ({ peak, warmup, start, final }: Required<OneCycleOptions>) => {
@@ -109,7 +109,7 @@ export const triangular: ScheduleFactory<TriangularOptions> = /*#__PURE__*/ defi
       up: /*#__PURE__*/ option("count"),
       down: /*#__PURE__*/ option("count", undefined),
       mode: /*#__PURE__*/ option(["triangular", "triangular2", "exp_range"], "triangular"),
-      gamma: /*#__PURE__*/ option("positive", 1),
+      gamma: /*#__PURE__*/ option("above 0", 1),
     },
   },
   ({

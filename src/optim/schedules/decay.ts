@@ -56,7 +56,7 @@ export const polynomial: ScheduleFactory<PolynomialOptions> = /*#__PURE__*/ defi
     options: {
       from: /*#__PURE__*/ option("number"),
       to: /*#__PURE__*/ option("number", 0),
-      power: /*#__PURE__*/ option("positive", 1),
+      power: /*#__PURE__*/ option("above 0", 1),
       steps: /*#__PURE__*/ option("count", undefined),
     },
   },
@@ -134,7 +134,7 @@ export const exponential: ScheduleFactory<ExponentialOptions> = /*#__PURE__*/ de
     epochs: true,
     options: {
       from: /*#__PURE__*/ option("number"),
-      gamma: /*#__PURE__*/ option("positive", undefined),
+      gamma: /*#__PURE__*/ option("above 0", undefined),
       decay: /*#__PURE__*/ option("least 0", undefined),
     },
   },

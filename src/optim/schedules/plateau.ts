@@ -117,7 +117,7 @@ export const reduceOnPlateau: ScheduleFactory<PlateauOptions> = /*#__PURE__*/ de
     name: "reduceOnPlateau",
     rate: "from",
     options: {
-      from: /*#__PURE__*/ option("positive"),
+      from: /*#__PURE__*/ option("above 0"),
       factor: /*#__PURE__*/ option("factor", 0.1),
       patience: /*#__PURE__*/ option("whole", 10),
       threshold: /*#__PURE__*/ option("least 0", 1e-4),

@@ -45,7 +45,7 @@ export const halfCosine = (t: number): number => (1 + Math.cos(Math.PI * t)) / 2
 const KINDS = {
   number: { text: "a finite number", accepts: (x: unknown) => Number.isFinite(x) },
   "least 0": { text: "a finite number of at least 0", accepts: (x: unknown) => isNumber(x) && x >= 0 },
-  positive: { text: "a finite number above 0", accepts: (x: unknown) => isNumber(x) && x > 0 },
+  "above 0": { text: "a finite number above 0", accepts: (x: unknown) => isNumber(x) && x > 0 },
   share: {
     text: "a share of the steps from 0 to below 1",
     accepts: (x: unknown) => isNumber(x) && x >= 0 && x < 1,
