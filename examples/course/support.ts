@@ -259,7 +259,7 @@ export function draw(
   const style = "text{font:12px system-ui,sans-serif;fill:#57606a}";
   writeFileSync(
     file,
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}"><style>${style}</style>\n${body.join("\n")}\n</svg>\n`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}"><title>${title}</title><style>${style}</style>\n${body.join("\n")}\n</svg>\n`,
   );
   console.log(`picture: ${file}`);
 }

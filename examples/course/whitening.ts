@@ -140,6 +140,6 @@ const tiles = strips.flatMap(([label, images], row) => [
 mkdirSync(picturesIn, { recursive: true });
 writeFileSync(
   `${picturesIn}/whitening.svg`,
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 736 344" width="736"><style>text{font:12px system-ui,sans-serif;fill:#57606a}image{image-rendering:pixelated}</style><rect width="736" height="344" fill="#fff"/>\n${tiles.join("\n")}\n</svg>\n`,
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 736 344" width="736"><title>Mean, deviation, components, whitened images</title><style>text{font:12px system-ui,sans-serif;fill:#57606a}image{image-rendering:pixelated}</style><rect width="736" height="344" fill="#fff"/>\n${tiles.join("\n")}\n</svg>\n`,
 );
 console.log(`picture: ${picturesIn}/whitening.svg`);
