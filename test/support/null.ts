@@ -2,6 +2,9 @@ import { create } from "webgpu";
 import { WebGPUBackend } from "../../src/backend/webgpu/backend.ts";
 import { gpu } from "./gpu.ts";
 
+/** GPUBufferUsage.COPY_DST, which Node has no global for. */
+const COPY_DST = 8;
+
 /** Dawn's null backend must stay referenced for the life of the process, as its other ones. */
 const kept = globalThis as { __descentNull?: GPU };
 
@@ -11,6 +14,14 @@ export async function nullDevice(): Promise<WebGPUBackend> {
   kept.__descentNull ??= create(["backend=null"]);
   const adapter = await kept.__descentNull.requestAdapter();
   const device = await adapter!.requestDevice();
+  // Dawn's null backend leaves in a new buffer whatever the memory held before.
+  const make = device.createBuffer.bind(device);
+  device.createBuffer = (descriptor) => {
+    const buffer = make(descriptor);
+    if (descriptor.usage & COPY_DST)
+      device.queue.writeBuffer(buffer, 0, new Uint8Array(descriptor.size));
+    return buffer;
+  };
   const { maxBindings, ...others } = facts;
   return new WebGPUBackend({
     device,
