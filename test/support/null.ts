@@ -18,8 +18,7 @@ export async function nullDevice(): Promise<WebGPUBackend> {
   const make = device.createBuffer.bind(device);
   device.createBuffer = (descriptor) => {
     const buffer = make(descriptor);
-    if (descriptor.usage & COPY_DST)
-      device.queue.writeBuffer(buffer, 0, new Uint8Array(descriptor.size));
+    if (descriptor.usage & COPY_DST) device.queue.writeBuffer(buffer, 0, new Uint8Array(descriptor.size));
     return buffer;
   };
   const { maxBindings, ...others } = facts;
