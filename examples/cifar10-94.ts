@@ -22,7 +22,7 @@ const { mean, std } = data.channelStatistics(train);
 const some = data.subset(train, 5000);
 const normalised = Float32Array.from(some.images, (byte, i) => {
   const channel = Math.floor(i / 1024) % 3;
-  return (byte / 255 - mean[channel]!) / std[channel]!;
+  return (byte / 255 - (mean[channel] ?? 0)) / (std[channel] ?? 1);
 });
 const whitening = nn.init.patchWhitening({ shape: [some.count, ...some.shape], data: normalised });
 
@@ -61,7 +61,7 @@ const network = nn.sequential(
 /** Left and right exchanged. */
 const mirrored = (x: Tensor) => {
   const columns = x.transpose({ perm: [3, 0, 1, 2] });
-  const last = columns.shape[0]! - 1;
+  const last = (columns.shape[0] ?? 0) - 1;
   const order = f.sub(last, f.iota({ size: last + 1 }));
   return f.gather(columns, order).transpose({ perm: [1, 2, 3, 0] });
 };
@@ -74,10 +74,11 @@ const views = nn.module({ network }, ({ network }, x: Tensor, context) => {
       .add(network(mirrored(images)))
       .div(2);
   const padded = border.forward(x, context);
-  const moved = [0, 2].map((at) =>
-    both(padded.slice({ starts: [0, 0, at, at], ends: [x.shape[0]!, 3, at + 32, at + 32] })),
-  );
-  return both(x).div(2).add(moved[0]!.add(moved[1]!).div(4));
+  const moved = (at: number) =>
+    both(padded.slice({ starts: [0, 0, at, at], ends: [x.shape[0] ?? 0, 3, at + 32, at + 32] }));
+  return both(x)
+    .div(2)
+    .add(moved(0).add(moved(2)).div(4));
 });
 
 // The paper gives rate and decay for sums over 1,024 examples; ours are for means, and for what momentum adds up to.
@@ -121,17 +122,17 @@ const began = performance.now();
 const seconds = () => ((performance.now() - began) / 1000).toFixed(0);
 const how = { epochs, batchSize: BATCH / accumulate, accumulate, lastBatch: "drop" } as const;
 if (trainer.step < epochs * perEpoch)
-  for await (const { epoch, loss, accuracy } of trainer.fit(train, {
+  for await (const { epoch, loss, accuracy = 0 } of trainer.fit(train, {
     ...how,
     onStep: ({ step, loss }) =>
       process.stderr.write(`\rstep ${step}  loss ${loss.toFixed(3)}  ${seconds()} s `),
   })) {
     console.log(
-      `\repoch ${epoch}  loss ${loss.toFixed(4)}  training ${(100 * accuracy!).toFixed(2)} %  ${seconds()} s`,
+      `\repoch ${epoch}  loss ${loss.toFixed(4)}  training ${(100 * accuracy).toFixed(2)} %  ${seconds()} s`,
     );
     await trainer.save(runs);
   }
 // The test images decide nothing: they are looked at once.
-const { accuracy } = await trainer.evaluate(test);
-console.log(`test ${(100 * accuracy!).toFixed(2)} %, seed ${seed}, ${epochs} epochs, ${seconds()} s`);
+const { accuracy = 0 } = await trainer.evaluate(test);
+console.log(`test ${(100 * accuracy).toFixed(2)} %, seed ${seed}, ${epochs} epochs, ${seconds()} s`);
 await trainer.dispose();

@@ -50,6 +50,6 @@ await model.save("runs/merged.safetensors", { except: "**.lora_*" });
 const merged = new Model(device, network());
 await merged.load("runs/merged.safetensors");
 const after = await merged.predict(point);
-console.log("apart by", Math.max(...after.data.map((x, i) => Math.abs(x - before.data[i]!))));
+console.log("apart by", Math.max(...after.data.map((x, i) => Math.abs(x - (before.data[i] ?? 0)))));
 
 device.dispose();
