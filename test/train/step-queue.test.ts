@@ -7,8 +7,13 @@ import { StepQueue } from "../../src/train/step-queue.ts";
 
 afterEach(() => vi.restoreAllMocks());
 
-/** A queue before a device that is done at once, and what happened in order. */
+/** A queue before a device that is done at once, by a clock that hardly goes, and what happened in order. */
 function queue() {
+  let now = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => {
+    now += 0.01;
+    return now;
+  });
   const log: string[] = [];
   const ring = new Float32Array(4 * RING_ROWS).map((_, i) => i);
   const backend = { read: async () => ring } as unknown as Backend;
