@@ -64,6 +64,7 @@ describe("the verify page", () => {
     await page.click("#pause");
     await expect.poll(() => page.textContent("#pause")).toBe("Resume");
     await page.waitForTimeout(1500); // the check in flight ends
+    await page.waitForTimeout(2000); // the check that was under way comes to its end
     const held = await page.textContent("#count");
     await page.waitForTimeout(1000);
     expect(await page.textContent("#count")).toBe(held);
