@@ -63,8 +63,7 @@ describe("the verify page", () => {
     await expect.poll(() => visible(page).count(), { timeout: 60_000 }).toBeGreaterThan(0);
     await page.click("#pause");
     await expect.poll(() => page.textContent("#pause")).toBe("Resume");
-    await page.waitForTimeout(1500); // the check in flight ends
-    await page.waitForTimeout(2000); // the check that was under way comes to its end
+    await page.waitForTimeout(4000); // the check in flight ends, a slow convolution perhaps
     const held = await page.textContent("#count");
     await page.waitForTimeout(1000);
     expect(await page.textContent("#count")).toBe(held);
