@@ -73,6 +73,7 @@ const memory = (name, title, count, streams) => ({
 /** Work at memory's speed on other shapes: `bytes` are what it must at least read and write. */
 const moving = (name, title, bytes, tensors) => ({ name, title, kind: name, bytes, tensors });
 const LOGITS = [4096, 1000];
+const TOKENS = [8192, 512];
 
 /**
  * A convolution and both gradients by an op of Descent's (`transposed` or not), and what bounds it: three products, each of
@@ -92,15 +93,19 @@ const spatial = (name, title, { x, w, y, transposed = false, ...options }) => ({
   own: true,
 });
 
-/** A layer without tensors of its own and its gradient: each reads the smaller and writes the larger, or the reverse. */
-const resizing = (name, title, layer, options, x, y) => ({
+/**
+ * A layer made with `args` and its gradients, in its own tensors too, and the bytes that these must at least move: `once`
+ * counts how often the pair goes over x and over y. Indices are below `below`.
+ */
+const layered = (name, title, layer, args, { x, y = x, once, tensors = 0, below }) => ({
   name,
-  title: `${title} [${x}]→[${y}] and gradient`,
+  title: `${title} [${x}]${size(x) === size(y) ? "" : `→[${y}]`} and gradient`,
   kind: "layer",
   layer,
-  options,
-  bound: { flops: 0, bytes: 2 * 4 * (size(x) + size(y)) },
+  args,
+  bound: { flops: 0, bytes: 4 * (once[0] * size(x) + once[1] * size(y) + tensors) },
   tensors: { x, dy: y },
+  ...(below && { below: { x: below } }),
   own: true,
 });
 
@@ -141,10 +146,13 @@ export const works = [
   memory("sumColumns", "reduction, sums of columns", 1, 1),
   { ...matmul(4096), own: true, large: true },
   moving("softmax", `softmax [${LOGITS}]`, 8 * size(LOGITS), { x: LOGITS }),
-  moving("crossEntropy", `softmax–cross-entropy [${LOGITS}] and gradient`, 8 * size(LOGITS), {
-    x: LOGITS,
-    labels: LOGITS.slice(0, 1),
-  }),
+  {
+    ...moving("crossEntropy", `softmax–cross-entropy [${LOGITS}] and gradient`, 8 * size(LOGITS), {
+      x: LOGITS,
+      labels: LOGITS.slice(0, 1),
+    }),
+    below: { labels: LOGITS[1] },
+  },
   moving("maxPool", `max pool 2×2 [${image}]`, 5 * size(image), { x: image }),
   moving("maxPoolTraining", `max pool 2×2 [${image}] and gradient`, 10 * size(image), {
     x: image,
@@ -177,23 +185,33 @@ export const works = [
     stride: 2,
     padding: 1,
   }),
-  resizing("upsampleNearest", "upsampling, nearest", "upsample2d", { scale: 2 }, halved, image),
-  resizing(
-    "upsampleBilinear",
-    "upsampling, bilinear",
-    "upsample2d",
-    { scale: 2, mode: "bilinear" },
-    halved,
-    image,
-  ),
-  resizing(
-    "upsampleLinear",
-    "upsampling, linear",
-    "upsample1d",
-    { scale: 2, mode: "linear" },
-    [64, 64, 256],
-    [64, 64, 512],
-  ),
+  // Forward reads the smaller and writes the larger, the gradient the reverse.
+  layered("upsampleNearest", "upsampling, nearest", "upsample2d", [{ scale: 2 }], {
+    x: halved,
+    y: image,
+    once: [2, 2],
+  }),
+  layered("upsampleBilinear", "upsampling, bilinear", "upsample2d", [{ scale: 2, mode: "bilinear" }], {
+    x: halved,
+    y: image,
+    once: [2, 2],
+  }),
+  layered("upsampleLinear", "upsampling, linear", "upsample1d", [{ scale: 2, mode: "linear" }], {
+    x: [64, 64, 256],
+    y: [64, 64, 512],
+    once: [2, 2],
+  }),
+  // Forward reads x and writes y, backward reads x and y's gradient and writes x's: a row's statistics need no pass of their own.
+  layered("layerNorm", "layer norm", "layerNorm", [TOKENS[1]], { x: TOKENS, once: [3, 2] }),
+  layered("groupNorm", "group norm of 8", "groupNorm", [8, 32], { x: image, once: [3, 2] }),
+  // Forward reads a row for each index and writes it; backward reads the gradient and writes that of the table.
+  layered("embedding", "embedding of 4096", "embedding", [{ count: 4096, features: TOKENS[1] }], {
+    x: TOKENS.slice(0, 1),
+    y: TOKENS,
+    once: [2, 3],
+    tensors: 4096 * TOKENS[1],
+    below: 4096,
+  }),
   training("mlpStep", "mlp", 128),
   training("cnnStep", "cnn", 64),
   ...[32, 128, 256, 512].map((batch) => training(`cnnStep${batch}`, "cnn", batch, { own: true })),
@@ -202,24 +220,22 @@ export const works = [
 /** Tensors that a training step begins with, and its batches: name → { shape, data }. */
 export function tensorsOf(work) {
   const random = randomNumbers(SEED);
+  const integers = (length, next) => Int32Array.from({ length }, next);
   const fill = (shape, next) => ({ shape, data: Float32Array.from({ length: size(shape) }, next) });
   if (work.kind === "model") return {};
   if (work.kind !== "train")
     return Object.fromEntries(
       Object.entries(work.tensors).map(([name, shape]) => [
         name,
-        name === "labels"
-          ? { shape, data: Int32Array.from({ length: size(shape) }, () => Math.floor(random() * LOGITS[1])) }
+        work.below?.[name]
+          ? { shape, data: integers(size(shape), () => Math.floor(random() * work.below[name])) }
           : fill(shape, () => 2 * random() - 1),
       ]),
     );
   const images = BATCHES * work.batch;
   const tensors = {
     x: fill([images, ...IMAGE], normal(random, 1)),
-    y: {
-      shape: [images],
-      data: Int32Array.from({ length: images }, () => Math.floor(random() * CLASSES)),
-    },
+    y: { shape: [images], data: integers(images, () => Math.floor(random() * CLASSES)) },
   };
   work.layers.forEach(({ conv, linear, batchNorm }, i) => {
     if (conv) tensors[`${i}.weight`] = fill([conv[1], conv[0], 3, 3], normal(random, he(conv[0] * 9)));

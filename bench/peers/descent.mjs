@@ -33,11 +33,13 @@ export async function open({ settle, load, option }) {
 
 const PAIRS = { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
 
+const onDevice = (tensor, { data, shape }) =>
+  tensor(data, { shape, dtype: data instanceof Int32Array ? "i32" : "f32" });
+
 /** A program of one op on tensors that stay on the device. */
 function operation({ f, gradients, tensor, vjp }, backend, work, tensors) {
   const x = {};
-  for (const [name, { shape, data }] of Object.entries(tensors))
-    x[name] = tensor(data, { shape, dtype: data instanceof Int32Array ? "i32" : "f32" });
+  for (const [name, given] of Object.entries(tensors)) x[name] = onDevice(tensor, given);
   const convolve = (image, weight) => f.conv2d(image, weight, { padding: 1 });
   const pool = (image) => f.maxPool2d(image, PAIRS);
   const normalize = () => f.batchNorm(x.x, x.gamma, x.beta, { eps: BATCH_NORM.epsilon })[0];
@@ -90,13 +92,15 @@ function operation({ f, gradients, tensor, vjp }, backend, work, tensors) {
   };
 }
 
-/** A layer's result and its gradient, on tensors that stay on the device. */
-async function layerOf({ compile, Model, nn, tensor, vjp }, backend, work, { x, dy }) {
-  const model = new Model(backend, nn[work.layer](work.options));
+/** A layer's result and its gradients in x, unless x is indices, and in its own tensors; all stay on the device. */
+async function layerOf({ compile, Model, nn, tensor, vjp }, backend, work, tensors) {
+  const model = new Model(backend, nn[work.layer](...work.args));
+  const [x, dy] = [tensors.x, tensors.dy].map((given) => onDevice(tensor, given));
+  const own = model.parameters.map(({ name }) => model.tensor(name).value);
   const both = (_, t) => {
-    const given = tensor(x.data, { shape: x.shape });
-    const { value, pullback } = vjp((image) => model.forward(image, t))(given);
-    return [value, pullback(tensor(dy.data, { shape: dy.shape }))];
+    const value = model.forward(x, t);
+    const targets = x.dtype === "i32" ? own : [x, ...own];
+    return [value, ...targets.map((target) => vjp(() => value)(target).pullback(dy))];
   };
   let program;
   let results;

@@ -1,11 +1,12 @@
 // Gradient of gather: out[row] = sum of dy[i] over the i with indices[i] = row, in their order and without atomics.
-// dy is (COUNT, ROW) vectors, out is (ROWS, ROW); a thread makes one vector and looks at every index.
+// dy is (COUNT, ROW) vectors, out is (ROWS, ROW); a thread looks at every index, for one column of PER consecutive rows.
 
 alias Vector = vec4<f32>;
 alias Index = i32;
 const ROWS = 1u;
 const ROW = 1u; // vectors of a row
 const COUNT = 1u; // indices
+const PER = 1u;
 
 @group(0) @binding(0) var<storage, read> dy: array<Vector>;
 @group(0) @binding(1) var<storage, read> indices: array<Index>;
@@ -18,11 +19,13 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let id = (workgroup.x + workgroup.y * grid.x) * 64u + lane;
-  if (id >= ROWS * ROW) { return; }
-  let row = Index(id / ROW);
-  var sum = Vector(0.0);
+  let first = id / ROW * PER;
+  if (first >= ROWS) { return; }
+  let column = id % ROW;
+  let count = min(PER, ROWS - first);
+  for (var k = 0u; k < count; k++) { out[(first + k) * ROW + column] = Vector(0.0); }
   for (var i = 0u; i < COUNT; i++) {
-    if (indices[i] == row) { sum += dy[i * ROW + id % ROW]; }
+    let row = u32(indices[i]); // a negative index becomes a large one
+    if (row - first < count) { out[row * ROW + column] += dy[i * ROW + column]; }
   }
-  out[id] = sum;
 }

@@ -150,6 +150,8 @@ export const scatterAdd: Op<
     kernel: ({ inputs: [dy, indices], outputs: [out], attrs: { rows }, facts }) => {
       const count = sizeOf(indices!.shape);
       const { Vector, ROW } = vectors("f32", sizeOf(out!.shape.slice(1)));
+      // Every thread reads all indices: as few threads as keep the adapter busy.
+      const per = Math.ceil((rows * ROW) / (facts.software ? 1024 : 65536));
       const dispatch = {
         kernel: "scatterAdd/scan",
         source: specialize(scatterSource, {
@@ -158,9 +160,10 @@ export const scatterAdd: Op<
           ROWS: rows,
           ROW,
           COUNT: count,
+          PER: per,
         }),
         bindings: [input(0), input(1), output()],
-        workgroups: gridOf(Math.ceil((rows * ROW) / 64), facts),
+        workgroups: gridOf(Math.ceil((Math.ceil(rows / per) * ROW) / 64), facts),
         bytes: 4 * (sizeOf(dy!.shape) + count + sizeOf(out!.shape)),
       };
       return [{ name: "scan", dispatches: [dispatch] }];
@@ -173,6 +176,7 @@ export const scatterAdd: Op<
     { inputs: [s.randn(), s.integers(0, 2, [], "i32")], attrs: { rows: 3 } },
     { inputs: [s.randn(0, 4), s.integers(0, 2, [0], "i32")], attrs: { rows: 3 } },
     { inputs: [s.randn(1031, 16), s.integers(0, 12, [1031], "i32")], attrs: { rows: 13 } },
+    { inputs: [s.randn(130, 12), s.integers(0, 4098, [130], "i32")], attrs: { rows: 4099 } },
     {
       name: "integers, no such row",
       inputs: [s.integers(-8, 8, [257, 6]), s.integers(-1, 5, [257], "i32")],
