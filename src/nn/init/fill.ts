@@ -1,4 +1,4 @@
-import { checkNumber } from "../../core/check.ts";
+import { checkNames, checkNumber } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import type { Random } from "../../core/rng.ts";
 import { type Shape, sizeOf } from "../../core/shape.ts";
@@ -64,6 +64,7 @@ export interface TruncatedNormalOptions {
  */
 /*#__NO_SIDE_EFFECTS__*/
 export function truncatedNormal(std = 1, options: TruncatedNormalOptions = {}): Initializer {
+  checkNames("truncatedNormal", options, ["mean", "low", "high"]);
   const { mean = 0, low = mean - 2 * std, high = mean + 2 * std } = options;
   checkNumber("truncatedNormal: mean", mean);
   checkNumber("truncatedNormal: std", std, "above 0");

@@ -1,3 +1,4 @@
+import { checkNames } from "../../core/check.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/op.ts";
 import { type Shape, showShape } from "../../core/shape.ts";
@@ -116,6 +117,7 @@ export function stochasticDepth(body: Module, p: number): Module {
  * batch: [..., in] → [..., out]; weight [out, in], bias [out]. Wan et al., 2013, eq. 5, with the mean weight outside training.
  */
 export function dropConnect(options: LinearOptions & { readonly p?: number }): Module {
+  checkNames("dropConnect", options, ["in", "out", "p", "bias", "init"]);
   const { p = 0.5, ...rest } = options;
   positive("dropConnect", { in: options.in, out: options.out });
   probability("dropConnect", p);
