@@ -1,7 +1,8 @@
+import { checkNames } from "../core/check.ts";
 import { sizeOf } from "../core/shape.ts";
 import { demand } from "../graph/demands.ts";
 import * as f from "../ops/f.ts";
-import { checkAlike, checkOptions, type Loss, loss } from "./loss.ts";
+import { checkAlike, type Loss, loss } from "./loss.ts";
 import { checkReduction, kept, type Reduction, reduced, weightsOf } from "./masks.ts";
 
 /** Options of `klDivergence`. */
@@ -23,7 +24,7 @@ export interface KlDivergenceOptions {
  */
 export function klDivergence(options: KlDivergenceOptions = {}): Loss {
   const name = "klDivergence";
-  checkOptions(name, options, ["reduction", "logTarget"]);
+  checkNames(name, options, ["reduction", "logTarget"]);
   const { reduction = "mean", logTarget = false } = options;
   checkReduction(name, reduction, ["mean", "batchmean", "sum", "none"]);
   return loss(name, (output, target, mask) => {

@@ -44,7 +44,7 @@ export function uniform(low: number, high: number): Initializer {
  */
 /*#__NO_SIDE_EFFECTS__*/
 export function normal(std: number, mean = 0): Initializer {
-  checkNumber("normal: std", std, "of at least 0");
+  checkNumber("normal: std", std, [0]);
   checkNumber("normal: mean", mean);
   return (shape, random) => fill(shape, () => mean + std * random.normal());
 }

@@ -1,4 +1,4 @@
-import { checkNames } from "../../core/check.ts";
+import { checkNames, checkNumber } from "../../core/check.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/op.ts";
 import { type Shape, showShape } from "../../core/shape.ts";
@@ -9,7 +9,7 @@ import { affine } from "./affine.ts";
 import { sequential } from "./combine.ts";
 import { remakeWithin } from "./define.ts";
 import { type LinearOptions, linear } from "./linear.ts";
-import { between, checkModule, positive, probability } from "./options.ts";
+import { checkModule, positive, probability } from "./options.ts";
 
 /*
  * Random numbers come from counters (seed, layer, step, element), so a step gives the same ones whenever it is run, and the
@@ -54,7 +54,7 @@ export function spatialDropout(p = 0.5): Module {
 
 /** x + n with n from N(0, std²) in training, any shape; as keras.layers.GaussianNoise. Bishop, 1995, "Training with noise". */
 export function gaussianNoise(std: number): Module {
-  between("gaussianNoise", { std }, 0);
+  checkNumber("gaussianNoise: std", std, [0]);
   return noise("gaussianNoise", std, (x, context) => x.add(normalOf(uniform(x.shape, context)).mul(std)));
 }
 
