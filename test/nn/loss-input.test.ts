@@ -6,6 +6,7 @@ import { type NDArray, ndarray } from "../../src/core/ndarray.ts";
 import type { Tensor } from "../../src/core/op.ts";
 import { arrays } from "../../src/data/arrays.ts";
 import { stream } from "../../src/data/stream.ts";
+import { demandsOf } from "../../src/graph/demands.ts";
 import * as losses from "../../src/losses/index.ts";
 import { compile } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
@@ -130,6 +131,13 @@ describe("shapes and dtypes that do not fit", () => {
       /crossEntropy: ignoreIndex is 0, and the target is f32\[2, 3\], which has no labels; use a mask/,
     );
   });
+});
+
+test("a target of given numbers is checked at once and keeps nothing of the losses that were made of it", () => {
+  const [x, y] = [tensor([[1, 2, 3]]), tensor([2], { dtype: "i32" })];
+  losses.crossEntropy()(x, y);
+  losses.crossEntropy()(x, y, tensor([1]));
+  expect(demandsOf(y)).toEqual([]);
 });
 
 describe("numbers that no target may have", () => {
