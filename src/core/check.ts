@@ -1,20 +1,28 @@
 import type { DType, NumericArray } from "./dtype.ts";
 import { OptionError, ShapeError } from "./errors.ts";
+import { kindOf } from "./tree.ts";
 
-/** @throws OptionError that begins with `what`, as "The batch size", unless `value` is a whole number from `least` to `most`. */
+/** @throws OptionError that begins with `what`, as "The batch size", unless `value` is a whole number, from `least` to `most`. */
 export function checkWhole(
   what: string,
   value: unknown,
-  least: number,
+  least = Number.NEGATIVE_INFINITY,
   most = Number.POSITIVE_INFINITY,
 ): asserts value is number {
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return;
-  const range = Number.isFinite(most) ? `from ${least} to ${most}` : `of at least ${least}`;
-  throw new OptionError(`${what} is ${String(value)}; use a whole number ${range}.`);
+  throw new OptionError(`${what} is ${String(value)}; use a whole number${between(least, most)}.`);
 }
 
-/** @throws OptionError for an option that is none of those allowed; `who` is what the message begins with. */
+/** As it ends the sentence "use a number". */
+function between(least: number, most: number): string {
+  if (Number.isFinite(most)) return ` from ${least} to ${most}`;
+  return Number.isFinite(least) ? ` of at least ${least}` : "";
+}
+
+/** @throws OptionError for what is no object, or an option that is none of those allowed; `who` is what the message begins with. */
 export function checkNames(who: string, given: object, allowed: readonly string[]): void {
+  if (typeof given !== "object" || given === null)
+    throw new OptionError(`${who}: the options are ${kindOf(given)}; give an object.`);
   const unknown = Object.keys(given).find((key) => !allowed.includes(key));
   if (unknown === undefined) return;
   const isRate = allowed.includes("lr") && /^(learning_?rate|alpha|eta|rate)$/i.test(unknown);
@@ -55,15 +63,20 @@ export function checkElements(what: string, data: NumericArray | readonly number
   }
 }
 
+/** Which numbers: all that are finite, those above 0, or those from `least` to `most`. */
+export type NumberRange = "any" | "above 0" | readonly [least: number, most?: number];
+
 /** @throws OptionError that begins with `what`, as "celu: alpha", unless `value` is a finite number within the range. */
 export function checkNumber(
   what: string,
   value: unknown,
-  range: "any" | "above 0" | "of at least 0" = "any",
+  range: NumberRange = "any",
 ): asserts value is number {
-  const fits = range === "any" || (range === "above 0" ? (value as number) > 0 : (value as number) >= 0);
-  if (Number.isFinite(value) && fits) return;
-  throw new OptionError(
-    `${what} is ${String(value)}; use a finite number${range === "any" ? "" : ` ${range}`}.`,
-  );
+  const above = range === "above 0";
+  const [least, most = Number.POSITIVE_INFINITY] =
+    typeof range === "string" ? [above ? 0 : Number.NEGATIVE_INFINITY] : range;
+  const x = value as number;
+  if (Number.isFinite(value) && x >= least && x <= most && !(above && x === 0)) return;
+  const accepted = above ? " above 0" : between(least, most);
+  throw new OptionError(`${what} is ${String(value)}; use a finite number${accepted}.`);
 }

@@ -22,8 +22,8 @@ const demands = new WeakMap<GraphNode, Demand[]>();
  */
 export function demand(tensor: Tensor, asked: Demand): void {
   const { node } = tensor;
-  if (node.leaf?.kind === "data" && !asked.mask) checkNumbers("the target", node.leaf.data.data, [asked]);
-  demands.set(node, [...demandsOf(tensor), asked]);
+  if (node.leaf?.kind !== "data") demands.set(node, [...demandsOf(tensor), asked]);
+  else if (!asked.mask) checkNumbers("the target", node.leaf.data.data, [asked]);
 }
 
 export const demandsOf = ({ node }: Tensor): readonly Demand[] => demands.get(node) ?? [];

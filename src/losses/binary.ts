@@ -1,9 +1,10 @@
-import { ShapeError } from "../core/errors.ts";
+import { checkNames, checkNumber } from "../core/check.ts";
+import { OptionError, ShapeError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import { demand } from "../graph/demands.ts";
 import * as f from "../ops/f.ts";
 import { checkWeight, classWeights } from "./cross-entropy.ts";
-import { checkAlike, checkLabels, checkNumber, checkOptions, demandLabels, type Loss, loss } from "./loss.ts";
+import { checkAlike, checkLabels, demandLabels, type Loss, loss } from "./loss.ts";
 import { checkReduction, kept, reduced } from "./masks.ts";
 import type { ReductionOptions } from "./regression.ts";
 
@@ -26,11 +27,10 @@ const binary = (x: Tensor, y: Tensor, positive: Tensor | number = 1) =>
  */
 export function binaryCrossEntropyWithLogits(options: BinaryCrossEntropyOptions = {}): Loss {
   const name = "binaryCrossEntropyWithLogits";
-  checkOptions(name, options, ["posWeight", "reduction"]);
+  checkNames(name, options, ["posWeight", "reduction"]);
   const { posWeight = 1, reduction = "mean" } = options;
   checkReduction(name, reduction);
-  if (typeof posWeight === "number")
-    checkNumber(name, "posWeight", posWeight, (x) => x >= 0, "a number of at least 0");
+  if (typeof posWeight === "number") checkNumber(`${name}: posWeight`, posWeight, [0]);
   else checkWeight(name, posWeight);
   return loss(name, (output, target, mask) => {
     checkAlike(name, output, target);
@@ -54,9 +54,6 @@ export interface FocalOptions extends ReductionOptions {
   readonly gamma?: number;
 }
 
-const checkGamma = (who: string, gamma: number) =>
-  checkNumber(who, "gamma", gamma, (x) => x >= 0, "a number of at least 0");
-
 /**
  * −α_t·(1 − p_t)^γ·log p_t of logits x and targets 0 or 1: p_t is σ(x) where the target is 1, else 1 − σ(x).
  *
@@ -66,11 +63,11 @@ const checkGamma = (who: string, gamma: number) =>
  * @throws DataError where data of the host has another target than 0 and 1.
  */
 export function focal(options: FocalOptions = {}): Loss {
-  checkOptions("focal", options, ["alpha", "gamma", "reduction"]);
+  checkNames("focal", options, ["alpha", "gamma", "reduction"]);
   const { alpha = 0.25, gamma = 2, reduction = "mean" } = options;
-  if (alpha !== "none")
-    checkNumber("focal", "alpha", alpha, (x) => x >= 0 && x <= 1, 'a number from 0 to 1, or "none"');
-  checkGamma("focal", gamma);
+  if (alpha !== "none" && !(typeof alpha === "number" && alpha >= 0 && alpha <= 1))
+    throw new OptionError(`focal: alpha is ${String(alpha)}; use a number from 0 to 1, or "none".`);
+  checkNumber("focal: gamma", gamma, [0]);
   checkReduction("focal", reduction);
   return loss("focal", (output, target, mask) => {
     checkAlike("focal", output, target);
@@ -104,10 +101,10 @@ const LEAST_SHARE = 2 ** -60;
  */
 export function softmaxFocal(options: SoftmaxFocalOptions = {}): Loss {
   const name = "softmaxFocal";
-  checkOptions(name, options, ["alpha", "gamma", "reduction"]);
+  checkNames(name, options, ["alpha", "gamma", "reduction"]);
   const { alpha, gamma = 2, reduction = "mean" } = options;
   checkWeight(name, alpha);
-  checkGamma(name, gamma);
+  checkNumber(`${name}: gamma`, gamma, [0]);
   checkReduction(name, reduction);
   return loss(name, (output, target, mask) => {
     const classes = checkLabels(name, output, target);

@@ -1,9 +1,10 @@
+import { checkNames, checkNumber, checkWhole } from "../core/check.ts";
 import { OptionError, ShapeError } from "../core/errors.ts";
-import { isTensor, leaf, type Tensor } from "../core/op.ts";
+import { dataTensor, isTensor, type Tensor } from "../core/op.ts";
 import { showType, sizeOf } from "../core/shape.ts";
 import { demand } from "../graph/demands.ts";
 import * as f from "../ops/f.ts";
-import { checkAlike, checkLabels, checkNumber, checkOptions, demandLabels, type Loss, loss } from "./loss.ts";
+import { checkAlike, checkLabels, demandLabels, type Loss, loss } from "./loss.ts";
 import {
   besideRow,
   checkReduction,
@@ -36,8 +37,7 @@ export interface CrossEntropyOptions extends ClassOptions {
 
 function checkClasses(who: string, { weight, ignoreIndex, reduction = "mean" }: ClassOptions): void {
   checkReduction(who, reduction);
-  if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex))
-    throw new OptionError(`${who}: ignoreIndex is ${ignoreIndex}; use a whole number.`);
+  if (ignoreIndex !== undefined) checkWhole(`${who}: ignoreIndex`, ignoreIndex);
   checkWeight(who, weight);
 }
 
@@ -47,7 +47,7 @@ export function checkWeight(who: string, weight: readonly number[] | undefined):
   if (!Array.isArray(weight) || weight.length === 0)
     throw new OptionError(`${who}: weight is ${String(weight)}; use a list of numbers, one for each class.`);
   weight.forEach((value, i) => {
-    checkNumber(who, `weight[${i}]`, value, (x) => x >= 0, "a number of at least 0");
+    checkNumber(`${who}: weight[${i}]`, value, [0]);
   });
 }
 
@@ -57,8 +57,7 @@ export function classWeights(who: string, weight: readonly number[], classes: nu
     throw new ShapeError(
       `${who}: there are ${weight.length} weights and ${classes} classes; give one for each class.`,
     );
-  const type = { shape: [classes], dtype: "f32" } as const;
-  return leaf(type, { kind: "data", data: { ...type, data: Float32Array.from(weight) } });
+  return dataTensor({ shape: [classes], dtype: "f32", data: Float32Array.from(weight) });
 }
 
 /** Labels i32 [...] as they count: those that a mask leaves out replaced, and the number that counts for nothing. */
@@ -94,15 +93,9 @@ function rowWeights(table: Tensor | undefined, labels: Tensor, ignored: number, 
  * @throws DataError where data of the host has a label that is no class.
  */
 export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
-  checkOptions("crossEntropy", options, ["labelSmoothing", "weight", "ignoreIndex", "reduction"]);
+  checkNames("crossEntropy", options, ["labelSmoothing", "weight", "ignoreIndex", "reduction"]);
   const { labelSmoothing = 0, ignoreIndex, weight, reduction = "mean" } = options;
-  checkNumber(
-    "crossEntropy",
-    "labelSmoothing",
-    labelSmoothing,
-    (x) => x >= 0 && x <= 1,
-    "a number from 0 to 1",
-  );
+  checkNumber("crossEntropy: labelSmoothing", labelSmoothing, [0, 1]);
   checkClasses("crossEntropy", options);
   return loss("crossEntropy", (logits, target, mask) => {
     if (isTensor(target) && target.dtype === "f32") return softLoss(logits, target, options, mask);
@@ -164,7 +157,7 @@ function softLoss(logits: Tensor, target: Tensor, options: CrossEntropyOptions, 
  * @throws DataError where data of the host has a label that is no class.
  */
 export function nll(options: ClassOptions = {}): Loss {
-  checkOptions("nll", options, ["weight", "ignoreIndex", "reduction"]);
+  checkNames("nll", options, ["weight", "ignoreIndex", "reduction"]);
   const { ignoreIndex, weight, reduction = "mean" } = options;
   checkClasses("nll", options);
   return loss("nll", (output, target, mask) => {

@@ -1,8 +1,9 @@
+import { checkNames } from "../core/check.ts";
 import { sizeOf } from "../core/shape.ts";
 import { demand } from "../graph/demands.ts";
 import * as f from "../ops/f.ts";
-import { checkAlike, checkOptions, type Loss, loss } from "./loss.ts";
-import { checkReduction, kept, type Reduction, reduced, weightsOf } from "./masks.ts";
+import { checkAlike, type Loss, loss } from "./loss.ts";
+import { checkReduction, kept, type Reduction, reduced, weightsIn } from "./masks.ts";
 
 /** Options of `klDivergence`. */
 export interface KlDivergenceOptions {
@@ -23,7 +24,7 @@ export interface KlDivergenceOptions {
  */
 export function klDivergence(options: KlDivergenceOptions = {}): Loss {
   const name = "klDivergence";
-  checkOptions(name, options, ["reduction", "logTarget"]);
+  checkNames(name, options, ["reduction", "logTarget"]);
   const { reduction = "mean", logTarget = false } = options;
   checkReduction(name, reduction, ["mean", "batchmean", "sum", "none"]);
   return loss(name, (output, target, mask) => {
@@ -39,7 +40,7 @@ export function klDivergence(options: KlDivergenceOptions = {}): Loss {
     const examples = Math.max(1, output.shape[0] ?? 1);
     const sum = reduced(each, "sum", mask);
     if (!mask) return f.div(sum, examples);
-    const weights = f.broadcastTo(weightsOf(mask), { shape: output.shape });
+    const weights = weightsIn(output.shape, mask);
     return f.div(sum, f.div(f.sum(weights), sizeOf(output.shape) / examples));
   });
 }

@@ -1,9 +1,10 @@
+import { checkNames, checkNumber } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import type { Tree } from "../core/tree.ts";
 import { demand } from "../graph/demands.ts";
 import * as f from "../ops/f.ts";
-import { checkNumber, checkOptions, checkRows, type Loss, loss, partsOf } from "./loss.ts";
+import { checkRows, type Loss, loss, partsOf } from "./loss.ts";
 import { demandSigns } from "./margin.ts";
 import { besideRow, checkReduction, keeps, ofRows, reduced } from "./masks.ts";
 import type { ReductionOptions } from "./regression.ts";
@@ -48,9 +49,9 @@ const COSINE_EPS = 1e-12;
  */
 export function cosineEmbedding(options: MarginOptions = {}): Loss<Pairs, Tensor> {
   const name = "cosineEmbedding";
-  checkOptions(name, options, ["margin", "reduction"]);
+  checkNames(name, options, ["margin", "reduction"]);
   const { margin = 0, reduction = "mean" } = options;
-  checkNumber(name, "margin", margin, (x) => x >= -1 && x <= 1, "a number from −1 to 1");
+  checkNumber(`${name}: margin`, margin, [-1, 1]);
   checkReduction(name, reduction);
   return loss(name, (output, target, given) => {
     const parts = partsOf(name, output, ["first", "second"]);
@@ -76,9 +77,9 @@ export function cosineEmbedding(options: MarginOptions = {}): Loss<Pairs, Tensor
  */
 export function contrastive(options: MarginOptions = {}): Loss<Pairs, Tensor> {
   const name = "contrastive";
-  checkOptions(name, options, ["margin", "reduction"]);
+  checkNames(name, options, ["margin", "reduction"]);
   const { margin = 1, reduction = "mean" } = options;
-  checkNumber(name, "margin", margin, (x) => x > 0, "a number above 0");
+  checkNumber(`${name}: margin`, margin, "above 0");
   checkReduction(name, reduction);
   return loss(name, (output, target, given) => {
     const parts = partsOf(name, output, ["first", "second"]);
@@ -130,10 +131,10 @@ function distance(a: Tensor, b: Tensor, p: number): Tensor {
  */
 export function triplet(options: TripletOptions = {}): Loss<Triplets, Tree<Tensor> | undefined> {
   const name = "triplet";
-  checkOptions(name, options, ["margin", "p", "swap", "reduction"]);
+  checkNames(name, options, ["margin", "p", "swap", "reduction"]);
   const { margin = 1, p = 2, swap = false, reduction = "mean" } = options;
-  checkNumber(name, "margin", margin, (x) => x > 0, "a number above 0");
-  checkNumber(name, "p", p, (x) => x >= 1, "a number of at least 1");
+  checkNumber(`${name}: margin`, margin, "above 0");
+  checkNumber(`${name}: p`, p, [1]);
   if (typeof swap !== "boolean")
     throw new OptionError(`${name}: swap is ${String(swap)}; use true or false.`);
   checkReduction(name, reduction);

@@ -1,5 +1,4 @@
-import { checkNames } from "../core/check.ts";
-import { OptionError, ShapeError } from "../core/errors.ts";
+import { ShapeError } from "../core/errors.ts";
 import { isTensor, type Tensor } from "../core/op.ts";
 import { type Shape, sameShape, showShape, showType } from "../core/shape.ts";
 import { kindOf } from "../core/tree.ts";
@@ -22,25 +21,6 @@ export function loss<Output = Tensor, Target = Tensor>(
   compute: (output: Output, target: Target, mask?: Tensor) => Tensor,
 ): Loss<Output, Target> {
   return Object.defineProperty(compute, "name", { value: name }) as Loss<Output, Target>;
-}
-
-/** @throws OptionError for options that a loss does not have. */
-export function checkOptions(who: string, options: object, allowed: readonly string[]): void {
-  if (typeof options !== "object" || options === null)
-    throw new OptionError(`${who}: the options are ${kindOf(options)}; give an object, or nothing.`);
-  checkNames(who, options, allowed);
-}
-
-/** @throws OptionError for a number outside its range. */
-export function checkNumber(
-  who: string,
-  name: string,
-  value: number,
-  accepts: (value: number) => boolean,
-  expects: string,
-): void {
-  if (typeof value !== "number" || !Number.isFinite(value) || !accepts(value))
-    throw new OptionError(`${who}: ${name} is ${String(value)}; use ${expects}.`);
 }
 
 /** @throws ShapeError for what are not f32 tensors of one shape. */

@@ -1,9 +1,10 @@
+import { checkNames, checkNumber } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import { demand } from "../graph/demands.ts";
 import * as f from "../ops/f.ts";
 import { checkWeight, classWeights } from "./cross-entropy.ts";
-import { checkAlike, checkLabels, checkNumber, checkOptions, demandLabels, type Loss, loss } from "./loss.ts";
+import { checkAlike, checkLabels, demandLabels, type Loss, loss } from "./loss.ts";
 import { checkReduction, kept, reduced } from "./masks.ts";
 import type { ReductionOptions } from "./regression.ts";
 
@@ -18,7 +19,7 @@ export const demandSigns = (who: string, target: Tensor, mask?: Tensor): void =>
 
 /*#__NO_SIDE_EFFECTS__*/
 function signLoss(name: string, options: ReductionOptions, each: (slack: Tensor) => Tensor): Loss {
-  checkOptions(name, options, ["reduction"]);
+  checkNames(name, options, ["reduction"]);
   const { reduction = "mean" } = options;
   checkReduction(name, reduction);
   return loss(name, (output, target, mask) => {
@@ -66,10 +67,10 @@ export interface MultiMarginOptions extends ReductionOptions {
  */
 export function multiMargin(options: MultiMarginOptions = {}): Loss {
   const name = "multiMargin";
-  checkOptions(name, options, ["p", "margin", "weight", "reduction"]);
+  checkNames(name, options, ["p", "margin", "weight", "reduction"]);
   const { p = 1, margin = 1, weight, reduction = "mean" } = options;
   if (p !== 1 && p !== 2) throw new OptionError(`${name}: p is ${String(p)}; use 1 or 2.`);
-  checkNumber(name, "margin", margin, () => true, "a finite number");
+  checkNumber(`${name}: margin`, margin);
   checkWeight(name, weight);
   checkReduction(name, reduction);
   return loss(name, (output, target, mask) => {

@@ -1,5 +1,6 @@
 import { OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
+import type { Shape } from "../core/shape.ts";
 import * as f from "../ops/f.ts";
 
 /** What becomes of the numbers of a loss: their mean, their sum, or "none", each by itself. */
@@ -20,6 +21,10 @@ export function checkReduction(who: string, reduction: string, all = REDUCTIONS)
 export const weightsOf = (mask: Tensor): Tensor =>
   mask.dtype === "f32" ? mask : f.cast(mask, { dtype: "f32" });
 
+/** The weight of each of values in a shape: a mask's, which broadcasts to it, or 1. */
+export const weightsIn = (shape: Shape, mask?: Tensor): Tensor =>
+  mask ? f.broadcastTo(weightsOf(mask), { shape }) : f.constant({ value: 1, shape });
+
 /** What a mask does not leave out. */
 export const keeps = (mask: Tensor): Tensor => (mask.dtype === "f32" ? f.notEqual(mask, 0) : mask);
 
@@ -30,7 +35,7 @@ export const kept = (values: Tensor, mask?: Tensor): Tensor =>
 /** Σ w·x / Σ w over what a mask keeps, whatever the values are elsewhere; it broadcasts to their shape. Without one the mean. */
 export function weightedMean(values: Tensor, mask?: Tensor): Tensor {
   if (!mask) return f.mean(values);
-  const weights = f.broadcastTo(weightsOf(mask), { shape: values.shape });
+  const weights = weightsIn(values.shape, mask);
   return f.div(f.sum(f.mul(kept(values, mask), weights)), f.sum(weights));
 }
 

@@ -1,7 +1,8 @@
+import { checkNames, checkNumber } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import * as f from "../ops/f.ts";
-import { checkAlike, checkNumber, checkOptions, type Loss, loss } from "./loss.ts";
+import { checkAlike, type Loss, loss } from "./loss.ts";
 import { checkReduction, kept, type Reduction, reduced } from "./masks.ts";
 
 /** Options of losses that are a number for each element; the mean unless given. */
@@ -11,7 +12,7 @@ export interface ReductionOptions {
 
 /** A loss of each element, from f32 outputs and targets of one shape; a mask broadcasts to that. */
 /*#__NO_SIDE_EFFECTS__*/
-export function elementLoss(
+function elementLoss(
   name: string,
   reduction: Reduction,
   each: (output: Tensor, target: Tensor) => Tensor,
@@ -36,8 +37,9 @@ export interface MseOptions extends ReductionOptions {
  * Any shape, both alike; a mask broadcasts to it. As torch.nn.MSELoss, which has no half. Legendre, 1805.
  * @throws OptionError for another reduction.
  */
-export function mse({ reduction = "mean", half = false, ...rest }: MseOptions = {}): Loss {
-  checkOptions("mse", { reduction, half, ...rest }, ["reduction", "half"]);
+export function mse(options: MseOptions = {}): Loss {
+  checkNames("mse", options, ["reduction", "half"]);
+  const { reduction = "mean", half = false } = options;
   if (typeof half !== "boolean") throw new OptionError(`mse: half is ${String(half)}; use true or false.`);
   const halved = (value: Tensor) => (half ? f.mul(value, 0.5) : value);
   if (reduction !== "mean")
@@ -58,8 +60,9 @@ export function mse({ reduction = "mean", half = false, ...rest }: MseOptions = 
  *
  * Any shape, both alike; a mask broadcasts to it. As torch.nn.L1Loss.
  */
-export function l1({ reduction = "mean", ...rest }: ReductionOptions = {}): Loss {
-  checkOptions("l1", { reduction, ...rest }, ["reduction"]);
+export function l1(options: ReductionOptions = {}): Loss {
+  checkNames("l1", options, ["reduction"]);
+  const { reduction = "mean" } = options;
   return elementLoss("l1", reduction, (output, target) => f.abs(f.sub(output, target)));
 }
 
@@ -83,9 +86,10 @@ export interface HuberOptions extends ReductionOptions {
  * Any shape, both alike; a mask broadcasts to it. As torch.nn.HuberLoss. Huber, 1964, eq. 1.2.
  * @throws OptionError for a delta that is not above 0.
  */
-export function huber({ delta = 1, reduction = "mean", ...rest }: HuberOptions = {}): Loss {
-  checkOptions("huber", { delta, reduction, ...rest }, ["delta", "reduction"]);
-  checkNumber("huber", "delta", delta, (x) => x > 0, "a number above 0");
+export function huber(options: HuberOptions = {}): Loss {
+  checkNames("huber", options, ["delta", "reduction"]);
+  const { delta = 1, reduction = "mean" } = options;
+  checkNumber("huber: delta", delta, "above 0");
   return elementLoss("huber", reduction, (output, target) => rounded(output, target, delta));
 }
 
@@ -101,9 +105,10 @@ export interface SmoothL1Options extends ReductionOptions {
  * Any shape, both alike; a mask broadcasts to it. As torch.nn.SmoothL1Loss. Girshick, 2015, "Fast R-CNN", eq. 3.
  * @throws OptionError for a beta below 0.
  */
-export function smoothL1({ beta = 1, reduction = "mean", ...rest }: SmoothL1Options = {}): Loss {
-  checkOptions("smoothL1", { beta, reduction, ...rest }, ["beta", "reduction"]);
-  checkNumber("smoothL1", "beta", beta, (x) => x >= 0, "a number of at least 0");
+export function smoothL1(options: SmoothL1Options = {}): Loss {
+  checkNames("smoothL1", options, ["beta", "reduction"]);
+  const { beta = 1, reduction = "mean" } = options;
+  checkNumber("smoothL1: beta", beta, [0]);
   return elementLoss("smoothL1", reduction, (output, target) =>
     beta === 0 ? f.abs(f.sub(output, target)) : f.div(rounded(output, target, beta), beta),
   );

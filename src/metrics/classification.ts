@@ -10,8 +10,11 @@ import type { Metric } from "./metric.ts";
  * mean(argmax(x) = y): the share of rows of logits [..., C] whose first maximum is at the label i32 [...]; a mask has the labels' shape. As
  * sklearn.metrics.accuracy_score.
  */
-export const accuracy = (): Metric => (output, target, mask) =>
-  weightedMean(output.argmax({ axis: -1 }).equal(target).cast({ dtype: "f32" }), mask);
+export const accuracy = (): Metric => (output, target, mask) => {
+  checkLabels("accuracy", output, target);
+  const right = f.equal(f.argmax(output, { axis: -1 }), target);
+  return weightedMean(f.cast(right, { dtype: "f32" }), mask);
+};
 
 /**
  * mean(y ∈ top k of x): the share of rows of logits [..., C] whose label i32 [...] is among the k largest, of equal ones the first first; a mask has

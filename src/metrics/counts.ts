@@ -3,14 +3,10 @@ import { OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import { checkAlike, checkLabels } from "../losses/loss.ts";
-import { keeps, weightsOf } from "../losses/masks.ts";
+import { keeps, weightsIn } from "../losses/masks.ts";
 import * as f from "../ops/f.ts";
 import type { Tally } from "./metric.ts";
 import { tally } from "./tally.ts";
-
-/** Weights of rows: a mask's, or 1. */
-const weights = (shape: readonly number[], mask: Tensor | undefined): Tensor =>
-  mask ? f.broadcastTo(weightsOf(mask), { shape }) : f.constant({ value: 1, shape });
 
 /** Rows [n, C] of whether each is of a class; of none where a mask leaves them out. */
 function oneHots(indices: Tensor, classes: number, mask: Tensor | undefined): Tensor {
@@ -24,7 +20,7 @@ function confusions(who: string, output: Tensor, target: Tensor, mask: Tensor | 
   const said = oneHots(f.argmax(output, { axis: -1 }), classes, mask);
   const is = oneHots(target, classes, mask);
   if (!mask) return f.matmul(f.transpose(is, { perm: [1, 0] }), said);
-  const column = f.reshape(weights(target.shape, mask), { shape: [sizeOf(target.shape), 1] });
+  const column = f.reshape(weightsIn(target.shape, mask), { shape: [sizeOf(target.shape), 1] });
   return f.matmul(f.transpose(f.mul(is, column), { perm: [1, 0] }), said);
 }
 
@@ -83,7 +79,7 @@ function classCounts(
   checkAlike(who, output, target);
   const says = f.cast(f.greaterEqual(output, Math.log(threshold / (1 - threshold))), { dtype: "f32" });
   const is = f.cast(f.greater(target, 0.5), { dtype: "f32" });
-  const own = weights(output.shape, mask);
+  const own = weightsIn(output.shape, mask);
   const count = (a: Tensor, b: Tensor) => f.sum(f.mul(f.mul(a, b), own));
   return f.stack([count(says, is), count(says, f.sub(1, is)), count(f.sub(1, says), is)]);
 }

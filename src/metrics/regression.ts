@@ -1,18 +1,24 @@
 import type { Tensor } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import { checkAlike } from "../losses/loss.ts";
-import { kept, weightedMean, weightsOf } from "../losses/masks.ts";
+import { kept, weightedMean, weightsIn } from "../losses/masks.ts";
 import * as f from "../ops/f.ts";
 import type { Metric, Tally } from "./metric.ts";
 import { tally } from "./tally.ts";
 
-/** The mean of |output − target|, any shape; a mask broadcasts to it. As sklearn.metrics.mean_absolute_error. */
-export const meanAbsoluteError = (): Metric => (output, target, mask) =>
-  weightedMean(output.sub(target).abs(), mask);
+/*#__NO_SIDE_EFFECTS__*/
+function meanError(name: string, each: (difference: Tensor) => Tensor): Metric {
+  return (output, target, mask) => {
+    checkAlike(name, output, target);
+    return weightedMean(each(f.sub(output, target)), mask);
+  };
+}
 
-/** The mean of (output − target)², any shape; a mask broadcasts to it. As sklearn.metrics.mean_squared_error. */
-export const meanSquaredError = (): Metric => (output, target, mask) =>
-  weightedMean(output.sub(target).square(), mask);
+/** The mean of |output − target|, any shape, both alike; a mask broadcasts to it. As sklearn.metrics.mean_absolute_error. */
+export const meanAbsoluteError = (): Metric => meanError("meanAbsoluteError", (d) => f.abs(d));
+
+/** The mean of (output − target)², any shape, both alike; a mask broadcasts to it. As sklearn.metrics.mean_squared_error. */
+export const meanSquaredError = (): Metric => meanError("meanSquaredError", (d) => f.square(d));
 
 /** Rows of what `r2` counts: weight, mean of the targets, squares about it, squares of the errors. */
 const rowsOf = (x: Tensor): readonly Tensor[] => f.split(x, { sizes: 1, axis: 0 });
@@ -32,9 +38,7 @@ export const r2 = (): Tally =>
       const columns = output.shape.length > 1 ? output.shape.at(-1)! : 1;
       const shape = [sizeOf(output.shape) / Math.max(1, columns), columns];
       const table = (x: Tensor) => f.reshape(x, { shape });
-      const weights = mask
-        ? table(f.broadcastTo(weightsOf(mask), { shape: output.shape }))
-        : f.constant({ value: 1, shape });
+      const weights = table(weightsIn(output.shape, mask));
       const [x, y] = [table(kept(output, mask)), table(kept(target, mask))];
       const column = (values: Tensor) => f.sum(f.mul(values, weights), { axes: [0], keepdims: true });
       const weight = f.sum(weights, { axes: [0], keepdims: true });

@@ -3,7 +3,7 @@ import { OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
 import { checkAlike, checkLabels } from "../losses/loss.ts";
-import { kept, weightsOf } from "../losses/masks.ts";
+import { kept, weightsIn } from "../losses/masks.ts";
 import * as f from "../ops/f.ts";
 import type { Tally } from "./metric.ts";
 import { tally } from "./tally.ts";
@@ -29,9 +29,6 @@ function binned(place: Tensor, columns: readonly Tensor[], bins: number): Tensor
     { rows: bins },
   );
 }
-
-const weightOf = (shape: readonly number[], mask: Tensor | undefined): Tensor =>
-  mask ? f.broadcastTo(weightsOf(mask), { shape }) : f.constant({ value: 1, shape });
 
 const LARGEST = 3e38;
 
@@ -62,7 +59,7 @@ export function auc(options: BinOptions = {}): Tally {
         x = f.sum(f.mul(output, f.sub(f.mul(second, 2), 1)), { axes: [-1] });
         y = f.cast(target, { dtype: "f32" });
       } else checkAlike("auc", output, target);
-      const own = weightOf(x.shape, mask);
+      const own = weightsIn(x.shape, mask);
       const score = f.minimum(f.maximum(kept(x, mask), -LARGEST), LARGEST);
       const share = f.add(f.mul(f.div(score, f.add(f.abs(score), 1)), bins / 2), bins / 2);
       const ones = f.mul(kept(y, mask), own);
@@ -95,7 +92,7 @@ export function calibrationError(options: BinOptions = {}): Tally {
     name: "calibrationError",
     statistics: (output: Tensor, target: Tensor, mask?: Tensor) => {
       checkLabels("calibrationError", output, target);
-      const own = weightOf(target.shape, mask);
+      const own = weightsIn(target.shape, mask);
       const sure = kept(f.max(f.softmax(output, { axis: -1 }), { axes: [-1] }), mask);
       const right = f.cast(f.equal(f.argmax(output, { axis: -1 }), target), { dtype: "f32" });
       // Bin b is ((b − 1)/n, b/n], its upper end included: counted from above, ends are lower ends.

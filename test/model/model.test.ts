@@ -397,7 +397,7 @@ describe("a model that a file describes", () => {
     ],
     [
       '{"layer":"linear","args":[]}',
-      'net: its network has a layer "linear" that cannot be made: its options are damaged',
+      'net: its network has a layer "linear" that cannot be made: linear: the options are undefined',
     ],
     ['{"layer":"sequential","parts":3}', 'net: its network is damaged at a layer "sequential"'],
     ['{"layer":"linear","args":[{"in":2,"out":2}]}', "net has no tensor"],

@@ -3,7 +3,18 @@
 import { expect, describe as group, test } from "vitest";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { feed } from "../../src/graph/node.ts";
-import { type Backend, compile, f, f32, gradients, Model, nn, type Tensor } from "../../src/index.ts";
+import {
+  type Backend,
+  compile,
+  evaluate,
+  f,
+  f32,
+  gradients,
+  Model,
+  nn,
+  type Tensor,
+  tensor,
+} from "../../src/index.ts";
 import { describe, type NetworkDescription } from "../../src/nn/describe.ts";
 import { type AnyModule, parametersOf, Trace } from "../../src/nn/module.ts";
 import { networkOf } from "../../src/nn/rebuild.ts";
@@ -99,4 +110,15 @@ test("learned and gated activations have the reference's values and gradients on
     // Elementwise functions a few ulp off each, and sums of up to 120 terms.
     for (const [k, value] of data.entries()) expect(Math.abs(got[i]![k]! - value)).toBeLessThan(1e-5 * scale);
   }
+});
+
+test.each<[name: string, apply: (x: Tensor) => Tensor]>([
+  ["threshold", (x) => f.threshold(x, { threshold: 0.1, value: 0 })],
+  ["hardshrink", (x) => f.hardshrink(x, { lambda: 0.1 })],
+])("%s and its slope round the threshold alike", async (_, apply) => {
+  // 0.1 in float32, which is above 0.1.
+  const x = tensor([Math.fround(0.1)]);
+  const y = apply(x);
+  const results = await evaluate(cpuBackend({ precision: "f64" }), [y, gradients(y.sum(), [x])[0]]);
+  expect(results.map(({ data }) => data[0])).toEqual([0, 0]);
 });

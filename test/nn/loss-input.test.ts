@@ -6,6 +6,7 @@ import { type NDArray, ndarray } from "../../src/core/ndarray.ts";
 import type { Tensor } from "../../src/core/op.ts";
 import { arrays } from "../../src/data/arrays.ts";
 import { stream } from "../../src/data/stream.ts";
+import { demandsOf } from "../../src/graph/demands.ts";
 import * as losses from "../../src/losses/index.ts";
 import { compile } from "../../src/model/compile.ts";
 import { Model } from "../../src/model/model.ts";
@@ -17,27 +18,36 @@ import { sgd } from "../../src/optim/optimizers.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { all, backends, noise } from "../train/support.ts";
 
-const anyLosses = losses as unknown as Record<string, (options?: object) => losses.Loss<any, any>>;
+const anyLosses = losses as unknown as Record<string, (options?: unknown) => losses.Loss<any, any>>;
 
 describe("options outside their range", () => {
   test.each([
     ["mse", { reduction: "average" }, 'mse: reduction is "average"; use "mean", "sum" or "none".'],
     ["mse", { half: 1 }, "mse: half is 1; use true or false."],
+    ["mse", "sum", "mse: the options are a string; give an object."],
     ["l1", { delta: 1 }, 'l1: there is no option "delta"; use reduction.'],
-    ["huber", { delta: 0 }, "huber: delta is 0; use a number above 0."],
-    ["smoothL1", { beta: -1 }, "smoothL1: beta is -1; use a number of at least 0."],
-    ["crossEntropy", { labelSmoothing: 2 }, "crossEntropy: labelSmoothing is 2; use a number from 0 to 1."],
-    ["crossEntropy", { weight: [1, -1] }, "crossEntropy: weight[1] is -1; use a number of at least 0."],
+    ["huber", { delta: 0 }, "huber: delta is 0; use a finite number above 0."],
+    ["smoothL1", { beta: -1 }, "smoothL1: beta is -1; use a finite number of at least 0."],
+    [
+      "crossEntropy",
+      { labelSmoothing: 2 },
+      "crossEntropy: labelSmoothing is 2; use a finite number from 0 to 1.",
+    ],
+    [
+      "crossEntropy",
+      { weight: [1, -1] },
+      "crossEntropy: weight[1] is -1; use a finite number of at least 0.",
+    ],
     ["crossEntropy", { weight: 2 }, "crossEntropy: weight is 2; use a list of numbers, one for each class."],
     ["nll", { ignoreIndex: 0.5 }, "nll: ignoreIndex is 0.5; use a whole number."],
     [
       "binaryCrossEntropyWithLogits",
       { posWeight: -1 },
-      "binaryCrossEntropyWithLogits: posWeight is -1; use a number of at least 0.",
+      "binaryCrossEntropyWithLogits: posWeight is -1; use a finite number of at least 0.",
     ],
     ["focal", { alpha: 2 }, 'focal: alpha is 2; use a number from 0 to 1, or "none".'],
-    ["focal", { gamma: -1 }, "focal: gamma is -1; use a number of at least 0."],
-    ["softmaxFocal", { gamma: Number.NaN }, "softmaxFocal: gamma is NaN; use a number of at least 0."],
+    ["focal", { gamma: -1 }, "focal: gamma is -1; use a finite number of at least 0."],
+    ["softmaxFocal", { gamma: Number.NaN }, "softmaxFocal: gamma is NaN; use a finite number of at least 0."],
     ["hinge", { margin: 1 }, 'hinge: there is no option "margin"; use reduction.'],
     ["multiMargin", { p: 3 }, "multiMargin: p is 3; use 1 or 2."],
     [
@@ -45,9 +55,9 @@ describe("options outside their range", () => {
       { reduction: "batch" },
       'klDivergence: reduction is "batch"; use "mean", "batchmean", "sum" or "none".',
     ],
-    ["cosineEmbedding", { margin: 2 }, "cosineEmbedding: margin is 2; use a number from −1 to 1."],
-    ["contrastive", { margin: 0 }, "contrastive: margin is 0; use a number above 0."],
-    ["triplet", { p: 0.5 }, "triplet: p is 0.5; use a number of at least 1."],
+    ["cosineEmbedding", { margin: 2 }, "cosineEmbedding: margin is 2; use a finite number from -1 to 1."],
+    ["contrastive", { margin: 0 }, "contrastive: margin is 0; use a finite number above 0."],
+    ["triplet", { p: 0.5 }, "triplet: p is 0.5; use a finite number of at least 1."],
     ["triplet", { swap: 1 }, "triplet: swap is 1; use true or false."],
   ])("%s(%j)", (name, options, message) => {
     expect(() => anyLosses[name]!(options)).toThrow(new OptionError(message));
@@ -121,6 +131,13 @@ describe("shapes and dtypes that do not fit", () => {
       /crossEntropy: ignoreIndex is 0, and the target is f32\[2, 3\], which has no labels; use a mask/,
     );
   });
+});
+
+test("a target of given numbers is checked at once and keeps nothing of the losses that were made of it", () => {
+  const [x, y] = [tensor([[1, 2, 3]]), tensor([2], { dtype: "i32" })];
+  losses.crossEntropy()(x, y);
+  losses.crossEntropy()(x, y, tensor([1]));
+  expect(demandsOf(y)).toEqual([]);
 });
 
 describe("numbers that no target may have", () => {

@@ -49,3 +49,14 @@ test.each([
   expect(values.squared).toBeCloseTo((1 + 9 + 0) / 4, 6);
   expect(values.rows).toBeCloseTo((9 + 0) / 2, 6);
 });
+
+test("metrics refuse what would be broadcast by accident", () => {
+  const [column, row] = [tensor([[1], [2]]), tensor([1, 2])];
+  const message = /: the output is f32\[2, 1\] and the target f32\[2\]; use f32 tensors of one shape/;
+  expect(() => meanAbsoluteError()(column, row)).toThrow(message);
+  expect(() => meanSquaredError()(column, row)).toThrow(message);
+  const some = tensor([0, 0, 1], { dtype: "i32" });
+  expect(() => accuracy()(logits, some)).toThrow(
+    /accuracy: the target is i32\[3\] beside .* use i32\[2, 3\]/,
+  );
+});

@@ -86,6 +86,17 @@ test("an orthogonal start is evenly distributed: no sign is preferred", () => {
   expect(Math.abs(positive - 100)).toBeLessThan(35);
 });
 
+test.each([
+  ["least", 0],
+  ["largest", 1 - 2 ** -24],
+])("a truncated normal number without a bound is finite for the %s that random bits give", (_, unit) => {
+  const random = new Random(0);
+  random.uniform = (low = 0, high = 1) => low + (high - low) * unit;
+  const [below] = nn.init.truncatedNormal(1, { low: Number.NEGATIVE_INFINITY, high: 0 })([1], random);
+  const [above] = nn.init.truncatedNormal(1, { low: 0, high: Number.POSITIVE_INFINITY })([1], random);
+  expect([below, above].every(Number.isFinite)).toBe(true);
+});
+
 test("whitened patches have the unit as covariance", () => {
   const random = new Random(3);
   const shape = [40, 2, 6, 6];
@@ -143,7 +154,7 @@ test.each<[make: () => unknown, message: RegExp]>([
   [() => nn.init.orthogonal()([3], random), /orthogonal: the weight is \[3\]/],
   [() => nn.init.patchWhitening({ ...images, shape: [2, 16] }), /32 numbers for images \[2, 16\]/],
   [() => nn.init.patchWhitening(images, { kernel: 5 }), /kernel of 5 does not fit into images/],
-  [() => nn.init.patchWhitening(images, { eps: -1 }), /eps is -1; use a number of at least 0/],
+  [() => nn.init.patchWhitening(images, { eps: -1 }), /eps is -1; use a finite number of at least 0/],
   [() => nn.init.patchWhitening(images, { eps: 0 }), /filters are not finite; give .* eps above 0/],
   [() => nn.init.patchWhitening(images)([9, 1, 2, 2], random), /with 8 outputs of 1 channels and kernel 2/],
 ])("%s is refused", (make, message) => {

@@ -227,7 +227,7 @@ describe("what penalties refuse", () => {
       /penalized: the network has no parameter called "weight"; it has none/,
     );
     expect(() => nn.penalized(nn.linear({ in: 1, out: 1 }), { l2: -1 })).toThrow(
-      /penalized: l2 is -1; use a number of at least 0/,
+      /penalized: l2 is -1; use a finite number of at least 0/,
     );
     const options = { device, model: model(), loss: mse(), optimizer: sgd({ lr: 1 }) };
     expect(() => new Trainer({ ...options, penalties: penalties.l1(1) as never })).toThrow(

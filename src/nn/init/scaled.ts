@@ -38,7 +38,7 @@ function he(name: string, form: "normal" | "uniform", given: number | HeOptions)
   const options = typeof given === "number" ? { gain: given } : given;
   checkNames(name, options, ["gain", "mode"]);
   const { gain = Math.SQRT2, mode = "fanIn" } = options as HeOptions;
-  checkNumber(`${name}: gain`, gain, "of at least 0");
+  checkNumber(`${name}: gain`, gain, [0]);
   if (mode !== "fanIn" && mode !== "fanOut" && mode !== "fanAverage")
     throw new OptionError(`${name}: mode is ${mode}; use "fanIn", "fanOut" or "fanAverage".`);
   return scaled(form, gain, mode);
@@ -51,7 +51,7 @@ function he(name: string, form: "normal" | "uniform", given: number | HeOptions)
  */
 /*#__NO_SIDE_EFFECTS__*/
 export function xavierUniform(gain = 1): Initializer {
-  checkNumber("xavierUniform: gain", gain, "of at least 0");
+  checkNumber("xavierUniform: gain", gain, [0]);
   return scaled("uniform", gain, "fanAverage");
 }
 
@@ -62,7 +62,7 @@ export function xavierUniform(gain = 1): Initializer {
  */
 /*#__NO_SIDE_EFFECTS__*/
 export function xavierNormal(gain = 1): Initializer {
-  checkNumber("xavierNormal: gain", gain, "of at least 0");
+  checkNumber("xavierNormal: gain", gain, [0]);
   return scaled("normal", gain, "fanAverage");
 }
 

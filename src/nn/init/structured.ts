@@ -64,7 +64,7 @@ export function dirac(options: DiracOptions = {}): Initializer {
  */
 /*#__NO_SIDE_EFFECTS__*/
 export function orthogonal(gain = 1): Initializer {
-  checkNumber("orthogonal: gain", gain, "of at least 0");
+  checkNumber("orthogonal: gain", gain, [0]);
   return (shape, random) => {
     if (shape.length < 2)
       throw new ShapeError(

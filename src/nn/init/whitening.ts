@@ -1,4 +1,4 @@
-import { checkNames, checkWhole } from "../../core/check.ts";
+import { checkNames, checkNumber, checkWhole } from "../../core/check.ts";
 import { OptionError, ShapeError } from "../../core/errors.ts";
 import { symmetricEigen } from "../../core/linalg.ts";
 import { type Shape, showShape, sizeOf } from "../../core/shape.ts";
@@ -55,7 +55,7 @@ export function patchWhitening(images: HostImages, options: PatchWhiteningOption
   checkNames("patchWhitening", options, ["kernel", "eps"]);
   const { kernel = 2, eps = 5e-4 } = options;
   checkWhole("patchWhitening: kernel", kernel, 1);
-  if (!(eps >= 0)) throw new OptionError(`patchWhitening: eps is ${eps}; use a number of at least 0.`);
+  checkNumber("patchWhitening: eps", eps, [0]);
   const { shape, data } = images;
   if (shape.length !== 4 || sizeOf(shape) !== data.length || data.length === 0)
     throw new ShapeError(

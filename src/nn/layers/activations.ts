@@ -1,4 +1,4 @@
-import { checkNames, checkNumber } from "../../core/check.ts";
+import { checkNames, checkNumber, checkWhole } from "../../core/check.ts";
 import { OptionError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/op.ts";
 import { normalizeAxis, showShape } from "../../core/shape.ts";
@@ -18,10 +18,6 @@ const activation = (layer: string, apply: (x: Tensor) => Tensor, ...args: unknow
   description: { layer, args },
   forward: apply,
 });
-
-function checkAxis(layer: string, axis: number): void {
-  if (!Number.isInteger(axis)) throw new OptionError(`${layer}: axis is ${axis}; use a whole number.`);
-}
 
 /** max(x, 0), any shape; as torch.nn.ReLU. Nair, Hinton, 2010. */
 export const relu = () => activation("relu", (x) => x.relu());
@@ -142,7 +138,7 @@ export function threshold(threshold: number, value: number): Module {
  * @throws OptionError for a θ below 0.
  */
 export function thresholdedRelu(theta = 1): Module {
-  checkNumber("thresholdedRelu: theta", theta, "of at least 0");
+  checkNumber("thresholdedRelu: theta", theta, [0]);
   return activation("thresholdedRelu", (x) => f.threshold(x, { threshold: theta, value: 0 }), theta);
 }
 
@@ -152,7 +148,7 @@ export function thresholdedRelu(theta = 1): Module {
  * @throws OptionError for a θ below 0.
  */
 export function thresholdedLinear(theta = 1): Module {
-  checkNumber("thresholdedLinear: theta", theta, "of at least 0");
+  checkNumber("thresholdedLinear: theta", theta, [0]);
   return activation("thresholdedLinear", (x) => f.hardshrink(x, { lambda: theta }), theta);
 }
 
@@ -161,7 +157,7 @@ export function thresholdedLinear(theta = 1): Module {
  * @throws OptionError for a λ below 0.
  */
 export function hardshrink(lambda = 0.5): Module {
-  checkNumber("hardshrink: lambda", lambda, "of at least 0");
+  checkNumber("hardshrink: lambda", lambda, [0]);
   return activation("hardshrink", (x) => f.hardshrink(x, { lambda }), lambda);
 }
 
@@ -170,7 +166,7 @@ export function hardshrink(lambda = 0.5): Module {
  * @throws OptionError for a λ below 0.
  */
 export function softshrink(lambda = 0.5): Module {
-  checkNumber("softshrink: lambda", lambda, "of at least 0");
+  checkNumber("softshrink: lambda", lambda, [0]);
   return activation("softshrink", (x) => f.softshrink(x, { lambda }), lambda);
 }
 
@@ -179,7 +175,7 @@ export function softshrink(lambda = 0.5): Module {
  * @throws OptionError for an axis that is no whole number.
  */
 export function softmax(axis = -1): Module {
-  checkAxis("softmax", axis);
+  checkWhole("softmax: axis", axis);
   return activation("softmax", (x) => x.softmax({ axis }), axis);
 }
 
@@ -188,7 +184,7 @@ export function softmax(axis = -1): Module {
  * @throws OptionError for an axis that is no whole number.
  */
 export function logSoftmax(axis = -1): Module {
-  checkAxis("logSoftmax", axis);
+  checkWhole("logSoftmax: axis", axis);
   return activation("logSoftmax", (x) => x.logSoftmax({ axis }), axis);
 }
 
@@ -198,7 +194,7 @@ export function logSoftmax(axis = -1): Module {
  * @throws OptionError for an axis that is no whole number; ShapeError for one of odd length.
  */
 export function glu(axis = -1): Module {
-  checkAxis("glu", axis);
+  checkWhole("glu: axis", axis);
   const apply = (x: Tensor) => {
     const length = x.shape[normalizeAxis("glu", axis, x.shape.length)]!;
     if (length % 2 !== 0)

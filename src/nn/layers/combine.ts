@@ -1,3 +1,4 @@
+import { checkNames } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import { recomputed } from "../../core/op.ts";
 import * as f from "../../ops/f.ts";
@@ -91,6 +92,7 @@ export interface AugmentOptions {
  */
 export function augmented(network: Module, options: AugmentOptions): Module {
   checkModule("augmented", "the network", network);
+  checkNames("augmented", options, ["flip", "shift", "padding"]);
   const { flip = false, shift = 0, padding = "zeros" } = options;
   if (!network.children) return augmented(sequential(network), options);
   return {

@@ -1,4 +1,4 @@
-import { checkNames } from "../../core/check.ts";
+import { checkNames, checkNumber } from "../../core/check.ts";
 import { OptionError, ShapeError } from "../../core/errors.ts";
 import { showShape } from "../../core/shape.ts";
 import { kindOf } from "../../core/tree.ts";
@@ -8,7 +8,7 @@ import type { AnyModule, Description, Module } from "../module.ts";
 import { affine } from "./affine.ts";
 import { conv2d } from "./conv.ts";
 import { defineLayer } from "./define.ts";
-import { between, positive } from "./options.ts";
+import { positive } from "./options.ts";
 
 /** Options of `maxout`; bias is true and init PyTorch's for a linear layer unless given. */
 export interface MaxoutOptions {
@@ -60,7 +60,7 @@ export function highway(options: HighwayOptions): Module {
   const { features, activation = "relu", gateBias = -1 } = options;
   checkNames("highway", options, ["features", "activation", "gateBias"]);
   positive("highway", { features });
-  between("highway", { gateBias }, Number.NEGATIVE_INFINITY);
+  checkNumber("highway: gateBias", gateBias);
   if (activation !== "relu" && activation !== "tanh")
     throw new OptionError(`highway: activation is ${JSON.stringify(activation)}; use "relu" or "tanh".`);
   const square = parameter([features, features]);

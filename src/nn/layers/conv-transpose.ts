@@ -1,4 +1,4 @@
-import { checkWhole } from "../../core/check.ts";
+import { checkNames, checkWhole } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import type { Shape } from "../../core/shape.ts";
 import * as f from "../../ops/f.ts";
@@ -50,7 +50,21 @@ interface Places {
   readonly dilation: Two;
 }
 
+const NAMES = [
+  "in",
+  "out",
+  "kernel",
+  "stride",
+  "padding",
+  "outputPadding",
+  "dilation",
+  "groups",
+  "bias",
+  "init",
+];
+
 function transposed(layer: string, axes: 1 | 2, options: Channels, places: Places): Module {
+  checkNames(layer, options, NAMES);
   const { kernel, stride, padding, outputPadding, dilation } = places;
   for (const [name, amounts] of Object.entries({ kernel, stride, dilation }))
     positive(layer, { [name]: Math.min(...amounts) });

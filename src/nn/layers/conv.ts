@@ -1,3 +1,4 @@
+import { checkNames } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import type { Shape } from "../../core/shape.ts";
 import { type Padding, type Pads, resolvePadding } from "../../ops/conv/conv2d.ts";
@@ -75,8 +76,11 @@ export const convLabel = (
 ) =>
   `${layer}(${from} → ${out}, kernel ${kernel.join("×")}${stride.some((s) => s !== 1) ? `, stride ${stride.join("×")}` : ""})`;
 
+const NAMES = ["in", "out", "kernel", "stride", "padding", "dilation", "groups", "bias", "init"];
+
 /** Cross-correlation [N, in, H, W] → [N, out, H′, W′]; weight [out, in/groups, kh, kw], bias [out], as torch.nn.Conv2d. */
 export function conv2d(options: Conv2dOptions): Module {
+  checkNames("conv2d", options, NAMES);
   const kernel = pair(options.kernel);
   const stride = pair(options.stride ?? 1);
   const dilation = pair(options.dilation ?? 1);
@@ -113,6 +117,7 @@ export function conv2d(options: Conv2dOptions): Module {
  * [out, in/groups, kernel], bias [out], as torch.nn.Conv1d.
  */
 export function conv1d(options: Conv1dOptions): Module {
+  checkNames("conv1d", options, NAMES);
   const { kernel, stride = 1, dilation = 1, groups = 1, padding = "valid" } = options;
   positive("conv1d", { kernel, stride, dilation });
   checkChannels("conv1d", options);
@@ -155,6 +160,8 @@ export interface SeparableConv2dOptions extends Omit<Conv2dOptions, "groups"> {
  * bias [out]), as torch.nn.Conv2d with groups = in and one after it. Chollet, 2017, "Xception", §3.
  */
 export function separableConv2d(options: SeparableConv2dOptions): Module {
+  const own = NAMES.filter((name) => name !== "groups");
+  checkNames("separableConv2d", options, [...own, "depthMultiplier"]);
   const { depthMultiplier = 1, out, bias = true, ...rest } = options;
   positive("separableConv2d", { in: options.in, out, depthMultiplier });
   const between = options.in * depthMultiplier;

@@ -1,3 +1,4 @@
+import { checkNames } from "../../core/check.ts";
 import { type Initializer, torchDefault, zeros } from "../init.ts";
 import type { Module } from "../module.ts";
 import { affine } from "./affine.ts";
@@ -13,6 +14,7 @@ export interface LinearOptions {
 
 /** y = x Wᵀ + b along the last axis: [..., in] → [..., out]; weight [out, in], bias [out], as torch.nn.Linear. */
 export function linear(options: LinearOptions): Module {
+  checkNames("linear", options, ["in", "out", "bias", "init"]);
   positive("linear", { in: options.in, out: options.out });
   const weight = { shape: [options.out, options.in], init: options.init ?? torchDefault(options.in) };
   const bias = { shape: [options.out], init: options.init ? zeros : torchDefault(options.in) };

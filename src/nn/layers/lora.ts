@@ -1,4 +1,4 @@
-import { checkNames } from "../../core/check.ts";
+import { checkNames, checkNumber } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/op.ts";
 import { matches } from "../../core/pattern.ts";
@@ -6,7 +6,7 @@ import { normal, zeros } from "../init.ts";
 import { type AnyModule, type Module, modulesOf } from "../module.ts";
 import { replaceParts } from "../replace.ts";
 import { affine } from "./affine.ts";
-import { between, checkModule, positive } from "./options.ts";
+import { checkModule, positive } from "./options.ts";
 
 /** Options of `lora`. */
 export interface LoraOptions {
@@ -87,7 +87,7 @@ export function lora<In = unknown, Out = unknown>(
   checkNames("lora", options, ["rank", "alpha", "match"]);
   const { rank, alpha = rank, match = "**" } = options;
   positive("lora", { rank });
-  between("lora", { alpha }, Number.NEGATIVE_INFINITY);
+  checkNumber("lora: alpha", alpha);
   const changed: string[] = [];
   const result = replaceParts(
     network,

@@ -1,4 +1,4 @@
-import { checkNames } from "../../core/check.ts";
+import { checkNames, checkWhole } from "../../core/check.ts";
 import { OptionError, ShapeError } from "../../core/errors.ts";
 import { isTensor, type Tensor } from "../../core/op.ts";
 import { normalizeAxis, showShape } from "../../core/shape.ts";
@@ -6,7 +6,6 @@ import { kindOf } from "../../core/tree.ts";
 import * as f from "../../ops/f.ts";
 import type { Module } from "../module.ts";
 import { defineLayer } from "./define.ts";
-import { whole } from "./options.ts";
 
 /** Joins the tensors of a list: what `parallel` or `siamese` gives, or what a function of parts makes. */
 export type Merge = Module<readonly Tensor[], Tensor>;
@@ -64,7 +63,7 @@ export const maximum = (): Merge => merge("maximum", (a, b) => a.maximum(b));
 export function concat(options: { readonly axis?: number } = {}): Merge {
   checkNames("concat", options, ["axis"]);
   const { axis = 1 } = options;
-  whole("concat", { axis });
+  checkWhole("concat: axis", axis);
   return defineLayer("concat", [options], {}, (_, x: readonly Tensor[]) => {
     checkList("concat", x);
     return f.concat(x, { axis });
@@ -89,7 +88,7 @@ export function dot(options: DotOptions = {}): Merge {
   const pair = typeof axes === "number" ? [axes, axes] : axes;
   if (!Array.isArray(pair) || pair.length !== 2)
     throw new OptionError(`dot: axes is ${JSON.stringify(axes)}; use one axis, or a list of two.`);
-  for (const axis of pair) whole("dot", { axes: axis });
+  for (const axis of pair) checkWhole("dot: axes", axis);
   return defineLayer("dot", [options], {}, (_, x: readonly Tensor[]) => {
     checkList("dot", x, 2);
     const parts = x.map((tensor, i) => lastAxis(tensor, pair[i]!));

@@ -1,3 +1,4 @@
+import { checkNames, checkNumber } from "../../core/check.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/op.ts";
 import { type Shape, showShape } from "../../core/shape.ts";
@@ -8,7 +9,7 @@ import { affine } from "./affine.ts";
 import { sequential } from "./combine.ts";
 import { remakeWithin } from "./define.ts";
 import { type LinearOptions, linear } from "./linear.ts";
-import { between, checkModule, positive, probability } from "./options.ts";
+import { checkModule, positive, probability } from "./options.ts";
 
 /*
  * Random numbers come from counters (seed, layer, step, element), so a step gives the same ones whenever it is run, and the
@@ -53,7 +54,7 @@ export function spatialDropout(p = 0.5): Module {
 
 /** x + n with n from N(0, std²) in training, any shape; as keras.layers.GaussianNoise. Bishop, 1995, "Training with noise". */
 export function gaussianNoise(std: number): Module {
-  between("gaussianNoise", { std }, 0);
+  checkNumber("gaussianNoise: std", std, [0]);
   return noise("gaussianNoise", std, (x, context) => x.add(normalOf(uniform(x.shape, context)).mul(std)));
 }
 
@@ -116,6 +117,7 @@ export function stochasticDepth(body: Module, p: number): Module {
  * batch: [..., in] → [..., out]; weight [out, in], bias [out]. Wan et al., 2013, eq. 5, with the mean weight outside training.
  */
 export function dropConnect(options: LinearOptions & { readonly p?: number }): Module {
+  checkNames("dropConnect", options, ["in", "out", "p", "bias", "init"]);
   const { p = 0.5, ...rest } = options;
   positive("dropConnect", { in: options.in, out: options.out });
   probability("dropConnect", p);

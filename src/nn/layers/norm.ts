@@ -1,4 +1,4 @@
-import { checkNames } from "../../core/check.ts";
+import { checkNames, checkNumber } from "../../core/check.ts";
 import { OptionError, ShapeError } from "../../core/errors.ts";
 import { recomputed, type Tensor } from "../../core/op.ts";
 import { type Shape, sameShape, showShape, sizeOf } from "../../core/shape.ts";
@@ -8,7 +8,7 @@ import { parameter } from "../compose.ts";
 import { ones, zeros } from "../init.ts";
 import type { Module } from "../module.ts";
 import { defineLayer } from "./define.ts";
-import { between, positive } from "./options.ts";
+import { positive } from "./options.ts";
 
 /** Options of `batchNorm`: eps 1e-5 and momentum 0.1 unless given, the rest true. */
 export interface BatchNormOptions {
@@ -32,8 +32,8 @@ export function batchNorm(features: number, options: BatchNormOptions = {}): Mod
   positive("batchNorm", { features });
   checkNames("batchNorm", options, ["eps", "momentum", "affine", "scale", "trackRunningStats"]);
   const { eps = 1e-5, momentum = 0.1, affine = true, scale = true, trackRunningStats = true } = options;
-  between("batchNorm", { eps }, 0);
-  between("batchNorm", { momentum }, 0, 1);
+  checkNumber("batchNorm: eps", eps, [0]);
+  checkNumber("batchNorm: momentum", momentum, [0, 1]);
   const shape = [features];
   const module: Module = {
     label: `batchNorm(${features})`,
@@ -143,7 +143,7 @@ export function layerNorm(normalizedShape: number | Shape, options: LayerNormOpt
   const shape = lastAxes("layerNorm", normalizedShape);
   checkNames("layerNorm", options, ["eps", "affine", "bias"]);
   const { eps = 1e-5, affine = true, bias = true } = options;
-  between("layerNorm", { eps }, 0);
+  checkNumber("layerNorm: eps", eps, [0]);
   return defineLayer(
     "layerNorm",
     [normalizedShape, options],
@@ -179,7 +179,7 @@ export function rmsNorm(normalizedShape: number | Shape, options: RmsNormOptions
   const shape = lastAxes("rmsNorm", normalizedShape);
   checkNames("rmsNorm", options, ["eps", "affine"]);
   const { eps = 2 ** -23, affine = true } = options;
-  between("rmsNorm", { eps }, 0);
+  checkNumber("rmsNorm: eps", eps, [0]);
   return defineLayer(
     "rmsNorm",
     [normalizedShape, options],
@@ -238,7 +238,7 @@ export function groupNorm(groups: number, channels: number, options: GroupNormOp
       `groupNorm: ${groups} groups do not divide ${channels} channels evenly; choose a divisor.`,
     );
   const { eps = 1e-5, affine = true } = options;
-  between("groupNorm", { eps }, 0);
+  checkNumber("groupNorm: eps", eps, [0]);
   return defineLayer("groupNorm", [groups, channels, options], perChannel(affine, channels), (tensors, x) => {
     if (x.shape.length < 2 || x.shape[1] !== channels)
       throw new ShapeError(`groupNorm: takes [batch, ${channels}, …], got ${showShape(x.shape)}.`);
@@ -254,7 +254,7 @@ export function instanceNorm(channels: number, options: GroupNormOptions = {}): 
   positive("instanceNorm", { channels });
   checkNames("instanceNorm", options, ["eps", "affine"]);
   const { eps = 1e-5, affine = false } = options;
-  between("instanceNorm", { eps }, 0);
+  checkNumber("instanceNorm: eps", eps, [0]);
   return defineLayer("instanceNorm", [channels, options], perChannel(affine, channels), (tensors, x) => {
     if (x.shape.length < 3 || x.shape[1] !== channels)
       throw new ShapeError(

@@ -22,31 +22,6 @@ export function positive(layer: string, values: Readonly<Record<string, number>>
   for (const [name, value] of Object.entries(values)) checkWhole(`${layer}: ${name}`, value, 1);
 }
 
-/** @throws OptionError for a number that is not finite, or lies outside [low, high]. */
-export function between(
-  layer: string,
-  values: Readonly<Record<string, number>>,
-  low: number,
-  high = Number.POSITIVE_INFINITY,
-): void {
-  for (const [name, value] of Object.entries(values)) {
-    if (Number.isFinite(value) && value >= low && value <= high) continue;
-    const range = Number.isFinite(high)
-      ? ` from ${low} to ${high}`
-      : low > -Infinity
-        ? ` of at least ${low}`
-        : "";
-    throw new OptionError(`${layer}: ${name} is ${String(value)}; use a finite number${range}.`);
-  }
-}
-
-/** @throws OptionError for a number that is not whole. */
-export function whole(layer: string, values: Readonly<Record<string, number>>): void {
-  for (const [name, value] of Object.entries(values))
-    if (!Number.isInteger(value))
-      throw new OptionError(`${layer}: ${name} is ${String(value)}; use a whole number.`);
-}
-
 /** @throws OptionError for what is no probability below 1. */
 export function probability(layer: string, p: number): void {
   if (!(p >= 0 && p < 1))

@@ -1,4 +1,5 @@
-import { OptionError, ShapeError } from "../../core/errors.ts";
+import { checkNumber } from "../../core/check.ts";
+import { ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/op.ts";
 import { showShape } from "../../core/shape.ts";
 import * as f from "../../ops/f.ts";
@@ -102,10 +103,6 @@ const cut = (layer: string) => (x: Tensor, sides: Sides) => {
   });
 };
 
-function checkValue(layer: string, value: unknown): asserts value is number {
-  if (!Number.isFinite(value)) throw new OptionError(`${layer}: value is ${value}; use a finite number.`);
-}
-
 /** Zeros before and after each signal: [N, C, L] → [N, C, L + left + right], as torch.nn.ZeroPad1d. */
 export const zeroPad1d = (sides: Sides1d): Module => atSides("zeroPad1d", 1, sides, filled(0));
 
@@ -114,13 +111,13 @@ export const zeroPad2d = (sides: Sides2d): Module => atSides("zeroPad2d", 2, sid
 
 /** A number before and after each signal: [N, C, L] → [N, C, L + left + right], as torch.nn.ConstantPad1d. */
 export function constantPad1d(sides: Sides1d, value: number): Module {
-  checkValue("constantPad1d", value);
+  checkNumber("constantPad1d: value", value);
   return atSides("constantPad1d", 1, sides, filled(value), value);
 }
 
 /** A number around each image: [N, C, H, W] → [N, C, H + top + bottom, W + left + right], as torch.nn.ConstantPad2d. */
 export function constantPad2d(sides: Sides2d, value: number): Module {
-  checkValue("constantPad2d", value);
+  checkNumber("constantPad2d: value", value);
   return atSides("constantPad2d", 2, sides, filled(value), value);
 }
 

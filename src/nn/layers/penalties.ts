@@ -1,4 +1,4 @@
-import { checkNames } from "../../core/check.ts";
+import { checkNames, checkNumber } from "../../core/check.ts";
 import { OptionError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/op.ts";
 import { showShape } from "../../core/shape.ts";
@@ -19,9 +19,8 @@ export interface PenalizedOptions extends PenaltyFactors {
 }
 
 function checkFactors(who: string, { l1 = 0, l2 = 0 }: PenaltyFactors): void {
-  for (const [name, value] of Object.entries({ l1, l2 }))
-    if (typeof value !== "number" || !Number.isFinite(value) || value < 0)
-      throw new OptionError(`${who}: ${name} is ${String(value)}; use a number of at least 0.`);
+  checkNumber(`${who}: l1`, l1, [0]);
+  checkNumber(`${who}: l2`, l2, [0]);
   if (l1 === 0 && l2 === 0)
     throw new OptionError(`${who}: l1 and l2 are 0, which adds nothing; give one of them a number above 0.`);
 }
@@ -40,8 +39,8 @@ function penaltyOf(x: Tensor, { l1 = 0, l2 = 0 }: PenaltyFactors): Tensor {
  * @throws OptionError for a factor below 0, or none above.
  */
 export function activityRegularization(options: PenaltyFactors): Module {
-  checkNames("activityRegularization", options ?? {}, ["l1", "l2"]);
-  checkFactors("activityRegularization", options ?? {});
+  checkNames("activityRegularization", options, ["l1", "l2"]);
+  checkFactors("activityRegularization", options);
   const { l1 = 0, l2 = 0 } = options;
   return {
     label: `activityRegularization(${[l1 > 0 && `l1 ${l1}`, l2 > 0 && `l2 ${l2}`].filter(Boolean).join(", ")})`,
@@ -68,8 +67,8 @@ export function penalized<In = Tensor, Out = Tensor>(
   network: Module<In, Out>,
   options: PenalizedOptions,
 ): Module<In, Out> {
-  checkNames("penalized", options ?? {}, ["l1", "l2", "tensors"]);
-  checkFactors("penalized", options ?? {});
+  checkNames("penalized", options, ["l1", "l2", "tensors"]);
+  checkFactors("penalized", options);
   const { tensors = ["weight"] } = options;
   if (!network.children)
     return penalized(sequential(network as unknown as Module) as unknown as Module<In, Out>, options);

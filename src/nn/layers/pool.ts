@@ -1,4 +1,4 @@
-import { checkWhole } from "../../core/check.ts";
+import { checkNames, checkWhole } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import * as f from "../../ops/f.ts";
 import type { Module } from "../module.ts";
@@ -33,6 +33,8 @@ function pool(
   options: Pool2dOptions,
 ): Module {
   const layer = `${kind}Pool${axes}d`;
+  const names = ["stride", "padding", "ceilMode"];
+  checkNames(layer, options, kind === "avg" ? [...names, "countIncludePad"] : names);
   // Of signals, numbers for the width of an image of one row.
   const both = (x: Pair, height: number) => (axes === 1 ? ([height, x as number] as const) : pair(x));
   const attrs = {
@@ -50,10 +52,8 @@ function pool(
         `${layer}: padding is ${n}; use at most half the kernel, ${attrs.kernel[axis]}, so that no window holds padding only.`,
       );
   });
-  const all =
-    kind === "avg" && options.countIncludePad !== undefined
-      ? { ...attrs, countIncludePad: options.countIncludePad }
-      : attrs;
+  const { countIncludePad } = options;
+  const all = countIncludePad === undefined ? attrs : { ...attrs, countIncludePad };
   return {
     label: `${layer}(${(axes === 1 ? attrs.kernel.slice(1) : attrs.kernel).join("×")})`,
     description: { layer, args: [kernel, options] },
@@ -68,7 +68,7 @@ function pool(
  * The largest value of each window: [N, C, H, W] → [N, C, H′, W′], H′ = ⌊(H + 2·padding − kernel)/stride⌋ + 1 (⌈…⌉ with
  * ceilMode), as torch.nn.MaxPool2d.
  */
-export const maxPool2d = (kernel: Pair, options: Pool2dOptions = {}): Module =>
+export const maxPool2d = (kernel: Pair, options: Omit<Pool2dOptions, "countIncludePad"> = {}): Module =>
   pool("max", f.maxPool2d, 2, kernel, options);
 
 /** The mean of each window: [N, C, H, W] → [N, C, H′, W′], H′ as of maxPool2d; as torch.nn.AvgPool2d. */
@@ -79,7 +79,7 @@ export const avgPool2d = (kernel: Pair, options: Pool2dOptions = {}): Module =>
  * The largest value of each window: [N, C, L] → [N, C, L′], L′ = ⌊(L + 2·padding − kernel)/stride⌋ + 1 (⌈…⌉ with
  * ceilMode), as torch.nn.MaxPool1d.
  */
-export const maxPool1d = (kernel: number, options: Pool1dOptions = {}): Module =>
+export const maxPool1d = (kernel: number, options: Omit<Pool1dOptions, "countIncludePad"> = {}): Module =>
   pool("max", f.maxPool2d, 1, kernel, options);
 
 /** The mean of each window: [N, C, L] → [N, C, L′], L′ as of maxPool1d; as torch.nn.AvgPool1d. */

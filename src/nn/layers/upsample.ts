@@ -1,3 +1,4 @@
+import { checkNames } from "../../core/check.ts";
 import { OptionError, ShapeError } from "../../core/errors.ts";
 import { dataTensor, type Tensor } from "../../core/op.ts";
 import { type Shape, sameShape, showShape } from "../../core/shape.ts";
@@ -133,6 +134,7 @@ function spread(x: Tensor, scale: readonly [number, number], kind: keyof typeof 
 
 function upsample(axes: 1 | 2, options: Upsample1dOptions | Upsample2dOptions): Module {
   const layer = `upsample${axes}d`;
+  checkNames(layer, options, ["scale", "size", "mode", "alignCorners"]);
   const { scale, size, mode = "nearest", alignCorners = false } = options;
   const smooth = axes === 1 ? "linear" : "bilinear";
   if (mode !== "nearest" && mode !== smooth)

@@ -117,7 +117,7 @@ export const threshold: Op<(x: Operand, attrs: ThresholdAttrs) => Tensor, Thresh
   reference: (x, { threshold, value }) => (x <= Math.fround(threshold) ? Math.fround(value) : x),
   expression: ([x], { threshold, value }) =>
     `select(${x}, ${floatLiteral(value)}, ${x} <= ${floatLiteral(threshold)})`,
-  grad: ({ dy, inputs: [x], attrs }, f) => [f.where(f.lessEqual(x, attrs.threshold), 0, dy)],
+  grad: ({ dy, inputs: [x], attrs }, f) => [f.where(f.lessEqual(x, Math.fround(attrs.threshold)), 0, dy)],
   tolerance: exact,
   points: ENDS,
 });
@@ -159,7 +159,9 @@ export const hardshrink: Op<(x: Operand, attrs?: Partial<ShrinkAttrs>) => Tensor
     attrs: [{ lambda: 0.5 }, { lambda: 2 }],
     reference: (x, { lambda }) => (Math.abs(x) <= Math.fround(lambda) ? 0 : x),
     expression: ([x], { lambda }) => `select(${x}, 0.0, abs(${x}) <= ${floatLiteral(lambda)})`,
-    grad: ({ dy, inputs: [x], attrs }, f) => [f.where(f.lessEqual(f.abs(x), attrs.lambda), 0, dy)],
+    grad: ({ dy, inputs: [x], attrs }, f) => [
+      f.where(f.lessEqual(f.abs(x), Math.fround(attrs.lambda)), 0, dy),
+    ],
     tolerance: exact,
     points: ENDS,
     errors: shrinkErrors("hardshrink"),
