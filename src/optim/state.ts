@@ -1,5 +1,4 @@
 import type { Backend } from "../backend/backend.ts";
-import type { NumericArray } from "../core/dtype.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Arena, Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
@@ -65,12 +64,10 @@ export class OptimizerState {
   private gradientArenas: readonly Variable[] | undefined;
   private readonly frozen: ReadonlySet<Variable>;
 
-  /** Goes on from what `before` keeps of the parameters that both train. */
   constructor(
     readonly device: Backend,
     readonly optimizer: Optimizer,
     readonly model: Trainable,
-    before?: OptimizerState,
   ) {
     this.frozen = new Set(model.frozen);
     const trained = model.parameters.filter((variable) => !model.frozen.has(variable));
@@ -86,7 +83,6 @@ export class OptimizerState {
     this.parts = parts;
     this.averages = this.copies(AVERAGE);
     this.initialize();
-    if (before) this.takeOver(before);
   }
 
   /** Whether it is for those parameters that are trained now. */
@@ -95,7 +91,9 @@ export class OptimizerState {
     return frozen.size === this.frozen.size && [...frozen].every((variable) => this.frozen.has(variable));
   }
 
-  private takeOver(before: OptimizerState): void {
+  /** Goes on from what another state keeps of the parameters that both train, and begins with the others. */
+  takeOver(before: OptimizerState): void {
+    this.initialize();
     for (const variable of this.parts.flatMap((part) => part.members)) {
       const old = before.slotsOf(variable);
       for (const [name, slot] of this.slotsOf(variable))
@@ -116,17 +114,22 @@ export class OptimizerState {
     );
   }
 
-  /** Slots as they begin, averages and slow weights as copies of their parameters, and statistics of no step. */
+  /** Slots as they begin, and statistics of no step. */
   initialize(): void {
     for (const { slots, optimizer } of this.parts)
       for (const [k, slot] of slots.entries()) {
         const value = optimizer.initial[optimizer.slots[k]!] ?? 0;
         this.device.write(slot, new Float32Array(slot.arena.size).fill(value));
       }
-    for (const copies of [this.averages, this.copies(SLOW)])
-      for (const [variable, copy] of copies) this.device.copy(variable, copy);
+    this.copyParameters();
     this.resetStats();
     this.steps = 0;
+  }
+
+  /** Averages and slow weights as copies of their parameters: as they are before the first step. */
+  copyParameters(): void {
+    for (const copies of [this.averages, this.copies(SLOW)])
+      for (const [variable, copy] of copies) this.device.copy(variable, copy);
   }
 
   private part(
@@ -207,12 +210,6 @@ export class OptimizerState {
   /** The names of the parameters that it trains. */
   get trained(): string[] {
     return this.parts.flatMap(({ members }) => members.map(({ name }) => name));
-  }
-
-  /** Sets a parameter's average, where one is kept. */
-  writeAverage(variable: Variable, values: NumericArray): void {
-    const average = this.averages.get(variable);
-    if (average) this.device.write(average, values);
   }
 
   /** Clears the halt of a step that was not finite; the loss scale goes on from `scaler`. */

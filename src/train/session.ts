@@ -136,15 +136,15 @@ export class Session {
       );
   }
 
-  /** Follows what the model has frozen since. */
-  async followFrozen(): Promise<void> {
-    if (this.state.isOfNow()) return;
-    await this.programs.clear();
-    this.split.release();
+  /** Follows what the model has frozen since, at once; then what was compiled for it before is freed. */
+  followFrozen(): Promise<void> {
+    if (this.state.isOfNow()) return Promise.resolve();
     const next = holdState(this.options.optimizer, this.model);
     leaveState(this.state);
     this.state = next;
+    this.split.release();
     this.split = new SplitStep(this.backend, next, this.precision === "mixed");
+    return this.programs.clear();
   }
 
   /** Goes on with the run through the same data in the same steps, if nobody else took steps since, or begins another. */
@@ -154,6 +154,8 @@ export class Session {
       this.step === this.left &&
       (!before || (Object.keys(before) as (keyof Through)[]).every((key) => before[key] === through[key]));
     this.left = this.step;
+    // The network may have been given other numbers since it was made.
+    if (this.step === 0) this.state.copyParameters();
     this.course = { base: same ? base : this.step, through };
     if (!same) this.stopping = undefined;
   }

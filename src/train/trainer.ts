@@ -360,6 +360,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
   restore(checkpoint: Checkpoint, name: string): Readonly<Record<string, string>> {
     const { session } = this;
     session.checkAlive();
+    void session.followFrozen();
     const extra = restoreCheckpoint(session, checkpoint, name);
     this.restored = true;
     this.forget();
@@ -371,8 +372,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
     const { session } = this;
     session.checkAlive();
     session.model.restore(file, { name });
-    for (const variable of session.state.averages.keys())
-      session.state.writeAverage(variable, file.tensors.get(variable.name)!.data as Float32Array);
+    session.state.copyParameters();
     this.forget();
   }
 
