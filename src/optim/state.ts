@@ -230,6 +230,18 @@ export class OptimizerState {
     );
   }
 
+  /** Whether its numbers depend on how many steps there are: tried at some of 100, and of 10,000. */
+  get needsTotal(): boolean {
+    const rows = (step: number, total: number) => {
+      try {
+        return String(Object.values(this.hyper(step, total)));
+      } catch {
+        return ""; // it is told when that step is taken
+      }
+    };
+    return [1, 7, 50, 99].some((step) => rows(step, 100) !== rows(step, 10_000));
+  }
+
   release(): void {
     for (const { slots, blocks, tensors, rows } of this.parts) {
       for (const variable of [...slots, blocks, tensors, rows])
@@ -240,21 +252,38 @@ export class OptimizerState {
   }
 }
 
-/** The parameters by optimizer and group: those of fewer than two axes are trained by the rest, where there is one. */
-function shared(optimizer: Optimizer, trained: readonly Variable[]) {
-  const { rest } = optimizer;
-  const lists: [Optimizer, readonly Variable[]][] = rest
-    ? [
-        [optimizer, trained.filter(({ shape }) => shape.length > 1)],
-        [rest, trained.filter(({ shape }) => shape.length <= 1)],
-      ]
-    : [[optimizer, trained]];
-  return lists.flatMap(([own, list]) =>
-    partition(
-      own,
-      list.map(({ name }) => name),
-    ).map(({ group, members }) => ({ group, optimizer: own, members: members.map((i) => list[i]!) })),
+/** Parameters that are trained alike. */
+interface Share {
+  readonly group: Group | undefined;
+  readonly optimizer: Optimizer;
+  readonly members: readonly Variable[];
+}
+
+const byGroup = (optimizer: Optimizer, list: readonly Variable[]): Share[] =>
+  partition(
+    optimizer,
+    list.map(({ name }) => name),
+  ).map(({ group, members }) => ({ group, optimizer, members: members.map((i) => list[i]!) }));
+
+/**
+ * The parameters by optimizer and group: those of fewer than two axes are trained by the rest, where there is one. What a
+ * group freezes is frozen for both.
+ */
+function shared(optimizer: Optimizer, trained: readonly Variable[]): Share[] {
+  const shares = byGroup(optimizer, trained);
+  const { name, rest } = optimizer;
+  if (!rest) return shares;
+  const isMatrix = ({ shape }: Variable) => shape.length > 1;
+  const matrices = shares.map((share) => ({ ...share, members: share.members.filter(isMatrix) }));
+  for (const { group, members } of matrices)
+    if (group && members.length === 0)
+      throw new OptionError(
+        `${name}: the group "${group.match}" matches no parameter of two axes or more, which are what it trains; give the group to its rest.`,
+      );
+  const vectors = trained.filter(
+    (variable) => !isMatrix(variable) && shares.some(({ members }) => members.includes(variable)),
   );
+  return [...matrices, ...byGroup(rest, vectors)];
 }
 
 const slotOf = ({ members, offsets, slots }: Part, k: number, variable: Variable): Variable => {
