@@ -330,8 +330,9 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    * have of the others.
    * @throws OptionError when none fits.
    */
-  freeze(pattern: string, { except }: Pick<Selection, "except"> = {}): void {
-    for (const variable of this.parametersOf("freeze", { match: pattern, except })) this.frozen.add(variable);
+  freeze(pattern: string, options: Pick<Selection, "except"> = {}): void {
+    for (const variable of this.parametersOf("freeze", { ...options, match: pattern }))
+      this.frozen.add(variable);
   }
 
   /**
@@ -341,8 +342,8 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    *
    * @example for await (const { epoch } of trainer.fit(set, { epochs: 9, batchSize: 64 })) if (epoch === 3) model.unfreeze("body.**");
    */
-  unfreeze(pattern: string, { except }: Pick<Selection, "except"> = {}): void {
-    for (const variable of this.parametersOf("unfreeze", { match: pattern, except }))
+  unfreeze(pattern: string, options: Pick<Selection, "except"> = {}): void {
+    for (const variable of this.parametersOf("unfreeze", { ...options, match: pattern }))
       this.frozen.delete(variable);
   }
 

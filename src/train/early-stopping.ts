@@ -1,4 +1,4 @@
-import { checkNames, checkWhole } from "../core/check.ts";
+import { checkNames, checkNumber, checkWhole } from "../core/check.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { CheckpointError, OptionError } from "../core/errors.ts";
 import type { Variable } from "../core/op.ts";
@@ -57,10 +57,8 @@ function checkOptions(given: EarlyStoppingOptions): void {
   checkNames(who, given, NAMES);
   const { patience = 1, minDelta = 0, target, mode, restoreBest = true } = given;
   checkWhole(`${who}: patience`, patience, 1);
-  if (!(Number.isFinite(minDelta) && minDelta >= 0))
-    throw new OptionError(`${who}: minDelta is ${String(minDelta)}; use a number of at least 0.`);
-  if (target !== undefined && !Number.isFinite(target))
-    throw new OptionError(`${who}: target is ${String(target)}; use a finite number.`);
+  checkNumber(`${who}: minDelta`, minDelta, "of at least 0");
+  if (target !== undefined) checkNumber(`${who}: target`, target);
   if (mode !== undefined && mode !== "min" && mode !== "max")
     throw new OptionError(`${who}: mode is ${JSON.stringify(mode)}; use "min" or "max".`);
   if (typeof restoreBest !== "boolean")

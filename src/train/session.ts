@@ -1,4 +1,5 @@
 import type { Backend, CompileProgress } from "../backend/backend.ts";
+import { checkNames } from "../core/check.ts";
 import { DescentError, DeviceError, OptionError } from "../core/errors.ts";
 import { isStream, type Stream } from "../data/stream.ts";
 import type { StreamReader } from "../data/stream-reader.ts";
@@ -11,7 +12,14 @@ import type { OptimizerState } from "../optim/state.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import { ProgramCache, type Ready, type Recipe } from "./cache.ts";
 import { type AnyDataset, DataSets } from "./data-sets.ts";
-import type { FitOptions, Metrics, Precision, TrainerOptions, TrainingData } from "./options.ts";
+import {
+  type FitOptions,
+  type Metrics,
+  type Precision,
+  TRAINER_OPTIONS,
+  type TrainerOptions,
+  type TrainingData,
+} from "./options.ts";
 import { SplitStep } from "./split-step.ts";
 import {
   evaluationProgram,
@@ -81,6 +89,7 @@ export class Session {
     private readonly options: TrainerOptions,
     ModelClass: typeof Model,
   ) {
+    checkNames("new Trainer", options, TRAINER_OPTIONS);
     const { precision = "f32", metrics = {} } = options;
     if (typeof options.loss !== "function")
       throw new OptionError(

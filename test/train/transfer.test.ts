@@ -267,5 +267,8 @@ test("patterns that fit nothing are told", async () => {
   expect(() => model.freeze("3.*", { except: "**" })).toThrow(
     'freeze: no parameter fits "3.*" and not "**"; there are 0.weight',
   );
+  expect(() => model.freeze("**", { exept: "3.*" } as never)).toThrow(
+    'freeze: there is no option "exept"; use match, except.',
+  );
   expect(() => model.freeze(3 as never)).toThrow("freeze: the pattern is 3; use a string");
 });

@@ -1,5 +1,6 @@
 import directionSource from "../../../shaders/step/muon-direction.part.wgsl?raw";
 import sgdSource from "../../../shaders/step/sgd.part.wgsl?raw";
+import { checkWhole } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import { callOp, type Op, required, type Tensor, type Variable } from "../../core/op.ts";
 import { sizeOf } from "../../core/shape.ts";
@@ -133,8 +134,7 @@ function muonRecord(directions: readonly Op[]): OptimizerRecord {
     ],
     redirect: (options): Redirect => {
       const { nesterov = true, steps = 5 } = options as Pick<MuonOptions, "nesterov" | "steps">;
-      if (!(Number.isInteger(steps) && steps >= 1))
-        throw new OptionError(`muon: steps is ${String(steps)}; use a whole number of at least 1.`);
+      checkWhole("muon: steps", steps, 1);
       if (options.clipTensorNorm !== undefined)
         throw new OptionError(
           "muon: its steps have one norm whatever the gradients' is; leave clipTensorNorm out.",
