@@ -337,7 +337,8 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
 
   /**
    * Trains the parameters that fit a pattern, and not `except`, again, from the next compiled step or epoch on; optimizers
-   * begin with them anew.
+   * begin with empty slots of them. Schedules and Adam's bias corrections go on counting the optimizer's steps: with moments that
+   * begin as zeros late, Adam's first steps of such a parameter are up to some six times as long.
    * @throws OptionError when none fits.
    *
    * @example for await (const { epoch } of trainer.fit(set, { epochs: 9, batchSize: 64 })) if (epoch === 3) model.unfreeze("body.**");

@@ -82,6 +82,7 @@ export class Session {
   /** Whether the model was made here, and so is disposed of here. */
   private readonly ownsModel: boolean;
   private disposed = false;
+  private evaluating: Promise<void> = Promise.resolve();
   /** Of a stream that cannot begin again: the next fit reads on. */
   private reader: { readonly stream: Stream; readonly reader: StreamReader } | undefined;
 
@@ -280,6 +281,14 @@ export class Session {
         );
       one.observe(value);
     }
+  }
+
+  /** Evaluations, one after another: they write into one ring. */
+  inTurn<T>(evaluate: () => Promise<T>): Promise<T> {
+    const done = this.evaluating.then(evaluate);
+    const settled = () => {};
+    this.evaluating = done.then(settled, settled);
+    return done;
   }
 
   /** Drops what was compiled with other kernel choices and uploaded with another normalisation. */

@@ -43,7 +43,7 @@ const [A, B, C] = [3.4445, -4.775, 2.0315];
  * Matrices [N, r, c], r ≤ c, made nearly orthogonal: X ← X/‖X‖, then `steps` times X ← a·X + (b·XXᵀ + c·(XXᵀ)²)·X, which brings all
  * singular values into about 0.7 to 1.2.
  */
-export function newtonSchulz(matrices: Tensor, steps: number): Tensor {
+function newtonSchulz(matrices: Tensor, steps: number): Tensor {
   const norms = matrices
     .square()
     .sum({ axes: [1, 2], keepdims: true })
