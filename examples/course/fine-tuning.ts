@@ -1,14 +1,16 @@
 // Claim: with little data and a near task retrain the head alone; with more data more layers; for a far task more layers, too.
-import { data, Model, nn, optim } from "descent-gpu";
+import { data, nn, optim } from "descent-gpu";
 import {
   chosen,
-  device,
   draw,
   epochsOf,
   type Images,
   learn,
+  modelOf,
   percent,
+  stage,
   table,
+  takeOver,
   test,
   train,
 } from "./support.ts";
@@ -27,23 +29,14 @@ const [first, second] = [
 ];
 const far = data.shapes({ train: Math.min(2000, train.count), test: Math.min(500, test.count) });
 
-const network = (classes: number) =>
-  nn.sequential(
-    ...[
-      [3, 16],
-      [16, 32],
-    ].map(([from = 0, to = 0]) =>
-      nn.sequential(
-        nn.conv2d({ in: from, out: to, kernel: 3, padding: "same", bias: false }),
-        nn.batchNorm(to),
-        nn.relu(),
-        nn.maxPool2d(2),
-      ),
+const model = (classes: number) =>
+  modelOf(
+    nn.sequential(
+      nn.sequential(...stage(3, 16)),
+      nn.sequential(...stage(16, 32)),
+      nn.sequential(nn.flatten(), nn.linear({ in: 32 * 64, out: classes })),
     ),
-    nn.sequential(nn.flatten(), nn.linear({ in: 32 * 64, out: classes })),
   );
-const normalization = data.channelStatistics(train);
-const model = (classes: number) => new Model(device, network(classes), { seed: 1, normalization });
 
 const taught = model(5);
 await learn("five classes", {
@@ -75,9 +68,7 @@ for (const [task, images, held] of tasks) {
   const ends: number[] = [];
   for (const [label, frozen] of Object.entries(ways)) {
     const own = model(images.classes.length);
-    if (frozen)
-      for (const { name } of own.parameters)
-        if (!name.startsWith("2.")) own.tensor(name).write((await taught.tensor(name).read()).data);
+    if (frozen) await takeOver(own, taught, ["0", "1"]);
     const groups = (frozen ?? []).map((match) => ({ match, frozen: true }));
     const { validation } = await learn(`${task}, ${label}`, {
       network: own,

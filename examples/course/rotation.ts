@@ -1,16 +1,18 @@
 // Claim: a network that has learned to tell by how much images are turned, which takes no labels, learns classes from few labels
 // better than one from scratch. Gidaris, Singh, Komodakis, 2018, "Unsupervised representation learning by predicting rotations".
-import { data, Model, nn, optim } from "descent-gpu";
+import { nn, optim } from "descent-gpu";
 import {
   chosen,
-  device,
   draw,
   epochsOf,
   type Images,
   learn,
+  modelOf,
   overEpochs,
   percent,
+  stage,
   table,
+  takeOver,
   test,
   train,
 } from "./support.ts";
@@ -37,23 +39,8 @@ function turned(from: Images): Images {
   };
 }
 
-const body = () =>
-  nn.sequential(
-    ...[
-      [3, 16],
-      [16, 32],
-      [32, 64],
-    ].flatMap(([from = 0, to = 0]) => [
-      nn.conv2d({ in: from, out: to, kernel: 3, padding: "same", bias: false }),
-      nn.batchNorm(to),
-      nn.relu(),
-      nn.maxPool2d(2),
-    ]),
-    nn.flatten(),
-  );
-const network = (classes: number) => nn.sequential(body(), nn.linear({ in: 64 * 16, out: classes }));
-const normalization = data.channelStatistics(train);
-const model = (classes: number) => new Model(device, network(classes), { seed: 1, normalization });
+const body = () => nn.sequential(...stage(3, 16), ...stage(16, 32), ...stage(32, 64), nn.flatten());
+const model = (classes: number) => modelOf(nn.sequential(body(), nn.linear({ in: 64 * 16, out: classes })));
 
 const pretext = model(4);
 const turns = await learn("rotation", {
@@ -76,9 +63,7 @@ for (const count of [100, 500]) {
   const ends = [];
   for (const from of ["scratch", "rotation"]) {
     const own = model(10);
-    if (from === "rotation")
-      for (const { name } of own.parameters)
-        if (name.startsWith("0.")) own.tensor(name).write((await pretext.tensor(name).read()).data);
+    if (from === "rotation") await takeOver(own, pretext, ["0"]);
     const curve = await learn(`${count} labels, ${from}`, {
       network: own,
       optimizer: optim.adam({ lr: 1e-3 }),

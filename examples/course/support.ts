@@ -53,6 +53,27 @@ export function small({ activation = nn.relu, norm, dropout = 0, classes = 10 }:
   );
 }
 
+/** A convolution without bias, batch norm, ReLU and pooling. */
+export const stage = (from: number, to: number): nn.Module[] => [
+  nn.conv2d({ in: from, out: to, kernel: 3, padding: "same", bias: false }),
+  nn.batchNorm(to),
+  nn.relu(),
+  nn.maxPool2d(2),
+];
+
+const { mean, std } = data.channelStatistics(train);
+
+/** A model that sees images as those to learn from are normalised. */
+export const modelOf = (network: nn.Module): Model =>
+  new Model(device, network, { seed: 1, normalization: { mean, std } });
+
+/** Gives a model the parameters of some parts of another's network. */
+export async function takeOver(model: Model, from: Model, parts: readonly string[]): Promise<void> {
+  for (const { name } of model.parameters)
+    if (parts.some((part) => name.startsWith(`${part}.`)))
+      model.tensor(name).write((await from.tensor(name).read()).data);
+}
+
 /** A run: what each epoch gave, and each step's loss. */
 export interface Curve {
   readonly label: string;
@@ -122,8 +143,6 @@ export async function learn(label: string, course: Course): Promise<Curve> {
   await trainer.dispose();
   return curve;
 }
-
-const { mean, std } = data.channelStatistics(train);
 
 /** Images as the networks see them, [count, 3, 32, 32]. */
 export const normalised = ({ images }: Images): Float32Array =>

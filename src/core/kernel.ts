@@ -92,6 +92,8 @@ export interface Dispatch {
   /** Floating-point operations and bytes moved at least, for the plan and the profiler. */
   readonly flops?: number;
   readonly bytes?: number;
+  /** What to do where it binds more buffers than the adapter allows, as the end of a sentence. */
+  readonly remedy?: string;
 }
 
 /** One way to compute an op: a list of dispatches and the bytes of scratch they need. */

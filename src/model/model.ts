@@ -330,19 +330,21 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
    * have of the others.
    * @throws OptionError when none fits.
    */
-  freeze(pattern: string, { except }: Pick<Selection, "except"> = {}): void {
-    for (const variable of this.parametersOf("freeze", { match: pattern, except })) this.frozen.add(variable);
+  freeze(pattern: string, options: Pick<Selection, "except"> = {}): void {
+    for (const variable of this.parametersOf("freeze", { ...options, match: pattern }))
+      this.frozen.add(variable);
   }
 
   /**
    * Trains the parameters that fit a pattern, and not `except`, again, from the next compiled step or epoch on; optimizers
-   * begin with them anew.
+   * begin with empty slots of them. Schedules and Adam's bias corrections go on counting the optimizer's steps: with moments that
+   * begin as zeros late, Adam's first steps of such a parameter are up to some six times as long.
    * @throws OptionError when none fits.
    *
    * @example for await (const { epoch } of trainer.fit(set, { epochs: 9, batchSize: 64 })) if (epoch === 3) model.unfreeze("body.**");
    */
-  unfreeze(pattern: string, { except }: Pick<Selection, "except"> = {}): void {
-    for (const variable of this.parametersOf("unfreeze", { match: pattern, except }))
+  unfreeze(pattern: string, options: Pick<Selection, "except"> = {}): void {
+    for (const variable of this.parametersOf("unfreeze", { ...options, match: pattern }))
       this.frozen.delete(variable);
   }
 

@@ -93,6 +93,7 @@ export class Runner implements RunSource {
     if (traced.feeds.has("counters")) own.counters = Uint32Array.of(this.runs, options.seed ?? 0, 0, 0);
     for (const state of traced.states) {
       const { steps } = state;
+      if (steps === 0) state.copyParameters();
       Object.assign(own, state.hyper(steps, Math.max(options.steps ?? 0, steps + 1)));
     }
     this.ran.run(own, only(resident, traced.feeds));

@@ -1,3 +1,4 @@
+import { checkNames } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import { matches } from "../core/pattern.ts";
 import type { TensorFile } from "../interchange/safetensors.ts";
@@ -14,7 +15,9 @@ export interface Selection {
  * The names that are meant.
  * @throws OptionError when there are none; `who` is what the message begins with.
  */
-export function select(who: string, names: readonly string[], { match = "**", except }: Selection): string[] {
+export function select(who: string, names: readonly string[], selection: Selection): string[] {
+  checkNames(who, selection, ["match", "except"]);
+  const { match = "**", except } = selection;
   for (const pattern of [match, except])
     if (pattern !== undefined && typeof pattern !== "string")
       throw new OptionError(

@@ -1,3 +1,4 @@
+import { show } from "../core/attributes.ts";
 import { checkNames, checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import { required } from "../core/op.ts";
@@ -23,9 +24,6 @@ const RESERVED = [
   "lookahead",
   "groups",
 ] as const;
-
-export const show = (value: unknown) =>
-  typeof value === "string" ? `"${value}"` : Array.isArray(value) ? `[${value.join(", ")}]` : String(value);
 
 /** What is wrong with a number, as the end of a sentence. */
 export function faultOf(

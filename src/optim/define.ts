@@ -1,10 +1,11 @@
 import type { DeviceTensor } from "../backend/variable.ts";
+import { show } from "../core/attributes.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Op, OpRecord, Tensor } from "../core/op.ts";
 import type { Update } from "../graph/program.ts";
 import { COMMON, goesByTensors, hyperSizeOf, type Numbers, type UpdateRule } from "../ops/step/rule.ts";
 import { updateOp } from "../ops/step/update.ts";
-import { checkAlpha, checkDecay, checkOptions, faultOf, show } from "./check-options.ts";
+import { checkAlpha, checkDecay, checkOptions, faultOf } from "./check-options.ts";
 import { grad, type Minimizer, stateOf } from "./minimize.ts";
 import { AVERAGE, type Group, type Optimizer, type Redirect, SLOW } from "./optimizer.ts";
 import {

@@ -6,7 +6,7 @@ import type { Optimizer } from "./optimizer.ts";
 import { OptimizerState, type Trainable } from "./state.ts";
 import type { BackwardOptions, Minimization, MinimizeOptions } from "./steps.ts";
 
-/** The states of one optimizer and model, of which the last is the present one: the others are of when less was frozen. */
+/** The states of one optimizer and model, of which the last is the present one: the others are of when other parameters were frozen. */
 interface Held {
   readonly states: OptimizerState[];
   /** How many trainers work with it. */
@@ -25,11 +25,18 @@ function heldOf(optimizer: Optimizer, model: Trainable): Held {
   return own;
 }
 
-/** The present state: made at the first use, and anew, with the slots it had, where other parameters are frozen since. */
+/**
+ * The present state: made at the first use, and where other parameters are frozen since; it has the slots of the one before.
+ * What was frozen before may be frozen again: then the state of that time is taken up, and there are no more of them than
+ * there are ways of freezing.
+ */
 function present({ states }: Held, optimizer: Optimizer, model: Trainable): OptimizerState {
   const last = states.at(-1);
   if (last?.isOfNow()) return last;
-  const next = new OptimizerState(model.device, optimizer, model, last);
+  const at = states.findIndex((state) => state.isOfNow());
+  const [known] = at < 0 ? [] : states.splice(at, 1);
+  const next = known ?? new OptimizerState(model.device, optimizer, model);
+  if (last) next.takeOver(last);
   states.push(next);
   return next;
 }

@@ -1,5 +1,5 @@
 /** Terms of what training minimises that go by a model's parameters alone, for `Trainer`'s `penalties` and for steps of one's own. */
-import { checkNames } from "../core/check.ts";
+import { checkNames, checkNumber } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Tensor, Variable } from "../core/op.ts";
 import { read } from "../graph/node.ts";
@@ -35,8 +35,7 @@ function penaltyOf(
   size: (x: Tensor) => Tensor,
 ): Penalty {
   checkNames(name, options, ["match"]);
-  if (typeof factor !== "number" || !Number.isFinite(factor) || factor < 0)
-    throw new OptionError(`${name}: the factor is ${String(factor)}; use a number of at least 0.`);
+  checkNumber(`${name}: the factor`, factor, "of at least 0");
   const { match = "**" } = options;
   const penalty = ({ parameters }: Penalized, current = read): Tensor => {
     const found = parameters.filter((variable) => matches(match, variable.name));

@@ -1,5 +1,4 @@
 import type { Backend } from "../backend/backend.ts";
-import type { NumericArray } from "../core/dtype.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Arena, Variable } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
@@ -65,12 +64,10 @@ export class OptimizerState {
   private gradientArenas: readonly Variable[] | undefined;
   private readonly frozen: ReadonlySet<Variable>;
 
-  /** Goes on from what `before` keeps of the parameters that both train. */
   constructor(
     readonly device: Backend,
     readonly optimizer: Optimizer,
     readonly model: Trainable,
-    before?: OptimizerState,
   ) {
     this.frozen = new Set(model.frozen);
     const trained = model.parameters.filter((variable) => !model.frozen.has(variable));
@@ -86,7 +83,6 @@ export class OptimizerState {
     this.parts = parts;
     this.averages = this.copies(AVERAGE);
     this.initialize();
-    if (before) this.takeOver(before);
   }
 
   /** Whether it is for those parameters that are trained now. */
@@ -95,7 +91,9 @@ export class OptimizerState {
     return frozen.size === this.frozen.size && [...frozen].every((variable) => this.frozen.has(variable));
   }
 
-  private takeOver(before: OptimizerState): void {
+  /** Goes on from what another state keeps of the parameters that both train, and begins with the others. */
+  takeOver(before: OptimizerState): void {
+    this.initialize();
     for (const variable of this.parts.flatMap((part) => part.members)) {
       const old = before.slotsOf(variable);
       for (const [name, slot] of this.slotsOf(variable))
@@ -116,17 +114,22 @@ export class OptimizerState {
     );
   }
 
-  /** Slots as they begin, averages and slow weights as copies of their parameters, and statistics of no step. */
+  /** Slots as they begin, and statistics of no step. */
   initialize(): void {
     for (const { slots, optimizer } of this.parts)
       for (const [k, slot] of slots.entries()) {
         const value = optimizer.initial[optimizer.slots[k]!] ?? 0;
         this.device.write(slot, new Float32Array(slot.arena.size).fill(value));
       }
-    for (const copies of [this.averages, this.copies(SLOW)])
-      for (const [variable, copy] of copies) this.device.copy(variable, copy);
+    this.copyParameters();
     this.resetStats();
     this.steps = 0;
+  }
+
+  /** Averages and slow weights as copies of their parameters: as they are before the first step. */
+  copyParameters(): void {
+    for (const copies of [this.averages, this.copies(SLOW)])
+      for (const [variable, copy] of copies) this.device.copy(variable, copy);
   }
 
   private part(
@@ -209,12 +212,6 @@ export class OptimizerState {
     return this.parts.flatMap(({ members }) => members.map(({ name }) => name));
   }
 
-  /** Sets a parameter's average, where one is kept. */
-  writeAverage(variable: Variable, values: NumericArray): void {
-    const average = this.averages.get(variable);
-    if (average) this.device.write(average, values);
-  }
-
   /** Clears the halt of a step that was not finite; the loss scale goes on from `scaler`. */
   resetStats(scaler: LossScaler = FRESH_SCALER): void {
     const { scale, good, skipped } = scaler;
@@ -233,6 +230,18 @@ export class OptimizerState {
     );
   }
 
+  /** Whether its numbers depend on how many steps there are: tried at some of 100, and of 10,000. */
+  get needsTotal(): boolean {
+    const rows = (step: number, total: number) => {
+      try {
+        return String(Object.values(this.hyper(step, total)));
+      } catch {
+        return ""; // it is told when that step is taken
+      }
+    };
+    return [1, 7, 50, 99].some((step) => rows(step, 100) !== rows(step, 10_000));
+  }
+
   release(): void {
     for (const { slots, blocks, tensors, rows } of this.parts) {
       for (const variable of [...slots, blocks, tensors, rows])
@@ -243,21 +252,38 @@ export class OptimizerState {
   }
 }
 
-/** The parameters by optimizer and group: those of fewer than two axes are trained by the rest, where there is one. */
-function shared(optimizer: Optimizer, trained: readonly Variable[]) {
-  const { rest } = optimizer;
-  const lists: [Optimizer, readonly Variable[]][] = rest
-    ? [
-        [optimizer, trained.filter(({ shape }) => shape.length > 1)],
-        [rest, trained.filter(({ shape }) => shape.length <= 1)],
-      ]
-    : [[optimizer, trained]];
-  return lists.flatMap(([own, list]) =>
-    partition(
-      own,
-      list.map(({ name }) => name),
-    ).map(({ group, members }) => ({ group, optimizer: own, members: members.map((i) => list[i]!) })),
+/** Parameters that are trained alike. */
+interface Share {
+  readonly group: Group | undefined;
+  readonly optimizer: Optimizer;
+  readonly members: readonly Variable[];
+}
+
+const byGroup = (optimizer: Optimizer, list: readonly Variable[]): Share[] =>
+  partition(
+    optimizer,
+    list.map(({ name }) => name),
+  ).map(({ group, members }) => ({ group, optimizer, members: members.map((i) => list[i]!) }));
+
+/**
+ * The parameters by optimizer and group: those of fewer than two axes are trained by the rest, where there is one. What a
+ * group freezes is frozen for both.
+ */
+function shared(optimizer: Optimizer, trained: readonly Variable[]): Share[] {
+  const shares = byGroup(optimizer, trained);
+  const { name, rest } = optimizer;
+  if (!rest) return shares;
+  const isMatrix = ({ shape }: Variable) => shape.length > 1;
+  const matrices = shares.map((share) => ({ ...share, members: share.members.filter(isMatrix) }));
+  for (const { group, members } of matrices)
+    if (group && members.length === 0)
+      throw new OptionError(
+        `${name}: the group "${group.match}" matches no parameter of two axes or more, which are what it trains; give the group to its rest.`,
+      );
+  const vectors = trained.filter(
+    (variable) => !isMatrix(variable) && shares.some(({ members }) => members.includes(variable)),
   );
+  return [...matrices, ...byGroup(rest, vectors)];
 }
 
 const slotOf = ({ members, offsets, slots }: Part, k: number, variable: Variable): Variable => {

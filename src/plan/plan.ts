@@ -207,7 +207,7 @@ class PlanBuilder {
     });
     if (dispatch.bindings.length > this.facts.maxBindings)
       throw new DeviceError(
-        `${dispatch.kernel}: binds ${dispatch.bindings.length} buffers, the adapter's maxStorageBuffersPerShaderStage is ${this.facts.maxBindings}; use fewer tensors, or less data.`,
+        `${dispatch.kernel}: binds ${dispatch.bindings.length} buffers, the adapter's maxStorageBuffersPerShaderStage is ${this.facts.maxBindings}; ${dispatch.remedy ?? "use fewer tensors, or less data"}.`,
       );
     // WebGPU would refuse it at the first run; better to know while compiling, on any machine.
     const writes = dispatch.bindings.flatMap((b, i) =>

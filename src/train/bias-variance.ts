@@ -1,7 +1,7 @@
 import { checkNames } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 
-/** ErrorShares as shares from 0 to 1: of the training data, of data that was held out, and perhaps of people. */
+/** Errors as shares from 0 to 1: of the training data, of data that was held out, and perhaps of people. */
 export interface ErrorShares {
   readonly train: number;
   readonly validation: number;

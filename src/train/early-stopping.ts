@@ -1,12 +1,13 @@
-import { checkNames, checkWhole } from "../core/check.ts";
+import { checkNames, checkNumber, checkWhole } from "../core/check.ts";
 import type { NumericArray } from "../core/dtype.ts";
 import { CheckpointError, OptionError } from "../core/errors.ts";
-import { sizeOf } from "../core/shape.ts";
+import type { Variable } from "../core/op.ts";
+import { sameShape, showShape, sizeOf } from "../core/shape.ts";
 import { kindOf } from "../core/tree.ts";
 import type { StoredTensor, TensorFile } from "../interchange/safetensors.ts";
 import { stored } from "../model/files.ts";
 import { AVERAGE } from "../optim/optimizer.ts";
-import type { EarlyStopping, Stopped, Watch, Watched } from "./stopping.ts";
+import type { EarlyStopping, Observed, Stopped, Watch, Watched } from "./stopping.ts";
 
 const NAMES = ["monitor", "patience", "minDelta", "mode", "target", "restoreBest"];
 /** Better where they are less, and where they are more; of others one must say it. */
@@ -56,10 +57,8 @@ function checkOptions(given: EarlyStoppingOptions): void {
   checkNames(who, given, NAMES);
   const { patience = 1, minDelta = 0, target, mode, restoreBest = true } = given;
   checkWhole(`${who}: patience`, patience, 1);
-  if (!(Number.isFinite(minDelta) && minDelta >= 0))
-    throw new OptionError(`${who}: minDelta is ${String(minDelta)}; use a number of at least 0.`);
-  if (target !== undefined && !Number.isFinite(target))
-    throw new OptionError(`${who}: target is ${String(target)}; use a finite number.`);
+  checkNumber(`${who}: minDelta`, minDelta, "of at least 0");
+  if (target !== undefined) checkNumber(`${who}: target`, target);
   if (mode !== undefined && mode !== "min" && mode !== "max")
     throw new OptionError(`${who}: mode is ${JSON.stringify(mode)}; use "min" or "max".`);
   if (typeof restoreBest !== "boolean")
@@ -81,6 +80,9 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): EarlyStopping
   return { watch: (run, metrics, validates) => new Watching(run, options, metrics, validates) };
 }
 
+/** A number's name among those of the validation or of the epoch. */
+const bare = (monitor: string) => monitor.replace(/^validation\./, "");
+
 class Watching implements Watch {
   private readonly options: Required<Omit<EarlyStoppingOptions, "target">> & { readonly target?: number };
   private state: State;
@@ -93,7 +95,7 @@ class Watching implements Watch {
   ) {
     const { monitor = validates ? "validation.loss" : "loss", patience = 1, minDelta = 0 } = given;
     const { target, restoreBest = true } = given;
-    const name = monitor.replace(/^validation\./, "");
+    const name = bare(monitor);
     const own = ["loss", "accuracy", "penalty", ...metrics];
     const known = [...own, "gradientNorm", ...(validates ? own.map((one) => `validation.${one}`) : [])];
     if (!known.includes(monitor))
@@ -122,10 +124,13 @@ class Watching implements Watch {
   }
 
   /** @throws OptionError when the epoch does not have the number. */
-  async observe(epoch: { readonly epoch: number }, last: boolean): Promise<Stopped | undefined> {
+  async observe(epoch: Observed, last: boolean): Promise<Stopped | undefined> {
     const { run, state } = this;
     const { monitor, patience, minDelta, mode, target, restoreBest } = this.options;
-    const value = monitor.split(".").reduce<any>((part, key) => part?.[key], epoch);
+    const name = bare(monitor);
+    const value = ((name === monitor ? epoch : epoch.validation) as Readonly<Record<string, unknown>>)?.[
+      name
+    ];
     if (typeof value !== "number" || Number.isNaN(value))
       throw new OptionError(
         `earlyStopping: "${monitor}" is ${typeof value === "number" || value === undefined ? value : "no number"} after epoch ${epoch.epoch}; use a number that each epoch has.`,
@@ -170,28 +175,33 @@ async function weightsOf({ model, state, backend }: Watched): Promise<TensorFile
   for (const variable of model.tensors.all)
     tensors.set(variable.name, stored({ ...variable, data: await backend.read(variable) }));
   for (const [{ name, shape }, average] of state.averages)
-    tensors.set(averageOf(name), stored({ name, shape, data: await backend.read(average) } as never));
+    tensors.set(averageOf(name), stored({ shape, dtype: average.dtype, data: await backend.read(average) }));
   return { tensors, metadata: { format: "pt", batchesTracked: String(model.batchesTracked) } };
 }
 
-function putBack({ model, state, backend }: Watched, { tensors, metadata }: TensorFile): void {
-  const write = (name: string, to: Parameters<typeof backend.write>[0]) => {
-    if (sizeOf(to.shape) > 0) backend.write(to, tensors.get(name)!.data as NumericArray);
+/** The average of what was frozen then is what it was. */
+const averageIn = ({ tensors }: TensorFile, name: string) =>
+  tensors.get(averageOf(name)) ?? tensors.get(name);
+
+function putBack({ model, state, backend }: Watched, best: TensorFile): void {
+  const write = (to: Variable, kept: StoredTensor | undefined) => {
+    if (sizeOf(to.shape) > 0) backend.write(to, kept!.data as NumericArray);
   };
-  for (const variable of model.tensors.all) write(variable.name, variable);
-  for (const [{ name }, average] of state.averages) write(averageOf(name), average);
-  model.batchesTracked = Number(metadata.batchesTracked);
+  for (const variable of model.tensors.all) write(variable, best.tensors.get(variable.name));
+  for (const [{ name }, average] of state.averages) write(average, averageIn(best, name));
+  model.batchesTracked = Number(best.metadata.batchesTracked);
 }
 
 /** @throws CheckpointError for weights of another model, or none. */
 function checkWeights({ model, state, stopping }: Watched): void {
-  const wanted = [
-    ...model.tensors.all.map(({ name, shape }) => [name, shape] as const),
-    ...[...state.averages.keys()].map(({ name, shape }) => [averageOf(name), shape] as const),
-  ];
-  for (const [name, shape] of wanted)
-    if (stopping?.best?.tensors.get(name)?.shape.join() !== shape.join())
+  const best = stopping?.best;
+  const check = ({ shape }: Variable, name: string, kept: StoredTensor | undefined) => {
+    if (!kept || !sameShape(kept.shape, shape))
       throw new CheckpointError(
-        `earlyStopping: the best weights of the checkpoint have no "${name}" [${shape.join(", ")}]; use a checkpoint that is whole, best.safetensors included.`,
+        `earlyStopping: the best weights of the checkpoint have no "${name}" ${showShape(shape)}; use a checkpoint that is whole, best.safetensors included.`,
       );
+  };
+  for (const variable of model.tensors.all) check(variable, variable.name, best?.tensors.get(variable.name));
+  for (const variable of state.averages.keys())
+    check(variable, averageOf(variable.name), best && averageIn(best, variable.name));
 }

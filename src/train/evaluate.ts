@@ -48,7 +48,7 @@ export async function evaluateSet(
   if (batchSize !== undefined) checkWhole("The batch size", batchSize, 1);
   if (weights === "average" && !session.averaged) throw new OptionError(NO_AVERAGE);
   const averaged = session.averaged && weights !== "current";
-  return sets.during([set], async () => {
+  const work = async () => {
     const { count } = sets.use(set).data;
     const size = evaluationBatch(count, batchSize);
     const { traced } = await session.ready(session.evaluation(set, size, averaged));
@@ -76,7 +76,8 @@ export async function evaluateSet(
       },
     });
     return { ...found, ...(await session.evaluated.values()) } as Evaluation;
-  });
+  };
+  return session.inTurn(() => sets.during([set], work));
 }
 
 /** Makes running statistics anew, each the mean over the batches of a data set. */

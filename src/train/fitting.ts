@@ -38,6 +38,10 @@ export class Fitting {
   /** Goes on with the run that was stopped, or begins another: the epoch and its first step. */
   async seek(): Promise<{ epoch: number; first: number }> {
     const { session, data, batchSize, options } = this;
+    if (Number.isNaN(this.total) && session.state.needsTotal)
+      throw new OptionError(
+        `A schedule of the optimizer needs the number of steps, which ${data.name} does not tell; give fit stepsPerEpoch.`,
+      );
     session.begin({ data, batchSize, accumulate: options.accumulate ?? 1, perEpoch: this.steps.perEpoch });
     const done = session.step - session.course.base;
     const found = await this.steps.seek(done);
@@ -145,15 +149,7 @@ export class Fitting {
   }
 
   private feeds(step: number, position: number, row = step) {
-    const { session, data } = this;
-    try {
-      return session.feeds(step, position, this.total, row);
-    } catch (error) {
-      if (!Number.isNaN(this.total) || !(error instanceof OptionError)) throw error;
-      throw new OptionError(
-        `A schedule of the optimizer needs the number of steps, which ${data.name} does not tell; give fit stepsPerEpoch.`,
-      );
-    }
+    return this.session.feeds(step, position, this.total, row);
   }
 
   /** A step as gradients, batch by batch, and an update. */

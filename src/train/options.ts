@@ -55,6 +55,21 @@ export interface TrainerOptions<M extends Metrics = NoMetrics> {
  */
 export type ReportedLoss = "data" | "total";
 
+/** What a trainer may be told, by name. */
+export const TRAINER_OPTIONS: readonly (keyof TrainerOptions)[] = [
+  "model",
+  "device",
+  "loss",
+  "optimizer",
+  "metrics",
+  "penalties",
+  "reportedLoss",
+  "seed",
+  "precision",
+  "plan",
+  "normalization",
+];
+
 /** Images or arrays of the host's, which the trainer uploads once, data that is on the device already, or a stream. */
 export type TrainingData = AnyDataset | Stream;
 

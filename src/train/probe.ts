@@ -156,7 +156,6 @@ function pictureProgram({ model, state, precision, averaged }: StepParts, shape:
  * goes back to a checkpoint.
  */
 export class Probe {
-  /** By what they look at: a data set, or the shape of an image. */
   /** In the order of their last use. */
   private readonly programs: Program[] = [];
 

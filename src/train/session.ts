@@ -1,4 +1,5 @@
 import type { Backend, CompileProgress } from "../backend/backend.ts";
+import { checkNames } from "../core/check.ts";
 import { DescentError, DeviceError, OptionError } from "../core/errors.ts";
 import { isStream, type Stream } from "../data/stream.ts";
 import type { StreamReader } from "../data/stream-reader.ts";
@@ -11,7 +12,14 @@ import type { OptimizerState } from "../optim/state.ts";
 import type { PlanOptions } from "../plan/plan.ts";
 import { ProgramCache, type Ready, type Recipe } from "./cache.ts";
 import { type AnyDataset, DataSets } from "./data-sets.ts";
-import type { FitOptions, Metrics, Precision, TrainerOptions, TrainingData } from "./options.ts";
+import {
+  type FitOptions,
+  type Metrics,
+  type Precision,
+  TRAINER_OPTIONS,
+  type TrainerOptions,
+  type TrainingData,
+} from "./options.ts";
 import { SplitStep } from "./split-step.ts";
 import {
   evaluationProgram,
@@ -74,6 +82,7 @@ export class Session {
   /** Whether the model was made here, and so is disposed of here. */
   private readonly ownsModel: boolean;
   private disposed = false;
+  private evaluating: Promise<void> = Promise.resolve();
   /** Of a stream that cannot begin again: the next fit reads on. */
   private reader: { readonly stream: Stream; readonly reader: StreamReader } | undefined;
 
@@ -81,6 +90,7 @@ export class Session {
     private readonly options: TrainerOptions,
     ModelClass: typeof Model,
   ) {
+    checkNames("new Trainer", options, TRAINER_OPTIONS);
     const { precision = "f32", metrics = {} } = options;
     if (typeof options.loss !== "function")
       throw new OptionError(
@@ -136,15 +146,15 @@ export class Session {
       );
   }
 
-  /** Follows what the model has frozen since. */
-  async followFrozen(): Promise<void> {
-    if (this.state.isOfNow()) return;
-    await this.programs.clear();
-    this.split.release();
+  /** Follows what the model has frozen since, at once; then what was compiled for it before is freed. */
+  followFrozen(): Promise<void> {
+    if (this.state.isOfNow()) return Promise.resolve();
     const next = holdState(this.options.optimizer, this.model);
     leaveState(this.state);
     this.state = next;
+    this.split.release();
     this.split = new SplitStep(this.backend, next, this.precision === "mixed");
+    return this.programs.clear();
   }
 
   /** Goes on with the run through the same data in the same steps, if nobody else took steps since, or begins another. */
@@ -154,6 +164,8 @@ export class Session {
       this.step === this.left &&
       (!before || (Object.keys(before) as (keyof Through)[]).every((key) => before[key] === through[key]));
     this.left = this.step;
+    // The network may have been given other numbers since it was made.
+    if (this.step === 0) this.state.copyParameters();
     this.course = { base: same ? base : this.step, through };
     if (!same) this.stopping = undefined;
   }
@@ -269,6 +281,14 @@ export class Session {
         );
       one.observe(value);
     }
+  }
+
+  /** Evaluations, one after another: they write into one ring. */
+  inTurn<T>(evaluate: () => Promise<T>): Promise<T> {
+    const done = this.evaluating.then(evaluate);
+    const settled = () => {};
+    this.evaluating = done.then(settled, settled);
+    return done;
   }
 
   /** Drops what was compiled with other kernel choices and uploaded with another normalisation. */

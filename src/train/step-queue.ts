@@ -4,7 +4,7 @@ import type { Profiling } from "./profile.ts";
 import { RING_ROWS, type Rings } from "./step.ts";
 
 /** The host reads metrics about this often, in milliseconds; between readings nothing waits for the GPU. */
-export const READ_INTERVAL = 250;
+const READ_INTERVAL = 250;
 /**
  * Small steps share a submit up to about this much time, in milliseconds: a page's compositor waits for its GPU no
  * longer than that, and what a submit costs is spread over several steps.

@@ -29,12 +29,18 @@ export interface Watched {
   stopping: Stopping | undefined;
 }
 
+/** What an epoch measured. */
+export interface Observed {
+  readonly epoch: number;
+  readonly validation?: object;
+}
+
 /** One run's early stopping. */
 export interface Watch {
   /** Whether it has ended the run already. */
   readonly ended: boolean;
   /** After an epoch, the `last` of the run perhaps: what ended the run, if anything did. */
-  observe(epoch: { readonly epoch: number }, last: boolean): Promise<Stopped | undefined>;
+  observe(epoch: Observed, last: boolean): Promise<Stopped | undefined>;
 }
 
 /** When a run ends before its last epoch: what `earlyStopping` gives. */

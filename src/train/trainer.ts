@@ -125,7 +125,9 @@ export class Trainer<M extends Metrics = NoMetrics> {
         const metrics = (await fitting.epoch(epoch, first)) as EpochMetrics<M> | undefined;
         first = 0;
         if (!metrics) return;
-        const validation = options.validation ? await this.evaluate(options.validation, options) : undefined;
+        const validation = options.validation
+          ? await evaluateSet(session, options.validation, options as FitOptions)
+          : undefined;
         session.tell(validation ?? metrics);
         const whole = validation ? { ...metrics, validation } : metrics;
         const stopped = await watch?.observe(whole, epoch + 1 === options.epochs);
@@ -325,6 +327,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
    * @throws OptionError when the average is asked for and the optimizer keeps none.
    */
   async evaluate(set: AnyDataset, options: EvaluationOptions = {}): Promise<Evaluation<M>> {
+    checkNames("evaluate", options, ["batchSize", "weights", "onValidation"]);
     return (await evaluateSet(this.session, set, options)) as Evaluation<M>;
   }
 
@@ -334,10 +337,11 @@ export class Trainer<M extends Metrics = NoMetrics> {
    * torch.optim.swa_utils.update_bn. Izmailov et al., 2018, §3.2.
    * @throws OptionError when the average is asked for and the optimizer keeps none.
    */
-  renewStatistics(
+  async renewStatistics(
     set: AnyDataset,
     options: Pick<EvaluationOptions, "batchSize" | "weights"> = {},
   ): Promise<void> {
+    checkNames("renewStatistics", options, ["batchSize", "weights"]);
     return renewStatistics(this.session, set, options);
   }
 
@@ -360,6 +364,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
   restore(checkpoint: Checkpoint, name: string): Readonly<Record<string, string>> {
     const { session } = this;
     session.checkAlive();
+    void session.followFrozen();
     const extra = restoreCheckpoint(session, checkpoint, name);
     this.restored = true;
     this.forget();
@@ -371,8 +376,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
     const { session } = this;
     session.checkAlive();
     session.model.restore(file, { name });
-    for (const variable of session.state.averages.keys())
-      session.state.writeAverage(variable, file.tensors.get(variable.name)!.data as Float32Array);
+    session.state.copyParameters();
     this.forget();
   }
 

@@ -345,10 +345,12 @@ describe("what goes wrong is one sentence", () => {
         ({ x }, t) => ({ updates: optimizer.minimize(model.forward(x, t).sum(), model) }),
         { name: "step", ...(steps !== undefined && { steps }) },
       );
-    const optimizer = sgd({ lr: cosine({ from: 1 }) });
-    expect(() => step()).toThrow(
-      "step: a schedule of sgd depends on the number of steps; say how many with compile(…, { steps }).",
-    );
+    let optimizer = sgd({ lr: 1, swa: { start: 0.75 } });
+    const asks =
+      "step: a schedule of sgd depends on the number of steps; say how many with compile(…, { steps }).";
+    expect(() => step()).toThrow(asks);
+    optimizer = sgd({ lr: cosine({ from: 1 }) });
+    expect(() => step()).toThrow(asks);
     expect(() => step(0)).toThrow("step: steps is 0; use a whole number of at least 1.");
     const weight = model.tensor("weight");
     weight.write([0]);

@@ -336,7 +336,7 @@ describe("schedules refuse", () => {
       () => reduceOnPlateau({ from: 1, factor: 1 }),
       "reduceOnPlateau: factor is 1; use a number above 0, below 1.",
     ],
-    ["no steps of warm-up", () => warmUp(0, 1), "warmUp: steps is 0; use a number above 0."],
+    ["no steps of warm-up", () => warmUp(0, 1), "warmUp: steps is 0; use a finite number above 0."],
     [
       "a share above 1",
       () => oneCycle({ peak: 1, warmup: 1 }),

@@ -146,7 +146,7 @@ describe("schedules as taught", () => {
     expect(linearScaling(0.1, 8192, 256)).toBeCloseTo(3.2, 12);
     expect(squareRootScaling(0.1, 1024, 256)).toBeCloseTo(0.2, 12);
     expect(() => linearScaling(0.1, 0, 256)).toThrow(
-      "linearScaling: batch is 0; use a number of examples above 0.",
+      "linearScaling: batch is 0; use a finite number above 0.",
     );
   });
 });

@@ -4,9 +4,12 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import { CheckpointError, NonFiniteError, OptionError } from "../../src/core/errors.ts";
 import { ndarray } from "../../src/core/ndarray.ts";
-import { residentArrays } from "../../src/data/arrays.ts";
+import { arrays, residentArrays } from "../../src/data/arrays.ts";
 import { shapes } from "../../src/data/shapes.ts";
 import { crossEntropy, mse } from "../../src/losses/index.ts";
+import { compile } from "../../src/model/compile.ts";
+import { Model } from "../../src/model/model.ts";
+import { f32 } from "../../src/model/tracing.ts";
 import * as nn from "../../src/nn/layers/index.ts";
 import { adamW, sgd } from "../../src/optim/optimizers.ts";
 import { Trainer } from "../../src/train/trainer.ts";
@@ -71,6 +74,35 @@ describe.each(backends)("the average on %s", (_, open) => {
     plain.initializeFrom(average!, "average.safetensors");
     expect(await plain.evaluate(held, { batchSize: 8 })).toEqual(validation);
     for (const one of [plain, trainer, first, second]) await one.dispose();
+  });
+
+  test("begins with the parameters that there are when training begins", async () => {
+    const device = await open();
+    const optimizer = () => sgd({ lr: 0.1, lookahead: { k: 1, alpha: 0.5 } });
+    const network = () => nn.linear({ in: 2, out: 1, bias: false });
+    const set = arrays({ x: ndarray([1, 2], [1, 1]), y: ndarray([1, 1], [0]) });
+    const weights = [];
+    for (const give of ["early", "late", "from a file"]) {
+      const model = new Model(device, network(), { seed: 1 });
+      const given = await new Model(device, network(), { seed: 2 }).file();
+      if (give === "early") model.restore(given);
+      const trainer = new Trainer({ model, loss: mse(), optimizer: optimizer() });
+      if (give === "late") model.restore(given);
+      if (give === "from a file") trainer.initializeFrom(given, "file");
+      for await (const _ of trainer.fit(set, { epochs: 1, batchSize: 1 }));
+      weights.push((await model.tensor("weight").read()).data);
+      await trainer.dispose();
+    }
+    expect(weights[1]).toEqual(weights[0]);
+    expect(weights[2]).toEqual(weights[0]);
+    const model = new Model(device, network(), { seed: 1 });
+    const lookahead = optimizer();
+    const step = compile(device, { x: f32(1, 2) }, ({ x }, t) => ({
+      updates: lookahead.minimize(model.forward(x, t).square().mean(), model),
+    }));
+    model.restore(await new Model(device, network(), { seed: 2 }).file());
+    await step({ x: [[1, 1]] });
+    expect((await model.tensor("weight").read()).data).toEqual(weights[0]);
   });
 
   test("begins with the parameters it is given", async () => {

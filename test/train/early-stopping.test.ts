@@ -182,7 +182,7 @@ describe("what early stopping refuses", () => {
     [3, "earlyStopping: the options are a number; give { patience: 3 } for instance."],
     [{ patients: 2 }, /earlyStopping: there is no option "patients"; use monitor, patience, minDelta, mode/],
     [{ patience: 0 }, "earlyStopping: patience is 0; use a whole number of at least 1."],
-    [{ minDelta: -1 }, "earlyStopping: minDelta is -1; use a number of at least 0."],
+    [{ minDelta: -1 }, "earlyStopping: minDelta is -1; use a finite number of at least 0."],
     [{ target: Number.NaN }, "earlyStopping: target is NaN; use a finite number."],
     [{ restoreBest: "yes" }, "earlyStopping: restoreBest is yes; use true or false."],
     [

@@ -48,6 +48,9 @@ describe.each<[string, () => Promise<Backend>]>([
     const own = residentArrays(device, "mine", x, y);
     await all(trainer.fit(own, run));
     await trainer.evaluate(own);
+    expect(await told(() => trainer.evaluate(own, { weight: "current" } as never))).toBe(
+      'evaluate: there is no option "weight"; use batchSize, weights, onValidation.',
+    );
     own.release();
     const gone = /^"mine x" was released; make it anew before it is used\.$/;
     expect(await told(() => trainer.evaluate(own))).toMatch(gone);
@@ -205,6 +208,9 @@ describe("on the CPU", () => {
     const options = { device, model: network(), loss: crossEntropy(), optimizer: sgd({ lr: 0.1 }) };
     expect(() => new Trainer({ ...options, precision: "f64" as never })).toThrow(
       /^The precision is "f64"; use "f32" or "mixed"\.$/,
+    );
+    expect(() => new Trainer({ ...options, penalities: [] } as never)).toThrow(
+      /^new Trainer: there is no option "penalities"; use model, device, loss, optimizer, metrics, penalties/,
     );
     expect(() => new Trainer({ ...options, loss: undefined as never })).toThrow(
       /the loss is missing; give one/,

@@ -79,6 +79,25 @@ describe.each(OPTIMIZERS)("%s", (_, optimizer) => {
   });
 });
 
+test("Muon's frozen groups are frozen, vectors included", async () => {
+  const groups = [
+    { match: "0.**", lr: 0.01 },
+    { match: "3.**", frozen: true },
+    { match: "1.*", frozen: true },
+  ];
+  const trainer = make(cpuBackend(), muon({ lr: 0.02, groups }));
+  const before = await stateOf(trainer);
+  await train(trainer, 1);
+  const after = await stateOf(trainer);
+  for (const name of ["3.weight", "3.bias", "1.weight", "1.bias"])
+    expect(after.get(name), name).toEqual(before.get(name));
+  for (const name of ["0.weight", "4.weight", "4.bias"])
+    expect(after.get(name), name).not.toEqual(before.get(name));
+  expect(() => make(cpuBackend(), muon({ lr: 1, groups: [{ match: "*.bias", weightDecay: 0 }] }))).toThrow(
+    'muon: the group "*.bias" matches no parameter of two axes or more, which are what it trains; give the group to its rest.',
+  );
+});
+
 test("Muon trains matrices and leaves vectors to the rest", async () => {
   const trainer = make(cpuBackend(), muon({ lr: 0.02, rest: adamW({ lr: 0.01 }) }));
   const { optimizer } = await trainer.checkpoint();

@@ -215,7 +215,7 @@ describe("what penalties refuse", () => {
   const model = () => nn.sequential(nn.linear({ in: 3, out: 2 }), nn.activityRegularization({ l1: 1 }));
   test("options outside their range", () => {
     expect(() => penalties.l1(-1)).toThrow(
-      new OptionError("l1: the factor is -1; use a number of at least 0."),
+      new OptionError("l1: the factor is -1; use a finite number of at least 0."),
     );
     expect(() => penalties.l2(1, { matches: "*" } as never)).toThrow(
       /l2: there is no option "matches"; use match/,

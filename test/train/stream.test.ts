@@ -9,8 +9,8 @@ import { stream } from "../../src/data/stream.ts";
 import { crossEntropy, mse } from "../../src/losses/index.ts";
 import { f32, i32, u8 } from "../../src/model/tracing.ts";
 import * as nn from "../../src/nn/index.ts";
-import { adam, sgd } from "../../src/optim/optimizers.ts";
-import { linearDecay } from "../../src/optim/schedules.ts";
+import { adam, type SgdOptions, sgd } from "../../src/optim/optimizers.ts";
+import { linearDecay, piecewise } from "../../src/optim/schedules.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { all, backends, labels, noise, rows, stateOf } from "./support.ts";
 
@@ -250,12 +250,21 @@ describe("a stream", () => {
     },
   );
 
-  test("a schedule that depends on the number of steps asks for it", async () => {
+  const late = [
+    [0, 0.1],
+    [0.5, 0.1],
+    [0.6, 0.01],
+  ] as const;
+  test.each<[string, SgdOptions]>([
+    ["a schedule", { lr: linearDecay({ from: 0.1 }) }],
+    ["a schedule that is constant at first", { lr: piecewise({ points: late, unit: "share" }) }],
+    ["an average that begins late", { lr: 0.1, swa: { start: 0.75 } }],
+  ])("%s that depends on the number of steps asks for it", async (_, options) => {
     const trainer = new Trainer({
       device,
       model: nn.linear({ in: 3, out: 4 }),
       loss: crossEntropy(),
-      optimizer: sgd({ lr: linearDecay({ from: 0.1 }) }),
+      optimizer: sgd(options),
     });
     await expect(trainer.fit(stream(generated, types), { epochs: 2 }).next()).rejects.toThrow(
       /^A schedule of the optimizer needs the number of steps, which stream does not tell; give fit stepsPerEpoch\.$/,

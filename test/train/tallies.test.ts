@@ -64,6 +64,16 @@ describe.each(backends)("tallies on %s", (_, open) => {
     await trainer.dispose();
   });
 
+  test("evaluations that are asked for at once are those that come one after another", async () => {
+    const trainer = make(await open());
+    const other = arrays({ x: noise([22, 3], 7), y: labels(22, 3, 7), name: "others" });
+    const evaluate = (data: typeof set) => trainer.evaluate(data, { batchSize: 4 });
+    const apart = [await evaluate(set), await evaluate(other)];
+    expect(apart[0]!.loss).not.toBe(apart[1]!.loss);
+    expect(await Promise.all([evaluate(set), evaluate(other)])).toEqual(apart);
+    await trainer.dispose();
+  });
+
   test("an epoch that was stopped and resumed from a checkpoint counts its first steps, too", async () => {
     const device = await open();
     const [straight, stopped, resumed] = [make(device, 0.1), make(device, 0.1), make(device, 0.1)];

@@ -10,6 +10,7 @@ import { loadModel } from "../../src/model/load.ts";
 import { mergeLora } from "../../src/model/lora.ts";
 import * as nn from "../../src/nn/layers/index.ts";
 import { adamW, sgd } from "../../src/optim/optimizers.ts";
+import { earlyStopping } from "../../src/train/early-stopping.ts";
 import { NodeModel as Model } from "../../src/train/node/model.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { all, backends, labels, noise, stateOf } from "./support.ts";
@@ -205,11 +206,57 @@ describe.each(backends)("gradual unfreezing on %s", (_, open) => {
     twice.model.unfreeze("**");
     await all(twice.fit(set, { epochs: 3, batchSize: 8 }));
     expect(await stateOf(twice)).toEqual(states[2]);
-    for (const one of [once, twice]) {
+    // Resumed by a program that has unfrozen them already.
+    const [half, rest] = [make(), make()];
+    half.model.unfreeze("2.**");
+    await all(half.fit(set, { epochs: 2, batchSize: 8 }));
+    const whole = make();
+    whole.model.unfreeze("2.**");
+    await all(whole.fit(set, { epochs: 3, batchSize: 8 }));
+    rest.model.unfreeze("2.**");
+    rest.restore(await half.checkpoint(), "half");
+    await all(rest.fit(set, { epochs: 3, batchSize: 8 }));
+    expect(await stateOf(rest)).toEqual(await stateOf(whole));
+    for (const one of [once, twice, half, rest, whole]) {
       await one.dispose();
       await one.model.dispose();
     }
   });
+});
+
+test("the best weights come back though more is trained since, averages included", async () => {
+  const model = new Model(await open(), network(), { seed: 3 });
+  model.freeze("**", { except: "3.*" });
+  const optimizer = adamW({ lr: 0.01, ema: { decay: 0.5 } });
+  const trainer = new Trainer({ model, loss: crossEntropy(), optimizer });
+  let best: Map<string, number[]> | undefined;
+  for await (const { epoch, stopped } of trainer.fit(set, {
+    epochs: 3,
+    batchSize: 8,
+    // Nothing is better than the first epoch by so much.
+    earlyStopping: earlyStopping({ monitor: "loss", minDelta: 1e3, patience: 3 }),
+  })) {
+    best ??= await stateOf(trainer);
+    if (epoch === 1) model.unfreeze("2.**");
+    expect(stopped?.restored).toBe(epoch === 3 ? true : undefined);
+  }
+  const end = await stateOf(trainer);
+  for (const name of ["0.weight", "2.2.weight", "3.weight", "3.weight.average"])
+    expect(end.get(name), name).toEqual(best!.get(name));
+  expect(end.get("2.2.weight.average")).toEqual(best!.get("2.2.weight"));
+});
+
+test("what is frozen and unfrozen again and again takes no more memory", async () => {
+  const device = await open();
+  const model = new Model(device, network(), { seed: 3 });
+  const trainer = new Trainer({ model, loss: crossEntropy(), optimizer: adamW({ lr: 0.01 }) });
+  const bytes: number[] = [];
+  for (let epoch = 1; epoch <= 6; epoch++) {
+    model[epoch % 2 === 0 ? "unfreeze" : "freeze"]("0.**");
+    await all(trainer.fit(set, { epochs: epoch, batchSize: 8 }));
+    bytes.push(device.bytes);
+  }
+  expect(bytes.slice(4)).toEqual(bytes.slice(2, 4));
 });
 
 test("patterns that fit nothing are told", async () => {
@@ -219,6 +266,9 @@ test("patterns that fit nothing are told", async () => {
   );
   expect(() => model.freeze("3.*", { except: "**" })).toThrow(
     'freeze: no parameter fits "3.*" and not "**"; there are 0.weight',
+  );
+  expect(() => model.freeze("**", { exept: "3.*" } as never)).toThrow(
+    'freeze: there is no option "exept"; use match, except.',
   );
   expect(() => model.freeze(3 as never)).toThrow("freeze: the pattern is 3; use a string");
 });

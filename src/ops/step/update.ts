@@ -175,7 +175,20 @@ function updateDispatch(rule: UpdateRule, inputs: readonly TensorType[], facts: 
     workgroups: gridOf(Math.ceil(groups / 256), facts),
     // Slow weights are read and written at few steps.
     bytes: 16 * groups * (3 + 2 * (slots.length + (average ? 1 : 0))),
+    remedy: remedyOf(rule, inputs),
   };
+}
+
+/** What a user may leave out where an update binds too many buffers. */
+function remedyOf(rule: UpdateRule, inputs: readonly TensorType[]): string {
+  const { slow, average, blocks } = partsOf(rule, inputs)!;
+  const extras = [
+    ...(rule.clipTensors ? ["clipTensorNorm"] : []),
+    ...(slow ? ["lookahead"] : []),
+    ...(average ? ["ema or swa"] : []),
+    ...(blocks ? ["groups and frozen parameters"] : []),
+  ];
+  return extras.length > 0 ? `leave out ${extras.join(", or ")}` : "let the rule keep fewer slots";
 }
 
 /** The two dispatches that measure tensors, for an update that goes by them. */
@@ -207,6 +220,7 @@ function tensorDispatches(rule: UpdateRule, inputs: readonly TensorType[], facts
       bindings: bindings.list,
       workgroups: gridOf(Math.ceil(groups / 64), facts),
       bytes: 16 * groups * (rule.trust ? 2 + slots.length : 1),
+      remedy: remedyOf(rule, inputs),
     },
     {
       kernel: `${rule.name}/factors`,

@@ -1,5 +1,6 @@
 import directionSource from "../../../shaders/step/muon-direction.part.wgsl?raw";
 import sgdSource from "../../../shaders/step/sgd.part.wgsl?raw";
+import { checkWhole } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import { callOp, type Op, required, type Tensor, type Variable } from "../../core/op.ts";
 import { sizeOf } from "../../core/shape.ts";
@@ -42,7 +43,7 @@ const [A, B, C] = [3.4445, -4.775, 2.0315];
  * Matrices [N, r, c], r ≤ c, made nearly orthogonal: X ← X/‖X‖, then `steps` times X ← a·X + (b·XXᵀ + c·(XXᵀ)²)·X, which brings all
  * singular values into about 0.7 to 1.2.
  */
-export function newtonSchulz(matrices: Tensor, steps: number): Tensor {
+function newtonSchulz(matrices: Tensor, steps: number): Tensor {
   const norms = matrices
     .square()
     .sum({ axes: [1, 2], keepdims: true })
@@ -133,8 +134,7 @@ function muonRecord(directions: readonly Op[]): OptimizerRecord {
     ],
     redirect: (options): Redirect => {
       const { nesterov = true, steps = 5 } = options as Pick<MuonOptions, "nesterov" | "steps">;
-      if (!(Number.isInteger(steps) && steps >= 1))
-        throw new OptionError(`muon: steps is ${String(steps)}; use a whole number of at least 1.`);
+      checkWhole("muon: steps", steps, 1);
       if (options.clipTensorNorm !== undefined)
         throw new OptionError(
           "muon: its steps have one norm whatever the gradients' is; leave clipTensorNorm out.",

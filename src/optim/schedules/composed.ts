@@ -1,3 +1,4 @@
+import { checkNumber, checkWhole } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import {
   composed,
@@ -16,8 +17,7 @@ import {
  * @throws OptionError for steps that are no number above 0.
  */
 export function warmUp(steps: number, then: Rate): Schedule {
-  if (!(Number.isFinite(steps) && steps > 0))
-    throw new OptionError(`warmUp: steps is ${String(steps)}; use a number above 0.`);
+  checkNumber("warmUp: steps", steps, "above 0");
   return composed((step, total) => rateAt(then, step, total) * Math.min(1, (step + 1) / steps), then);
 }
 
@@ -27,10 +27,7 @@ export function warmUp(steps: number, then: Rate): Schedule {
  * @throws OptionError for a number of steps that is not a whole one above 0.
  */
 export function byEpoch(schedule: Schedule, stepsPerEpoch: number): Schedule {
-  if (!(Number.isInteger(stepsPerEpoch) && stepsPerEpoch > 0))
-    throw new OptionError(
-      `byEpoch: stepsPerEpoch is ${stepsPerEpoch}; use a whole number above 0, the images divided by the batch size.`,
-    );
+  checkWhole("byEpoch: stepsPerEpoch", stepsPerEpoch, 1);
   return composed(
     (step, total) => schedule(Math.floor(step / stepsPerEpoch), Math.ceil(total / stepsPerEpoch)),
     schedule,
@@ -88,8 +85,7 @@ export const squareRootScaling = (lr: number, batch: number, base: number): numb
   lr * Math.sqrt(ratio("squareRootScaling", batch, base));
 
 function ratio(who: string, batch: number, base: number): number {
-  for (const [name, value] of Object.entries({ batch, base }))
-    if (!(Number.isFinite(value) && value > 0))
-      throw new OptionError(`${who}: ${name} is ${String(value)}; use a number of examples above 0.`);
+  checkNumber(`${who}: batch`, batch, "above 0");
+  checkNumber(`${who}: base`, base, "above 0");
   return batch / base;
 }

@@ -28,8 +28,7 @@ export const oneCycle: ScheduleFactory<OneCycleOptions> = /*#__PURE__*/ defineSc
     },
   },
   ({ peak, warmup, start, final }: Required<OneCycleOptions>) => {
-    const ease = (from: number, to: number, t: number) =>
-      to + ((from - to) * (1 + Math.cos(Math.PI * t))) / 2;
+    const ease = (from: number, to: number, t: number) => to + (from - to) * halfCosine(t);
     return (step, total) => {
       const top = warmup * total - 1;
       return step < top

@@ -1,3 +1,4 @@
+import { show } from "../../core/attributes.ts";
 import { checkNames } from "../../core/check.ts";
 import { OptionError } from "../../core/errors.ts";
 import { required } from "../../core/op.ts";
@@ -102,13 +103,6 @@ export type ScheduleFactory<O> = ((options: O) => Schedule) & {
   /** @internal */
   readonly record: ScheduleRecord;
 };
-
-const show = (value: unknown): string =>
-  typeof value === "string"
-    ? `"${value}"`
-    : Array.isArray(value)
-      ? `[${value.map(show).join(", ")}]`
-      : String(value);
 
 /** The options of a schedule with what is not given filled in. */
 function checked({ name, options }: ScheduleRecord, given: unknown): Record<string, unknown> {
