@@ -35,7 +35,7 @@ function penaltyOf(
   size: (x: Tensor) => Tensor,
 ): Penalty {
   checkNames(name, options, ["match"]);
-  checkNumber(`${name}: the factor`, factor, "of at least 0");
+  checkNumber(`${name}: the factor`, factor, [0]);
   const { match = "**" } = options;
   const penalty = ({ parameters }: Penalized, current = read): Tensor => {
     const found = parameters.filter((variable) => matches(match, variable.name));

@@ -57,7 +57,7 @@ function checkOptions(given: EarlyStoppingOptions): void {
   checkNames(who, given, NAMES);
   const { patience = 1, minDelta = 0, target, mode, restoreBest = true } = given;
   checkWhole(`${who}: patience`, patience, 1);
-  checkNumber(`${who}: minDelta`, minDelta, "of at least 0");
+  checkNumber(`${who}: minDelta`, minDelta, [0]);
   if (target !== undefined) checkNumber(`${who}: target`, target);
   if (mode !== undefined && mode !== "min" && mode !== "max")
     throw new OptionError(`${who}: mode is ${JSON.stringify(mode)}; use "min" or "max".`);
