@@ -2,6 +2,7 @@ import type { Backend, CompileProgress } from "../backend/backend.ts";
 import { DescentError, DeviceError, OptionError } from "../core/errors.ts";
 import { isStream, type Stream } from "../data/stream.ts";
 import type { StreamReader } from "../data/stream-reader.ts";
+import type { Steps } from "../data/stream-steps.ts";
 import { isTally, type Metric } from "../metrics/metric.ts";
 import { Model } from "../model/model.ts";
 import { meansAmong, Tallies } from "../model/tallies.ts";
@@ -32,10 +33,8 @@ import { checkTargets } from "./targets.ts";
 /** The data that a run goes through, and in which steps: what they and its epochs are counted over. */
 interface Through {
   readonly data: object;
-  readonly batchSize: number;
   readonly accumulate: number;
-  /** Unknown for a stream that is read to its end. */
-  readonly perEpoch: number | undefined;
+  readonly steps: Steps;
 }
 
 /** A run: the step, from 0, at which it began, and its data, which is absent where a checkpoint has told of it. */
@@ -150,9 +149,13 @@ export class Session {
   /** Goes on with the run through the same data in the same steps, if nobody else took steps since, or begins another. */
   begin(through: Through): void {
     const { base, through: before } = this.course;
+    const layout = ({ steps }: Through) => steps.layout(this.step - base);
     const same =
       this.step === this.left &&
-      (!before || (Object.keys(before) as (keyof Through)[]).every((key) => before[key] === through[key]));
+      (!before ||
+        (before.data === through.data &&
+          before.accumulate === through.accumulate &&
+          layout(before) === layout(through)));
     this.left = this.step;
     this.course = { base: same ? base : this.step, through };
     if (!same) this.stopping = undefined;
