@@ -4,14 +4,20 @@ import { FileError } from "../core/errors.ts";
 import type { TensorFile } from "../interchange/safetensors.ts";
 import { crossEntropy } from "../losses/index.ts";
 import { Model } from "../model/model.ts";
-
 import type { Rate } from "../optim/schedules.ts";
 import { lrFinder } from "../train/lr-finder.ts";
 import { lrFinderSvg } from "../train/lr-picture.ts";
 import { fileReason } from "../train/node/files.ts";
 import { printJson } from "./output.ts";
 import type { Screen } from "./screen.ts";
-import { makeNetwork, makeOptimizer, type RunData, type TrainConfig } from "./train-config.ts";
+import {
+  batchSizes,
+  makeNetwork,
+  makeOptimizer,
+  networkName,
+  type RunData,
+  type TrainConfig,
+} from "./train-config.ts";
 
 interface Search {
   readonly config: TrainConfig;
@@ -27,14 +33,15 @@ interface Search {
 /** Looks for a learning rate for a run's network, data and optimizer, and draws what it saw. */
 export async function findRate({ config, file, data, backend, init, screen, json }: Search): Promise<void> {
   const { train: images } = data;
-  const { seed, precision, batchSize } = config;
+  const { seed, precision } = config;
+  const [batchSize] = batchSizes(config) as [number];
   const network = makeNetwork(config, { shape: images.shape, classes: images.classes.length });
   const model = new Model(backend, network, { seed });
   if (init) model.restore(init, { name: config.init! });
   const loss = crossEntropy({ labelSmoothing: config.labelSmoothing });
   const optimizer = (lr: Rate) => makeOptimizer(config, lr);
   const range = await lrFinder({ model, loss, optimizer, seed, precision }, { data: images, batchSize });
-  const title = `${config.model} on ${config.dataset}, ${config.optimizer}, batch ${batchSize}: learning rates`;
+  const title = `${networkName(config)} on ${config.dataset}, ${config.optimizer}, batch ${batchSize}: learning rates`;
   try {
     await writeFile(file, lrFinderSvg(title, range));
   } catch (error) {

@@ -12,7 +12,6 @@ const isWhole = (value: number) => Number.isSafeInteger(value);
 export const NUMBER: Kind = { text: "a number of at least 0", accepts: (x) => x >= 0 };
 export const POSITIVE: Kind = { text: "a number above 0", accepts: (x) => x > 0 };
 export const SHARE: Kind = { text: "a number from 0 to 1", accepts: (x) => x >= 0 && x <= 1 };
-export const DECAY: Kind = { text: "a number from 0 to below 1", accepts: (x) => x >= 0 && x < 1 };
 export const COUNT: Kind = { text: "a whole number of at least 1", accepts: (x) => isWhole(x) && x >= 1 };
 export const SEED: Kind = {
   text: "a whole number from 0 to 4294967295",

@@ -51,9 +51,11 @@ export class Screen {
     this.draw("measuring kernels {bar} {value} of {total}  {kernel}", total, done, { kernel });
   }
 
-  step(step: StepMetrics, plan: { epochs: number; stepsPerEpoch: number; images: number }): void {
-    const { epochs, stepsPerEpoch, images } = plan;
-    const inEpoch = step.step - (step.epoch - 1) * stepsPerEpoch;
+  /** A step of a run; `starts` are the first steps of its epochs, from 0, and at last the number of all. */
+  step(step: StepMetrics, { starts, images }: { starts: readonly number[]; images: number }): void {
+    const epochs = starts.length - 1;
+    const [first, next] = [starts[step.epoch - 1]!, starts[step.epoch]!];
+    const [inEpoch, stepsPerEpoch] = [step.step - first, next - first];
     this.speeds = [...this.speeds.slice(-30), step.imagesPerSecond];
     const left = ((epochs - step.epoch + 1 - inEpoch / stepsPerEpoch) * images) / median(this.speeds);
     this.draw(

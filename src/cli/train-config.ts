@@ -6,10 +6,11 @@ import { readLayers } from "../nn/layer-list.ts";
 import { type ImageTask, imageModel, modelNames } from "../nn/models.ts";
 import type { Module } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import type { Rate } from "../optim/schedules.ts";
+import { type Rate, rateAt } from "../optim/schedules.ts";
+import { batchSizeAt } from "../train/steps.ts";
 import { BACKENDS, type BackendName } from "./backend.ts";
-import { COUNT, DECAY, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
-import { namedOptimizer, namedSchedule } from "./recipes.ts";
+import { COUNT, isOfKind, NUMBER, POSITIVE, SEED, SHARE } from "./options.ts";
+import { namedBatches, namedOptimizer, namedSchedule, type OptimizerSettings } from "./recipes.ts";
 
 export const DATASETS = ["cifar10", "shapes"] as const;
 /** What the model is called where its layers are given. */
@@ -17,7 +18,7 @@ export const OWN_MODEL = "own";
 export const PRECISIONS = ["f32", "mixed"] as const;
 
 /** What decides a run's numbers; `config.json` holds it, and `--resume` reads it back. */
-export interface TrainConfig {
+export interface TrainConfig extends OptimizerSettings {
   readonly dataset: (typeof DATASETS)[number];
   readonly data: string;
   readonly model: string;
@@ -25,17 +26,12 @@ export interface TrainConfig {
   readonly layers?: string;
   readonly epochs: number;
   readonly batchSize: number;
-  readonly lr: number;
+  /** A name with options: how the size of the batches changes from epoch to epoch. */
+  readonly batchSchedule?: string;
   /** A name with options, as recipes.ts reads them. */
-  readonly optimizer: string;
   readonly schedule: string;
-  readonly momentum: number;
-  readonly weightDecay: number;
-  readonly clipNorm: number;
   readonly labelSmoothing: number;
   readonly precision: (typeof PRECISIONS)[number];
-  /** Decay of the parameters' moving average; absent: none is kept. */
-  readonly ema?: number;
   readonly seed: number;
   readonly limit?: number;
   readonly init?: string;
@@ -79,15 +75,24 @@ const FIELDS: Readonly<Record<keyof TrainConfig, Check>> = {
   layers: unless(isText),
   epochs: ofKind(COUNT),
   batchSize: ofKind(COUNT),
+  batchSchedule: unless(isText),
   lr: ofKind(POSITIVE),
-  optimizer: isMade((text) => namedOptimizer(text, 0.9, { lr: 0.1, weightDecay: 0 })),
+  optimizer: isMade((optimizer) =>
+    namedOptimizer({ optimizer, lr: 0.1, momentum: 0.9, weightDecay: 0, clipNorm: 0 }, (lr) => lr),
+  ),
   schedule: isMade((text) => namedSchedule(text, 0.1, 1)),
   momentum: ofKind(NUMBER),
   weightDecay: ofKind(NUMBER),
   clipNorm: ofKind(NUMBER),
+  clipTensorNorm: unless(ofKind(NUMBER)),
+  clipValue: unless(ofKind(NUMBER)),
+  maxNorm: unless(ofKind(NUMBER)),
+  ema: unless(isText),
+  swa: unless(isText),
+  lookahead: unless(isText),
+  groups: unless(isText),
   labelSmoothing: ofKind(SHARE),
   precision: oneOf(PRECISIONS),
-  ema: unless(ofKind(DECAY)),
   seed: ofKind(SEED),
   limit: unless(ofKind(COUNT)),
   init: unless(isText),
@@ -108,6 +113,8 @@ export function parseConfig(text: string, path: string): TrainConfig {
     throw new CheckpointError(`${path} is not JSON; restore it, or start a new run with --out.`);
   // Runs of version 0.1 say nothing of it.
   config = { precision: "f32", ...config };
+  // Runs of version 0.1 have the average's decay as a number.
+  if (typeof config.ema === "number") config.ema = String(config.ema);
   for (const [name, check] of Object.entries(FIELDS))
     if (!check(config[name]))
       throw new CheckpointError(
@@ -132,14 +139,44 @@ export function makeNetwork(
   throw new OptionError(`--layers: layer ${index + 1}, "${lines[index]}", does not fit: ${message}`);
 }
 
+/** What the network is called. */
+export const networkName = ({ model, layers }: Pick<TrainConfig, "model" | "layers">): string =>
+  layers === undefined ? model : "your own layers";
+
+type Batches = Pick<TrainConfig, "batchSize" | "batchSchedule">;
+
+/** The size of a run's batches, as `fit` takes it. */
+export const batchesOf = ({ batchSize, batchSchedule }: Batches): Rate =>
+  batchSchedule === undefined ? batchSize : namedBatches(batchSchedule, batchSize);
+
+/** The size of the batches of each epoch. */
+export function batchSizes(config: Batches & Pick<TrainConfig, "epochs">): number[] {
+  const [batches, { epochs }] = [batchesOf(config), config];
+  return Array.from({ length: epochs }, (_, epoch) => batchSizeAt(batches, epoch, epochs));
+}
+
+/** "64", or "64 to 256". */
+export function batchText(config: Batches & Pick<TrainConfig, "epochs">): string {
+  const sizes = batchSizes(config);
+  return [...new Set([sizes[0], sizes.at(-1)])].join(" to ");
+}
+
+/** The first step of each epoch, from 0, and at last the number of all. */
+export function epochStarts(config: Batches & Pick<TrainConfig, "epochs" | "images">): number[] {
+  const starts = [0];
+  for (const size of batchSizes(config)) starts.push(starts.at(-1)! + Math.ceil(config.images / size));
+  return starts;
+}
+
 /** The optimizer of a run; `rate` stands for its schedule where one is given. */
-export function makeOptimizer(config: Omit<TrainConfig, "images">, rate?: Rate): Optimizer {
-  const { optimizer, schedule, lr, epochs, momentum, weightDecay, clipNorm, ema } = config;
-  return namedOptimizer(optimizer, momentum, {
-    lr: rate ?? namedSchedule(schedule, lr, epochs),
-    weightDecay,
-    ...(clipNorm > 0 ? { clipNorm } : {}),
-    ...(ema === undefined ? {} : { ema: { decay: ema } }),
+export function makeOptimizer(config: Omit<TrainConfig, "images"> | TrainConfig, rate?: Rate): Optimizer {
+  const { schedule, epochs } = config;
+  const starts = "images" in config ? epochStarts(config) : undefined;
+  const epochOf = starts && ((step: number) => starts.findLastIndex((start) => start <= step));
+  return namedOptimizer(config, (lr) => {
+    if (rate === undefined) return namedSchedule(schedule, lr, epochs, epochOf);
+    const share = lr / config.lr;
+    return (step, total) => share * rateAt(rate, step, total);
   });
 }
 

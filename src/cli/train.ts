@@ -12,20 +12,36 @@ import { planBytes, printPlan } from "../plan/print.ts";
 import { newestCheckpoint, newestPath, readTensors } from "../train/node/checkpoint-files.ts";
 import { NodeTrainer } from "../train/node/trainer.ts";
 import { chromeTrace, profileTable } from "../train/profile.ts";
+import { checkSizes } from "../train/steps.ts";
 import type { ProfileOptions } from "../train/trainer.ts";
 import { BACKENDS, openBackend } from "./backend.ts";
 import { findRate } from "./find-rate.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { COUNT, choice, DECAY, listed, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
+import { COUNT, choice, listed, NUMBER, numeric, POSITIVE, SEED, SHARE } from "./options.ts";
 import { print, printJson } from "./output.ts";
-import { defaultRate, OPTIMIZER_NAMES, recipesHelp, SCHEDULE_NAMES } from "./recipes.ts";
+import {
+  defaultRate,
+  isMoving,
+  kebab,
+  MOVING,
+  OPTIMIZER_NAMES,
+  ownOptions,
+  recipesHelp,
+  SCHEDULE_NAMES,
+  usageOf,
+} from "./recipes.ts";
 import { freeFolder, type ResultLine, RunFolder } from "./run-folder.ts";
 import { Screen } from "./screen.ts";
 import {
+  batchesOf,
+  batchSizes,
+  batchText,
   DATASETS,
+  epochStarts,
   loadData,
   makeNetwork,
   makeOptimizer,
+  networkName,
   OWN_MODEL,
   PRECISIONS,
   type RunData,
@@ -70,6 +86,10 @@ export function trainCommand(program: Command): void {
     )
     .addOption(numeric("--epochs <n>", "passes over the training set", COUNT, 6))
     .addOption(numeric("--batch-size <n>", "images per step", COUNT, 64))
+    .option(
+      "--batch-schedule <name[:options]>",
+      "how images per step change from epoch to epoch, by the same schedules: step-decay:factor=2,every=3",
+    )
     .addOption(numeric("--lr <x>", "learning rate (default: one that suits the optimizer)", POSITIVE))
     .option(
       "--optimizer <name[:options]>",
@@ -82,14 +102,32 @@ export function trainCommand(program: Command): void {
       "one-cycle",
     )
     .addHelpText("after", recipesHelp)
-    .addOption(numeric("--momentum <x>", "for momentum and nesterov", NUMBER, 0.9))
+    .addOption(numeric("--momentum <x>", `for ${MOVING.join(" and ")}`, NUMBER, 0.9))
     .addOption(numeric("--weight-decay <x>", "weight decay", NUMBER, 0.0005))
     .addOption(numeric("--clip-norm <x>", "largest global gradient norm; 0 for no clipping", NUMBER, 0))
+    .addOption(numeric("--clip-tensor-norm <x>", "largest gradient norm of each parameter", NUMBER))
+    .addOption(numeric("--clip-value <x>", "largest element of a gradient", NUMBER))
+    .addOption(numeric("--max-norm <x>", "largest norm of the weights into a unit", NUMBER))
+    .option(
+      `--ema <${usageOf("ema")}>`,
+      "keep a moving average of the weights, which is then validated; its decay alone will do",
+    )
+    .option(
+      `--swa <${usageOf("swa")}>`,
+      "keep an equal average of the weights from a step, or share of the steps, on instead",
+    )
+    .addOption(
+      new Option(
+        `--lookahead [${usageOf("lookahead")}]`,
+        "let slow weights follow, to which the weights go back every k steps",
+      ).preset(usageOf("lookahead")),
+    )
+    .option(
+      "--groups <list>",
+      'groups of parameters with options of their own, as "*.bias:weight-decay=0; 0.**:frozen; 3.**:lr=0.001"',
+    )
     .addOption(numeric("--label-smoothing <x>", "share of the target spread over all classes", SHARE, 0))
     .addOption(choice("--precision <name>", "mixed stores activations as f16", PRECISIONS, "f32"))
-    .addOption(
-      numeric("--ema <x>", "decay of a moving average of the weights, which is then validated", DECAY),
-    )
     .addOption(numeric("--seed <n>", "decides initial parameters, shuffles and dropout", SEED, 0))
     .addOption(numeric("--limit <n>", "use only the first n images of each part", COUNT))
     .option("--init <file>", "start from a safetensors file, e.g. a PyTorch state_dict")
@@ -129,6 +167,17 @@ export function trainCommand(program: Command): void {
 function newSettings(options: TrainOptions, given: readonly string[]): Settings {
   if (options.layers !== undefined && given.includes("model"))
     throw new OptionError("--model and --layers both say what the network is; give one of them.");
+  if (given.includes("data") && options.dataset === "shapes")
+    throw new OptionError("--data is a folder of CIFAR-10, and shapes are generated; add --dataset cifar10.");
+  if (given.includes("momentum") && !isMoving(options.optimizer))
+    throw new OptionError(
+      `--momentum is for ${listed(MOVING)}, not for --optimizer ${options.optimizer}; leave it out.`,
+    );
+  const twice = ownOptions(options.optimizer).find((key) => key === "lr" || given.includes(key));
+  if (twice !== undefined)
+    throw new OptionError(
+      `--optimizer ${options.optimizer} says ${twice}, which ${flagOf(twice)} is for; leave it out there.`,
+    );
   const {
     out: _,
     overwrite: __,
@@ -140,11 +189,16 @@ function newSettings(options: TrainOptions, given: readonly string[]): Settings 
     json: ________,
     ...rest
   } = options;
-  // A run may be resumed from another working directory.
-  const data = options.dataset === "shapes" ? options.data : resolve(options.data);
+  const data = dataOf(options);
   const model = options.layers === undefined ? options.model : OWN_MODEL;
   return { ...rest, model, data, lr: options.lr ?? defaultRate(options.optimizer) };
 }
+
+/** The folder of the data; a run may be resumed from another working directory. */
+const dataOf = ({ dataset, data }: Pick<Settings, "dataset" | "data">) =>
+  dataset === "shapes" ? data : resolve(data);
+
+const flagOf = (key: string) => `--${kebab(key)}`;
 
 /** The settings of a resumed run, from its folder, with what the command line may change. */
 async function oldSettings(
@@ -152,15 +206,23 @@ async function oldSettings(
   given: readonly string[],
   folder: RunFolder,
 ): Promise<TrainConfig> {
+  if (options.findLr !== undefined)
+    throw new OptionError("--find-lr begins with a new network; leave --resume out.");
   const stored = await folder.readConfig();
   const free: readonly string[] = [...CHANGEABLE, "resume", "plan", "profile", "tune", "json"];
   for (const key of given)
     if (!free.includes(key) && options[key as keyof TrainOptions] !== stored[key as keyof TrainConfig])
       throw new OptionError(
-        `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)} cannot change in a resumed run; leave it out, or start a new run with --out.`,
+        `${flagOf(key)} cannot change in a resumed run; leave it out, or start a new run with --out.`,
       );
   const changed = CHANGEABLE.filter((key) => given.includes(key));
-  return { ...stored, ...Object.fromEntries(changed.map((key) => [key, options[key]])) };
+  const settings = { ...stored, ...Object.fromEntries(changed.map((key) => [key, options[key]])) };
+  const [before, now] = [batchSizes(stored), batchSizes(settings)];
+  if (now.some((size, epoch) => size !== (before[epoch] ?? size)))
+    throw new OptionError(
+      `--epochs ${settings.epochs} would change batches of the first ${stored.epochs}, which --batch-schedule ${stored.batchSchedule} divides by their number; leave it out.`,
+    );
+  return { ...settings, data: dataOf(settings) };
 }
 
 function checkImages(config: Settings | TrainConfig, { train, validation }: RunData): void {
@@ -168,6 +230,7 @@ function checkImages(config: Settings | TrainConfig, { train, validation }: RunD
     throw new OptionError(
       `A batch of ${config.batchSize} is larger than the training set of ${train.count}; use --batch-size ${train.count} or less.`,
     );
+  checkSizes(batchesOf(config), config.epochs, train.count);
   if (!("images" in config) || config.images === train.count) return;
   // Runs of version 0.1 learned from all of them, and were validated on the test images.
   if (config.images === train.count + validation.count)
@@ -184,10 +247,9 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
   const folder = new RunFolder(resume ?? options.out ?? (await freeFolder(DEFAULT_OUT)));
   const settings = resume ? await oldSettings(options, given, folder) : newSettings(options, given);
   // Everything that can be refused is refused before anything takes long or is written.
-  const optimizer = makeOptimizer(settings);
+  makeOptimizer(settings);
+  checkSizes(batchesOf(settings), settings.epochs, Number.POSITIVE_INFINITY);
   const model = makeNetwork(settings, IMAGES);
-  if (resume && options.findLr)
-    throw new OptionError("--find-lr begins with a new network; leave --resume out.");
   if (!options.plan && !options.findLr) await (resume ? folder.lock() : folder.claim(options.overwrite));
   const resumed = resume ? await newestCheckpoint(folder.checkpoints) : undefined;
   const init = settings.init && !resumed ? await readTensors(settings.init) : undefined;
@@ -209,7 +271,7 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
     device: backend,
     model,
     loss: crossEntropy({ labelSmoothing: config.labelSmoothing }),
-    optimizer,
+    optimizer: makeOptimizer(config),
     seed: config.seed,
     precision: config.precision,
   });
@@ -217,11 +279,12 @@ async function train(options: TrainOptions, given: readonly string[]): Promise<v
   if (init) trainer.initializeFrom(init, config.init!);
   // A resumed run keeps the kernels of its checkpoint, and so its bits.
   if (!resumed && options.tune !== false && backend instanceof WebGPUBackend) {
-    const programs = () => trainer.programs(images, config.batchSize, validation);
+    const sizes = new Set(batchSizes(config));
+    const programs = () => [...sizes].flatMap((size) => trainer.programs(images, size, validation));
     trainer.choose(await chooseKernels(backend, programs, screen, options.tune ?? false));
   }
   if (options.plan) {
-    const { plan } = await trainer.trainingStep(images, config.batchSize);
+    const { plan } = await trainer.trainingStep(images, batchSizes(config)[0]!);
     const { name, steps } = plan;
     if (json) printJson({ plan: name, dispatches: steps.length, peakBytes: planBytes(plan).total });
     else print(printPlan(plan));
@@ -276,14 +339,17 @@ interface Run {
 /** Trains to the end or to an interruption, and leaves a checkpoint, the metrics and the curves. */
 async function run({ trainer, config, data, folder, screen, json, profile, peaks }: Run): Promise<void> {
   const { train: images, validation, test } = data;
-  const { epochs, batchSize, model, dataset } = config;
-  const stepsPerEpoch = Math.ceil(images.count / batchSize);
-  const total = epochs * stepsPerEpoch;
+  const { epochs, dataset } = config;
+  const starts = epochStarts(config);
+  const total = starts.at(-1)!;
+  const batchSize = batchesOf(config);
+  // The library's own where the batches change.
+  const evaluation = typeof batchSize === "number" ? { batchSize } : {};
   const precision = config.precision === "f32" ? "" : `, ${config.precision} precision`;
-  const title = `${config.layers === undefined ? model : "your own layers"} on ${dataset}, ${config.optimizer}, batch ${batchSize}${precision}`;
+  const title = `${networkName(config)} on ${dataset}, ${config.optimizer}, batch ${batchText(config)}${precision}`;
   const start = trainer.step > 0 ? `, on from step ${trainer.step} of ${total}` : "";
   screen.say(
-    `${title}: ${images.count} images and ${validation.count} held out, ${epochs} epochs${start} → ${folder.path}`,
+    `${title}: ${images.count} images and ${validation.count} held out, ${epochs} ${epochs === 1 ? "epoch" : "epochs"}${start} → ${folder.path}`,
   );
   if (trainer.step >= total) screen.say("all of them are done; train on with a larger --epochs");
 
@@ -317,7 +383,7 @@ async function run({ trainer, config, data, folder, screen, json, profile, peaks
       onStep: (metrics) => {
         const { step, epoch, loss, accuracy = 0, skipped, imagesPerSecond } = metrics;
         record({ step, epoch, loss, accuracy, ...(skipped && { skipped }), imagesPerSecond });
-        screen.step(metrics, { epochs, stepsPerEpoch, images: images.count });
+        screen.step(metrics, { starts, images: images.count });
       },
       onValidation,
       onProgress: ({ done, total }) => screen.compiling(done, total),
@@ -330,6 +396,8 @@ async function run({ trainer, config, data, folder, screen, json, profile, peaks
         const skips = config.precision === "mixed" ? { skipped } : {};
         record({ step, epoch, loss, accuracy, valLoss, valAccuracy, ...skips, imagesPerSecond });
         screen.epoch({ ...metrics, validation: metrics.validation! }, epochs);
+        if (config.swa !== undefined && trainer.step === total)
+          await trainer.renewStatistics(images, evaluation);
         await keep();
       }
     await keep();
@@ -348,7 +416,7 @@ async function run({ trainer, config, data, folder, screen, json, profile, peaks
     return;
   }
   const { loss: testLoss, accuracy: testAccuracy = 0 } = await trainer.evaluate(test, {
-    batchSize,
+    ...evaluation,
     onValidation,
   });
   const result: ResultLine = { step: trainer.step, epoch: epochs, testLoss, testAccuracy };
@@ -357,7 +425,7 @@ async function run({ trainer, config, data, folder, screen, json, profile, peaks
   if (json) printJson(result);
   const seconds = (performance.now() - began) / 1000;
   screen.say(
-    `done: ${(100 * testAccuracy).toFixed(1)} % of ${test.count} test images right${config.ema === undefined ? "" : " with averaged weights"} after ${trainer.step} steps, in ${seconds.toFixed(0)} s → ${folder.path}/curves.svg`,
+    `done: ${(100 * testAccuracy).toFixed(1)} % of ${test.count} test images right${config.ema === undefined && config.swa === undefined ? "" : " with averaged weights"} after ${trainer.step} steps, in ${seconds.toFixed(0)} s → ${folder.path}/curves.svg`,
   );
   if (json) printJson({ done: true, testAccuracy, steps: trainer.step, seconds, out: folder.path });
 }

@@ -9,6 +9,8 @@ import { type BatchSource, batchTypes, exampleCount, StreamReader } from "./stre
 
 /** The batches of one step, of which an update takes the mean. */
 export interface StepBatches {
+  /** The examples of a whole batch. */
+  readonly whole: number;
   readonly sizes: readonly number[];
   /** Where the first batch begins in the epoch's order. */
   readonly position: number;
@@ -19,7 +21,9 @@ export interface StepBatches {
 /** Where the steps of a run come from, epoch by epoch. */
 export interface Steps {
   /** Steps of a whole epoch; not known before its end for a stream that is read to its end. */
-  readonly perEpoch: number | undefined;
+  stepsIn(epoch: number): number | undefined;
+  /** What steps after `done` of them depend on: a run goes on in steps of which this says the same. */
+  layout(done: number): string;
   /** Goes to where a run stands after `done` steps: the epoch, from 0, and how many steps of it are done. */
   seek(done: number): Promise<{ readonly epoch: number; readonly first: number }>;
   /** The steps of an epoch from its step `first` on. */
@@ -31,7 +35,7 @@ export interface Steps {
 
 /** What `fit` is told about a stream's steps. */
 interface StepOptions {
-  readonly batchSize?: number;
+  readonly batchSize?: unknown;
   readonly stepsPerEpoch?: number;
   readonly shuffle?: boolean;
   readonly accumulate?: number;
@@ -40,7 +44,7 @@ interface StepOptions {
 
 /** Steps through a stream: so many an epoch, or to its end. */
 class StreamSteps implements Steps {
-  perEpoch: number | undefined;
+  private perEpoch: number | undefined;
   private readonly most: number;
   /** Whether the last step was the last of its pass, though the pass has not been said to have ended. */
   private ended = false;
@@ -54,6 +58,14 @@ class StreamSteps implements Steps {
   ) {
     this.perEpoch = options.stepsPerEpoch;
     this.most = exampleCount(stream);
+  }
+
+  stepsIn(): number | undefined {
+    return this.perEpoch;
+  }
+
+  layout(): string {
+    return String(this.options.stepsPerEpoch);
   }
 
   /** A stream that begins again is gone through up to there; another one stands where it was left. */
@@ -118,7 +130,7 @@ class StreamSteps implements Steps {
         given.push(batch.feeds);
       }
     }
-    if (sizes.length > 0) return { sizes, position: 0, given };
+    if (sizes.length > 0) return { whole: this.most, sizes, position: 0, given };
     this.ended = false;
     return undefined;
   }
@@ -174,20 +186,19 @@ function imagesOf(x: Tensor, normalization: Normalization | undefined, path: str
 
 /** What a trainer needs of streams. Each stream brings it along, so that programs without streams do not carry it. */
 export const streamTraining = {
-  /** The number of examples of a batch, once what `fit` was told fits the stream. */
-  check(stream: BatchSource, { batchSize, stepsPerEpoch, shuffle }: StepOptions): number {
+  /** Whether what `fit` was told fits the stream. */
+  check(stream: BatchSource, { batchSize, stepsPerEpoch, shuffle }: StepOptions): void {
     const { name } = stream;
     const count = exampleCount(stream);
     if (stepsPerEpoch !== undefined) checkWhole("The number of steps per epoch", stepsPerEpoch, 1);
     if (batchSize !== undefined && batchSize !== count)
       throw new OptionError(
-        `The batch size is ${batchSize}, and the batches of ${name} have ${count}; leave it out, or make the stream's batches that large.`,
+        `The batch size is ${typeof batchSize === "function" ? "a schedule" : batchSize}, and the batches of ${name} have ${count}; leave it out, or make the stream's batches that large.`,
       );
     if (shuffle)
       throw new OptionError(
         `${name} is a stream, which fit cannot shuffle; shuffle it where it is made, and leave shuffle out.`,
       );
-    return count;
   },
   /** Where programs have batches of `count` examples from: inputs of these types. */
   source: (stream: BatchSource, count: number, normalization: Normalization | undefined) => ({

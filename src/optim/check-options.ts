@@ -13,15 +13,20 @@ import {
   type SwaOptions,
 } from "./record.ts";
 
+/** Options that have options of their own: what each may be told, by an example. */
+export const COMPOUND = {
+  ema: { decay: 0.999, warmUp: true },
+  swa: { start: 0.75, every: 100 },
+  lookahead: { k: 5, alpha: 0.5 },
+} as const;
+
 /** Options that are no hyperparameters of the rule. */
 const RESERVED = [
   "clipNorm",
   "clipTensorNorm",
   "clipValue",
   "maxNorm",
-  "ema",
-  "swa",
-  "lookahead",
+  ...Object.keys(COMPOUND),
   "groups",
 ] as const;
 
@@ -119,6 +124,7 @@ export function checkOptions(
       throw new OptionError(`${name}: needs ${key}; give it, ${name}({ ${key}: 0.001 }).`);
   checkValues(record, options, name);
   if (options.groups !== undefined) checkGroups(record, options.groups);
+  for (const [key, example] of Object.entries(COMPOUND)) checkCompound(name, key, options[key], example);
   const { ema, swa, lookahead } = options as CommonOptions;
   if (ema !== undefined && swa !== undefined)
     throw new OptionError(`${name}: ema and swa are two averages, and one is kept; give one of them.`);
@@ -131,18 +137,22 @@ export function checkOptions(
   if (lookahead !== undefined) checkLookahead(name, lookahead);
 }
 
-function checkEma(name: string, ema: EmaOptions): void {
-  if (typeof ema !== "object" || ema === null)
-    throw new OptionError(`${name}: ema is ${show(ema)}; use { decay: 0.999 }.`);
-  checkNames(`${name}, ema`, ema, ["decay", "warmUp"]);
-  if (typeof ema.decay !== "function") checkDecay(name, ema.decay, "");
+function checkCompound(name: string, key: string, given: unknown, example: object): void {
+  if (given === undefined) return;
+  if (typeof given !== "object" || given === null) {
+    const parts = Object.entries(example).map(([part, value]) => `${part}: ${value}`);
+    throw new OptionError(`${name}: ${key} is ${show(given)}; use { ${parts.join(", ")} }.`);
+  }
+  checkNames(`${name}, ${key}`, given, Object.keys(example));
 }
 
-function checkSwa(name: string, swa: SwaOptions): void {
-  if (typeof swa !== "object" || swa === null)
-    throw new OptionError(`${name}: swa is ${show(swa)}; use { start: 0.75, every: 100 }.`);
-  checkNames(`${name}, swa`, swa, ["start", "every"]);
-  const { start, every = 1 } = swa;
+function checkEma(name: string, { decay, warmUp = false }: EmaOptions): void {
+  if (typeof decay !== "function") checkDecay(name, decay, "");
+  if (typeof warmUp !== "boolean")
+    throw new OptionError(`${name}: warmUp of ema is ${show(warmUp)}; use true or false.`);
+}
+
+function checkSwa(name: string, { start, every = 1 }: SwaOptions): void {
   if (!(typeof start === "number" && start >= 0 && (start < 1 || Number.isInteger(start))))
     throw new OptionError(
       `${name}: the average of swa starts at ${show(start)}; use a whole number of steps, or a share of them from 0 to below 1.`,
@@ -150,11 +160,7 @@ function checkSwa(name: string, swa: SwaOptions): void {
   checkWhole(`${name}: every of swa`, every, 1);
 }
 
-function checkLookahead(name: string, lookahead: LookaheadOptions): void {
-  if (typeof lookahead !== "object" || lookahead === null)
-    throw new OptionError(`${name}: lookahead is ${show(lookahead)}; use { k: 5, alpha: 0.5 }.`);
-  checkNames(`${name}, lookahead`, lookahead, ["k", "alpha"]);
-  const { k = 5, alpha = 0.5 } = lookahead;
+function checkLookahead(name: string, { k = 5, alpha = 0.5 }: LookaheadOptions): void {
   checkWhole(`${name}: k of lookahead`, k, 1);
   if (typeof alpha !== "function") checkAlpha(name, alpha, "");
 }
@@ -169,7 +175,7 @@ export function checkAlpha(name: string, alpha: number, at: string): void {
 
 /** @throws OptionError for a decay outside of its range. */
 export function checkDecay(name: string, decay: number, at: string): void {
-  if (!(decay >= 0 && decay < 1))
+  if (!(typeof decay === "number" && decay >= 0 && decay < 1))
     throw new OptionError(
       `${name}: the decay of the average${at} is ${show(decay)}; use a number from 0 to below 1, such as 0.999.`,
     );

@@ -18,8 +18,8 @@ export interface EvaluationOptions extends Pick<FitOptions, "onValidation"> {
   readonly weights?: Weights;
 }
 
-/** The sizes of the batches in which a set is evaluated. */
-const evaluationBatch = (count: number, batchSize = EVALUATION_BATCH) => Math.min(batchSize, count);
+/** The size of the batches in which a set is evaluated. */
+export const evaluationBatch = (count: number, batchSize = EVALUATION_BATCH) => Math.min(batchSize, count);
 
 /** The means of an epoch. */
 export function means({ metrics }: Session, sums: Sums, labels: number) {

@@ -11,7 +11,7 @@ import type { EpochMetrics, FitOptions, StepMetrics, TrainingData } from "./opti
 import { Profiling } from "./profile.ts";
 import { isSplit, type Session } from "./session.ts";
 import { type Numbers, readRings, StepQueue } from "./step-queue.ts";
-import { DatasetSteps, positionIn } from "./steps.ts";
+import { DatasetSteps, type StepOptions } from "./steps.ts";
 import { addTo, noSums } from "./sums.ts";
 import { checkBatch } from "./targets.ts";
 
@@ -19,6 +19,8 @@ import { checkBatch } from "./targets.ts";
 export class Fitting {
   private readonly profiling: Profiling | undefined;
   private readonly steps: Steps;
+  /** The steps that schedules stretch over: not a number where it is not known. */
+  private total = Number.NaN;
   private labels = 0;
   /** Whether the steps are penalised: what stands in the ring else is another program's. */
   private penalized = false;
@@ -27,39 +29,36 @@ export class Fitting {
     private readonly session: Session,
     private readonly data: TrainingData,
     private readonly options: FitOptions,
-    private readonly batchSize: number,
   ) {
     this.profiling = options.profile ? new Profiling(options.profile) : undefined;
     this.steps = isStream(data)
       ? data.training.steps(data, session.readerOf(data), options)
-      : new DatasetSteps(session, data, batchSize, options);
+      : new DatasetSteps(session, data, options as StepOptions);
   }
 
   /** Goes on with the run that was stopped, or begins another: the epoch and its first step. */
   async seek(): Promise<{ epoch: number; first: number }> {
-    const { session, data, batchSize, options } = this;
-    if (Number.isNaN(this.total) && session.state.needsTotal)
+    const { session, data, steps, options } = this;
+    const { epochs, stepsPerEpoch = Number.NaN } = options;
+    const counted = steps instanceof DatasetSteps;
+    if (!counted && Number.isNaN(stepsPerEpoch) && session.state.needsTotal)
       throw new OptionError(
         `A schedule of the optimizer needs the number of steps, which ${data.name} does not tell; give fit stepsPerEpoch.`,
       );
-    session.begin({ data, batchSize, accumulate: options.accumulate ?? 1, perEpoch: this.steps.perEpoch });
-    const done = session.step - session.course.base;
-    const found = await this.steps.seek(done);
-    if (done > 0 && found.epoch >= options.epochs)
+    session.begin({ data, accumulate: options.accumulate ?? 1, steps });
+    const { base } = session.course;
+    this.total = base + (counted ? steps.stepsOf(epochs) : epochs * stepsPerEpoch);
+    const done = session.step - base;
+    const found = await steps.seek(done);
+    if (done > 0 && found.epoch >= epochs)
       throw new OptionError(
-        `${options.epochs} ${options.epochs === 1 ? "epoch of" : "epochs of"} ${data.name} ${options.epochs === 1 ? "is" : "are"} done already, with step ${session.step}; ask for more than ${found.epoch}.`,
+        `${epochs} ${epochs === 1 ? "epoch of" : "epochs of"} ${data.name} ${epochs === 1 ? "is" : "are"} done already, with step ${session.step}; ask for more than ${found.epoch}.`,
       );
     return found;
   }
 
   async close(): Promise<void> {
     await this.steps.close();
-  }
-
-  /** The steps that schedules stretch over: not a number where it is not known. */
-  private get total(): number {
-    if (isStream(this.data) && this.options.stepsPerEpoch === undefined) return Number.NaN;
-    return this.session.course.base + this.steps.perEpoch! * this.options.epochs;
   }
 
   /** The rest of an epoch; nothing when it was stopped. */
@@ -91,18 +90,19 @@ export class Fitting {
           await options.between?.();
         } else {
           const [images] = batches.sizes as [number];
-          const ready = await session.ready(session.training(this.data, this.rows(images), this.masked));
+          const rows = this.rows(images, batches);
+          const ready = await session.ready(session.training(this.data, rows, this.masked));
           this.noted(ready);
           // Whole batches only, and not the first steps, which compile: their times belong together.
-          const profiling = images === this.batchSize && step - start >= 2 ? this.profiling : undefined;
+          const profiling = images === batches.whole && step - start >= 2 ? this.profiling : undefined;
           this.checkGiven(batches.given?.[0], ready);
-          const own = { ...this.feeds(step, batches.position), ...this.mask(images) };
+          const own = { ...this.feeds(step, batches.position), ...this.mask(images, rows) };
           const pushed = queue.push({ step, images }, ready.executable, own, batches.given?.[0], profiling);
           this.steps.ahead();
           await pushed;
         }
         step++;
-        const whole = first + step - start === this.steps.perEpoch;
+        const whole = first + step - start === this.steps.stepsIn(epoch);
         // Before the next batch is asked for: a stream that cannot begin again would lose it.
         stopped = !whole && (options.signal?.aborted ?? false);
         if (stopped) break;
@@ -140,12 +140,12 @@ export class Fitting {
   }
 
   /** How many rows a batch of so many examples has. */
-  private rows(images: number): number {
-    return this.masked ? this.batchSize : images;
+  private rows(images: number, { whole }: StepBatches): number {
+    return this.masked ? whole : images;
   }
 
-  private mask(images: number): Feeds {
-    return this.masked ? { [MASK]: maskOf(images, this.batchSize) } : {};
+  private mask(images: number, rows: number): Feeds {
+    return this.masked ? { [MASK]: maskOf(images, rows) } : {};
   }
 
   private feeds(step: number, position: number, row = step) {
@@ -161,13 +161,14 @@ export class Fitting {
     let position = batches.position;
     const at: Uint32Array[] = [];
     for (const [k, size] of batches.sizes.entries()) {
-      const recipe = session.gradient(this.data, this.rows(size), k === 0, this.masked);
+      const rows = this.rows(size, batches);
+      const recipe = session.gradient(this.data, rows, k === 0, this.masked);
       const ready = await session.ready(recipe);
       this.noted(ready);
       // Each batch draws its own random numbers, and leaves a row of its own.
       this.checkGiven(batches.given?.[k], ready);
       const { counters } = session.counters(step * accumulate + k, position, k);
-      session.split.add(ready, { counters, ...this.mask(size), ...batches.given?.[k] }, size / images);
+      session.split.add(ready, { counters, ...this.mask(size, rows), ...batches.given?.[k] }, size / images);
       at.push(counters);
       position += size;
     }
@@ -239,16 +240,14 @@ export class Fitting {
 
   /** A step was not finite and nothing of it was applied: replays it to say where. */
   private explain(step: number): Promise<never> {
-    const { session, batchSize, data } = this;
-    if (isStream(data)) return this.halt(step, [], "");
-    const { count } = session.sets.use(data, true).data;
-    const done = step - session.course.base;
-    const perEpoch = this.steps.perEpoch!;
-    const position = (done % perEpoch) * batchSize;
-    const { counters } = session.counters(step, positionIn(Math.floor(done / perEpoch), position, count));
+    const { session, steps } = this;
+    if (!(steps instanceof DatasetSteps)) return this.halt(step, [], "");
+    const { epoch, first } = steps.place(step - session.course.base);
+    const { sizes, position } = steps.batches(epoch, first);
+    const { counters } = session.counters(step, position);
     return this.halt(
       step,
-      [{ images: Math.min(batchSize, count - position), counters }],
+      [{ images: sizes[0]!, counters }],
       "nothing, when it was computed again: this adapter does not compute the same twice, so try descent verify",
     );
   }

@@ -7,6 +7,7 @@ import type { Model, Normalization } from "../model/model.ts";
 import type { AnyModule } from "../nn/module.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Penalty } from "../optim/penalties.ts";
+import type { Rate } from "../optim/schedules.ts";
 import type { Plan, PlanOptions } from "../plan/plan.ts";
 import type { AnyDataset } from "./data-sets.ts";
 import type { Timeline } from "./profile.ts";
@@ -77,10 +78,12 @@ export type TrainingData = AnyDataset | Stream;
 export interface FitOptions<M extends Metrics = NoMetrics> {
   readonly epochs: number;
   /**
-   * Needed for data sets; the batches of a stream have the sizes that they have. To let it grow instead of lowering the rate,
-   * call `fit` again with a larger one: it trains on from there, each size compiled once. Smith et al., 2018.
+   * Needed for data sets; the batches of a stream have the sizes that they have. A schedule is asked for each epoch, counted from
+   * 0, and rounded, so that batches grow instead of the rate falling, each size compiled once: `optim.stepDecay({ from: 64, factor: 2,
+   * every: 10 })`, or (epoch) => …. A run that goes on has to be given one that says the same of the epochs that are done.
+   * Validation has batches of 250 then. Smith et al., 2018.
    */
-  readonly batchSize?: number;
+  readonly batchSize?: Rate;
   /**
    * How many steps of a stream make up an epoch; until the stream ends unless given. Schedules that depend on the number
    * of steps need it.

@@ -8,6 +8,7 @@ import { mixedPrecision } from "../graph/precision.ts";
 import { type TracedProgram, traceProgram } from "../model/program.ts";
 import type { TracedLayer } from "../nn/module.ts";
 import { STATS } from "../ops/step/stats.ts";
+import type { Rate } from "../optim/schedules.ts";
 import type { OptimizerState } from "../optim/state.ts";
 import { applyGradients, differentiate } from "../optim/steps.ts";
 import type { AnyDataset } from "./data-sets.ts";
@@ -52,7 +53,7 @@ export interface LayerPicture {
 
 /** Which steps are looked at, as `FitOptions` says, and how much of them. */
 export interface InspectOptions {
-  readonly batchSize: number;
+  readonly batchSize: Rate;
   readonly epochs: number;
   readonly lastBatch?: LastBatch;
   readonly accumulate?: number;

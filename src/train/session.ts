@@ -3,6 +3,7 @@ import { checkNames } from "../core/check.ts";
 import { DescentError, DeviceError, OptionError } from "../core/errors.ts";
 import { isStream, type Stream } from "../data/stream.ts";
 import type { StreamReader } from "../data/stream-reader.ts";
+import type { Steps } from "../data/stream-steps.ts";
 import { isTally, type Metric } from "../metrics/metric.ts";
 import { Model } from "../model/model.ts";
 import { meansAmong, Tallies } from "../model/tallies.ts";
@@ -40,10 +41,8 @@ import { checkTargets } from "./targets.ts";
 /** The data that a run goes through, and in which steps: what they and its epochs are counted over. */
 interface Through {
   readonly data: object;
-  readonly batchSize: number;
   readonly accumulate: number;
-  /** Unknown for a stream that is read to its end. */
-  readonly perEpoch: number | undefined;
+  readonly steps: Steps;
 }
 
 /** A run: the step, from 0, at which it began, and its data, which is absent where a checkpoint has told of it. */
@@ -160,9 +159,13 @@ export class Session {
   /** Goes on with the run through the same data in the same steps, if nobody else took steps since, or begins another. */
   begin(through: Through): void {
     const { base, through: before } = this.course;
+    const layout = ({ steps }: Through) => steps.layout(this.step - base);
     const same =
       this.step === this.left &&
-      (!before || (Object.keys(before) as (keyof Through)[]).every((key) => before[key] === through[key]));
+      (!before ||
+        (before.data === through.data &&
+          before.accumulate === through.accumulate &&
+          layout(before) === layout(through)));
     this.left = this.step;
     // The network may have been given other numbers since it was made.
     if (this.step === 0) this.state.copyParameters();

@@ -10,7 +10,7 @@ import type { OptimizerState } from "../optim/state.ts";
 import type { Recipe } from "./cache.ts";
 import { type Checkpoint, restoreCheckpoint, takeCheckpoint } from "./checkpoint.ts";
 import type { AnyDataset } from "./data-sets.ts";
-import { type EvaluationOptions, evaluateSet, renewStatistics } from "./evaluate.ts";
+import { type EvaluationOptions, evaluateSet, evaluationBatch, renewStatistics } from "./evaluate.ts";
 import { Fitting } from "./fitting.ts";
 import {
   type EpochMetrics,
@@ -24,13 +24,10 @@ import {
 } from "./options.ts";
 import { isSplit, Session } from "./session.ts";
 import { RING_ROWS, type StepParts } from "./step.ts";
-import { batchSizes, DatasetSteps, positionIn } from "./steps.ts";
+import { batchSizeAt, batchSizes, checkSizes, DatasetSteps, type StepOptions } from "./steps.ts";
 import type { Watch } from "./stopping.ts";
 
 export type * from "./options.ts";
-
-/** The steps of a run, as `FitOptions` says. */
-type StepOptions = Pick<FitOptions, "epochs" | "lastBatch" | "accumulate"> & { readonly batchSize: number };
 
 /** Trains a model: compiles its step once per batch size and replays it. */
 export class Trainer<M extends Metrics = NoMetrics> {
@@ -105,28 +102,35 @@ export class Trainer<M extends Metrics = NoMetrics> {
       throw new OptionError(
         "This trainer is training already; wait for that fit to end, or use another trainer.",
       );
-    const batchSize = this.checkFit(data, options);
+    this.checkFit(data, options);
     const sets = [data, options.validation].filter(
       (set): set is AnyDataset => set !== undefined && !isStream(set),
     );
+    const { batchSize, onValidation } = options;
+    const evaluated = { onValidation, ...(typeof batchSize === "number" && { batchSize }) };
     let fitting: Fitting | undefined;
     this.fitting = true;
     session.sets.pin(sets);
     try {
       await session.followFrozen();
-      fitting = new Fitting(session, data, options as FitOptions, batchSize);
+      fitting = new Fitting(session, data, options as FitOptions);
       let { epoch, first } = await fitting.seek();
       const watch = this.watch(options);
       if (watch?.ended) return;
-      if (!isStream(data)) await this.compileAll(data, batchSize, options as FitOptions);
+      let compiled: number | undefined;
       for (; epoch < options.epochs; epoch++) {
         // Between two epochs parameters may have been frozen, or unfrozen.
         await session.followFrozen();
+        if (!isStream(data)) {
+          const size = batchSizeAt(options.batchSize!, epoch, options.epochs);
+          if (size !== compiled) await this.compileAll(data, size, options as FitOptions);
+          compiled = size;
+        }
         const metrics = (await fitting.epoch(epoch, first)) as EpochMetrics<M> | undefined;
         first = 0;
         if (!metrics) return;
         const validation = options.validation
-          ? await evaluateSet(session, options.validation, options as FitOptions)
+          ? await evaluateSet(session, options.validation, evaluated)
           : undefined;
         session.tell(validation ?? metrics);
         const whole = validation ? { ...metrics, validation } : metrics;
@@ -152,7 +156,7 @@ export class Trainer<M extends Metrics = NoMetrics> {
     return earlyStopping.watch(session, session.measured, validation !== undefined);
   }
 
-  private checkFit(data: TrainingData, options: FitOptions<M>): number {
+  private checkFit(data: TrainingData, options: FitOptions<M>): void {
     checkNames("fit", options, FIT_OPTIONS);
     const { epochs, batchSize, accumulate = 1, lastBatch = "smaller" } = options;
     checkWhole("The number of epochs", epochs, 0);
@@ -172,18 +176,15 @@ export class Trainer<M extends Metrics = NoMetrics> {
       throw new OptionError(
         "A profile times steps of one program, and accumulate and onGradients divide a step; leave out one of them.",
       );
-    if (isStream(data)) return data.training.check(data, options);
+    if (isStream(data)) {
+      data.training.check(data, options);
+      return;
+    }
     if (options.stepsPerEpoch !== undefined)
       throw new OptionError(
         `stepsPerEpoch is ${options.stepsPerEpoch}, and an epoch of ${data.name} is all of it, for it is no stream; leave it out.`,
       );
-    checkWhole("The batch size", batchSize, 1);
-    const { count } = this.session.sets.use(data, true).data;
-    if (batchSize > count)
-      throw new OptionError(
-        `A batch of ${batchSize} is larger than the training set of ${count}; use at most ${count}.`,
-      );
-    return batchSize;
+    checkSizes(batchSize, epochs, this.session.sets.use(data, true).data.count);
   }
 
   /** Compiles the steps that `fit` needs for a data set, batch size and options, ahead of time. */
@@ -226,7 +227,8 @@ export class Trainer<M extends Metrics = NoMetrics> {
         ]
       : sizes.map((size) => session.training(data, size, masked));
     const held = validation ? session.sets.use(validation).data.count : 0;
-    const evaluated = held > 0 ? batchSizes(held, batchSize) : [];
+    const own = typeof options.batchSize === "function" ? undefined : batchSize;
+    const evaluated = held > 0 ? batchSizes(held, evaluationBatch(held, own)) : [];
     return [...training, ...evaluated.map((size) => session.evaluation(validation!, size))];
   }
 
@@ -295,21 +297,22 @@ export class Trainer<M extends Metrics = NoMetrics> {
    */
   next(data: AnyDataset, options: StepOptions) {
     const { session, step } = this;
-    const { batchSize, epochs } = options;
-    const { count } = session.sets.use(data).data;
+    const asked = new DatasetSteps(session, data, options);
     const { through, base } = session.course;
-    const known = through?.data === data && through.batchSize === batchSize;
+    const present =
+      through?.data === data && through.steps instanceof DatasetSteps ? through.steps : undefined;
+    const stands = present?.place(step - base).epoch;
+    const known = present && present.sizeIn(stands!) === asked.sizeIn(stands!) ? present : undefined;
     // Other data would begin another run.
     const first = known || !through ? base : step;
-    const { accumulate = 1 } = known ? through : options;
-    const perEpoch = known ? through.perEpoch! : new DatasetSteps(session, data, batchSize, options).perEpoch;
-    const within = ((step - first) % perEpoch) * batchSize * accumulate;
-    const position = positionIn(Math.floor((step - first) / perEpoch), within, count);
+    const steps = known ?? asked;
+    const place = steps.place(step - first);
+    const { sizes, position } = steps.batches(place.epoch, place.first);
     return {
-      images: Math.min(batchSize, count - within),
+      images: sizes[0]!,
       feeds: {
-        ...session.feeds(step, position, Math.max(step + 1, first + perEpoch * epochs)),
-        ...session.counters(step * accumulate, position),
+        ...session.feeds(step, position, Math.max(step + 1, first + steps.stepsOf(options.epochs))),
+        ...session.counters(step * steps.accumulate, position),
       },
     };
   }

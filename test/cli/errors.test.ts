@@ -64,6 +64,48 @@ describe("options", () => {
     ],
     ["train --schedule step-decay:factor=0.5", "stepDecay: needs every; use a whole number of at least 1."],
     ["train --schedule cosine:by=week", "--schedule cosine:by=week: by is week; use epoch or step."],
+    ["train --ema 0.9 --swa 0.5", "adamW: ema and swa are two averages, and one is kept; give one of them."],
+    [
+      "train --ema decay=1",
+      "adamW: the decay of the average is 1; use a number from 0 to below 1, such as 0.999.",
+    ],
+    ["train --swa begin=3", 'adamW, swa: there is no option "begin"; use start, every.'],
+    ["train --ema a;b", '--ema a;b: "a;b" is no option; write key=value,key=value, lists with / between.'],
+    ["train --lookahead k=0", "adamW: k of lookahead is 0; use a whole number of at least 1."],
+    [
+      "train --lookahead --max-norm 1",
+      "adamW: averages and slow weights would follow parameters before maxNorm; leave lookahead or maxNorm out.",
+    ],
+    ["train --clip-value -1", '--clip-value must be a number of at least 0, not "-1".'],
+    [
+      "train --optimizer muon --clip-tensor-norm 1",
+      "muon: its steps have one norm whatever the gradients' is; leave clipTensorNorm out.",
+    ],
+    [
+      "train --groups *.bias:decay=0",
+      'adamW, group "*.bias": there is no option "decay"; use match, frozen, weightDecay, lr, betas, eps, maxNorm.',
+    ],
+    [
+      "train --optimizer adam:lr=0.1",
+      "--optimizer adam:lr=0.1 says lr, which --lr is for; leave it out there.",
+    ],
+    [
+      "train --optimizer adam:weightDecay=1 --weight-decay 2",
+      "--optimizer adam:weightDecay=1 says weightDecay, which --weight-decay is for; leave it out there.",
+    ],
+    [
+      "train --optimizer sgd --momentum 0.5",
+      "--momentum is for momentum or nesterov, not for --optimizer sgd; leave it out.",
+    ],
+    ["train --resume a --find-lr b.svg", "--find-lr begins with a new network; leave --resume out."],
+    [
+      "train --schedule cosine:from=0.5",
+      "--schedule cosine:from=0.5: from is what --lr gives; leave it out.",
+    ],
+    [
+      "train --data cifar",
+      "--data is a folder of CIFAR-10, and shapes are generated; add --dataset cifar10.",
+    ],
     ["train --backend cuda", '--backend must be webgpu or cpu, not "cuda".'],
     ["train --lr fast", '--lr must be a number above 0, not "fast".'],
     ["train --lr -0.1", '--lr must be a number above 0, not "-0.1".'],

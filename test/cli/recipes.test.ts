@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
+  namedBatches,
   namedOptimizer,
   namedSchedule,
   OPTIMIZER_NAMES,
@@ -12,8 +13,8 @@ import * as optim from "../../src/optim/index.ts";
 import { rateAt } from "../../src/optim/schedules.ts";
 import { descentCommand } from "../support/command.ts";
 
-const common = { lr: 0.5, weightDecay: 0 };
-const make = (text: string) => namedOptimizer(text, 0.75, common);
+const make = (optimizer: string, more: object = {}) =>
+  namedOptimizer({ optimizer, lr: 0.5, momentum: 0.75, weightDecay: 0, clipNorm: 0, ...more }, (lr) => lr);
 const rates = (text: string, epochs: number, total: number) => {
   const schedule = namedSchedule(text, 0.5, epochs);
   return Array.from({ length: total }, (_, step) => rateAt(schedule, step, total));
@@ -63,6 +64,14 @@ describe("schedules", () => {
     ["linear-decay:to=0.25", [0.5, 0.45, 0.4, 0.35, 0.3, 0.25]],
   ])("%s", (text, values) => {
     expect(rates(text, 3, 6)).toEqual(values.map((value) => expect.closeTo(value, 12)));
+  });
+
+  test("by epoch go by the epochs that they are told", () => {
+    const epochOf = (step: number) => (step < 4 ? 0 : 1);
+    const schedule = namedSchedule("step-decay:factor=0.5,every=1", 0.5, 2, epochOf);
+    expect([3, 4, 5].map((step) => rateAt(schedule, step, 6))).toEqual([0.5, 0.25, 0.25]);
+    const batches = namedBatches("piecewise:points=0@1/2@4,warm-up=2", 8);
+    expect([0, 1, 2].map((epoch) => rateAt(batches, epoch, 3))).toEqual([4, 20, 32]);
   });
 
   test("by epoch hand on what is measured", () => {

@@ -71,7 +71,7 @@ const cases: [string, () => unknown, string][] = [
     () => adam({ lr: 1, betas: [0.9, 1] }),
     "adam: betas[1] is 1; use a number from 0 to below 1.",
   ],
-  ["no ema", () => any(adam)({ lr: 1, ema: 0.9 }), "adam: ema is 0.9; use { decay: 0.999 }."],
+  ["no ema", () => any(adam)({ lr: 1, ema: 0.9 }), "adam: ema is 0.9; use { decay: 0.999, warmUp: true }."],
   [
     "an option of the average",
     () => any(adam)({ lr: 1, ema: { decay: 0.9, warmup: true } }),
@@ -211,6 +211,8 @@ test.each([
     { ema: { decay: 0.9 }, swa: { start: 0 } },
     "adam: ema and swa are two averages, and one is kept; give",
   ],
+  ["a decay as a switch", { ema: { decay: true } }, "adam: the decay of the average is true; use a number"],
+  ["a warm-up in steps", { ema: { decay: 0.9, warmUp: 5 } }, "adam: warmUp of ema is 5; use true or false."],
   [
     "a start that is no step",
     { swa: { start: 1.5 } },
