@@ -94,14 +94,9 @@ export class RacerCard {
       h("legend", {}, h("label", { for: this.box.id }, this.box, markPicture(racer), label)),
       this.standing,
       this.place,
-      h(
-        "p",
-        { class: "rule" },
-        h("code", {}, rule),
-        h("small", {}, source),
-        note !== undefined && h("span", { class: "note" }, note),
-      ),
+      h("p", { class: "rule" }, h("code", {}, rule), h("small", {}, source)),
       fields.map((field) => field.element),
+      note !== undefined && h("p", { class: "note" }, note),
     );
   }
 

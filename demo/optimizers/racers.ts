@@ -39,8 +39,10 @@ const FACTORS: Readonly<Record<string, number>> = {
 };
 
 const NOTES: Readonly<Record<string, string>> = {
-  lamb: "Each tensor's step is η times the tensor's own length. The point is a tensor, so it steps η times its distance from (0, 0), however steep the slope, and rests only there unless η shrinks.",
-  muon: "The point is a matrix of one row: made orthogonal, it is 0.7 long. So every step is equally long, however steep the slope, and it circles the minimum unless η shrinks.",
+  radam:
+    "Its first five steps are momentum's, not divided by √v̂: a steep slope throws it far before it begins to scale them.",
+  lamb: "The point is a tensor: each step is η times its distance from (0, 0), however steep the slope, and so it rests only there unless η shrinks.",
+  muon: "The point is a matrix of one row, and its momentum, made orthogonal, is always 0.7 long: every step is 0.7·η, however steep the slope, and it circles a minimum unless η shrinks.",
 };
 
 export const racersOf = (facts: readonly OptimizerFacts[]): Racer[] =>
