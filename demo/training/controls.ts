@@ -36,7 +36,7 @@ export function controls(config: Config, change: Change, optimizers: readonly Op
   const fields = {
     rate: numberField({
       id: "rate",
-      label: "Learning rate",
+      label: "Learning rate η",
       say: "How far each step goes against the gradient; too large and the loss jumps, too small and it crawls.",
       value: config.rate,
       min: 0,
@@ -74,7 +74,7 @@ export function controls(config: Config, change: Change, optimizers: readonly Op
     }),
     momentum: numberField({
       id: "momentum",
-      label: "Momentum",
+      label: "Momentum μ",
       say: "How much of the last steps' direction is kept; 0.9 averages about ten.",
       value: config.momentum,
       min: 0,
@@ -83,7 +83,7 @@ export function controls(config: Config, change: Change, optimizers: readonly Op
     }),
     weightDecay: numberField({
       id: "decay",
-      label: "Weight decay",
+      label: "Weight decay λ",
       say: "Pulls every weight towards 0, so that none grows without need.",
       value: config.weightDecay,
       min: 0,
