@@ -1,4 +1,4 @@
-import type { FirstKey } from "./racers.ts";
+import type { Rates } from "./racers.ts";
 
 export interface Landscape {
   readonly title: string;
@@ -12,7 +12,7 @@ export interface Landscape {
   readonly start: readonly [number, number];
   readonly minima: readonly (readonly [number, number])[];
   /** Learning rates with which each optimizer gets somewhere here; the others' are made of these. */
-  readonly rates: Readonly<Record<FirstKey, number>>;
+  readonly rates: Rates;
 }
 
 /** What a page says of each cost; costs.ts has the graphs, so that the page does without the engine. */

@@ -11,7 +11,7 @@ import { LANDSCAPE_KEYS, LANDSCAPES, type LandscapeKey } from "./landscapes.ts";
 import { LandscapeMap, type Point } from "./map.ts";
 import { LAST_STEP, type Path, ROW } from "./path.ts";
 import { RacerCard, settingsHelp } from "./racer-card.ts";
-import { RACER_KEYS, RACERS, type RacerKey, rateFor, type Settings } from "./racers.ts";
+import { type Racer, racersOf, rateFor, type Settings } from "./racers.ts";
 import type { Api, Events, Leg } from "./worker.ts";
 
 /** Curves show at most about this many points each. */
@@ -23,6 +23,18 @@ const TELL = 4000;
 
 const worker = connect<Api, Events>(new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }));
 
+const stage = h("div", { class: "stack" });
+page(
+  "Optimizers",
+  {
+    title: "Optimizers race down a landscape",
+    lede: "Drag the starting point, choose a cost and watch how each optimizer finds its way. The gradients come from the engine's autodiff and the steps from the update kernels that train networks.",
+  },
+  stage,
+);
+// All that the engine has.
+const racers = racersOf(await worker.call("optimizers"));
+
 let landscape: LandscapeKey = "ravine";
 let start: Point = LANDSCAPES[landscape].start;
 let startCost: number | undefined;
@@ -32,29 +44,31 @@ let ended = false;
 let told = Number.NEGATIVE_INFINITY;
 /** The highest cost that the map shows: curves of what leaves it would flatten the others. */
 let highest = Number.POSITIVE_INFINITY;
-const paths = new Map<RacerKey, Path>(
-  RACER_KEYS.map((key) => [key, { rows: new Float32Array(LAST_STEP * ROW), steps: 0 }]),
+const paths = new Map<string, Path>(
+  racers.map(({ key }) => [key, { rows: new Float32Array(LAST_STEP * ROW), steps: 0 }]),
 );
-const diverged = new Map<RacerKey, number>();
-const cards = new Map<RacerKey, RacerCard>(
-  RACER_KEYS.map((key) => [
-    key,
-    new RacerCard(key, {
-      onSettings: (settings) => void worker.call("set", { key, settings }).catch(showError),
+const diverged = new Map<string, number>();
+const cards = new Map<string, RacerCard>(
+  racers.map((racer) => [
+    racer.key,
+    new RacerCard(racer, {
+      onSettings: (settings) => void worker.call("set", { key: racer.key, settings }).catch(showError),
       onToggle: () => {
-        void worker.call("run", running()).catch(showError);
+        void worker.call("run", keysOf(running())).catch(showError);
+        plot.setSeries(running(), columns(running()));
         redraw();
       },
     }),
   ]),
 );
-const running = () => RACER_KEYS.filter((key) => cards.get(key)!.enabled);
+const running = () => racers.filter(({ key }) => cards.get(key)!.enabled);
+const keysOf = (list: readonly Racer[]) => list.map(({ key }) => key);
 
 // What is on the page.
 const map = new LandscapeMap((to) => void restart(to).catch(showError));
 const plot = new LivePlot({
   label: "Cost against step",
-  series: RACER_KEYS.map((key) => ({ label: RACERS[key].label, color: RACERS[key].color })),
+  series: running(),
   x: "step",
   left: "cost",
   log: true,
@@ -124,12 +138,7 @@ const summary = h("p", { class: "muted", id: "summary", role: "status", aria: { 
 const lesson = h("p", { id: "lesson" });
 const formula = h("code", { id: "formula" });
 
-page(
-  "Optimizers",
-  {
-    title: "Optimizers race down a landscape",
-    lede: "Drag the starting point, choose a cost and watch how each optimizer finds its way. The gradients come from the engine's autodiff and the steps from the update kernels that train networks.",
-  },
+stage.append(
   h(
     "div",
     { class: "race-bar" },
@@ -189,7 +198,7 @@ page(
 
 /** Settings of all racers for the worker. */
 const allSettings = () =>
-  Object.fromEntries(RACER_KEYS.map((key) => [key, cards.get(key)!.settings])) as Record<RacerKey, Settings>;
+  Object.fromEntries(racers.map(({ key }): [string, Settings] => [key, cards.get(key)!.settings]));
 
 /** Opens landscape and engine; the race is at its start afterwards. */
 async function open(): Promise<void> {
@@ -204,7 +213,7 @@ async function open(): Promise<void> {
     landscape,
     start,
     settings: allSettings(),
-    running: running(),
+    running: keysOf(running()),
     engine: engineField.value,
   });
   race = current;
@@ -294,7 +303,7 @@ async function step(): Promise<void> {
 }
 
 /** How far the race is: a diverged optimizer went as far as its last finite step. */
-const raceStep = () => Math.max(0, ...RACER_KEYS.map((key) => diverged.get(key) ?? paths.get(key)!.steps));
+const raceStep = () => Math.max(0, ...racers.map(({ key }) => diverged.get(key) ?? paths.get(key)!.steps));
 
 function take({ key, rows, from, diverged: at }: Leg): void {
   const path = paths.get(key)!;
@@ -304,13 +313,13 @@ function take({ key, rows, from, diverged: at }: Leg): void {
 }
 
 /** The cost of a racer where it is. */
-function costOf(key: RacerKey): number | undefined {
+function costOf(key: string): number | undefined {
   const { rows, steps } = paths.get(key)!;
   return steps === 0 ? startCost : rows[(steps - 1) * ROW + 2];
 }
 
 /** The step at which a path first left the map, and whether it is outside now. */
-function outside(key: RacerKey): number | undefined {
+function outside(key: string): number | undefined {
   const { rows, steps } = paths.get(key)!;
   const { x, y } = LANDSCAPES[landscape];
   const out = (i: number) => {
@@ -323,7 +332,7 @@ function outside(key: RacerKey): number | undefined {
   return first + 1;
 }
 
-function standing(key: RacerKey): string {
+function standing(key: string): string {
   const at = diverged.get(key);
   if (at !== undefined) return `diverged at step ${at}`;
   const left = outside(key);
@@ -334,7 +343,7 @@ function standing(key: RacerKey): string {
 
 const redraw = oncePerFrame(() => {
   const shown = running();
-  map.setPaths(new Map(shown.map((key) => [key, paths.get(key)!])));
+  map.setPaths(new Map(shown.map((racer) => [racer, paths.get(racer.key)!])));
   for (const [key, card] of cards) {
     const { rows, steps } = paths.get(key)!;
     const at = (steps - 1) * ROW;
@@ -344,19 +353,19 @@ const redraw = oncePerFrame(() => {
   plot.set(columns(shown));
 });
 
-function columns(shown: readonly RacerKey[]): (number | null)[][] {
-  const last = Math.max(0, ...shown.map((key) => paths.get(key)!.steps));
+function columns(shown: readonly Racer[]): (number | null)[][] {
+  const last = Math.max(0, ...shown.map(({ key }) => paths.get(key)!.steps));
   const stride = Math.max(1, Math.ceil(last / POINTS));
   const steps: number[] = [];
   for (let n = 0; n < last; n += stride) steps.push(n);
   steps.push(last);
   return [
     steps,
-    ...RACER_KEYS.map((key) => {
+    ...shown.map(({ key }) => {
       const { rows, steps: count } = paths.get(key)!;
       return steps.map((n) => {
         const cost = n === 0 ? startCost : rows[(n - 1) * ROW + 2];
-        if (!shown.includes(key) || n > count || cost === undefined || cost > 10 * highest) return null;
+        if (n > count || cost === undefined || cost > 10 * highest) return null;
         return Math.max(FLOOR, cost);
       });
     }),
@@ -368,10 +377,10 @@ function tell(now = false): void {
   if (!now && performance.now() - told < TELL) return;
   told = performance.now();
   const ranked = running().sort((a, b) => {
-    const cost = (key: RacerKey) => (diverged.has(key) ? Number.POSITIVE_INFINITY : (costOf(key) ?? 0));
+    const cost = ({ key }: Racer) => (diverged.has(key) ? Number.POSITIVE_INFINITY : (costOf(key) ?? 0));
     return cost(a) - cost(b);
   });
-  const said = ranked.map((key) => `${RACERS[key].label} ${standing(key)}`);
+  const said = ranked.map(({ key, label }) => `${label} ${standing(key)}`);
   summary.textContent =
     said.length === 0 ? "No optimizer runs." : `Step ${raceStep()}, lowest first: ${said.join("; ")}.`;
 }

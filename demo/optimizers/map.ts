@@ -3,7 +3,7 @@ import { h } from "../shell/dom.ts";
 import { color, onTheme, rgb } from "../shell/theme.ts";
 import { LANDSCAPES, type Landscape, type LandscapeKey } from "./landscapes.ts";
 import { type HeightMap, type Path, ROW } from "./path.ts";
-import { type FirstKey, RACER_KEYS, RACERS, type RacerKey } from "./racers.ts";
+import type { Racer } from "./racers.ts";
 
 export type Point = readonly [x: number, y: number];
 
@@ -51,7 +51,7 @@ export class LandscapeMap {
   private heights: HeightMap | undefined;
   private background: HTMLCanvasElement | undefined;
   private start: Point = [0, 0];
-  private paths: ReadonlyMap<RacerKey, Path> = new Map();
+  private paths: ReadonlyMap<Racer, Path> = new Map();
   private readonly picture = new Picture(
     "Landscape",
     (width) => width,
@@ -106,7 +106,7 @@ export class LandscapeMap {
     this.draw();
   }
 
-  setPaths(paths: ReadonlyMap<RacerKey, Path>): void {
+  setPaths(paths: ReadonlyMap<Racer, Path>): void {
     this.paths = paths;
     this.draw();
   }
@@ -204,7 +204,7 @@ export class LandscapeMap {
       context.stroke();
     }
     context.lineJoin = "round";
-    for (const [key, { rows, steps }] of this.paths) {
+    for (const [racer, { rows, steps }] of this.paths) {
       context.beginPath();
       context.moveTo(px(this.start[0]), py(this.start[1]));
       for (let i = 0; i < steps; i++) context.lineTo(px(rows[i * ROW]!), py(rows[i * ROW + 1]!));
@@ -214,66 +214,52 @@ export class LandscapeMap {
       context.stroke();
       context.globalAlpha = 1;
       context.lineWidth = 2;
-      context.strokeStyle = color(RACERS[key].color);
+      context.strokeStyle = color(racer.color);
       context.stroke();
     }
-    for (const [key, { rows, steps }] of this.paths) {
+    for (const [racer, { rows, steps }] of this.paths) {
       const at = (steps - 1) * ROW;
       const [ex, ey] = steps === 0 ? this.start : [rows[at]!, rows[at + 1]!];
-      mark(context, key, px(ex), py(ey));
+      mark(context, racer, px(ex), py(ey));
     }
   }
 }
 
-const SHAPES: Readonly<Record<FirstKey, readonly (readonly [number, number])[]>> = {
-  sgd: [
-    [-5, -5],
-    [5, -5],
-    [5, 5],
-    [-5, 5],
-  ],
-  momentum: [
-    [0, -7],
-    [7, 5],
-    [-7, 5],
-  ],
-  nesterov: [
-    [0, 7],
-    [7, -5],
-    [-7, -5],
-  ],
-  adam: [
-    [0, -7],
-    [7, 0],
-    [0, 7],
-    [-7, 0],
-  ],
-  adamW: [
-    [-3, -6],
-    [3, -6],
-    [6, 0],
-    [3, 6],
-    [-3, 6],
-    [-6, 0],
-  ],
-};
+/** Stars of so many points: how far they are turned, and how far in the corners between lie; a polygon is a blunt star. */
+const STARS: readonly (readonly [points: number, turn: number, inside: number])[] = [
+  [2, 0.25, 1],
+  [3, 0, 0.5],
+  [3, 0.5, 0.5],
+  [2, 0, 1],
+  [6, 0, 0.87],
+  [3, 0.25, 0.5],
+  [4, 0, 0.45],
+  [5, 0, 0.5],
+  [6, 0, 0.58],
+  [3, 0.75, 0.5],
+  [4, 0.5, 0.45],
+  [5, 0.5, 0.81],
+  [2, 0, 0.5],
+  [2, 0.5, 0.5],
+  [8, 0, 0.7],
+  [5, 0, 0.81],
+];
 
-/** The others are stars, of three points and more. */
-function shapeOf(key: RacerKey): readonly (readonly [number, number])[] {
-  if (key in SHAPES) return SHAPES[key as FirstKey];
-  const points = 3 + RACER_KEYS.indexOf(key) - Object.keys(SHAPES).length;
+/** Marks differ in shape: nobody needs the colour. */
+function shapeOf({ place }: Racer): readonly (readonly [number, number])[] {
+  const [points, turn, inside] = STARS[place % STARS.length]!;
   return Array.from({ length: 2 * points }, (_, i) => {
-    const [radius, angle] = [i % 2 === 0 ? 7 : 3.5, (Math.PI * i) / points];
+    const [radius, angle] = [i % 2 === 0 ? 7 : 7 * inside, (2 * Math.PI * (i / 2 + turn)) / points];
     return [radius * Math.sin(angle), -radius * Math.cos(angle)] as const;
   });
 }
 
-/** Where an optimizer is: a shape of its own, so that nobody needs the colour. */
-function mark(context: CanvasRenderingContext2D, key: RacerKey, x: number, y: number): void {
+/** Where an optimizer is. */
+function mark(context: CanvasRenderingContext2D, racer: Racer, x: number, y: number): void {
   context.beginPath();
-  for (const [dx, dy] of shapeOf(key)) context.lineTo(x + dx, y + dy);
+  for (const [dx, dy] of shapeOf(racer)) context.lineTo(x + dx, y + dy);
   context.closePath();
-  context.fillStyle = color(RACERS[key].color);
+  context.fillStyle = color(racer.color);
   context.strokeStyle = color("surface");
   context.lineWidth = 1.5;
   context.fill();
@@ -281,7 +267,7 @@ function mark(context: CanvasRenderingContext2D, key: RacerKey, x: number, y: nu
 }
 
 /** The mark as a picture for a legend. */
-export function markPicture(key: RacerKey): HTMLCanvasElement {
+export function markPicture(racer: Racer): HTMLCanvasElement {
   const size = 16;
   const scale = 2;
   const canvas = h("canvas", {
@@ -294,9 +280,9 @@ export function markPicture(key: RacerKey): HTMLCanvasElement {
   onTheme(() => {
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, size, size);
-    mark(context, key, size / 2, size / 2);
+    mark(context, racer, size / 2, size / 2);
   });
   context.scale(scale, scale);
-  mark(context, key, size / 2, size / 2);
+  mark(context, racer, size / 2, size / 2);
   return canvas;
 }

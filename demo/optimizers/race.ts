@@ -1,65 +1,50 @@
 import type { Backend, Executable } from "../../src/backend/backend.ts";
-import { callOp, type Tensor, type Variable } from "../../src/core/op.ts";
-import { gradients } from "../../src/graph/autodiff.ts";
-import { feed, read, standalone } from "../../src/graph/node.ts";
+import type { Tensor, Variable } from "../../src/core/op.ts";
+import { feed, layOut, read, standalone } from "../../src/graph/node.ts";
 import type { Program } from "../../src/graph/program.ts";
 import * as f from "../../src/ops/f.ts";
 import { STATS, STATS_SIZE, STATUS } from "../../src/ops/step/stats.ts";
-import { gradientStats, recordMetrics } from "../../src/ops/step/step.ts";
-import type { Optimizer } from "../../src/optim/index.ts";
+import { recordMetrics } from "../../src/ops/step/step.ts";
+import { OptimizerState } from "../../src/optim/state.ts";
+import { minimize } from "../../src/optim/steps.ts";
+import { liveOptimizer } from "../shell/optimizers.ts";
 import { COSTS } from "./costs.ts";
 import { LANDSCAPES, type LandscapeKey } from "./landscapes.ts";
-import { OPTIMIZERS } from "./optimizers.ts";
 import { type HeightMap, ROW } from "./path.ts";
-import type { RacerKey, Settings } from "./racers.ts";
+import type { Settings } from "./racers.ts";
 
-/** Update ops take whole vectors of four: the point is the first two numbers of one. */
-const SIZE = 4;
 /** Steps between two readings at most. */
 export const ROWS = 256;
 
 const part = (p: Tensor, from: number, to: number) => f.slice(p, { starts: [from], ends: [to] });
-
-interface Variables {
-  readonly point: Variable;
-  readonly slots: readonly Variable[];
-  readonly stats: Variable;
-  readonly ring: Variable;
-}
 
 const costAt = (landscape: LandscapeKey, p: Tensor): Tensor =>
   f.reshape(COSTS[landscape](part(p, 0, 1), part(p, 1, 2)), { shape: [] });
 
 /**
  * One step of an optimizer on a landscape, all of it the engine's: the cost's graph, its gradient by autodiff, the
- * update op that trains networks, and a row (x, y, cost, status) of where it came to.
+ * update that trains networks, and a row (x, y, cost, status) of where it came to.
  */
 function stepProgram(
-  { op, hyperSize }: Optimizer,
+  state: OptimizerState,
+  point: Variable,
+  ring: Variable,
   landscape: LandscapeKey,
-  { point, slots, stats, ring }: Variables,
 ): Program {
-  const p = read(point);
-  const cost = costAt(landscape, p);
-  const gradient = gradients(cost, p);
-  const checked = gradientStats(read(stats), cost, [gradient]);
-  const [next, ...moved] = callOp(op, [p, gradient, ...slots.map(read), feed("hyper", [hyperSize]), checked]);
+  const cost = costAt(landscape, f.reshape(read(point), { shape: [2] }));
+  const { parameters, stats, updates } = minimize(state, cost);
+  const [next] = parameters;
   // The row's place for the gradient's norm takes the cost that was reached.
   const reached = f.concat([
     costAt(landscape, next!).reshape({ shape: [1] }),
-    part(checked, STATS.norm + 1, STATS_SIZE),
+    part(stats, STATS.norm + 1, STATS_SIZE),
   ]);
   const row = recordMetrics(read(ring), feed("counters", [4], "u32"), part(next!, 0, 1), reached, [
     part(next!, 1, 2),
   ]);
   return {
-    name: `${op.name} on ${landscape}`,
-    updates: [
-      { variable: stats, value: checked },
-      { variable: point, value: next! },
-      ...slots.map((variable, i) => ({ variable, value: moved[i]! })),
-      { variable: ring, value: row },
-    ],
+    name: `${state.optimizer.name} on ${landscape}`,
+    updates: [...updates, { variable: ring, value: row }],
   };
 }
 
@@ -68,24 +53,27 @@ export class Runner {
   step = 0;
   /** The step at which its numbers stopped being finite. */
   diverged: number | undefined;
-  private readonly variables: Variables;
+  /** A matrix of one row, which is a tensor of its own: there are optimizers that go by either. */
+  private readonly point: Variable;
+  private readonly ring: Variable;
+  private readonly state: OptimizerState;
   /** Compiled when it first runs: most racers stand by. */
   private executable: Promise<Executable> | undefined;
 
   constructor(
     private readonly backend: Backend,
-    readonly key: RacerKey,
+    readonly key: string,
     private readonly landscape: LandscapeKey,
     private settings: Settings,
     start: readonly [number, number],
   ) {
-    const optimizer = OPTIMIZERS[key](settings);
-    this.variables = {
-      point: standalone(`${key} point`, [SIZE]),
-      slots: optimizer.slots.map((slot) => standalone(`${key} ${slot}`, [SIZE])),
-      stats: standalone(`${key} statistics`, [STATS_SIZE]),
-      ring: standalone(`${key} path`, [ROWS, ROW]),
-    };
+    const lr = (step: number) => this.settings.lr * (1 - this.settings.rateDecay) ** step;
+    const optimizer = liveOptimizer(key, { lr }, (name) => this.settings[name]);
+    const name = `${key} point`;
+    this.point = layOut(name, [{ name, shape: [1, 2] }], Number.POSITIVE_INFINITY).variables[0]!;
+    this.ring = standalone(`${key} path`, [ROWS, ROW]);
+    const model = { device: backend, parameters: [this.point], frozen: new Set<Variable>() };
+    this.state = new OptimizerState(backend, optimizer, model);
     this.reset(start);
   }
 
@@ -94,32 +82,26 @@ export class Runner {
   }
 
   /** Back to a start with nothing remembered. */
-  reset([x, y]: readonly [number, number]): void {
+  reset(start: readonly [number, number]): void {
     this.step = 0;
     this.diverged = undefined;
-    this.backend.write(this.variables.point, Float32Array.of(x, y, 0, 0));
-    const stats = new Float32Array(STATS_SIZE);
-    stats[STATS.scale] = stats[STATS.unscale] = 1;
-    this.backend.write(this.variables.stats, stats);
-    for (const slot of this.variables.slots) this.backend.write(slot, new Float32Array(SIZE));
+    this.backend.write(this.point, Float32Array.from(start));
+    this.state.initialize();
   }
 
   /** Takes up to `ROWS` steps, fewer where it diverges; a row (x, y, cost, status) for each. */
   async advance(steps: number): Promise<Float32Array> {
     if (this.diverged !== undefined || steps === 0) return new Float32Array();
-    this.executable ??= this.backend.compile(
-      stepProgram(OPTIMIZERS[this.key](this.settings), this.landscape, this.variables),
-    );
+    this.executable ??= this.backend.compile(stepProgram(this.state, this.point, this.ring, this.landscape));
     const executable = await this.executable;
     const first = this.step;
-    const optimizer = OPTIMIZERS[this.key](this.settings);
     executable.runMany(
       Array.from({ length: Math.min(steps, ROWS) }, (_, i) => ({
         counters: Uint32Array.of(first + i, 0, 0, i),
-        hyper: optimizer.hyper(first + i, first + steps),
+        ...this.state.hyper(first + i, first + steps),
       })),
     );
-    const ring = (await this.backend.read(this.variables.ring)) as Float32Array;
+    const ring = (await this.backend.read(this.ring)) as Float32Array;
     const rows = ring.slice(0, Math.min(steps, ROWS) * ROW);
     for (let i = 0; i < rows.length; i += ROW) {
       this.step++;
@@ -133,8 +115,8 @@ export class Runner {
 
   async dispose(): Promise<void> {
     (await this.executable)?.dispose();
-    const { point, slots, stats, ring } = this.variables;
-    for (const { arena } of [point, ...slots, stats, ring]) this.backend.release(arena);
+    this.state.release();
+    for (const { arena } of [this.point, this.ring]) this.backend.release(arena);
   }
 }
 

@@ -1,21 +1,22 @@
 import { serve } from "../shell/channel.ts";
 import { type Engine, type EngineChoice, openEngine } from "../shell/engine.ts";
+import { optimizerFacts } from "../shell/optimizers.ts";
 import type { LandscapeKey } from "./landscapes.ts";
 import { type HeightMap, LAST_STEP } from "./path.ts";
 import { costs, heightMap, ROWS, Runner } from "./race.ts";
-import { RACER_KEYS, type RacerKey, type Settings } from "./racers.ts";
+import type { Settings } from "./racers.ts";
 
 export interface Setup {
   readonly landscape: LandscapeKey;
   readonly start: readonly [number, number];
-  readonly settings: Readonly<Record<RacerKey, Settings>>;
-  readonly running: readonly RacerKey[];
+  readonly settings: Readonly<Record<string, Settings>>;
+  readonly running: readonly string[];
   readonly engine: EngineChoice;
 }
 
 /** What a racer did since the last report. */
 export interface Leg {
-  readonly key: RacerKey;
+  readonly key: string;
   /** Rows (x, y, cost, status), one a step, the first for step `from`. */
   readonly rows: Float32Array;
   readonly from: number;
@@ -34,7 +35,7 @@ const TICK = 16;
 
 let engine: Engine | undefined;
 let setup: Setup | undefined;
-let runners = new Map<RacerKey, Runner>();
+let runners = new Map<string, Runner>();
 let race = 0;
 /** The step that all runners should have reached; not whole, because speeds are not. */
 let target = 0;
@@ -58,7 +59,10 @@ async function rebuild(): Promise<void> {
   const { landscape, settings, start } = setup!;
   for (const runner of runners.values()) await runner.dispose();
   runners = new Map(
-    RACER_KEYS.map((key) => [key, new Runner(engine!.backend, key, landscape, settings[key], start)]),
+    Object.entries(settings).map(([key, own]) => [
+      key,
+      new Runner(engine!.backend, key, landscape, own, start),
+    ]),
   );
 }
 
@@ -112,6 +116,7 @@ async function tick(): Promise<void> {
 }
 
 const methods = {
+  optimizers: optimizerFacts,
   /** A new landscape or engine; the race is back at its start. */
   open: (next: Setup) =>
     exclusive(async (): Promise<{ race: number; engine: string; instead?: string; map: HeightMap }> => {
@@ -144,10 +149,10 @@ const methods = {
       );
       return { race, cost: cost! };
     }),
-  set: ({ key, settings }: { key: RacerKey; settings: Settings }) => {
+  set: ({ key, settings }: { key: string; settings: Settings }) => {
     runners.get(key)?.set(settings);
   },
-  run: (running: readonly RacerKey[]) =>
+  run: (running: readonly string[]) =>
     exclusive(async () => {
       setup = { ...setup!, running };
       // Who joins late catches up at once.

@@ -94,17 +94,30 @@ export function numberField(options: NumberOptions): Field<number> {
   return result;
 }
 
+type Choice<T extends string> = readonly [value: T, label: string];
+
 export interface SelectOptions<T extends string> extends FieldOptions {
-  readonly options: readonly (readonly [value: T, label: string])[];
+  /** A choice, or a group of them under a title. */
+  readonly options: readonly (Choice<T> | readonly [title: string, choices: readonly Choice<T>[]])[];
   readonly value: T;
   readonly onChange?: (value: T) => void;
 }
 
 export function selectField<T extends string>(options: SelectOptions<T>): Field<T> {
+  const option = (value: string, label: string) =>
+    h("option", { value, selected: value === options.value }, label);
   const input = h(
     "select",
     {},
-    options.options.map(([value, label]) => h("option", { value, selected: value === options.value }, label)),
+    options.options.map(([value, label]) =>
+      typeof label === "string"
+        ? option(value, label)
+        : h(
+            "optgroup",
+            { label: value },
+            label.map((choice) => option(...choice)),
+          ),
+    ),
   );
   const result = field<T>(
     options,

@@ -1,5 +1,7 @@
 import { h } from "../shell/dom.ts";
 import { checkField, type Field, numberField, selectField } from "../shell/fields.ts";
+import { inOrder, textOf } from "../shell/optimizer-texts.ts";
+import type { OptimizerFacts } from "../shell/optimizers.ts";
 import type { Config, Machine } from "./protocol.ts";
 
 /** Settings of the run, each with a line that says what it does. */
@@ -16,11 +18,25 @@ const MIXED =
 
 type Change = (part: Partial<Config>) => void;
 
-export function controls(config: Config, change: Change): Controls {
+/** The optimizers by their families. */
+function families(optimizers: readonly OptimizerFacts[]): [string, [string, string][]][] {
+  const groups = new Map<string, [string, string][]>();
+  for (const { name } of inOrder(optimizers)) {
+    const { family, label } = textOf(name);
+    groups.set(family, [...(groups.get(family) ?? []), [name, label]]);
+  }
+  return [...groups];
+}
+
+/** The momentum that an optimizer begins with, if it has one. */
+const momentumOf = ({ numbers }: OptimizerFacts) => numbers.find(({ name }) => name === "momentum")?.value;
+
+export function controls(config: Config, change: Change, optimizers: readonly OptimizerFacts[]): Controls {
+  const factsOf = (name: string) => optimizers.find((one) => one.name === name);
   const fields = {
     rate: numberField({
       id: "rate",
-      label: "Learning rate",
+      label: "Learning rate η",
       say: "How far each step goes against the gradient; too large and the loss jumps, too small and it crawls.",
       value: config.rate,
       min: 0,
@@ -44,23 +60,21 @@ export function controls(config: Config, change: Change): Controls {
     optimizer: selectField({
       id: "optimizer",
       label: "Optimizer",
-      say: "How gradients become steps; Adam scales each parameter's step by itself.",
+      say: "How gradients become steps.",
       value: config.optimizer,
-      options: [
-        ["sgd", "SGD"],
-        ["momentum", "Momentum"],
-        ["nesterov", "Nesterov"],
-        ["adam", "Adam"],
-        ["adamW", "AdamW"],
-      ],
+      options: families(optimizers),
       onChange: (optimizer) => {
-        show({ optimizer });
-        change({ optimizer });
+        const facts = factsOf(optimizer)!;
+        const momentum = momentumOf(facts);
+        // A rate suits one optimizer: each begins with its own.
+        const own = { optimizer, rate: facts.rate, ...(momentum !== undefined && { momentum }) };
+        show(own);
+        change(own);
       },
     }),
     momentum: numberField({
       id: "momentum",
-      label: "Momentum",
+      label: "Momentum μ",
       say: "How much of the last steps' direction is kept; 0.9 averages about ten.",
       value: config.momentum,
       min: 0,
@@ -69,7 +83,7 @@ export function controls(config: Config, change: Change): Controls {
     }),
     weightDecay: numberField({
       id: "decay",
-      label: "Weight decay",
+      label: "Weight decay λ",
       say: "Pulls every weight towards 0, so that none grows without need.",
       value: config.weightDecay,
       min: 0,
@@ -164,8 +178,10 @@ export function controls(config: Config, change: Change): Controls {
       field.value = value;
       field.wrong(undefined);
     }
-    const moving = fields.optimizer.value === "momentum" || fields.optimizer.value === "nesterov";
-    fields.momentum.element.hidden = !moving;
+    const facts = factsOf(fields.optimizer.value);
+    fields.momentum.element.hidden = !facts || momentumOf(facts) === undefined;
+    const { rule, source } = textOf(fields.optimizer.value);
+    fields.optimizer.element.querySelector(".say")!.textContent = `${rule} (${source})`;
   };
   show(config);
 

@@ -22,6 +22,16 @@ const worker = connect<TrainingApi, Events>(
   new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
 );
 
+const stage = h("div", {});
+page(
+  "Training",
+  {
+    title: "Train a network in this tab",
+    lede: "It learns to tell pictures apart on your own graphics card, and shows what happens inside it. Nothing leaves this machine.",
+  },
+  stage,
+);
+
 let config: Config = {
   data: "shapes",
   model: "cnn",
@@ -96,7 +106,7 @@ const model = new ModelPanel({
   describe: (layers) => worker.call("describe", layers),
   onChange: (name, layers) => change({ model: name, layers }),
 });
-const settings = controls(config, change);
+const settings = controls(config, change, await worker.call("optimizers"));
 const charts = new Charts();
 const evaluation = new EvaluationViews((index) => picture.pick(index));
 const inside = new InsideViews();
@@ -107,16 +117,6 @@ const runsView = new RunsView(
     await worker.call("removeRun", id);
     await showRuns();
   }),
-);
-
-const stage = h("div", {});
-page(
-  "Training",
-  {
-    title: "Train a network in this tab",
-    lede: "It learns to tell pictures apart on your own graphics card, and shows what happens inside it. Nothing leaves this machine.",
-  },
-  stage,
 );
 
 function change(part: Partial<Config>): void {

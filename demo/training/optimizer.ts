@@ -1,3 +1,4 @@
+import { liveOptimizer } from "../shell/optimizers.ts";
 import { type Optimizer, optim } from "./engine.ts";
 import type { Config } from "./protocol.ts";
 
@@ -11,23 +12,19 @@ function rateOf({ schedule, rate }: Config): optim.Rate {
   return (step, total) => rate * 0.1 ** Math.floor((3 * step) / Math.max(1, total));
 }
 
-/**
- * The optimizer of a configuration whose numbers are asked for anew at every step, so that they can change while a
- * compiled step is replayed: they reach the GPU with the step's row.
- */
-export function liveOptimizer(current: () => Config): Optimizer {
+/** The optimizer of a configuration, whose numbers may change while it trains. */
+export function optimizerOf(current: () => Config): Optimizer {
   const { optimizer, average } = current();
-  const options = {
+  const common = {
     lr: (step: number, total: number) => {
       const rate = rateOf(current());
       return typeof rate === "number" ? rate : rate(step, total);
     },
-    weightDecay: () => current().weightDecay,
     clipNorm: () => current().clipNorm,
     ...(average > 0 ? { ema: { decay: () => current().average || average, warmUp: true } } : {}),
   };
-  if (optimizer === "adam") return optim.adam(options);
-  if (optimizer === "adamW") return optim.adamW(options);
-  if (optimizer === "sgd") return optim.sgd(options);
-  return optim.sgd({ ...options, momentum: () => current().momentum, nesterov: optimizer === "nesterov" });
+  return liveOptimizer(optimizer, common, (name) => {
+    const { momentum, weightDecay } = current();
+    return ({ momentum, weightDecay } as Readonly<Record<string, number>>)[name];
+  });
 }

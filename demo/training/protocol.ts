@@ -3,7 +3,6 @@ import type { LayerRow } from "../../src/nn/layer-list.ts";
 import type { Look } from "../../src/train/probe.ts";
 
 export type DataKind = "shapes" | "cifar10";
-export type OptimizerName = "sgd" | "momentum" | "nesterov" | "adam" | "adamW";
 export type ScheduleName = "constant" | "linear" | "cosine" | "step" | "warmup" | "oneCycle";
 
 /** Everything a run is made of. */
@@ -12,7 +11,8 @@ export interface Config {
   /** Name of the choice that `layers` came from, or "own". */
   readonly model: string;
   readonly layers: readonly string[];
-  readonly optimizer: OptimizerName;
+  /** By its name in the engine's catalogue. */
+  readonly optimizer: string;
   readonly schedule: ScheduleName;
   readonly rate: number;
   readonly momentum: number;

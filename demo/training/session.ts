@@ -2,7 +2,7 @@ import type { Parts } from "./data/parts.ts";
 import { type Backend, type Checkpoint, data, losses, NonFiniteError, nn, Probe, Trainer } from "./engine.ts";
 import { History } from "./history.ts";
 import { Now } from "./now.ts";
-import { liveOptimizer } from "./optimizer.ts";
+import { optimizerOf } from "./optimizer.ts";
 import type { Config, Events, PictureAnswer, Status } from "./protocol.ts";
 import { answer, firstFilters, imageBytes, validate } from "./views-data.ts";
 
@@ -88,7 +88,7 @@ export class Session {
       device: this.device,
       model: flip || shift > 0 ? nn.augmented(model, { flip, shift }) : model,
       loss: losses.crossEntropy({ labelSmoothing }),
-      optimizer: liveOptimizer(() => this.config),
+      optimizer: optimizerOf(() => this.config),
       precision: mixed ? "mixed" : "f32",
       seed,
       normalization: this.normalization,
@@ -380,7 +380,10 @@ export class Session {
     }
     // What a checkpoint depends on is as it was then.
     const { layers, model, optimizer, batchSize, average, mixed } = good.config;
-    const config = { ...this.config, layers, model, optimizer, batchSize, average, mixed };
+    // A rate suits one optimizer.
+    const { rate, momentum } = optimizer === this.config.optimizer ? this.config : good.config;
+    const own = { layers, model, optimizer, rate, momentum, batchSize, average, mixed };
+    const config = { ...this.config, ...own };
     await this.restore({ ...good, config }, "The checkpoint");
     return this.config;
   }

@@ -2,6 +2,7 @@
 import type { NamedBytes } from "../../src/data/cifar10.ts";
 import type { Split } from "../../src/data/dataset.ts";
 import { serve } from "../shell/channel.ts";
+import { optimizerFacts } from "../shell/optimizers.ts";
 import { cifarSplit, forgetCifar, keepCifar, keptCifar, readCifarFiles } from "./data/cifar.ts";
 import { type Parts, withValidation } from "./data/parts.ts";
 import { filesOf, forgetSession, keepSession, keptSession, savedOf } from "./data/saved.ts";
@@ -116,6 +117,8 @@ async function goOnFrom(saved: Saved, name: string): Promise<Config> {
 }
 
 const methods = {
+  optimizers: optimizerFacts,
+
   /** Opens the GPU. */
   gpu: openGpu,
 

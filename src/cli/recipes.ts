@@ -1,53 +1,29 @@
 // What the command line may choose of optimizers and schedules: all that there are, found by their records.
 import { OptionError } from "../core/errors.ts";
 import { required } from "../core/op.ts";
+import { type CatalogueEntry, catalogue } from "../optim/catalogue.ts";
 import { COMPOUND } from "../optim/check-options.ts";
-import type { OptimizerFactory } from "../optim/define.ts";
 import type { Group, Optimizer } from "../optim/optimizer.ts";
-import * as optimizers from "../optim/optimizers.ts";
 import { composed } from "../optim/schedules/schedule.ts";
 import type { Rate, Schedule, ScheduleFactory } from "../optim/schedules.ts";
 import * as schedules from "../optim/schedules.ts";
 import { listed } from "./options.ts";
 
-interface OptimizerEntry {
-  readonly make: OptimizerFactory<any>;
-  readonly preset: Readonly<Record<string, unknown>>;
-  /** The learning rate where none is given. */
-  readonly rate: number;
-}
-
-const found = <T>(module: object, isOne: (value: any) => boolean): T[] =>
-  (Object.values(module) as unknown[]).filter((value) => typeof value === "function" && isOne(value)) as T[];
-
-/** In the order of the names, however a module lists them. */
-function byName<T>(entries: readonly (readonly [string, T])[]): ReadonlyMap<string, T> {
-  return new Map([...entries].sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
 /** "one-cycle" of oneCycle. */
 export const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const plain = (name: string) => name.replaceAll("-", "").toLowerCase();
 
-/** Every optimizer by the name of its record, and by those of its presets. */
-const OPTIMIZERS: ReadonlyMap<string, OptimizerEntry> = byName(
-  found<OptimizerFactory<any>>(optimizers, (value) => "ops" in value).flatMap((make) => {
-    const { name, rate = 0.001, presets = {} } = make.record;
-    return [
-      [name.toLowerCase(), { make, preset: {}, rate }] as const,
-      ...Object.entries(presets).map(([preset, { lr = rate, ...options }]) => {
-        const entry = { make, preset: options, rate: lr as number };
-        return [preset.toLowerCase(), entry] as const;
-      }),
-    ];
-  }),
+/** Every optimizer by its names. */
+const OPTIMIZERS: ReadonlyMap<string, CatalogueEntry> = new Map(
+  [...catalogue].map(([name, entry]) => [name.toLowerCase(), entry]),
 );
 
-/** Every schedule by the name of its record. */
-const SCHEDULES: ReadonlyMap<string, ScheduleFactory<any>> = byName(
-  found<ScheduleFactory<any>>(schedules, (value) => "record" in value).map(
-    (make) => [kebab(make.record.name), make] as const,
-  ),
+/** Every schedule by the name of its record, in the order of the names. */
+const SCHEDULES: ReadonlyMap<string, ScheduleFactory<any>> = new Map(
+  (Object.values(schedules) as object[])
+    .filter((value): value is ScheduleFactory<any> => typeof value === "function" && "record" in value)
+    .map((make) => [kebab(make.record.name), make] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1)),
 );
 
 export const OPTIMIZER_NAMES: readonly string[] = [...OPTIMIZERS.keys()];
@@ -262,7 +238,7 @@ export function recipesHelp(): string {
     value === required || value === undefined ? "" : `=${Array.isArray(value) ? value.join("/") : value}`;
   const line = (name: string, options: readonly string[]) =>
     `  ${name}${options.length > 0 ? `: ${options.join(", ")}` : ""}`;
-  const optimizer = ([name, { make, preset }]: [string, OptimizerEntry]) =>
+  const optimizer = ([name, { make, preset }]: [string, CatalogueEntry]) =>
     line(
       name,
       Object.entries(make.record.hyper)

@@ -1,5 +1,6 @@
 // The two lecture pages, driven as a teacher would; what is asserted are the numbers that the pages show.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import * as optim from "../../src/optim/index.ts";
 import { type DemoPage, openDemo } from "./demo.ts";
 
 let demo: DemoPage;
@@ -164,6 +165,57 @@ describe("optimizers", () => {
     expect(Number(await demo.page.inputValue("#start-y"))).toBeCloseTo(2 - 0.8, 1);
     expect(await demo.page.getAttribute("#start-handle", "aria-label")).toMatch(/^Starting point: x 2\.\d\d/);
     await eventually(() => text("#standing-sgd")).toMatch(/^cost 2\.\d+$/);
+  });
+
+  test("every optimizer that the engine exports has a card, with a mark, a formula and its source", async () => {
+    const records = Object.values(optim).flatMap((value) => ("ops" in value ? [value.record] : []));
+    const names = records.flatMap(({ name, presets = {} }) => [name, ...Object.keys(presets)]);
+    expect(names.length).toBeGreaterThanOrEqual(16);
+    const cards = await demo.page.$$eval(".racer", (all) =>
+      all.map((card) => ({
+        key: card.querySelector<HTMLInputElement>("input[type=checkbox]")!.id.replace("run-", ""),
+        marks: card.querySelectorAll("canvas").length,
+        rule: card.querySelector("code")!.textContent!,
+        source: card.querySelector("small")!.textContent!,
+      })),
+    );
+    expect(cards.map(({ key }) => key).sort()).toEqual(names.sort());
+    for (const { key, marks, rule, source } of cards) {
+      expect(marks, key).toBe(1);
+      expect(rule.length, key).toBeGreaterThan(5);
+      expect(source, key).toMatch(/\d{4}$/);
+    }
+  });
+
+  test("LAMB and Muon join by choice, step by lengths of their own, and come down", async () => {
+    await choose("bowl");
+    const place = async (key: string) => {
+      const [x, y] = /\(([^,]+), ([^)]+)\)/.exec(await text(`#standing-${key} + .place`))!.slice(1);
+      return [Number(x), Number(y)] as const;
+    };
+    for (const key of ["lamb", "muon"]) {
+      expect(await text(`#standing-${key}`)).toBe("does not run");
+      await demo.page.check(`#run-${key}`);
+      await eventually(() => text(`#standing-${key}`)).toMatch(/^cost 7\.63$/);
+    }
+    expect(await text(".race .legend")).toMatch(/AdamW.*LAMB.*Muon/);
+    expect(await text(".racer:has(#run-muon) .note")).toMatch(/matrix of one row/);
+    await set("lamb-lr", 0.1);
+    await set("muon-lr", 1);
+    await steps(1);
+    // A tenth of the distance from the origin, by Adam's first step, which is one of signs; and 0.7 along the gradient.
+    const length = Math.hypot(...START);
+    const [x, y] = await place("lamb");
+    expect(x - START[0]).toBeCloseTo((0.1 * length) / Math.SQRT2, 2);
+    expect(y - START[1]).toBeCloseTo((-0.1 * length) / Math.SQRT2, 2);
+    const [mx, my] = await place("muon");
+    expect(mx / START[0]).toBeCloseTo(1 - 0.697 / length, 2);
+    expect(my / START[1]).toBeCloseTo(1 - 0.697 / length, 2);
+    await steps(4);
+    for (const key of ["lamb", "muon"])
+      expect(Number((await text(`#standing-${key}`)).replace("cost ", "")), key).toBeLessThan(4);
+    for (const key of ["lamb", "muon"]) await demo.page.uncheck(`#run-${key}`);
+    expect(await text(".race .legend")).not.toMatch(/LAMB|Muon/);
   });
 
   test("every landscape races, on the CPU reference and on WebGPU to the same point", async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "tar";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as optim from "../../src/optim/index.ts";
 import { cifar10Folder } from "../support/cifar10.ts";
 import { type DemoPage, inWorker, openDemo } from "./demo.ts";
 
@@ -159,6 +160,52 @@ describe("the training page", () => {
     await page.selectOption("#optimizer", "adamW");
     await page.click("#step");
     await says("#status", new RegExp(`^Paused at step ${paused + 2} `));
+  });
+
+  test("offers every optimizer that the engine exports, in groups, with a rate and a momentum that suit it", async () => {
+    const { page } = demo;
+    const records = Object.values(optim).flatMap((value) => ("ops" in value ? [value.record] : []));
+    const names = records.flatMap(({ name, presets = {} }) => [name, ...Object.keys(presets)]);
+    const offered = await page.$$eval("#optimizer optgroup option", (all) =>
+      all.map((option) => (option as HTMLOptionElement).value),
+    );
+    expect(offered.sort()).toEqual(names.sort());
+    expect(await page.locator("#optimizer optgroup").count()).toBe(4);
+    for (const { name, rate, hyper } of records) {
+      await page.selectOption("#optimizer", name);
+      expect(Number(await page.inputValue("#rate")), name).toBe(rate);
+      // A momentum that is 0 unless it is given is another optimizer's.
+      expect(await page.isVisible("#momentum"), name).toBe(Boolean(hyper.momentum));
+      expect(await text("#optimizer-say"), name).toMatch(/p ← p|as Adam|←/);
+    }
+    await page.selectOption("#optimizer", "adamW");
+  });
+
+  test("goes on with Muon and LAMB in the middle of a run, after a reload too", {
+    timeout: 240_000,
+  }, async () => {
+    const { page } = demo;
+    const from = await stepNow();
+    await page.selectOption("#optimizer", "muon");
+    expect(await page.inputValue("#momentum")).toBe("0.95");
+    await page.click("#step");
+    await says("#status", new RegExp(`^Paused at step ${from + 1} `));
+    await page.reload();
+    await notice(new RegExp(`back where it stood, at step ${from + 1}`));
+    await says("#status", new RegExp(`^Paused at step ${from + 1} `));
+    expect(await page.inputValue("#optimizer")).toBe("muon");
+    expect(await page.inputValue("#rate")).toBe("0.02");
+    await page.click("#step");
+    await says("#status", new RegExp(`^Paused at step ${from + 2} `));
+    await page.selectOption("#optimizer", "lamb");
+    expect(await page.isVisible("#momentum")).toBe(false);
+    await page.click("#step");
+    await says("#status", new RegExp(`^Paused at step ${from + 3} `));
+    expect(await lossOf()).toBeLessThan(10);
+    // As it was, for the tests that follow.
+    await page.selectOption("#optimizer", "adamW");
+    await page.click("#step");
+    await says("#status", new RegExp(`^Paused at step ${from + 4} `));
   });
 
   test("tells the five most likely classes of a picture, and refuses what is none", async () => {
