@@ -15,6 +15,9 @@ const UNNAMED = ["constructor", "toString", "toJSON", "valueOf", "then", "next",
 /** What methods are called of that are not the engine's. */
 const FOREIGN = ["Math", "console", "Object", "Array", "TextEncoder", "TextDecoder"];
 
+/** Methods of tensors that texts have, too: what is called with a text or a pattern is not the tensor's. */
+const OF_TEXTS = ["split"];
+
 /** The names that a pattern binds. */
 function boundBy(pattern: ESTree.Node | null): string[] {
   if (pattern?.type === "Identifier") return [pattern.name];
@@ -135,9 +138,16 @@ function namesIn(code: string): (method: Method) => boolean {
     if (node.type === "LogicalExpression") return [node.left, node.right].flatMap(textsOf);
     return [];
   };
+  const ofTexts = new Set<ESTree.Node>();
   new Visitor({
+    CallExpression({ callee, arguments: [first] }) {
+      const isText =
+        first?.type === "TemplateLiteral" || (first?.type === "Literal" && typeof first.value !== "number");
+      if (isText && callee.type === "MemberExpression") ofTexts.add(callee.property);
+    },
     MemberExpression({ object, property, computed, start }) {
       if (isForeign(object)) return;
+      if (property.type === "Identifier" && OF_TEXTS.includes(property.name) && ofTexts.has(property)) return;
       const owner =
         object.type === "ThisExpression"
           ? classes.at(start)

@@ -67,6 +67,7 @@ interface Node {
   readonly value?: unknown;
   readonly key?: Node;
   readonly callee?: Node;
+  readonly argument?: Node;
   readonly arguments?: readonly Node[];
   readonly properties?: readonly Node[];
 }
@@ -75,20 +76,34 @@ interface Node {
 const property = (object: Node, name: string) =>
   object.properties?.find(({ key }) => key?.name === name)?.value as Node | undefined;
 
-/** Every object literal that is declared as an op. */
-function declarations(tree: unknown): Node[] {
+/** All nodes of a tree. */
+function nodes(tree: unknown): Node[] {
   if (typeof tree !== "object" || tree === null) return [];
-  const { type, callee, arguments: list } = tree as Node;
-  const declares = type === "CallExpression" && /^(defineOp|elementwiseOp)$/.test(callee?.name ?? "");
-  return [...(declares ? [list![0]!] : []), ...Object.values(tree).flatMap(declarations)];
+  const below = Object.values(tree).flatMap(nodes);
+  return typeof (tree as Node).type === "string" ? [tree as Node, ...below] : below;
 }
 
-/** Every object literal. */
-function literals(tree: unknown): Node[] {
-  if (typeof tree !== "object" || tree === null) return [];
-  const below = Object.values(tree).flatMap(literals);
-  return (tree as Node).type === "ObjectExpression" ? [tree as Node, ...below] : below;
-}
+/** Every object literal that is declared as an op. */
+const opsIn = (tree: unknown): Node[] =>
+  nodes(tree).flatMap(({ type, callee, arguments: list }) =>
+    type === "CallExpression" && /^(defineOp|elementwiseOp)$/.test(callee?.name ?? "") ? [list![0]!] : [],
+  );
+
+/** An optimizer's rule, which no other literal looks like, or a copy of one. */
+const isRule = (node: Node): boolean =>
+  ["slots", "numbers", "source"].every((name) => property(node, name)) ||
+  node.properties?.some(({ argument }) => argument?.name === "rule") === true;
+
+/** Every object literal that is a rule, and those that it spreads. */
+const rulesIn = (tree: unknown): Node[] =>
+  nodes(tree)
+    .filter(isRule)
+    .flatMap((rule) => [
+      rule,
+      ...nodes(rule.properties!.filter(({ type }) => type === "SpreadElement")).filter(
+        ({ type }) => type === "ObjectExpression",
+      ),
+    ]);
 
 /** Elementwise, as far as the literal says: `elementwiseOp` takes no implementation. */
 function isElementwise(record: Node): boolean {
@@ -118,7 +133,7 @@ export function leanRecords(...parts: readonly Part[]): Plugin {
           : left
               .filter((part) => part !== "references" || !isElementwise(record))
               .flatMap((part) => PARTS[part].fields);
-      const cuts = (room === "optim" ? literals(tree) : declarations(tree)).flatMap((record) => {
+      const cuts = (room === "optim" ? rulesIn(tree) : opsIn(tree)).flatMap((record) => {
         const names = namesOf(record);
         return (record.properties ?? []).filter(({ key }) => names.includes(key?.name ?? ""));
       });

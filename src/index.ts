@@ -38,7 +38,6 @@ export {
   type Arena,
   type Attributes,
   type Binary,
-  defineOp,
   type ElementwiseExpression,
   type ErrorCase,
   type Gradient,
@@ -126,6 +125,7 @@ export { stopGradient } from "./ops/elementwise/special.ts";
 export * as f from "./ops/f.ts";
 export * as optim from "./optim/index.ts";
 export * as penalties from "./optim/penalties.ts";
+export { defineOp } from "./plan/define.ts";
 export type { Plan, PlanOptions, PlanStep } from "./plan/plan.ts";
 export { printPlan } from "./plan/print.ts";
 export { type BiasVariance, biasVariance, type ErrorShares } from "./train/bias-variance.ts";

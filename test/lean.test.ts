@@ -1,7 +1,7 @@
 // A lean bundle's shaders say what the sources say: every kernel's, alone and with chains of elementwise ops inside.
 import { build, type Rollup } from "vite";
 import { describe, expect, test } from "vitest";
-import { leanShaders, pureConstants } from "../scripts/lean.ts";
+import { leanRecords, leanShaders, pureConstants } from "../scripts/lean.ts";
 import { leanShader } from "../scripts/lean-shaders.ts";
 import { GPU_FACTS } from "./support/facts.ts";
 import { shaders } from "./support/shaders.ts";
@@ -101,5 +101,39 @@ out[i]=a - -b[i]*(c+1.0e-3);
 let e=!(a>=b)&&c==1u;
 }
 `);
+  });
+});
+
+describe("lean records", () => {
+  test("only an optimizer's rule loses fields, not what has some of the same names", async () => {
+    const program = `
+      export const kinds = { positive: "above 0", bounds: "two numbers", reference: "a name", typical: "a number" };
+      export const copy = (rule) => ({ ...rule, typical: 1, name: "copy" });
+      export const rule = (centered) => ({
+        name: "rule", slots: ["m"], numbers: ["beta"], source: "fn update", reference: () => 1, positive: ["m"],
+        ...(centered && { bounds: 1, trust: 2 }), typical: { beta: 0.9 }, options: { positive: "kept" },
+      });
+    `;
+    const { output } = (await build({
+      logLevel: "error",
+      configFile: false,
+      plugins: [
+        leanRecords("cases", "tolerances", "references"),
+        {
+          name: "program",
+          resolveId: (id) => id,
+          load: () => program,
+        },
+      ],
+      build: {
+        write: false,
+        rolldownOptions: { input: "/src/optim/some.ts", preserveEntrySignatures: "strict" },
+      },
+    })) as Rollup.RollupOutput;
+    const lean = await import(`data:text/javascript,${encodeURIComponent(output[0].code)}`);
+    expect(Object.keys(lean.kinds)).toEqual(["positive", "bounds", "reference", "typical"]);
+    expect(Object.keys(lean.rule(true))).toEqual(["name", "slots", "numbers", "source", "trust", "options"]);
+    expect(lean.copy({})).toEqual({ name: "copy" });
+    expect(lean.rule(true).options).toEqual({ positive: "kept" });
   });
 });

@@ -245,12 +245,7 @@ export type Gradient<F extends Signature, A> = Omit<GradientContext<A>, "inputs"
   readonly outputs: ReturnType<F> extends Tensor ? readonly [Tensor, Tensor, ...Tensor[]] : ReturnType<F>;
 };
 
-/**
- * Declares an op and gives it as a function of tensors: planning, fusion, gradients and `verify` treat it as they treat
- * ours. Declare the constant with its type, which is how it is called:
- *
- * @example const double: Op<Unary> = defineOp({ name: "double", … });
- */
+/** Declares an op and gives it as a function of tensors. Users have that of plan/define.ts, which checks their kernels, too. */
 /*#__NO_SIDE_EFFECTS__*/
 export function defineOp<F extends Signature, A>(definition: OpDefinition<F, NoInfer<A>>): Op<F, A> {
   const record = {

@@ -76,7 +76,10 @@ export interface Plan {
 export interface PlanOptions {
   /** Keep elementwise chains as one kernel; true by default. */
   readonly fuse?: boolean;
-  /** Kernel variant by op and shape class, as `kernelKey` names it; the first variant otherwise. */
+  /**
+   * Kernel variant by op and shape class, as `tune` and `storedChoices` give it; the first variant otherwise, or where a program
+   * in a browser names one that only measuring chooses and has called neither.
+   */
   readonly choices?: ReadonlyMap<string, string>;
   /** Kernels that compute wrong on this adapter, by `variantKey`: never used, whatever was chosen. */
   readonly excluded?: ReadonlyMap<string, string>;

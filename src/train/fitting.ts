@@ -168,12 +168,12 @@ export class Fitting {
       // Each batch draws its own random numbers, and leaves a row of its own.
       this.checkGiven(batches.given?.[k], ready);
       const { counters } = session.counters(step * accumulate + k, position, k);
-      session.split.add(ready, { counters, ...this.mask(size, rows), ...batches.given?.[k] }, size / images);
+      session.splitStep.add(ready, { counters, ...this.mask(size, rows), ...batches.given?.[k] }, size / images);
       at.push(counters);
       position += size;
     }
     this.steps.ahead();
-    if (options.onGradients) await session.split.show(step + 1, options.onGradients);
+    if (options.onGradients) await session.splitStep.show(step + 1, options.onGradients);
     const update = await session.ready(session.update(this.data));
     update.executable.run(this.feeds(step, 0, at.length));
     const rows = await readRings(session.backend, session.rings);

@@ -70,7 +70,7 @@ export class Session {
   readonly seed: number;
   readonly sets: DataSets;
   readonly programs: ProgramCache;
-  split: SplitStep;
+  splitStep: SplitStep;
   planOptions: PlanOptions | undefined;
   course: Course;
   /** The step at which this trainer left the optimizer, which others may use too. */
@@ -124,7 +124,7 @@ export class Session {
     this.course = { base: this.left };
     this.programs = new ProgramCache(this.backend, () => this.planOptions);
     this.sets = new DataSets(this.backend, this.model, (set) => this.programs.drop(set.data));
-    this.split = new SplitStep(this.backend, this.state, precision === "mixed");
+    this.splitStep = new SplitStep(this.backend, this.state, precision === "mixed");
   }
 
   /** Steps trained so far; it continues over calls of fit and checkpoints, and is the optimizer's own count. */
@@ -151,8 +151,8 @@ export class Session {
     const next = holdState(this.options.optimizer, this.model);
     leaveState(this.state);
     this.state = next;
-    this.split.release();
-    this.split = new SplitStep(this.backend, next, this.precision === "mixed");
+    this.splitStep.release();
+    this.splitStep = new SplitStep(this.backend, next, this.precision === "mixed");
     return this.programs.clear();
   }
 
@@ -240,13 +240,15 @@ export class Session {
   /** Adds a batch's share to a step's gradients, or begins them. */
   gradient(data: TrainingData, size: number, first: boolean, masked = false): Recipe {
     return this.recipe(data, `gradients ${size} ${first} ${masked}`, () =>
-      gradientProgram(this.partsOf(data, size, masked), this.rings, this.split, first),
+      gradientProgram(this.partsOf(data, size, masked), this.rings, this.splitStep, first),
     );
   }
 
   /** To be asked for after the gradients, which say what running statistics there are. */
   update(data: TrainingData): Recipe {
-    return this.recipe(data, "update", () => updateProgram(this.partsOf(data, 1), this.rings, this.split));
+    return this.recipe(data, "update", () =>
+      updateProgram(this.partsOf(data, 1), this.rings, this.splitStep),
+    );
   }
 
   evaluation(data: AnyDataset, size: number, averaged = this.averaged): Recipe {
@@ -308,7 +310,7 @@ export class Session {
     await this.forget();
     for (const variable of [this.rings.main, this.rings.metrics, this.rings.penalty])
       if (variable) this.backend.release(variable.arena);
-    this.split.release();
+    this.splitStep.release();
     this.counted.release();
     this.evaluated.release();
     leaveState(this.state);

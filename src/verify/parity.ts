@@ -14,6 +14,9 @@ import { feed, kernelContext, reachable } from "../graph/node.ts";
 import { mixedPrecision } from "../graph/precision.ts";
 import { type Program, programRoots } from "../graph/program.ts";
 import { elementBounds } from "../ops/bounds.ts";
+import { offerMeasured } from "../ops/measured.ts";
+import { checkContracts } from "../plan/contracts.ts";
+import { checkKernels } from "../plan/kernels.ts";
 import { kernelKey, type PlanOptions } from "../plan/plan.ts";
 import { records } from "./records.ts";
 
@@ -59,6 +62,8 @@ export function parityCases(op: OpRecord): ParityCase[] {
 
 /** The samples of an op as programs. */
 export function casesOf(op: OpRecord): ParityCase[] {
+  offerMeasured();
+  checkKernels(checkContracts);
   return samplesOf(op).map((given, number) => {
     const inputs = given.inputs.map((x, i) => feed(`x${i}`, x.shape, x.dtype));
     const sample = { ...given, attrs: resolveAttributes(op, given.attrs, given.inputs) };

@@ -7,6 +7,7 @@ import { reachable, read, standalone } from "../../src/graph/node.ts";
 import { mixedPrecision } from "../../src/graph/precision.ts";
 import { type Program, programRoots } from "../../src/graph/program.ts";
 import * as f from "../../src/ops/f.ts";
+import { offerMeasured } from "../../src/ops/measured.ts";
 import { compilePlan, kernelKey } from "../../src/plan/plan.ts";
 import { GPU_FACTS } from "../support/facts.ts";
 
@@ -17,6 +18,8 @@ const FACTS: AdapterFacts = {
     { input: "f32", result: "f32", m: 8, n: 8, k: 8 },
   ],
 };
+
+offerMeasured();
 
 // Dawn's objects must stay referenced for the life of the process.
 const kept = globalThis as { __nullDevice?: Promise<GPUDevice>; __nullDawn?: GPU };

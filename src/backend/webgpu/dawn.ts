@@ -1,8 +1,10 @@
+import { offerMeasured } from "../../ops/measured.ts";
 import { setGpuSource, setWaiter } from "./device.ts";
 import { tuningFile } from "./node/tuning-file.ts";
 import { setMachineStore } from "./tuning-store.ts";
 
 setMachineStore(() => tuningFile());
+offerMeasured(); // a checkpoint's choices, too, may name them
 
 /** Dawn's entry object must stay referenced for the life of the process: collected early, it crashes the process. */
 const kept = globalThis as { __descentDawn?: GPU };

@@ -3,6 +3,7 @@ import { sizeOf } from "../../core/shape.ts";
 import { kernelContext, reachable } from "../../graph/node.ts";
 import type { Program } from "../../graph/program.ts";
 import { programRoots } from "../../graph/program.ts";
+import { offerMeasured } from "../../ops/measured.ts";
 import { variantKey } from "../../plan/excluded.ts";
 import { kernelKey } from "../../plan/plan.ts";
 import type { WebGPUBackend } from "./backend.ts";
@@ -25,6 +26,7 @@ function tunables(
   facts: AdapterFacts,
   excluded: ReadonlyMap<string, string>,
 ): Tunable[] {
+  offerMeasured();
   const found = new Map<string, Tunable>();
   for (const program of programs)
     for (const node of reachable(programRoots(program))) {

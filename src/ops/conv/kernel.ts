@@ -19,11 +19,11 @@ import {
   moments,
   output,
 } from "../../core/kernel.ts";
+import { measured } from "../measured.ts";
 import { compilesSlowly, evenTile, inOrder, knownSubgroups, tileBudget } from "../product/tiles.ts";
 import { distinct, workgroupProduct, workgroupTiles } from "../product/workgroup.ts";
 import type { Geometry } from "./shape.ts";
 import { type ConvSum, specializeSum, sumConstants, sumText } from "./sum.ts";
-import { winograd, winogradChunks } from "./winograd.ts";
 
 const product = (numbers: readonly number[]) => numbers.reduce((a, b) => a * b, 1);
 
@@ -56,10 +56,7 @@ export function convVariants(
       (sum) => implicitProduct(sum, facts, largest, leave),
     ]),
     // Late, so that it is nobody's default.
-    naive: [
-      ...winogradChunks(facts).map(([kind, chunk]): Maker => [kind, (sum) => winograd(sum, facts, chunk)]),
-      ["naive", naive],
-    ],
+    naive: [...(measured.winogradKernels?.(facts) ?? []), ["naive", naive]],
   });
   const { flops, bytes } = convCost(g);
   const variants = makers.flatMap(([kind, make]) => {

@@ -13,22 +13,20 @@ const THREADS = 256;
 const suits = ({ kernel, stride, dilation }: ConvSum) =>
   kernel.every((taps) => taps === 3) && [...stride, ...dilation].every((step) => step === 1);
 
-/** Names of the variants to offer, and how many source channels each takes at most at a time. */
-export function winogradChunks(facts: AdapterFacts): [name: string, most: number][] {
-  if (compilesSlowly(facts)) return [];
-  return facts.software
-    ? [["winograd", 8]]
-    : [
-        ["winograd", 8],
-        ["winograd-4", 4],
-      ];
+type Maker = [kind: string, make: (sum: ConvSum) => ReturnType<typeof winograd>];
+
+/** The variants to offer, which take 8 or 4 source channels at most at a time. */
+export function winogradKernels(facts: AdapterFacts): Maker[] {
+  const eight: Maker = ["winograd", (sum) => winograd(sum, facts, 8)];
+  const four: Maker = ["winograd-4", (sum) => winograd(sum, facts, 4)];
+  return compilesSlowly(facts) ? [] : facts.software ? [eight] : [eight, four];
 }
 
 /**
  * The sum by Winograd's algorithm F(2×2, 3×3), `most` source channels at a time or fewer; null where it is another
  * kernel's, or the adapter's limits are too low.
  */
-export function winograd(sum: ConvSum, facts: AdapterFacts, most: number) {
+function winograd(sum: ConvSum, facts: AdapterFacts, most: number) {
   const bytes = (chunk: number) => 4 * 16 * 2 * SIDE * chunk;
   const chunk = most > 4 && sum.sources > 4 && bytes(8) <= facts.maxWorkgroupBytes ? 8 : 4;
   if (!suits(sum) || THREADS > facts.maxInvocations || bytes(chunk) > facts.maxWorkgroupBytes) return null;

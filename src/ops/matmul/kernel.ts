@@ -17,11 +17,11 @@ import {
 import { type Shape, sizeOf } from "../../core/shape.ts";
 import { offsetCode } from "../elementwise/kernel.ts";
 import { blocksDispatch, wholeAxis } from "../layout/kernel.ts";
+import { measured } from "../measured.ts";
 import { type Preparation, slabbed, slabsFor } from "../product/slabs.ts";
 import { evenTile, inOrder, knownSubgroups, largeTile } from "../product/tiles.ts";
 import { type WorkgroupProduct, workgroupVariantsOf } from "../product/workgroup.ts";
 import type { Product } from "./shape.ts";
-import { matrixProduct } from "./subgroup-matrix.ts";
 
 /**
  * A product as the kernels see it: c[m, n] = Σ a[m, k] · b[k, n] with steps in elements, so that a transposed operand
@@ -339,7 +339,7 @@ function workgroupVariants(layout: Layout, facts: AdapterFacts): KernelVariant[]
 }
 
 function matrixVariants(layout: Layout, facts: AdapterFacts, half: boolean): KernelVariant[] {
-  const product = matrixProduct(layout.sizes, { ...layout.steps, ...layout.result }, facts, half);
+  const product = measured.matrixProduct?.(layout.sizes, { ...layout.steps, ...layout.result }, facts, half);
   if (!product) return [];
   const { slabs, source, workgroups } = product;
   const dispatch = {
