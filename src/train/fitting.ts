@@ -168,7 +168,11 @@ export class Fitting {
       // Each batch draws its own random numbers, and leaves a row of its own.
       this.checkGiven(batches.given?.[k], ready);
       const { counters } = session.counters(step * accumulate + k, position, k);
-      session.splitStep.add(ready, { counters, ...this.mask(size, rows), ...batches.given?.[k] }, size / images);
+      session.splitStep.add(
+        ready,
+        { counters, ...this.mask(size, rows), ...batches.given?.[k] },
+        size / images,
+      );
       at.push(counters);
       position += size;
     }
