@@ -18,6 +18,7 @@ const MOMENTS = false; // whether `leave` wants to see the result
 const STORED = 2u; // channels that one turn of a loop stores
 const MOVED = 48u; // sums of the others
 const FILTERS = 24u; // registers that hold one row of the kernel for CHANNELS channels
+const WHOLE_STEPS = true; // loops of a constant length, for the driver to unroll
 
 const CHANNEL_TILES = (TARGETS + CHANNELS - 1u) / CHANNELS;
 const COLUMN_TILES = (OUT_WIDTH + PIXELS - 1u) / PIXELS;
@@ -33,7 +34,9 @@ fn convolve(tile: u32, place: u32, lane: u32, one: u32) {
   let n = min(place, PLACES - 1u) / (COLUMN_TILES * ROW_TILES);
   let top = i32(i) * STRIDE_Y - PAD_Y;
   var total: array<f32, CHANNELS * ROWS * PIXELS>;
-  for (var s = 0u; s < SOURCES; s++) {
+  let step = select(one, 1u, WHOLE_STEPS);
+  let rowStep = select(step, 1u, KERNEL_HEIGHT == 1u);
+  for (var s = 0u; s < SOURCES; s += step) {
     let plane = ((n * GROUPS + group) * SOURCES + s) * u32(HEIGHT * WIDTH);
     enter_x(group * SOURCES + s, 0u);
     let weights = i32(group * GROUP_STEP + s * SOURCE_STEP) + FIRST_TAP;
@@ -43,7 +46,7 @@ fn convolve(tile: u32, place: u32, lane: u32, one: u32) {
         stretches[r] = stretchAt(plane, top + i32(r) - 1, j, lane);
       }
     }
-    for (var kh = 0u; kh < KERNEL_HEIGHT; kh++) {
+    for (var kh = 0u; kh < KERNEL_HEIGHT; kh += rowStep) {
       for (var r = 0u; r < ROWS; r++) { // unroll
         if (SLIDE && r + 1u < ROWS) {
           stretches[r] = stretches[min(r + 1u, ROWS - 1u)];

@@ -144,17 +144,18 @@ fn main(
   let t = id % CHANNEL_BLOCKS * SIDE;
   let group = id / CHANNEL_BLOCKS % GROUPS;
   let tile = id / (CHANNEL_BLOCKS * GROUPS) * SIDE;
-  step = select(grid.z, 1u, WHOLE_STEPS);
+  let one = select(grid.z, 1u, WHOLE_STEPS); // uniform, unlike what is private
+  step = one;
   let element = lane / 16u;
   let row = lane / 4u % 4u;
   let column = lane % 4u;
 
   var total: array<f32, 64>;
-  for (var s = 0u; s < SOURCES; s += CHUNK) {
+  for (var s = 0u; s < SOURCES; s += CHUNK * one) {
     hold(group, s, t, tile, lane);
     workgroupBarrier();
     let steps = select(min(CHUNK, SOURCES - s), CHUNK, WHOLE_STEPS);
-    for (var c = 0u; c < steps; c++) {
+    for (var c = 0u; c < steps; c += one) {
       let base = (element * CHUNK + c) * QUADS;
       let left = array(held[TAPS + base + row], held[TAPS + base + 4u + row]);
       let right = array(held[base + column], held[base + 4u + column]);

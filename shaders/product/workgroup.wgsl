@@ -62,6 +62,7 @@ fn main(
   let end = min((slab + 1u) * SLAB, K);
   let row = lane / THREADS_N;
   let column = lane % THREADS_N;
+  let step = select(grid.z, 1u, WHOLE_STEPS); // 1 in any case
   begin(product, slab);
 
   var total: array<f32, VECTORS_M * VECTORS_N * 16u>;
@@ -76,7 +77,7 @@ fn main(
     }
     workgroupBarrier();
     let steps = select(min(TILE_K, end - k0), TILE_K, WHOLE_STEPS);
-    for (var k = 0u; k < steps; k++) {
+    for (var k = 0u; k < steps; k += step) {
       var left: array<vec4f, VECTORS_M>;
       var right: array<vec4f, VECTORS_N>;
       for (var u = 0u; u < VECTORS_M; u++) { // unroll

@@ -128,7 +128,7 @@ interface Tile {
   readonly pixels: number;
 }
 
-function directConstants(sum: ConvSum, tile: Tile) {
+function directConstants(sum: ConvSum, tile: Tile, facts: AdapterFacts) {
   const [, stride] = sum.stride;
   const [, dilation] = sum.dilation;
   const stored = Math.min(tile.channels, 2);
@@ -140,6 +140,8 @@ function directConstants(sum: ConvSum, tile: Tile) {
     MOVED: (tile.channels - stored) * tile.rows * tile.pixels,
     SPAN: (tile.pixels - 1) * stride + (sum.kernel[1] - 1) * dilation + 1,
     SLIDE: sum.stride[0] === 1 && sum.dilation[0] === 1,
+    // A software driver compiles for long what it unrolls.
+    WHOLE_STEPS: !facts.software,
   };
 }
 
@@ -157,7 +159,7 @@ function directThread(sum: ConvSum, facts: AdapterFacts) {
     pixels,
   };
   const constants = {
-    ...directConstants(sum, tile),
+    ...directConstants(sum, tile, facts),
     LANES: 64,
     FILTERS: tile.channels * sum.kernel[1],
   };
@@ -215,7 +217,7 @@ function directSubgroup(sum: ConvSum, facts: AdapterFacts, wantMoments: boolean)
         }),
   };
   const constants = {
-    ...directConstants(sum, tile),
+    ...directConstants(sum, tile, facts),
     LANES: lanes,
     FILTERS: Math.ceil((tile.channels * sum.kernel[1]) / lanes),
     MOMENTS: wantMoments,
