@@ -1,22 +1,18 @@
 import type { Backend } from "../backend/backend.ts";
 import { checkNames, checkNumber, checkWhole } from "../core/check.ts";
-import type { NumericArray } from "../core/dtype.ts";
 import { NonFiniteError, OptionError } from "../core/errors.ts";
-import type { HostNumbers, NDArray } from "../core/ndarray.ts";
+import type { NDArray } from "../core/ndarray.ts";
 import type { Tensor } from "../core/op.ts";
-import { type Shape, sizeOf } from "../core/shape.ts";
-import { kindOf, leavesOf, type Mapped, mapTree, type Tree } from "../core/tree.ts";
+import { kindOf, type Mapped } from "../core/tree.ts";
 import "../ops/methods.ts";
-import { type Ending, largest, type Method, type Point, type Vector } from "../optim/second/method.ts";
+import { type Ending, largest, type Method, type Point } from "../optim/second/method.ts";
+import type { Trainable } from "../optim/state.ts";
 import { checkDevice } from "./compile.ts";
-import { isNDArray } from "./inputs.ts";
 import { TracedProblem } from "./problem.ts";
-import { hostArray, isFlat } from "./program.ts";
+import { isTrainable, ofModel, ofTree, type Start, type StartNumbers } from "./start.ts";
+import type { TraceContext } from "./tracing.ts";
 
-/** Numbers of one tensor that a search starts from: nested or flat, or an array with its shape. */
-export type StartNumbers = number | readonly HostNumbers[] | NumericArray | NDArray;
-/** Where a search starts: numbers of a tensor, or a tree of them. */
-export type Start = Tree<StartNumbers>;
+export type { Start, StartNumbers } from "./start.ts";
 
 /** How a search stands after an iteration. */
 export interface MinimizeProgress {
@@ -30,8 +26,8 @@ export interface MinimizeProgress {
 }
 
 /** What `minimize` is told beside the function. */
-export interface SearchOptions<S extends Start> {
-  /** The numbers to begin with, in the form that the function takes. */
+export interface SearchOptions<S extends Start | Trainable> {
+  /** The numbers to begin with, in the form that the function takes, or a model, whose parameters are varied. */
   readonly start: S;
   /** How to search: `optim.newton()`, `optim.lbfgs()`, `optim.levenbergMarquardt()`, … */
   readonly method: Method;
@@ -56,7 +52,7 @@ export interface SearchOptions<S extends Start> {
 
 /** What `minimize` found. */
 export interface Minimum<X> {
-  /** The last point, in the form of the start. */
+  /** The last point, in the form of the start: arrays, or the model with its parameters there. */
   readonly x: X;
   /** What is minimised at x: the function, or half the sum of its squares where it gives residuals. */
   readonly value: number;
@@ -89,6 +85,9 @@ const OPTIONS: readonly (keyof SearchOptions<Start>)[] = [
  * must give the same for the same x, and minibatches are for `Trainer`. x has the accuracy of the device's float32; where it
  * needs more, `cpuBackend({ precision: "f64" })` computes in float64. Nocedal, Wright, 2006, "Numerical optimization".
  *
+ * With a model as the start its parameters are x, but for frozen ones, and become the last point's. The function gets what
+ * `model.forward` takes beside its inputs, and is traced as the model predicts: no dropout, running statistics.
+ *
  * What fails on the way, a singular system, a line search, numbers that are not finite, ends the search: the result is the last good
  * point and says why.
  * @throws OptionError for a start that is not finite, or options that it does not know.
@@ -97,35 +96,46 @@ const OPTIONS: readonly (keyof SearchOptions<Start>)[] = [
  * @throws NonFiniteError when the function or its derivatives are not finite at the start.
  *
  * @example
+ * const cost = (t: TraceContext) => model.forward(x, t).sub(y).square().mean();
+ * const { value } = await minimize(device, cost, { start: model, method: optim.lbfgs() });
+ */
+export function minimize<M extends Trainable>(
+  device: Backend,
+  f: (t: TraceContext) => Tensor,
+  options: SearchOptions<M>,
+): Promise<Minimum<M>>;
+/**
+ * The same from numbers: the function gets a tensor, or a tree of them in the form of the start, and so is what is found.
+ *
+ * @example
  * const cost = ({ a, b }: { a: Tensor; b: Tensor }) => a.mul(x).add(b).sub(y).square().sum();
  * const fit = await minimize(device, cost, { start: { a: 1, b: 0 }, method: optim.bfgs() });
  * console.log(fit.x.a.data[0], fit.value, fit.reason);
  */
-export async function minimize<const S extends Start>(
+export function minimize<const S extends Start>(
   device: Backend,
   f: (x: Mapped<S, StartNumbers, Tensor>) => Tensor,
   options: SearchOptions<S>,
-): Promise<Minimum<Mapped<S, StartNumbers, NDArray>>> {
+): Promise<Minimum<Mapped<S, StartNumbers, NDArray>>>;
+export async function minimize(
+  device: Backend,
+  f: (x: any) => Tensor,
+  options: SearchOptions<Start | Trainable>,
+): Promise<Minimum<any>> {
   checkDevice(device, "minimize");
   if (typeof f !== "function")
     throw new OptionError(`minimize: the function is ${kindOf(f)}; give a function of tensors.`);
   checkOptions(options);
   const { start, method, maxIterations = 500, gradientTolerance, tolerance, onIteration, signal } = options;
-  const { form, numbers } = startOf(start);
-  const problem = new TracedProblem(
-    device,
-    (x) => f(form((shape, from) => part(x, shape, from)) as Mapped<S, StartNumbers, Tensor>),
-    method,
-    numbers.length,
-    tolerance,
-  );
+  const varied = isTrainable(start) ? await ofModel(device, f, start) : ofTree(f, start);
+  const problem = new TracedProblem(device, varied, method, tolerance);
   let last: Point | undefined;
   let iterations = 0;
   let limit = 0;
   const finished = (ending: Ending): Ending & { point: Point } => ({ ...ending, point: last! });
 
   const search = async () => {
-    const path = method.iterate(problem, numbers);
+    const path = method.iterate(problem, varied.numbers);
     try {
       for (;;) {
         const { value: arrival, done } = await path.next();
@@ -160,11 +170,7 @@ export async function minimize<const S extends Start>(
     const { point, converged, reason } = await search();
     const data = problem.epsilon === 2 ** -52 ? point.x : Float32Array.from(point.x);
     return {
-      x: form((shape, from) => ({
-        shape,
-        dtype: "f32",
-        data: data.slice(from, from + sizeOf(shape)),
-      })) as Mapped<S, StartNumbers, NDArray>,
+      x: varied.found(data),
       value: point.value,
       gradientNorm: largest(point.gradient),
       iterations,
@@ -177,11 +183,7 @@ export async function minimize<const S extends Start>(
   }
 }
 
-/** A part of the vector of all parameters, as a tensor. */
-const part = (x: Tensor, shape: Shape, from: number): Tensor =>
-  x.slice({ starts: [from], ends: [from + sizeOf(shape)] }).reshape({ shape });
-
-function checkOptions(options: SearchOptions<Start>): void {
+function checkOptions(options: SearchOptions<Start | Trainable>): void {
   const given: unknown = options;
   if (typeof given !== "object" || given === null)
     throw new OptionError(`minimize: the options are ${kindOf(given)}; give { start, method }.`);
@@ -195,39 +197,4 @@ function checkOptions(options: SearchOptions<Start>): void {
   if (gradientTolerance !== undefined)
     checkNumber("minimize: gradientTolerance", gradientTolerance, "of at least 0");
   if (tolerance !== undefined) checkNumber("minimize: tolerance", tolerance, "of at least 0");
-}
-
-/** Numbers, as deep as lists go: a list with a record in it is a list of tensors. */
-const isNumbers = (x: unknown): x is StartNumbers =>
-  typeof x === "number" || isFlat(x) || isNDArray(x) || (Array.isArray(x) && x.every(isNested));
-const isNested = (x: unknown): boolean =>
-  typeof x === "number" || isFlat(x) || (Array.isArray(x) && x.every(isNested));
-
-/** All numbers of a start one after another, and how a tree of its form is made of what stands for each tensor. */
-function startOf(start: Start): {
-  numbers: Vector;
-  form: (make: (shape: Shape, from: number) => unknown) => unknown;
-} {
-  const arrays = new Map<string, { array: NDArray; from: number }>();
-  const numbers: number[] = [];
-  for (const { path, leaf } of leavesOf(start, isNumbers)) {
-    const name = path ? `minimize: the start "${path}"` : "minimize: the start";
-    const array = isNDArray(leaf) ? leaf : hostArray(leaf, { name });
-    const odd = array.data.findIndex((value) => !Number.isFinite(value));
-    if (odd >= 0)
-      throw new OptionError(
-        `${name} holds ${array.data[odd]}, as its number ${odd}; start from finite numbers.`,
-      );
-    arrays.set(path, { array, from: numbers.length });
-    for (const value of array.data) numbers.push(value);
-  }
-  if (numbers.length === 0) throw new OptionError("minimize: the start has no numbers; give at least one.");
-  return {
-    numbers: Float64Array.from(numbers),
-    form: (make) =>
-      mapTree(start, isNumbers, (_, path) => {
-        const { array, from } = arrays.get(path)!;
-        return make(array.shape, from);
-      }),
-  };
 }

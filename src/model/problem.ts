@@ -9,7 +9,8 @@ import "../ops/methods.ts";
 import type { Method, Point, Problem, Residuals, Vector } from "../optim/second/method.ts";
 import { runnerOf } from "./compile.ts";
 import type { Runner } from "./runner.ts";
-import { f32 } from "./tracing.ts";
+import type { Varied } from "./start.ts";
+import { f32, type TraceContext } from "./tracing.ts";
 
 /** So many columns of a Hessian or Jacobian come from one run. */
 const COLUMNS = 16;
@@ -23,16 +24,20 @@ export interface Runs {
 /** A function of one vector as methods see it: a compiled program for each kind of question, made when it is first asked. */
 export class TracedProblem implements Problem {
   readonly runs: Runs = { evaluations: 0, products: 0 };
+  readonly size: number;
   epsilon = 2 ** -23;
+  /** What the trace under way is made with. */
+  private t: TraceContext | undefined;
   private readonly runners = new Map<string, Runner>();
 
   constructor(
     private readonly device: Backend,
-    private readonly f: (x: Tensor) => Tensor,
+    private readonly varied: Varied,
     private readonly method: Method,
-    readonly size: number,
     private readonly given: number | undefined,
-  ) {}
+  ) {
+    this.size = varied.numbers.length;
+  }
 
   get tolerance(): number {
     return this.given ?? this.epsilon;
@@ -82,7 +87,7 @@ export class TracedProblem implements Problem {
   /** What the function gives. */
   private readonly output = (x: Tensor): Tensor => {
     const { name, gives, loss } = this.method;
-    const y: unknown = this.f(x);
+    const y: unknown = this.varied.call(x, this.t!);
     if (!isTensor(y) || y.dtype !== "f32")
       throw new ShapeError(
         `minimize: the function gives ${isTensor(y) ? showType(y) : kindOf(y)}; return a tensor of f32.`,
@@ -159,10 +164,12 @@ export class TracedProblem implements Problem {
         key,
         ArrayBuffer.isView(value) ? f32(value.length) : f32(value.rows, value.data.length / value.rows),
       ]);
-      runner = runnerOf(this.device, Object.fromEntries(types), trace, {
-        name: `minimize: ${name}`,
-        training: false,
-      });
+      const traced = (leaves: Readonly<Record<string, Tensor>>, t: TraceContext) => {
+        this.t = t;
+        return trace(leaves);
+      };
+      const options = { name: `minimize: ${name}`, training: false };
+      runner = runnerOf(this.device, Object.fromEntries(types), traced, options);
       this.runners.set(name, runner);
     }
     const feeds = given.map(([key, value]) => [

@@ -8,11 +8,14 @@ import {
   f,
   f32,
   type MinimizeProgress,
+  Model,
   minimize,
   type NumericArray,
+  nn,
   type Op,
   optim,
   type Tensor,
+  type TraceContext,
   tensor,
   type Unary,
   valueAndGrad,
@@ -232,6 +235,57 @@ test("Hessian-free trains a deep autoencoder, which gradient descent does not wi
   expect(fit.value, `${gradients} gradients; descent: ${descended}`).toBeLessThan(
     0.2 * Math.min(...descended),
   );
+});
+
+describe("a model", () => {
+  const x = tensor([
+    [1, 2],
+    [0.5, -1],
+    [-1, 0.25],
+    [2, 1],
+  ]);
+  // 3a − b + 0.5, exactly.
+  const y = tensor([[1.5], [3], [-2.75], [5.5]]);
+  const made = () =>
+    new Model(single, nn.sequential(nn.linear({ in: 2, out: 1 }), nn.dropout(0.5)), { seed: 3 });
+
+  test.each([optim.newton(), optim.lbfgs(), optim.levenbergMarquardt(), optim.hessianFree()])(
+    "has what $name found",
+    async (method) => {
+      const model = made();
+      const residuals = (t: TraceContext) => model.forward(x, t).sub(y);
+      const cost = (t: TraceContext) => residuals(t).square().mean();
+      const f = method.gives === "residuals" ? residuals : cost;
+      const fit = await minimize(single, f, { start: model, method });
+      expect(fit.converged, fit.reason).toBe(true);
+      expect(fit.x).toBe(model);
+      const [{ data: weight }, { data: bias }] = [
+        await model.tensor("0.weight").read(),
+        await model.tensor("0.bias").read(),
+      ];
+      expect([...weight, ...bias]).toEqual([3, -1, 0.5].map((value) => expect.closeTo(value, 3)));
+      await model.dispose();
+    },
+  );
+
+  test("keeps what is frozen", async () => {
+    const model = made();
+    model.freeze("0.bias");
+    const before = await model.tensor("0.bias").read();
+    const cost = (t: TraceContext) => model.forward(x, t).sub(y).square().mean();
+    const { value, x: same } = await minimize(single, cost, { start: model, method: optim.bfgs() });
+    expect(value).toBeGreaterThan(1e-3);
+    expect(await same.tensor("0.bias").read()).toEqual(before);
+    model.freeze("**");
+    const frozen = minimize(single, cost, { start: model, method: optim.bfgs() });
+    await expect(frozen).rejects.toThrow(
+      "minimize: the model has no parameters that are not frozen; unfreeze some.",
+    );
+    await expect(minimize(double, cost, { start: model, method: optim.bfgs() })).rejects.toThrow(
+      "minimize: the model is on another device; pass the device that it was made with.",
+    );
+    await model.dispose();
+  });
 });
 
 describe("what fails ends the search at the last good point, and says why", () => {
