@@ -68,7 +68,7 @@ export type { Mapped, Tree } from "./core/tree.ts";
 export * as data from "./data/index.ts";
 export { gradients } from "./graph/autodiff.ts";
 export type { Program, Update } from "./graph/program.ts";
-export { grad, jvp, valueAndGrad, vjp } from "./graph/transform.ts";
+export { grad, gvp, hessian, hvp, jacobian, jvp, valueAndGrad, vjp } from "./graph/transform.ts";
 export {
   decodeTensors,
   encodeTensors,
@@ -98,6 +98,14 @@ export type {
 export type { LoadReport } from "./model/files.ts";
 export { loadModel } from "./model/load.ts";
 export { mergeLora } from "./model/lora.ts";
+export {
+  type MinimizeProgress,
+  type Minimum,
+  minimize,
+  type SearchOptions,
+  type Start,
+  type StartNumbers,
+} from "./model/minimize.ts";
 export {
   type Guess,
   Model,

@@ -168,6 +168,14 @@ test("derivatives", async () => {
   expect(penalties.at(-1)).toBeLessThan(0.1 * (penalties[0] ?? 0));
 });
 
+test("minimize", async () => {
+  const calls = await run("minimize");
+  expect(numbers(calls, "minimum")[0]).toBeCloseTo(1, 2);
+  expect(numbers(calls, "after")[0]).toBeLessThan(50);
+  expect((numbers(calls, "b1")[0] ?? 0) / 238.94212918).toBeCloseTo(1, 3);
+  expect((numbers(calls, "b2")[0] ?? 0) / 5.5015643181e-4).toBeCloseTo(1, 3);
+});
+
 test("look-inside", async () => {
   const calls = await run("look-inside");
   expect(String(calls[0]?.[0])).toContain("conv2d");

@@ -130,7 +130,7 @@ export class Model<In = Tensor, Out = Tensor> implements Trainable {
     const { tensors } = this;
     const current = (module: AnyModule, key: string): Tensor => {
       const variable = tensors.variable(module, key);
-      return read(substitutes?.get(variable) ?? variable);
+      return t.varied?.get(variable) ?? read(substitutes?.get(variable) ?? variable);
     };
     const source = {
       counters: t.counters,

@@ -1,6 +1,6 @@
 import type { DType } from "../core/dtype.ts";
 import { OptionError, ShapeError } from "../core/errors.ts";
-import type { Tensor } from "../core/op.ts";
+import type { Tensor, Variable } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
 import { feed } from "../graph/node.ts";
 import type { BatchExamples, PenaltyTerm, TrackedStatistic } from "../nn/module.ts";
@@ -23,6 +23,11 @@ export class TraceContext {
   readonly counters = feed("counters", [4], "u32");
   /** What the batch is made of, where it comes from a data set on the device. */
   examples: BatchExamples | undefined;
+  /**
+   * Tensors that models compute with in place of parameters, where a search varies those.
+   * @internal
+   */
+  varied: ReadonlyMap<Variable, Tensor> | undefined;
   /** @internal */
   readonly passes: Pass[] = [];
   /** What layers of the models' passes so far have added to what is minimised, see `penalty`. */

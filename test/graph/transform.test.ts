@@ -4,7 +4,7 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { cpuBackend } from "../../src/backend/cpu.ts";
 import type { Op, Tensor, Unary } from "../../src/core/op.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
-import { grad, jvp, valueAndGrad, vjp } from "../../src/graph/transform.ts";
+import { grad, gvp, hessian, hvp, jacobian, jvp, valueAndGrad, vjp } from "../../src/graph/transform.ts";
 import { evaluate } from "../../src/model/compile.ts";
 import { tensor } from "../../src/model/program.ts";
 import { elementwiseOp } from "../../src/ops/elementwise/define.ts";
@@ -98,8 +98,60 @@ describe.each<[string, () => Promise<Backend>]>([
     const forwardOverReverse = jvp((z) => grad(rosenbrock)(z))(x, v).tangent;
     const reverseOverReverse = grad((z: Tensor) => grad(rosenbrock)(z).mul(v).sum())(x);
     const reverseOverForward = grad((z: Tensor) => jvp(rosenbrock)(z, v).tangent)(x);
-    for (const product of [forwardOverReverse, reverseOverReverse, reverseOverForward])
+    for (const product of [hvp(rosenbrock)(x, v), forwardOverReverse, reverseOverReverse, reverseOverForward])
       expectClose(await numbers(device, product), want, 1e-4);
+  });
+
+  test("whole matrices, by rows and by columns", async () => {
+    const device = await open();
+    const [a, b] = [-1.2, 1];
+    const x = tensor([a, b]);
+    const second = hessian(rosenbrock)(x);
+    expect(second.shape).toEqual([2, 2]);
+    expectClose(await numbers(device, second), [2 - 400 * (b - 3 * a * a), -400 * a, -400 * a, 200], 1e-4);
+    expect(hessian((z: Tensor) => z.square().sum())(tensor([X, V])).shape).toEqual([2, 3, 2, 3]);
+
+    const w = [
+      [1, 2, 3],
+      [4, 5, 6],
+    ];
+    const wide = (z: Tensor) => tensor(w).matmul(z.reshape({ shape: [3, 1] }));
+    const tall = (z: Tensor) => z.reshape({ shape: [1, 2] }).matmul(tensor(w));
+    const [rows, columns] = [jacobian(wide)(tensor(X)), jacobian(tall)(x)];
+    expect([rows.shape, columns.shape]).toEqual([
+      [2, 1, 3],
+      [1, 3, 2],
+    ]);
+    expectClose(await numbers(device, rows), [1, 2, 3, 4, 5, 6]);
+    expectClose(await numbers(device, columns), [1, 4, 2, 5, 3, 6]);
+    expectClose(await numbers(device, jacobian((z: Tensor) => z.square().sum())(x)), [2 * a, 2 * b]);
+  });
+
+  test("a Gauss–Newton matrix times a vector", async () => {
+    const device = await open();
+    const [x, v] = [tensor(X), tensor(V)];
+    const square = (z: Tensor) => z.square();
+    // J = diag(2x), and for the loss Σy³ its Hessian is diag(6y), y = x².
+    expectClose(
+      await numbers(device, gvp(square)(x, v)),
+      X.map((a, i) => 4 * a * a * V[i]!),
+    );
+    const cubes = gvp(square, (y) => y.pow(3).sum())(x, v);
+    expectClose(
+      await numbers(device, cubes),
+      X.map((a, i) => 24 * a ** 4 * V[i]!),
+      1e-4,
+    );
+    // Softmax and cross-entropy of one row of logits z = x: H = diag(p) − ppᵀ, which is all of the Hessian.
+    const loss = (z: Tensor) =>
+      z
+        .reshape({ shape: [1, 3] })
+        .logSoftmax({ axis: 1 })
+        .slice({ starts: [0, 1], ends: [1, 2] })
+        .sum()
+        .neg();
+    const [whole, part] = [hvp(loss)(x, v), gvp((z) => z, loss)(x, v)];
+    expectClose(await numbers(device, part), await numbers(device, whole));
   });
 
   test("a third derivative", async () => {
@@ -194,6 +246,38 @@ describe("against finite differences, in float64", () => {
   });
 });
 
+test("Hessian-vector products against finite differences of gradients, in float64", async () => {
+  const device = cpuBackend({ precision: "f64" });
+  const w = tensor([
+    [0.2, -0.4, 0.1],
+    [0.7, 0.3, -0.6],
+    [-0.5, 0.9, 0.8],
+  ]);
+  const network = (x: Tensor) =>
+    x
+      .reshape({ shape: [1, 3] })
+      .matmul(w)
+      .tanh()
+      .matmul(w)
+      .logSoftmax({ axis: 1 });
+  const loss = (x: Tensor) =>
+    network(x)
+      .mul(tensor([[0.2, -1, 0.5]]))
+      .sum();
+  const at = (sign: number) =>
+    tensor(X).add(
+      tensor(V)
+        .mul(tensor(sign * 2 ** 10))
+        .mul(tensor(2 ** -26)),
+    );
+  const [plus, minus] = [await numbers(device, grad(loss)(at(1))), await numbers(device, grad(loss)(at(-1)))];
+  const difference = plus.map((y, i) => (y - minus[i]!) / (2 * 2 ** -16));
+  expectClose(await numbers(device, hvp(loss)(tensor(X), tensor(V))), difference, 1e-8);
+  const matrix = await numbers(device, hessian(loss)(tensor(X)));
+  const product = X.map((_, i) => V.reduce((sum, v, j) => sum + matrix[3 * i + j]! * v, 0));
+  expectClose(product, difference, 1e-8);
+});
+
 test("whole numbers carry no gradient, and what goes round them does", async () => {
   const device = cpuBackend();
   const whole = [
@@ -220,6 +304,8 @@ test("an op without a gradient says so where one is asked of it, and nowhere els
   expect(() => grad((z: Tensor) => floored(z).sum())(x)).toThrow(message);
   expect(() => vjp((z) => floored(z))(x).pullback(x)).toThrow(message);
   expect(() => jvp((z) => floored(z))(x, x)).toThrow(message);
+  expect(() => hvp((z) => floored(z).sum())(x, x)).toThrow(message);
+  expect(() => jacobian((z) => floored(z))(x)).toThrow(message);
   // Constants go through it, and so does what is stopped.
   const around = (z: Tensor) =>
     z
@@ -251,4 +337,20 @@ test("what has no derivative says so", () => {
   attempt(() => vjp((z) => z.sum())(x).pullback(x), "vjp: the vector is [3], f(x) is []; use equal shapes.");
   attempt(() => jvp((z) => z)(x, tensor(1)), "jvp: the vector is [], x is [3]; use equal shapes.");
   attempt(() => jvp((z) => z)(x, 1 as never), "jvp: the vector is a number; use a tensor.");
+  attempt(() => hvp((z) => z)(x, x), "gradients: the loss has shape [3]; reduce it to a scalar");
+  attempt(() => hvp((z) => z.sum())(x, tensor(1)), "hvp: the vector is [], x is [3]; use equal shapes.");
+  attempt(() => gvp((z) => z)(x, 1 as never), "gvp: the vector is a number; use a tensor.");
+  attempt(
+    () =>
+      gvp(
+        (z) => z,
+        (z) => z,
+      )(x, x),
+    "gradients: the loss has shape [3]; reduce it to a scalar",
+  );
+  attempt(
+    () => jacobian((_z) => 3 as never)(x),
+    "jacobian: the function's result is a number; use a tensor.",
+  );
+  attempt(() => hessian((z) => z)(x), "gradients: the loss has shape [3]; reduce it to a scalar");
 });
