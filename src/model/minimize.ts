@@ -195,6 +195,6 @@ function checkOptions(options: SearchOptions<Start | Trainable>): void {
     );
   if (maxIterations !== undefined) checkWhole("minimize: maxIterations", maxIterations, 0);
   if (gradientTolerance !== undefined)
-    checkNumber("minimize: gradientTolerance", gradientTolerance, "of at least 0");
-  if (tolerance !== undefined) checkNumber("minimize: tolerance", tolerance, "of at least 0");
+    checkNumber("minimize: gradientTolerance", gradientTolerance, [0]);
+  if (tolerance !== undefined) checkNumber("minimize: tolerance", tolerance, [0]);
 }
