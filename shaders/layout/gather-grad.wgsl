@@ -26,6 +26,9 @@ fn main(
   for (var k = 0u; k < count; k++) { out[(first + k) * ROW + column] = Vector(0.0); }
   for (var i = 0u; i < COUNT; i++) {
     let row = u32(indices[i]); // a negative index becomes a large one
-    if (row - first < count) { out[row * ROW + column] += dy[i * ROW + column]; }
+    if (row - first < count) {
+      let at = row * ROW + column;
+      out[at] = out[at] + dy[i * ROW + column];
+    }
   }
 }
