@@ -15,23 +15,22 @@ import { linear } from "./linear.ts";
 import { layerNorm } from "./norm.ts";
 import { positive } from "./options.ts";
 
-/** Functions between the two linear layers. */
-const ACTIVATIONS = {
-  relu: (x: Tensor) => x.relu(),
-  gelu: (x: Tensor) => x.gelu(),
-  /** By tanh instead of erf, as GPT-2 has it. */
-  geluTanh: (x: Tensor) => x.gelu({ approximate: "tanh" }),
-  silu: (x: Tensor) => x.silu(),
-} as const;
-
 /** Options of the transformer's blocks: norm "pre", feedForward 4 · features, activation "gelu" and dropout 0 unless given. */
 export interface TransformerBlockOptions extends MultiHeadAttentionOptions {
   /** Whether a sum is normalised, "post", or what goes into a part of it, "pre": PyTorch's norm_first. Xiong et al., 2020. */
   readonly norm?: "pre" | "post";
   /** Features between the two linear layers. */
   readonly feedForward?: number;
-  readonly activation?: keyof typeof ACTIVATIONS;
+  /** Between them; "geluTanh" is GPT-2's approximation. */
+  readonly activation?: "relu" | "gelu" | "geluTanh" | "silu";
 }
+
+const ACTIVATIONS: Readonly<Record<NonNullable<TransformerBlockOptions["activation"]>, Step>> = {
+  relu: (x) => x.relu(),
+  gelu: (x) => x.gelu(),
+  geluTanh: (x) => x.gelu({ approximate: "tanh" }),
+  silu: (x) => x.silu(),
+};
 
 /** A block's sequence with what is hidden in it. */
 export interface TransformerInput extends Pick<AttentionInput, "mask" | "keyMask"> {

@@ -4,7 +4,6 @@ import { ShapeError } from "../../core/errors.ts";
 import { dataTensor, isTensor, type Tensor } from "../../core/op.ts";
 import { type Shape, showShape, showType } from "../../core/shape.ts";
 import { logicalAnd, where } from "../elementwise/compare.ts";
-
 import { broadcastTo } from "../elementwise/unary.ts";
 import { dropout } from "../random/random.ts";
 
@@ -67,12 +66,9 @@ export function scaledDotProductAttention(
   if (masks.length === 0) return y;
   const visible = masks.map((mask) => (mask.dtype === "bool" ? mask : mask.greater(HIDDEN)));
   const all = [...visible, ...(causal ? [earlier(queries, keys, [queries, keys])] : [])];
-  const seen = where(
-    all.reduce((a, b) => logicalAnd(a, b)),
-    1,
-    0,
-  );
-  return where(seen.max({ axes: [-1], keepdims: true }).greater(0), y, 0);
+  const seen = all.reduce((a, b) => logicalAnd(a, b));
+  const any = where(seen, 1, 0).max({ axes: [-1], keepdims: true });
+  return where(any.greater(0), y, 0);
 }
 
 const dropped = (x: Tensor, { counters, p, layer }: NonNullable<AttentionOptions["dropout"]>) =>
