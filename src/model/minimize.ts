@@ -194,7 +194,6 @@ function checkOptions(options: SearchOptions<Start | Trainable>): void {
       `minimize: the method is ${kindOf(method)}; use one for whole functions, such as optim.lbfgs() or optim.newton().`,
     );
   if (maxIterations !== undefined) checkWhole("minimize: maxIterations", maxIterations, 0);
-  if (gradientTolerance !== undefined)
-    checkNumber("minimize: gradientTolerance", gradientTolerance, [0]);
+  if (gradientTolerance !== undefined) checkNumber("minimize: gradientTolerance", gradientTolerance, [0]);
   if (tolerance !== undefined) checkNumber("minimize: tolerance", tolerance, [0]);
 }

@@ -37,3 +37,5 @@ export { type DropoutAttrs, dropout, type RandomAttrs, randomUniform } from "./r
 export { type CumsumAttrs, cumsum } from "./reduce/cumsum.ts";
 export type { ReduceAttrs, Reduction } from "./reduce/reduce.ts";
 export { type SortAttrs, sort, type TopKAttrs, topK } from "./reduce/sort.ts";
+export { type AttentionOptions, scaledDotProductAttention } from "./sequence/attention.ts";
+export { type RotaryOptions, rotary } from "./sequence/positions.ts";

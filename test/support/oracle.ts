@@ -35,6 +35,8 @@ export interface LayerCase extends OracleCase {
   readonly layer: string;
   readonly training: boolean;
   readonly inputs: readonly Stored[];
+  /** Of the inputs, where they are a record. */
+  readonly names?: readonly string[];
   /** Parameters and buffers by their names in checkpoints. */
   readonly tensors: Readonly<Record<string, Stored>>;
   readonly output: Stored;
@@ -106,8 +108,8 @@ const hostInputs = (list: readonly Stored[]) =>
 
 /**
  * Runs a layer on a case: its result, the gradients of Σ result·upstream (and of what it adds to what is minimised) in
- * inputs and parameters, and its buffers after a training step. A layer of several inputs takes a list; several results are
- * compared as one row.
+ * inputs and parameters, and its buffers after a training step. A layer of several inputs takes a list, or a record of the
+ * case's names; several results are compared as one row.
  */
 export async function checkLayer(network: AnyModule, given: LayerCase): Promise<void> {
   const device = cpuBackend({ precision: "f64" });
@@ -121,7 +123,8 @@ export async function checkLayer(network: AnyModule, given: LayerCase): Promise<
     types,
     (all: Readonly<Record<string, Tensor>>, t) => {
       const inputs = given.inputs.map((_, i) => all[`x${i}`]!);
-      const results = model.forward(inputs.length === 1 ? inputs[0] : inputs, t) as
+      const record = given.names && Object.fromEntries(given.names.map((name, i) => [name, inputs[i]!]));
+      const results = model.forward(record ?? (inputs.length === 1 ? inputs[0] : inputs), t) as
         | Tensor
         | readonly Tensor[];
       const output = isTensor(results)

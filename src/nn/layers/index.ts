@@ -1,6 +1,7 @@
 /** All layers, which `nn` exports whole. */
 export * from "./activations.ts";
 export * from "./adaptive-pool.ts";
+export { type AttentionInput, type MultiHeadAttentionOptions, multiHeadAttention } from "./attention.ts";
 export * from "./branches.ts";
 export * from "./combine.ts";
 export * from "./composite.ts";
@@ -25,6 +26,8 @@ export type { Pair } from "./options.ts";
 export * from "./padding.ts";
 export * from "./penalties.ts";
 export * from "./pool.ts";
+export * from "./positions.ts";
 export * from "./shape.ts";
 export type { Sides1d, Sides2d } from "./space.ts";
+export * from "./transformer.ts";
 export * from "./upsample.ts";
