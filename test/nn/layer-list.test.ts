@@ -91,6 +91,7 @@ describe("a usage", () => {
   test("there is one for every layer that makes one image or row of another", () => {
     const others = [
       /1d$/, // of signals
+      /^(gru|lstm|rnn|multiHeadAttention|positional\w+|transformer\w+)$/, // of sequences
       /^(add|average|concat|dot|maximum|multiply|parallel|siamese)$/, // of several inputs
       /^(augmented|checkpoint|lora|penalized|sequential|stochasticDepth|tied|timeDistributed)$/, // around others
       /^(activityRegularization|embedding|permute|repeatVector|reshape|squeeze|unsqueeze)$/,
