@@ -52,13 +52,14 @@ def part(layer, *args, parts=()):
     return {"layer": layer, "args": list(args), "parts": list(parts)}
 
 
-def layer_case(layer, args, module, *inputs, training=True, note=None, random=True, penalty=None):
+def layer_case(layer, args, module, *inputs, training=True, note=None, random=True, penalty=None, names=None):
     """A module's result, the gradients of sum(result * upstream) and its buffers afterwards.
 
     `module` is a torch.nn.Module (its state_dict's names are the layer's) or a function of the inputs; `layer` and `args`
     are what makes ours, a part among the args written as `part` does. Several results are compared as one row, each flat
     behind the other. With `random` the module's parameters are filled anew with multiples of 1/16.
-    `penalty` of the result is what the layer adds to what is minimised: the gradients are those of both."""
+    `penalty` of the result is what the layer adds to what is minimised: the gradients are those of both. `names` says
+    where in a record the inputs stand, "state.h" for instance, of a layer that takes one."""
     is_module = isinstance(module, torch.nn.Module)
     if is_module:
         module.train(training)
@@ -82,6 +83,8 @@ def layer_case(layer, args, module, *inputs, training=True, note=None, random=Tr
         buffers = {k: stored(v) for k, v in module.named_buffers() if k.split(".")[-1] != "num_batches_tracked"}
         if buffers and training:
             case["buffers"] = buffers
+    if names:
+        case["names"] = names
     if note:
         case["note"] = note
     return case

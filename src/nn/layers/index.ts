@@ -25,6 +25,7 @@ export type { Pair } from "./options.ts";
 export * from "./padding.ts";
 export * from "./penalties.ts";
 export * from "./pool.ts";
+export * from "./recurrent.ts";
 export * from "./shape.ts";
 export type { Sides1d, Sides2d } from "./space.ts";
 export * from "./upsample.ts";
