@@ -1,7 +1,7 @@
 import { checkNames } from "../../core/check.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { isTensor, type Tensor } from "../../core/op.ts";
-import { sameShape, showShape, showType, sizeOf } from "../../core/shape.ts";
+import { sameShape, showShape, showType } from "../../core/shape.ts";
 import { kindOf } from "../../core/tree.ts";
 import { demand } from "../../graph/demands.ts";
 import { keeps } from "../../losses/masks.ts";
@@ -124,19 +124,17 @@ export interface Weights {
   readonly bias_hh?: Tensor | undefined;
 }
 
-/** What all inputs give, in one product: rows [time·batch, in] → [time·batch, gates·hidden], and beside it what is not joined. */
+/** What all inputs give, in one product, and beside it what is not joined: see `Cell`. Rows [time·batch, in] → as many. */
 function project({ name, cell, hidden }: Form, rows: Tensor, weights: Weights): Tensor {
   const { weight_ih, bias_ih, bias_hh } = weights;
-  if (!bias_ih || !bias_hh) return affine(name, rows, weight_ih);
+  const rest = (cell.gates - cell.joined) * hidden;
+  if (rest === 0) return affine(name, rows, weight_ih, bias_hh && bias_ih?.add(bias_hh));
   const end = cell.joined * hidden;
-  const size = sizeOf(bias_hh.shape);
-  if (end === size) return affine(name, rows, weight_ih, bias_ih.add(bias_hh));
-  const joined = bias_hh.slice({ starts: [0], ends: [end] }).pad({ low: [0], high: [size - end], value: 0 });
-  const rest = bias_hh.slice({ starts: [end], ends: [size] });
-  const width = { shape: [rows.shape[0]!, size - end] };
-  return f.concat([affine(name, rows, weight_ih, bias_ih.add(joined)), f.broadcastTo(rest, width)], {
-    axis: 1,
-  });
+  const joined = bias_hh?.slice({ starts: [0], ends: [end] }).pad({ low: [0], high: [rest], value: 0 });
+  const shape = [rows.shape[0]!, rest];
+  const apart = bias_hh?.slice({ starts: [end], ends: [end + rest] });
+  const beside = apart ? f.broadcastTo(apart, { shape }) : f.constant({ value: 0, shape });
+  return f.concat([affine(name, rows, weight_ih, joined && bias_ih?.add(joined)), beside], { axis: 1 });
 }
 
 /**
