@@ -44,10 +44,6 @@ export type CellState = HiddenState & {
   readonly c: Tensor;
 };
 
-type Stateful<Options> = Options & { readonly returnState: true };
-type Recurrent<State> = Module<Tensor | Sequences<State>, Tensor>;
-type RecurrentWithState<State> = Module<Tensor | Sequences<State>, SequenceResult<State>>;
-
 const OPTIONS = ["in", "hidden", "layers", "bidirectional", "dropout", "bias", "returnState"];
 
 /** A layer of recurrent networks of one kind. */
@@ -121,8 +117,10 @@ function recurrent(name: string, cell: Cell, options: RecurrentOptions, others: 
  * @throws OptionError for options outside their range.
  * @throws DataError where lengths of the host are no steps of x.
  */
-export function rnn(options: Stateful<RnnOptions>): RecurrentWithState<HiddenState>;
-export function rnn(options: RnnOptions): Recurrent<HiddenState>;
+export function rnn(
+  options: RnnOptions & { readonly returnState: true },
+): Module<Tensor | Sequences<HiddenState>, SequenceResult<HiddenState>>;
+export function rnn(options: RnnOptions): Module<Tensor | Sequences<HiddenState>, Tensor>;
 export function rnn(options: RnnOptions): Module<any, any> {
   const { nonlinearity = "tanh" } = options;
   if (nonlinearity !== "tanh" && nonlinearity !== "relu")
@@ -140,8 +138,10 @@ export function rnn(options: RnnOptions): Module<any, any> {
  * @throws OptionError for options outside their range.
  * @throws DataError where lengths of the host are no steps of x.
  */
-export function gru(options: Stateful<RecurrentOptions>): RecurrentWithState<HiddenState>;
-export function gru(options: RecurrentOptions): Recurrent<HiddenState>;
+export function gru(
+  options: RecurrentOptions & { readonly returnState: true },
+): Module<Tensor | Sequences<HiddenState>, SequenceResult<HiddenState>>;
+export function gru(options: RecurrentOptions): Module<Tensor | Sequences<HiddenState>, Tensor>;
 export function gru(options: RecurrentOptions): Module<any, any> {
   return recurrent("gru", gruCell, options);
 }
@@ -165,8 +165,10 @@ export function gru(options: RecurrentOptions): Module<any, any> {
  *   nn.linear({ in: 256, out: 96 }),
  * );
  */
-export function lstm(options: Stateful<RecurrentOptions>): RecurrentWithState<CellState>;
-export function lstm(options: RecurrentOptions): Recurrent<CellState>;
+export function lstm(
+  options: RecurrentOptions & { readonly returnState: true },
+): Module<Tensor | Sequences<CellState>, SequenceResult<CellState>>;
+export function lstm(options: RecurrentOptions): Module<Tensor | Sequences<CellState>, Tensor>;
 export function lstm(options: RecurrentOptions): Module<any, any> {
   return recurrent("lstm", lstmCell, options);
 }
