@@ -2,6 +2,7 @@ import { checkNames, checkWhole } from "../core/check.ts";
 import { OptionError } from "../core/errors.ts";
 import type { Tensor } from "../core/op.ts";
 import { sizeOf } from "../core/shape.ts";
+import { crossEntropy } from "../losses/cross-entropy.ts";
 import { checkAlike, checkLabels } from "../losses/loss.ts";
 import { kept, weightsIn } from "../losses/masks.ts";
 import * as f from "../ops/f.ts";
@@ -77,6 +78,20 @@ export function auc(options: BinOptions = {}): Tally {
     },
   });
 }
+
+/**
+ * exp of the mean of −log softmax(logits)[label] over all labels i32 [...] of logits f32 [..., C]: among how many classes of equal
+ * probability one would be as uncertain. A mask has the labels' shape. Jelinek et al., 1977.
+ */
+export const perplexity = (): Tally =>
+  tally({
+    name: "perplexity",
+    statistics: (output: Tensor, target: Tensor, mask?: Tensor) => {
+      const loss = crossEntropy({ reduction: "sum" })(output, target, mask);
+      return f.stack([loss, f.sum(weightsIn(target.shape, mask))]);
+    },
+    value: ([loss, count]) => Math.exp(loss! / count!),
+  });
 
 /**
  * The expected calibration error Σ_b n_b/n·|right_b − sure_b| over so many bins (15 unless given) of rows by how sure they are,

@@ -27,6 +27,8 @@ import * as random from "./random/random.ts";
 import * as cumsum from "./reduce/cumsum.ts";
 import * as reduce from "./reduce/reduce.ts";
 import * as sort from "./reduce/sort.ts";
+import * as gruCell from "./sequence/gru-cell.ts";
+import * as lstmCell from "./sequence/lstm-cell.ts";
 import * as limitRows from "./step/limit-rows.ts";
 import * as recordRow from "./step/record-row.ts";
 import * as training from "./step/step.ts";
@@ -63,6 +65,8 @@ const files = [
   loss,
   random,
   gather,
+  lstmCell,
+  gruCell,
 ];
 
 /** Every op of these rooms; verify/records.ts adds the updates that optimizers are. */

@@ -58,8 +58,8 @@ def layer_case(layer, args, module, *inputs, training=True, note=None, random=Tr
     `module` is a torch.nn.Module (its state_dict's names are the layer's) or a function of the inputs; `layer` and `args`
     are what makes ours, a part among the args written as `part` does. Several results are compared as one row, each flat
     behind the other. With `random` the module's parameters are filled anew with multiples of 1/16.
-    `penalty` of the result is what the layer adds to what is minimised: the gradients are those of both.
-    With `names` the inputs are a record of those names."""
+    `penalty` of the result is what the layer adds to what is minimised: the gradients are those of both. `names` says
+    where in a record the inputs stand, "state.h" for instance, of a layer that takes one."""
     is_module = isinstance(module, torch.nn.Module)
     if is_module:
         module.train(training)

@@ -53,6 +53,10 @@ def top_k(batches, k):
     return share((y in sorted(range(C), key=lambda j: (-x[j], j))[:k], w) for x, y, w in rows(batches))
 
 
+def perplexity(batches):
+    return math.exp(share((math.log(sum(math.exp(v) for v in x)) - x[y], w) for x, y, w in rows(batches)))
+
+
 def confusion(batches):
     table = [[0.0] * C for _ in range(C)]
     for x, y, w in rows(batches):
@@ -149,6 +153,7 @@ CLASSES = [[classes(8), classes(5)], [classes(2, 4)], [classes(8, mask=KEEP), cl
 for batches in CLASSES:
     case("confusionMatrix", [], batches, confusion(batches))
     case("calibrationError", [], batches, calibration(batches))
+    case("perplexity", [], batches, perplexity(batches))
 case("calibrationError", [{"bins": 4}], CLASSES[0], calibration(CLASSES[0], 4))
 # A class without rows, and one that is never said.
 some = [(values(6, C) + torch.tensor([0.0, 0, -8, 0]), torch.tensor([0, 1, 2, 1, 0, 1]))]

@@ -7,6 +7,8 @@ import { sizeOf } from "../../src/core/shape.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { feed, reachable } from "../../src/graph/node.ts";
 import { type Program, programRoots } from "../../src/graph/program.ts";
+import * as nn from "../../src/nn/index.ts";
+import { parametersOf, Trace } from "../../src/nn/module.ts";
 import * as f from "../../src/ops/f.ts";
 import { compilePlan, type Plan } from "../../src/plan/plan.ts";
 import { planBytes } from "../../src/plan/print.ts";
@@ -121,6 +123,48 @@ test("a graph of thousands of nodes is planned within two seconds", async () => 
   // What is asked of 5,000 nodes; a tenth of it is what it takes, see bench/growth.mjs.
   expect(Math.min(...seconds)).toBeLessThan(2);
 });
+
+/** A recurrent layer with the gradients of a loss in its input and its tensors. */
+function layerOver(length: number, network: nn.Module<any, Tensor>): Program {
+  const x = feed("x", [BATCH, length, INPUTS]);
+  const tensors = parametersOf(network).map(({ name, spec }) => feed(name, spec.shape));
+  const names = tensors.map(({ node: { leaf } }) => (leaf?.kind === "feed" ? leaf.name : ""));
+  const parameter = (_: unknown, name: string) => tensors[names.indexOf(name)]!;
+  const trace = new Trace(
+    network,
+    { counters: feed("counters", [4], "u32"), parameter, buffer: parameter },
+    true,
+  );
+  const loss = trace.run(network, x).square().sum();
+  const grads = gradients(loss, [x, ...tensors]);
+  return { name: "layer", outputs: { loss, ...Object.fromEntries(grads.map((g, i) => [`g${i}`, g])) } };
+}
+
+test.each([
+  ["rnn", nn.rnn, 8],
+  ["gru", nn.gru, 10],
+  ["lstm", nn.lstm, 11],
+] as const)(
+  "the steps of nn.%s share their shaders, and hundreds are planned within two seconds",
+  async (_, make, most) => {
+    const { facts } = await gpu();
+    const network = make({ in: INPUTS, hidden: HIDDEN });
+    const short = compilePlan(layerOver(8, network), facts);
+    const program = layerOver(512, network);
+    const seconds: number[] = [];
+    for (let run = 0; run < 2; run++) {
+      const begin = process.cpuUsage();
+      const long = compilePlan(program, facts);
+      const { user, system } = process.cpuUsage(begin);
+      seconds.push((user + system) / 1e6);
+      // Sums over all steps take a second pass where they are long: of the loss, of the biases' gradients.
+      expect(shaders(long).size).toBeLessThanOrEqual(shaders(short).size + 4);
+      expect(long.steps.length).toBeLessThanOrEqual(most * 512);
+    }
+    // Of the processor, so that a busy machine does not count.
+    expect(Math.min(...seconds)).toBeLessThan(2);
+  },
+);
 
 /** The gradient in x of what `cut` makes of it, the reference's beside it. */
 async function gradientOf(

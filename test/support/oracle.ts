@@ -7,7 +7,7 @@ import { type DType, storageArray } from "../../src/core/dtype.ts";
 import type { NDArray } from "../../src/core/ndarray.ts";
 import { isTensor, type Tensor } from "../../src/core/op.ts";
 import { sizeOf } from "../../src/core/shape.ts";
-import type { Mapped } from "../../src/core/tree.ts";
+import { leavesOf, type Mapped } from "../../src/core/tree.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import type { Loss } from "../../src/losses/index.ts";
 import type { Measure } from "../../src/metrics/index.ts";
@@ -35,7 +35,7 @@ export interface LayerCase extends OracleCase {
   readonly layer: string;
   readonly training: boolean;
   readonly inputs: readonly Stored[];
-  /** Of the inputs, where they are a record. */
+  /** Where in a record the inputs stand, `state.h`, of a layer that takes one; several stand in a list otherwise. */
   readonly names?: readonly string[];
   /** Parameters and buffers by their names in checkpoints. */
   readonly tensors: Readonly<Record<string, Stored>>;
@@ -106,10 +106,23 @@ const inputsOf = (list: readonly Stored[]) =>
 const hostInputs = (list: readonly Stored[]) =>
   Object.fromEntries(list.map((stored, i) => [`x${i}`, arrayOf(stored).data as Float32Array]));
 
+const formOf = (inputs: readonly Tensor[]) => (inputs.length === 1 ? inputs[0] : inputs);
+
+/** A record of tensors from their paths. */
+function recordOf(paths: readonly string[], inputs: readonly Tensor[]): Record<string, unknown> {
+  const record: Record<string, unknown> = {};
+  for (const [i, path] of paths.entries()) {
+    const [name = "", part] = path.split(".");
+    if (part === undefined) record[name] = inputs[i];
+    else record[name] = Object.assign(record[name] ?? {}, { [part]: inputs[i] });
+  }
+  return record;
+}
+
 /**
  * Runs a layer on a case: its result, the gradients of Σ result·upstream (and of what it adds to what is minimised) in
- * inputs and parameters, and its buffers after a training step. A layer of several inputs takes a list, or a record of the
- * case's names; several results are compared as one row.
+ * inputs and parameters, and its buffers after a training step. A layer of several inputs takes a list, or a record where the
+ * case has names; several results are compared as one row.
  */
 export async function checkLayer(network: AnyModule, given: LayerCase): Promise<void> {
   const device = cpuBackend({ precision: "f64" });
@@ -123,14 +136,11 @@ export async function checkLayer(network: AnyModule, given: LayerCase): Promise<
     types,
     (all: Readonly<Record<string, Tensor>>, t) => {
       const inputs = given.inputs.map((_, i) => all[`x${i}`]!);
-      const record = given.names && Object.fromEntries(given.names.map((name, i) => [name, inputs[i]!]));
-      const results = model.forward(record ?? (inputs.length === 1 ? inputs[0] : inputs), t) as
-        | Tensor
-        | readonly Tensor[];
+      const results = model.forward(given.names ? recordOf(given.names, inputs) : formOf(inputs), t);
       const output = isTensor(results)
         ? results
         : concat(
-            results.map((one) => one.reshape({ shape: [-1] })),
+            leavesOf(results, isTensor).map(({ leaf }) => leaf.reshape({ shape: [-1] })),
             { axis: 0 },
           );
       const loss = output.mul(all[`x${given.inputs.length}`]!).sum().add(t.penalty());

@@ -27,6 +27,7 @@ export * from "./padding.ts";
 export * from "./penalties.ts";
 export * from "./pool.ts";
 export * from "./positions.ts";
+export * from "./recurrent.ts";
 export * from "./shape.ts";
 export type { Sides1d, Sides2d } from "./space.ts";
 export * from "./transformer.ts";

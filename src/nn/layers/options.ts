@@ -23,9 +23,9 @@ export function positive(layer: string, values: Readonly<Record<string, number>>
 }
 
 /** @throws OptionError for what is no probability below 1. */
-export function probability(layer: string, p: number): void {
+export function probability(layer: string, p: number, name = "p"): void {
   if (!(p >= 0 && p < 1))
-    throw new OptionError(`${layer}: p is ${String(p)}; use a probability of at least 0 and below 1.`);
+    throw new OptionError(`${layer}: ${name} is ${String(p)}; use a probability of at least 0 and below 1.`);
 }
 
 /** @throws OptionError for what is no layer or network. */

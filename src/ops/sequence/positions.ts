@@ -34,6 +34,8 @@ export interface RotaryOptions {
  * Rotates the pair (x₂ᵢ, x₂ᵢ₊₁) of each row p by the angle p/base^(2i/d): [..., time, d] → the same. A product of two such rows
  * then depends on their distance only. As torchtune.modules.RotaryPositionalEmbeddings. Su et al., 2021, eq. 34.
  * @throws ShapeError for an odd d.
+ *
+ * @example f.rotary(q, { base: 10000 })
  */
 export function rotary(x: Tensor, options: RotaryOptions = {}): Tensor {
   checkNames("rotary", options, ["base"]);
