@@ -48,7 +48,7 @@ function loadedBy(page: File, files: readonly File[]): File[] {
   return [...found];
 }
 
-test("every page, and all of them together, load at most 188 kB of scripts and styles", async () => {
+test("every page, and all of them together, load at most 192 kB of scripts and styles", async () => {
   const files = builtDemo();
   const pages = files.filter(({ fileName }) => fileName.endsWith(".html"));
   expect(pages.length).toBeGreaterThanOrEqual(4);
@@ -56,12 +56,12 @@ test("every page, and all of them together, load at most 188 kB of scripts and s
     const loaded = loadedBy(page, files);
     expect(loaded.length).toBeGreaterThan(1);
     console.log(`${page.fileName}: ${kilobytes(loaded).toFixed(1)} kB`);
-    expect(kilobytes(loaded), page.fileName).toBeLessThanOrEqual(188);
+    expect(kilobytes(loaded), page.fileName).toBeLessThanOrEqual(192);
   }
   // The engine is in a worker's bundle of its own for each page, and counted above; what is the pages' own counts once.
   const own = files.filter(({ fileName }) => /\.(js|css)$/.test(fileName) && !/worker/.test(fileName));
   console.log(`all pages' own: ${kilobytes(own).toFixed(1)} kB`);
-  expect(kilobytes(own)).toBeLessThanOrEqual(188);
+  expect(kilobytes(own)).toBeLessThanOrEqual(192);
 });
 
 /** The code of a program over the engine, built as the demo's workers are, for WebGPU alone. */
