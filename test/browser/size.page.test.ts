@@ -140,7 +140,7 @@ test("the engine of a program that trains a perceptron carries no convolution, p
   const code = await engine(MLP);
   const size = brotliCompressSync(code).length / 1000;
   console.log(`engine of a perceptron: ${size.toFixed(1)} kB by Brotli`);
-  expect(size).toBeLessThanOrEqual(61.5);
+  expect(size).toBeLessThanOrEqual(62);
   expect(code).toContain("matmul");
   for (const absent of [
     "winograd",
@@ -230,14 +230,14 @@ test("a lean bundle has the methods of classes that its code names", async () =>
     expect(code, absent).not.toContain(absent);
 });
 
-test("the engine of a program that trains a convolutional network on WebGPU is at most 83.5 kB by Brotli", async () => {
+test("the engine of a program that trains a convolutional network on WebGPU is at most 84 kB by Brotli", async () => {
   const code = await engine(PROGRAM);
   const size = brotliCompressSync(code).length / 1000;
   console.log(
     `engine: ${size.toFixed(1)} kB by Brotli, ${(gzipSync(code, { level: 9 }).length / 1000).toFixed(1)} kB by gzip`,
   );
   expect(size).toBeGreaterThan(30);
-  expect(size).toBeLessThanOrEqual(83.5);
+  expect(size).toBeLessThanOrEqual(84);
   // Only measuring chooses these kernels, only those who declare ops have their promises checked, and texts are what is split.
   for (const absent of ["winograd-4", "subgroup_matrix", "its record says", "name:`split`"])
     expect(code, absent).not.toContain(absent);
