@@ -358,8 +358,14 @@ describe("initialisation", () => {
     await eventually(() => text("#boundary-note")).toMatch(
       /^Grey: at [<>\d ]+ % of the places .*not a finite number/,
     );
-    const { at, named } = await colours(".plane canvas", [3, 3], "surface", "line-strong");
-    expect(off(at, named[0]!, named[1]!, 0.55)).toBeLessThan(3);
+    // Which places have no answer depends on the step that the rate came before.
+    const distances: number[] = [];
+    for (const x of [3, 50, 100])
+      for (const y of [3, 50, 100]) {
+        const { at, named } = await colours(".plane canvas", [x, y], "surface", "line-strong");
+        distances.push(off(at, named[0]!, named[1]!, 0.55));
+      }
+    expect(Math.min(...distances)).toBeLessThan(3);
     await set("rate", 0.02);
     await demo.page.selectOption("#scheme", "he");
     await eventually(async () => Number(await text("#step-reading"))).toBeGreaterThan(3);
