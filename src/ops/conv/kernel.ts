@@ -208,7 +208,7 @@ function directSubgroup(sum: ConvSum, facts: AdapterFacts, wantMoments: boolean)
   const channels = evenTile(sum.targets, tileBudget(facts, mostChannels(sum, facts)));
   const tile = {
     channels,
-    // On llvmpipe [64, 256, 7, 7] takes two thirds and [64, 256, 3, 3] three quarters of the time with tiles that fit.
+    // On llvmpipe [64, 256, 7, 7] takes three quarters and [64, 256, 3, 3] two thirds of the time with tiles that fit.
     ...(!vector && facts.software && !compilesSlowly(facts)
       ? closestPixels(sum.output, channels > 16 ? 8 : 10)
       : {
